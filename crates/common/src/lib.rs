@@ -1,0 +1,52 @@
+//! The vocabulary of Firstline: what every crate and service calls things, and the REST contracts between the
+//! services with their typed clients.
+//!
+//! This crate knows no HTTP server and no database. What a playbook *means* is `playbook-lang`'s affair, what a
+//! permit *proves* is `trust`'s.
+
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+pub mod client;
+pub mod decision;
+pub mod digest;
+pub mod execution;
+pub mod ids;
+pub mod outcome;
+pub mod person;
+pub mod playbook;
+pub mod problem;
+pub mod service;
+pub mod step;
+pub mod ticket;
+
+pub use decision::{Blocker, ClassifyTicket, Decision};
+pub use digest::Digest;
+pub use execution::{Ending, ExecutePlaybook, ExecutionStatus, ExecutionView, StepView};
+pub use ids::{
+    ActionName, DecisionId, ExecutionId, OperationId, PermitId, PlaybookName, PlaybookVersion, StepId,
+    TenantId, TicketId, UserId,
+};
+pub use outcome::Outcome;
+pub use person::{Person, Subject};
+pub use playbook::{Finding, PlaybookRef, Severity};
+pub use problem::Problem;
+pub use service::{Role, Service};
+pub use step::{
+    AuthorizedAction, OperationView, Pending, PermitToken, SealedCredential, Signal, StepAnswer, StepCall,
+    StepRequest, StepResult, Values,
+};
+pub use ticket::{AutomationStatus, TicketSnapshot};

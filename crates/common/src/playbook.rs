@@ -1,0 +1,94 @@
+//! Contracts of the playbook service.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::digest::Digest;
+use crate::ids::{PlaybookName, PlaybookVersion, StepId};
+
+/// Exactly one playbook document: the digest is over the YAML bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PlaybookRef {
+    /// Its name.
+    pub name: PlaybookName,
+    /// Its version.
+    pub version: PlaybookVersion,
+    /// SHA-256 of the document.
+    pub digest: Digest,
+}
+
+/// One published version as `GET /api/v1/playbooks[/{id}[/versions]]` shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PlaybookView {
+    /// Name, version and digest.
+    #[serde(flatten)]
+    pub playbook: PlaybookRef,
+    /// Whether this version is the one that new executions get.
+    pub active: bool,
+    /// One line for people.
+    pub description: String,
+    /// `REQUEST`, ...
+    pub category: String,
+    /// `PASSWORD_RESET`, ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub_category: Option<String>,
+    /// Example texts of tickets that this playbook is for.
+    #[serde(default)]
+    pub examples: Vec<String>,
+    /// When it was published.
+    #[serde(with = "time::serde::rfc3339")]
+    pub published_at: OffsetDateTime,
+    /// The YAML itself; left out of lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+/// `PUT /api/v1/playbooks/{id}/activate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ActivatePlaybook {
+    /// The version that new executions shall get.
+    pub version: PlaybookVersion,
+}
+
+/// `POST /api/v1/playbooks/check`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CheckAnswer {
+    /// No finding of severity `error`.
+    pub ok: bool,
+    /// All of them, in the order of the document.
+    pub findings: Vec<Finding>,
+}
+
+/// How bad a finding is.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// May be published, but look.
+    Warning,
+    /// May not be published.
+    Error,
+}
+
+/// Something wrong with a playbook: where, what, and how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Finding {
+    /// Stable, kebab-case: `undefined-step`, ...
+    pub code: String,
+    /// Whether it stops publication.
+    pub severity: Severity,
+    /// 1-based line.
+    pub line: usize,
+    /// 1-based column, in characters.
+    pub column: usize,
+    /// The step it is about, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepId>,
+    /// What is wrong and how to mend it.
+    pub message: String,
+    /// For path findings: step and edge names from the start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<String>,
+}
