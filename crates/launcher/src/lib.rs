@@ -1,1 +1,9 @@
-//! stub
+//! A whole fleet on one machine: a private Postgres and Redis, migrations, the six services and the simulated outside
+//! world. `firstline up`, `firstline demo` and all tests with a database stand on it. No service may depend on it.
+
+pub mod migrate;
+pub mod servers;
+pub mod testing;
+
+pub use migrate::migrate;
+pub use servers::{Servers, ServersError};

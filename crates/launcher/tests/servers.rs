@@ -1,0 +1,177 @@
+//! Private servers serve, are ours alone, and leave nothing behind however their user ends.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use common::Service;
+use launcher::Servers;
+use sqlx::{Connection, PgConnection, Row};
+
+const SILENT: &dyn Fn(&str) = &|_| {};
+
+/// Wait until `done`, at most 20 s.
+async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !done() {
+        assert!(Instant::now() < deadline, "{what} did not come true in time");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn runs_below(home: &Path) -> Vec<String> {
+    let processes = std::process::Command::new("ps")
+        .args(["-eo", "pid,args"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(processes.stdout).unwrap();
+    let home = home.to_str().unwrap();
+    text.lines()
+        .filter(|line| line.contains(home))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::test]
+async fn temporary_servers_are_gone_with_their_files_when_dropped() {
+    let servers = Servers::temporary(SILENT).await.unwrap();
+    let home = servers.home().to_owned();
+    let mut connection = PgConnection::connect(servers.owner_url("postgres").as_str())
+        .await
+        .unwrap();
+    let answer: i32 = sqlx::query("SELECT 42")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(answer, 42);
+    assert_ne!(runs_below(&home), Vec::<String>::new());
+    drop(connection);
+    drop(servers);
+    assert_eq!(runs_below(&home), Vec::<String>::new());
+    assert!(!home.exists(), "{} is still there", home.display());
+}
+
+#[tokio::test]
+async fn nobody_gets_in_without_the_password() {
+    let servers = Servers::temporary(SILENT).await.unwrap();
+    let mut url = servers.owner_url("postgres");
+    url.set_password(Some("guess")).unwrap();
+    assert!(PgConnection::connect(url.as_str()).await.is_err());
+    let mut url = servers.redis_url(0);
+    url.set_password(None).unwrap();
+    let client = redis::Client::open(url).unwrap();
+    let refused = match client.get_multiplexed_async_connection().await {
+        Ok(mut connection) => redis::cmd("PING")
+            .query_async::<String>(&mut connection)
+            .await
+            .is_err(),
+        Err(_) => true,
+    };
+    assert!(refused);
+}
+
+#[tokio::test]
+async fn lasting_servers_keep_what_was_written_and_leave_no_process() {
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path().join("data");
+    let servers = Servers::lasting(&data, SILENT).await.unwrap();
+    let mut connection = PgConnection::connect(servers.owner_url("postgres").as_str())
+        .await
+        .unwrap();
+    sqlx::raw_sql("CREATE TABLE kept (); ")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    drop(connection);
+    let home = servers.home().to_owned();
+    drop(servers);
+    assert_eq!(runs_below(&home), Vec::<String>::new());
+    let servers = Servers::lasting(&data, SILENT).await.unwrap();
+    let mut connection = PgConnection::connect(servers.owner_url("postgres").as_str())
+        .await
+        .unwrap();
+    sqlx::raw_sql("SELECT FROM kept")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    drop((connection, servers));
+    if !home.starts_with(&data) {
+        std::fs::remove_dir_all(home).unwrap();
+    }
+}
+
+/// Runs this very test again as a child that holds servers until it is killed.
+#[tokio::test]
+async fn servers_end_when_their_user_is_killed() {
+    const CHILD: &str = "FIRSTLINE_TEST_HOLDS_SERVERS";
+    if let Ok(report) = std::env::var(CHILD) {
+        let servers = Servers::temporary(SILENT).await.unwrap();
+        std::fs::write(format!("{report}.part"), servers.home().to_str().unwrap()).unwrap();
+        std::fs::rename(format!("{report}.part"), report).unwrap();
+        std::future::pending::<()>().await;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let report = directory.path().join("home");
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "servers_end_when_their_user_is_killed"])
+        .env(CHILD, &report)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("the child has servers", || report.exists()).await;
+    let home = std::path::PathBuf::from(std::fs::read_to_string(&report).unwrap());
+    assert_ne!(runs_below(&home), Vec::<String>::new());
+    child.kill().unwrap(); // SIGKILL: nothing of the child runs any more
+    child.wait().unwrap();
+    eventually("no process of the servers remains", || {
+        runs_below(&home).is_empty()
+    })
+    .await;
+    eventually("their files are gone", || !home.exists()).await;
+}
+
+#[tokio::test]
+async fn each_test_has_a_migrated_database_and_an_empty_redis_of_its_own() {
+    let (one, other) = tokio::join!(launcher::testing::database(), launcher::testing::database());
+    assert_ne!(one.url(Service::Playbook), other.url(Service::Playbook));
+    assert_ne!(one.redis_url(), other.redis_url());
+    let owner = one.owner().await;
+    sqlx::raw_sql("CREATE TABLE mine ()")
+        .execute(&owner)
+        .await
+        .unwrap();
+    let theirs = other.owner().await;
+    assert!(sqlx::raw_sql("SELECT FROM mine").execute(&theirs).await.is_err());
+}
+
+#[tokio::test]
+async fn a_service_may_add_to_the_audit_and_neither_read_nor_change_it() {
+    let database = launcher::testing::database().await;
+    let pool = database.pool(Service::Executor).await;
+    let event = "INSERT INTO audit_events (tenant_id, id, service, kind, actor, detail, at)
+                 VALUES ('t', gen_random_uuid(), 'executor', 'k', 'a', '{}', now())";
+    sqlx::raw_sql(event).execute(&pool).await.unwrap();
+    for forbidden in [
+        "SELECT FROM audit_events",
+        "DELETE FROM audit_events",
+        "UPDATE audit_events SET kind = 'x'",
+    ] {
+        let refusal = sqlx::raw_sql(forbidden).execute(&pool).await.unwrap_err();
+        assert!(
+            refusal.to_string().contains("permission denied"),
+            "{forbidden}: {refusal}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn migrating_again_and_at_the_same_time_changes_nothing() {
+    let database = launcher::testing::database().await;
+    let owner = database.owner_url().as_str().parse().unwrap();
+    let none = launcher::migrate::RolePasswords::new();
+    let (one, other) = tokio::join!(launcher::migrate(&owner, &none), launcher::migrate(&owner, &none));
+    one.unwrap();
+    other.unwrap();
+    // Roles keep the password they have.
+    database.pool(Service::Classifier).await;
+}
