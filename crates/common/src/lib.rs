@@ -20,6 +20,7 @@
     )
 )]
 
+pub mod assurance;
 pub mod client;
 pub mod decision;
 pub mod digest;
@@ -33,6 +34,7 @@ pub mod service;
 pub mod step;
 pub mod ticket;
 
+pub use assurance::Assurance;
 pub use decision::{Blocker, ClassifyTicket, Decision};
 pub use digest::Digest;
 pub use execution::{Ending, ExecutePlaybook, ExecutionStatus, ExecutionView, StepView};

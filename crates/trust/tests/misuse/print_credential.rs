@@ -1,0 +1,4 @@
+fn main() {}
+fn leak(credential: trust::Credential) {
+    println!("{credential:?}");
+}

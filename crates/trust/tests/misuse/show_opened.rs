@@ -1,0 +1,4 @@
+fn main() {}
+fn leak(opened: trust::OpenedCredential) -> String {
+    opened.to_string()
+}

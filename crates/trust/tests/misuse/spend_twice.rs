@@ -1,0 +1,7 @@
+fn main() {}
+fn act(_: trust::SpentPermit) {}
+fn twice(permit: trust::Permit) {
+    let spent = permit.spend();
+    act(spent);
+    act(spent);
+}
