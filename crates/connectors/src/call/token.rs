@@ -1,0 +1,188 @@
+//! Access tokens: got once, kept until shortly before their end, renewed by one caller at a time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::send::{Answer, Call, Caller, Repeat};
+use super::wire::unreadable;
+use super::{CallError, System};
+
+/// A token and how long it lives.
+pub(crate) struct Grant {
+    pub(crate) token: SecretString,
+    pub(crate) life: Duration,
+}
+
+struct Held {
+    token: Arc<SecretString>,
+    renew_at: Instant,
+    ends_at: Instant,
+}
+
+/// One cached token. The lock is held while renewing, on purpose: where a new token invalidates the one before, two
+/// callers that renew at once would keep locking each other out.
+pub(crate) struct TokenCache {
+    early: Duration,
+    held: Mutex<Option<Held>>,
+}
+
+impl TokenCache {
+    /// `early`: how long before its end a token is renewed (at most half its life).
+    pub(crate) fn new(early: Duration) -> Self {
+        Self {
+            early,
+            held: Mutex::new(None),
+        }
+    }
+
+    /// The cached token, or the one that `fetch` brings.
+    pub(crate) async fn token(
+        &self,
+        fetch: impl Future<Output = Result<Grant, CallError>>,
+    ) -> Result<Arc<SecretString>, CallError> {
+        let mut held = self.held.lock().await;
+        let now = Instant::now();
+        match &*held {
+            Some(fresh) if now < fresh.renew_at => return Ok(Arc::clone(&fresh.token)),
+            _ => {}
+        }
+        match (fetch.await, &*held) {
+            (Ok(grant), _) => {
+                let token = Arc::new(grant.token);
+                let ends_at = now + grant.life;
+                *held = Some(Held {
+                    token: Arc::clone(&token),
+                    renew_at: ends_at - self.early.min(grant.life / 2),
+                    ends_at,
+                });
+                Ok(token)
+            }
+            // Renewed early exactly for this: the old one serves while the token's issuer is away.
+            (Err(CallError::Busy { .. }), Some(old)) if Instant::now() < old.ends_at => Ok(Arc::clone(&old.token)),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Drop `token`, unless somebody has renewed it already.
+    pub(crate) async fn forget(&self, token: &Arc<SecretString>) {
+        let mut held = self.held.lock().await;
+        if held.as_ref().is_some_and(|held| Arc::ptr_eq(&held.token, token)) {
+            *held = None;
+        }
+    }
+}
+
+/// A client that gets its tokens by OAuth 2.0 client credentials and sends calls with them.
+pub(crate) struct Authorized {
+    pub(crate) caller: Caller,
+    issuer: Caller,
+    token_url: Url,
+    form: Vec<(&'static str, SecretString)>,
+    cache: TokenCache,
+}
+
+impl Authorized {
+    /// `form` is the token request, secret included; `issuer` is who answers it.
+    pub(crate) fn new(
+        caller: Caller,
+        issuer: System,
+        token_url: Url,
+        form: Vec<(&'static str, SecretString)>,
+        early: Duration,
+    ) -> Self {
+        Self {
+            issuer: Caller::new(issuer, caller.http.clone()),
+            caller,
+            token_url,
+            form,
+            cache: TokenCache::new(early),
+        }
+    }
+
+    async fn fetch(&self) -> Result<Grant, CallError> {
+        let form: Vec<(&str, &str)> =
+            self.form.iter().map(|(name, value)| (*name, value.expose_secret())).collect();
+        grant(&self.issuer, &self.token_url, &form).await
+    }
+
+    /// Send with a token; on 401 once more with a new one. A second 401 is a fault of the set-up.
+    pub(crate) async fn call(&self, make: impl Fn() -> Call) -> Result<Answer, CallError> {
+        let token = self.cache.token(self.fetch()).await?;
+        let answer = self.caller.call(make().bearer(&token)).await?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        self.cache.forget(&token).await;
+        let token = self.cache.token(self.fetch()).await?;
+        let answer = self.caller.call(make().bearer(&token)).await?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            let detail = "it does not accept the token that it was given for us";
+            return Err(CallError::refused(self.caller.system, "unauthorized", detail));
+        }
+        Ok(answer)
+    }
+}
+
+/// Ask for a token. Only ever [`CallError::Refused`] or [`CallError::Busy`]: asking changes nothing.
+pub(crate) async fn grant(issuer: &Caller, url: &Url, form: &[(&str, &str)]) -> Result<Grant, CallError> {
+    let builder = issuer
+        .http
+        .post(url.clone())
+        .header(http::header::ACCEPT, "application/json")
+        .form(form);
+    let answer = issuer.call(Call::new("token", Repeat::Safe, builder)).await?;
+    if !answer.status.is_success() {
+        return Err(token_refused(issuer.system, &answer));
+    }
+    let granted: Granted = answer.json().map_err(|malformed| unreadable(issuer.system, malformed))?;
+    Ok(Grant {
+        token: granted.access_token,
+        life: Duration::from_secs(granted.expires_in),
+    })
+}
+
+fn token_refused(system: System, answer: &Answer) -> CallError {
+    let body: OAuthError = answer.json().unwrap_or_default();
+    let code = body.error.unwrap_or_else(|| format!("http_{}", answer.status.as_u16()));
+    let numbers: Vec<String> = body.error_codes.iter().map(|number| format!("AADSTS{number}")).collect();
+    let detail = if numbers.is_empty() {
+        "no token was given: check client id, secret and tenant".to_owned()
+    } else {
+        format!("no token was given: {}", numbers.join(", "))
+    };
+    CallError::refused(system, code, detail)
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    access_token: SecretString,
+    /// Seconds; Entra's v1 endpoint writes a string.
+    #[serde(deserialize_with = "number_or_text")]
+    expires_in: u64,
+}
+
+#[derive(Deserialize, Default)]
+struct OAuthError {
+    error: Option<String>,
+    #[serde(default)]
+    error_codes: Vec<i64>,
+}
+
+fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Number(u64),
+        Text(String),
+    }
+    match Either::deserialize(deserializer)? {
+        Either::Number(number) => Ok(number),
+        Either::Text(text) => text.parse().map_err(serde::de::Error::custom),
+    }
+}

@@ -1,0 +1,67 @@
+//! Small things of HTTP that every client needs.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+use url::Url;
+
+use super::send::Malformed;
+use super::{CallError, System};
+
+/// Any error.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// `base` with more path segments, each percent-encoded; a trailing slash of the base does not matter.
+pub(crate) fn join(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}
+
+/// The deepest cause, in words. The address is dropped: it may carry a person's id or mail address.
+pub(crate) fn without_address(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let kind = if error.is_timeout() { "no answer in time" } else { "the connection failed" };
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let cause = cause.to_string();
+    if error.is_timeout() { kind.to_owned() } else { format!("{kind}: {cause}") }
+}
+
+/// `Retry-After`, in seconds or as a date.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    // HTTP dates end in `GMT`, which RFC 2822 reads as its obsolete zone.
+    let at = OffsetDateTime::parse(text, &Rfc2822).ok()?;
+    Duration::try_from(at - OffsetDateTime::now_utc()).ok()
+}
+
+/// An answer of success that is not what was agreed: for a call that did something, it was done all the same.
+pub(crate) fn malformed(system: System, malformed: Malformed) -> CallError {
+    CallError::unknown(system, malformed)
+}
+
+/// An answer to a mere question that can't be read: nothing happened, ask again later.
+pub(crate) fn unreadable(system: System, malformed: Malformed) -> CallError {
+    CallError::Busy {
+        system,
+        detail: malformed.to_string(),
+        retry_after: None,
+    }
+}
+
+/// Vendor text made fit for our own messages: one line, at most 200 characters.
+pub(crate) fn one_line(text: &str) -> String {
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().filter(|sign| !sign.is_control()).take(200).collect()
+}

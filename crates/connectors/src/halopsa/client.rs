@@ -1,0 +1,173 @@
+//! The client: how calls are made, and what is read of tickets.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::TicketId;
+use http::{Method, StatusCode};
+use secrecy::SecretString;
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use super::lenient::{list, record};
+use super::wire::{check_warning, refusal};
+use super::{Action, HaloSettings, Ticket, TicketStub};
+use crate::call::{Authorized, Call, CallError, Caller, Repeat, System, join, unreadable};
+
+/// The least that Firstline needs (contract, section 1.2).
+const SCOPE: &str = "read:tickets edit:tickets read:customers";
+/// Pages of 100 that one look for changes reads at most; the next look goes on where this one ended.
+const MOST_PAGES: u32 = 20;
+/// The most that HaloPSA gives on a page of tickets.
+const PAGE_SIZE: usize = 100;
+
+/// A tenant of HaloPSA. Cheap to clone; clones share the token and the limit of requests.
+#[derive(Clone)]
+pub struct Halo {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: HaloSettings,
+    authorized: Authorized,
+}
+
+impl Halo {
+    /// A client; nothing is sent yet.
+    pub fn new(settings: HaloSettings, http: reqwest::Client) -> Self {
+        let mut token_url = join(&settings.auth_url, &["token"]);
+        if let Some(tenant) = &settings.tenant {
+            token_url.query_pairs_mut().append_pair("tenant", tenant);
+        }
+        let form = vec![
+            ("grant_type", "client_credentials".into()),
+            ("client_id", settings.client_id.clone().into()),
+            ("client_secret", settings.client_secret.clone()),
+            ("scope", SecretString::from(SCOPE)),
+        ];
+        let caller = Caller::new(System::HaloPsa, http).limited(settings.rate_per_5min);
+        // The vendor's tokens live an hour; a new one may invalidate the one before.
+        let early = Duration::from_mins(1);
+        let authorized = Authorized::new(caller, System::HaloPsa, token_url, form, early);
+        Self {
+            shared: Arc::new(Shared { settings, authorized }),
+        }
+    }
+
+    /// A ticket as it stands now; `None` where HaloPSA does not know it.
+    pub async fn ticket(&self, id: &TicketId) -> Result<Option<Ticket>, CallError> {
+        let query = [("includedetails", "true"), ("includelastaction", "false")];
+        let found = self.find("ticket", &["Tickets", id.as_str()], &query).await?;
+        let Some(body) = found else { return Ok(None) };
+        let Some(fields) = record(&body) else { return Ok(None) };
+        Ok(Ticket::read(fields))
+    }
+
+    /// Open tickets that changed since then, each once. At most 2000.
+    pub async fn updated_since(&self, since: OffsetDateTime) -> Result<Vec<TicketStub>, CallError> {
+        let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+        let since = since.to_offset(time::UtcOffset::UTC).format(&format);
+        let since = since.map_err(|error| CallError::refused(System::HaloPsa, "bad_date", error.to_string()))?;
+        let mut seen = BTreeSet::new();
+        let mut stubs = Vec::new();
+        for page in 1..=MOST_PAGES {
+            let (page, size) = (page.to_string(), PAGE_SIZE.to_string());
+            let query = [
+                ("open_only", "true"),
+                ("lastupdatefromdate", since.as_str()),
+                ("order", "lastupdate"),
+                ("orderdesc", "false"),
+                ("pageinate", "true"),
+                ("page_size", size.as_str()),
+                ("page_no", page.as_str()),
+            ];
+            let body = self.find("tickets", &["Tickets"], &query).await?.unwrap_or_default();
+            let rows = list(&body).map(Vec::as_slice).unwrap_or_default();
+            // Rows may shift between pages: each ticket counts once.
+            let new = rows.iter().filter_map(TicketStub::read);
+            stubs.extend(new.filter(|stub| seen.insert(stub.id.clone())));
+            if rows.len() < PAGE_SIZE {
+                break;
+            }
+        }
+        Ok(stubs)
+    }
+
+    /// The newest 500 entries of a ticket's history, without the system's own.
+    pub async fn actions(&self, ticket: &TicketId) -> Result<Vec<Action>, CallError> {
+        let query = [
+            ("ticket_id", ticket.as_str()),
+            ("excludesys", "true"),
+            ("includehtmlnote", "true"),
+            ("count", "500"),
+        ];
+        let body = self.find("actions", &["Actions"], &query).await?.unwrap_or_default();
+        let rows = list(&body).map(Vec::as_slice).unwrap_or_default();
+        Ok(rows.iter().filter_map(Action::read).collect())
+    }
+
+    /// Whether a note with this marker is on the ticket.
+    pub async fn find_marker(&self, ticket: &TicketId, marker: &str) -> Result<bool, CallError> {
+        let actions = self.actions(ticket).await?;
+        Ok(actions.iter().any(|action| action.note.contains(marker)))
+    }
+
+    /// GET; `None` where HaloPSA does not know the thing.
+    pub(super) async fn find(
+        &self,
+        operation: &'static str,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Option<Value>, CallError> {
+        let url = join(&self.shared.settings.resource_url, path);
+        let answer = self
+            .shared
+            .authorized
+            .call(|| {
+                let http = &self.shared.authorized.caller.http;
+                let builder = http
+                    .request(Method::GET, url.clone())
+                    .header(http::header::ACCEPT, "application/json")
+                    .query(query);
+                Call::new(operation, Repeat::Safe, builder)
+            })
+            .await?;
+        match answer.status {
+            StatusCode::NOT_FOUND => Ok(None),
+            status if status.is_success() => {
+                answer.json().map(Some).map_err(|malformed| unreadable(System::HaloPsa, malformed))
+            }
+            _ => Err(refusal(&answer)),
+        }
+    }
+
+    /// POST one record as the array that HaloPSA wants.
+    pub(super) async fn post(
+        &self,
+        operation: &'static str,
+        repeat: Repeat,
+        path: &str,
+        record: &Value,
+    ) -> Result<(), CallError> {
+        let url = join(&self.shared.settings.resource_url, &[path]);
+        let answer = self
+            .shared
+            .authorized
+            .call(|| {
+                let http = &self.shared.authorized.caller.http;
+                let builder = http
+                    .post(url.clone())
+                    .header(http::header::ACCEPT, "application/json")
+                    .json(&[record]);
+                Call::new(operation, repeat, builder)
+            })
+            .await?;
+        if !answer.status.is_success() {
+            return Err(refusal(&answer));
+        }
+        // An answer that can't be read changes nothing about what was done.
+        check_warning(&answer.json().unwrap_or_default())
+    }
+}

@@ -1,0 +1,150 @@
+//! Reading what HaloPSA means from what it writes: numbers as texts, two names for one field, 1900 for "never".
+
+use serde_json::{Map, Value};
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+use time::{OffsetDateTime, PrimitiveDateTime};
+
+/// The members of one record.
+#[derive(Clone, Copy)]
+pub(super) struct Fields<'a>(pub(super) &'a Map<String, Value>);
+
+impl<'a> Fields<'a> {
+    /// The record, where `value` is one.
+    pub(super) fn of(value: &'a Value) -> Option<Self> {
+        value.as_object().map(Self)
+    }
+
+    /// The first of `names` that is there and not null.
+    pub(super) fn value(self, names: &[&str]) -> Option<&'a Value> {
+        names
+            .iter()
+            .filter_map(|name| self.0.get(*name))
+            .find(|value| !value.is_null())
+    }
+
+    /// A text that is not empty.
+    pub(super) fn text(self, names: &[&str]) -> Option<String> {
+        let text = self.value(names)?.as_str()?;
+        (!text.trim().is_empty()).then(|| text.to_owned())
+    }
+
+    /// A whole number.
+    pub(super) fn number(self, names: &[&str]) -> Option<i64> {
+        whole(self.value(names)?)
+    }
+
+    /// A whole number above 0: HaloPSA writes 0 and -1 for "none".
+    pub(super) fn id(self, names: &[&str]) -> Option<i64> {
+        self.number(names).filter(|id| *id > 0)
+    }
+
+    /// A flag; absent is `false`.
+    pub(super) fn flag(self, names: &[&str]) -> bool {
+        self.value(names).is_some_and(truthy)
+    }
+
+    /// A moment; absent, unreadable and "1900 or earlier" are `None`.
+    pub(super) fn moment(self, names: &[&str]) -> Option<OffsetDateTime> {
+        moment(self.value(names)?.as_str()?)
+    }
+}
+
+/// `true`, a number other than 0, or one of the words for yes.
+pub(super) fn truthy(value: &Value) -> bool {
+    match value {
+        Value::Bool(flag) => *flag,
+        Value::Number(number) => number.as_f64().is_some_and(|number| number != 0.0),
+        Value::String(word) => matches!(word.to_ascii_lowercase().as_str(), "true" | "1" | "yes"),
+        _ => false,
+    }
+}
+
+/// `3`, `3.0`, `"3"`, `"3.0"`: the number. `3.5` and words: nothing.
+pub(super) fn whole(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64().or_else(|| whole_float(number.as_f64()?)),
+        Value::String(text) => {
+            let text = text.trim();
+            text.parse().ok().or_else(|| whole_float(text.parse().ok()?))
+        }
+        _ => None,
+    }
+}
+
+fn whole_float(number: f64) -> Option<i64> {
+    // 2^53: up to here every whole number has a float of its own.
+    let exact = number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0;
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole and within range")]
+    exact.then_some(number as i64)
+}
+
+/// A date-time as HaloPSA writes it: UTC, mostly without saying so.
+pub(super) fn moment(text: &str) -> Option<OffsetDateTime> {
+    let naive = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second][optional [.[subsecond]]]");
+    let at = OffsetDateTime::parse(text, &Rfc3339)
+        .or_else(|_| PrimitiveDateTime::parse(text, &naive).map(PrimitiveDateTime::assume_utc))
+        .ok()?;
+    (at.year() > 1900).then_some(at)
+}
+
+/// A list, whether bare or in an envelope such as `{record_count, tickets: [...]}`.
+pub(super) fn list(value: &Value) -> Option<&Vec<Value>> {
+    match value {
+        Value::Array(rows) => Some(rows),
+        Value::Object(envelope) => envelope.values().find_map(Value::as_array),
+        _ => None,
+    }
+}
+
+/// One record, whether bare or alone in an array.
+pub(super) fn record(value: &Value) -> Option<Fields<'_>> {
+    match value {
+        Value::Array(rows) => rows.last().and_then(Fields::of),
+        other => Fields::of(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use time::macros::datetime;
+
+    #[test]
+    fn a_number_is_read_however_it_is_written_and_only_if_it_is_whole() {
+        for value in [json!(3), json!(3.0), json!("3"), json!("3.0"), json!(" 3 ")] {
+            assert_eq!(whole(&value), Some(3), "{value}");
+        }
+        for value in [json!(3.5), json!("3.5"), json!("New"), json!(null), json!([3]), json!(1e300)] {
+            assert_eq!(whole(&value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_date_without_zone_is_utc_and_1900_is_never() {
+        let expected = Some(datetime!(2026-02-10 09:15:00.123 UTC));
+        assert_eq!(moment("2026-02-10T09:15:00.123"), expected);
+        assert_eq!(moment("2026-02-10T09:15:00.123Z"), expected);
+        assert_eq!(moment("2026-02-10T09:15:00"), Some(datetime!(2026-02-10 09:15:00 UTC)));
+        assert_eq!(moment("2026-09-25T06:41:08.7895915Z"), Some(datetime!(2026-09-25 06:41:08.7895915 UTC)));
+        assert_eq!(moment("1900-01-01T00:00:00"), None);
+        assert_eq!(moment("0001-01-01T00:00:00"), None);
+        assert_eq!(moment("yesterday"), None);
+    }
+
+    #[test]
+    fn a_list_is_found_bare_and_in_its_envelope() {
+        assert_eq!(list(&json!([1, 2])).unwrap().len(), 2);
+        assert_eq!(list(&json!({"record_count": 1, "tickets": [1]})).unwrap().len(), 1);
+        assert!(list(&json!("no")).is_none());
+    }
+
+    #[test]
+    fn the_first_of_two_names_wins_where_both_are_there() {
+        let row = json!({"last_update": null, "lastupdate": "2026-02-10T09:15:00", "agent_id": -1});
+        let fields = Fields::of(&row).unwrap();
+        assert!(fields.moment(&["last_update", "lastupdate"]).is_some());
+        assert_eq!(fields.id(&["agent_id"]), None);
+    }
+}
