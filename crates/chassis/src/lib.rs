@@ -1,1 +1,33 @@
-//! stub
+//! How every service runs: settings, telemetry, the HTTP shell, Postgres, Redis idempotency, access, health, workers,
+//! graceful shutdown.
+//!
+//! It does not know what a ticket is, and a service never builds its own server, pool or middleware.
+
+pub mod access;
+mod api;
+pub mod audit;
+mod body;
+mod docs;
+mod health;
+pub mod idempotency;
+pub mod jwks;
+mod metrics;
+mod observe;
+mod oidc;
+mod outbound;
+mod problem;
+mod process;
+pub mod request_id;
+pub mod settings;
+mod shell;
+pub mod telemetry;
+pub mod worker;
+
+pub use access::Caller;
+pub use api::Api;
+pub use audit::{AuditEvent, AuditLog};
+pub use problem::{ApiError, Json, chain};
+pub use process::main;
+pub use settings::{BaseSettings, Reader, Settings, SettingsErrors, from_map};
+pub use shell::{ServeError, Shell, StartError};
+pub use worker::Did;

@@ -1,0 +1,159 @@
+//! Who may pass which door: services by their tokens, people by their OpenID Connect tokens and roles.
+//!
+//! Routes get a door by being handed to [`Api`](crate::Api); there is no way to mount one without, save webhooks,
+//! which authenticate themselves.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use common::{Problem, Role, Service};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use jsonwebtoken::Algorithm;
+use time::OffsetDateTime;
+
+use crate::ApiError;
+use crate::body::Buffered;
+use crate::jwks::TokenError;
+pub use crate::oidc::PersonCaller;
+use crate::shell::Shell;
+
+/// Who asks; the door has checked it. An extractor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// One of the six.
+    Service(Service),
+    /// Somebody with a role that the route asks for.
+    Person(PersonCaller),
+}
+
+impl Caller {
+    /// As `audit_events.actor` writes it: `service:orchestration`, `person:{object id}`.
+    pub fn actor(&self) -> String {
+        match self {
+            Self::Service(service) => format!("service:{service}"),
+            Self::Person(person) => format!("person:{}", person.id),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| {
+            tracing::error!("a handler asks for its caller behind no door");
+            ApiError(Problem::internal())
+        })
+    }
+}
+
+/// Who may pass. Empty lists let nobody pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Door {
+    pub(crate) services: &'static [Service],
+    pub(crate) roles: &'static [Role],
+}
+
+impl Door {
+    fn admits(self, caller: &Caller) -> bool {
+        match caller {
+            Caller::Service(service) => self.services.contains(service),
+            Caller::Person(person) => self.roles.iter().any(|role| person.roles.contains(role)),
+        }
+    }
+
+    fn wanted(self) -> String {
+        let services = self
+            .services
+            .iter()
+            .map(|service| format!("the service `{service}`"));
+        let roles = self
+            .roles
+            .iter()
+            .map(|role| format!("the role `{}`", format!("{role:?}").to_lowercase()));
+        services.chain(roles).collect::<Vec<_>>().join(" or ")
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Guard {
+    pub(crate) shell: Shell,
+    pub(crate) door: Door,
+}
+
+/// Authenticate, then authorize, then let the request pass with its [`Caller`].
+pub(crate) async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
+    let Guard { shell, door } = guard.as_ref();
+    let body = request.extensions().get::<Buffered>().cloned();
+    let body = body.as_ref().map_or(&[][..], |buffered| &buffered.0);
+    let caller = match authenticate(shell, *door, request.headers(), body).await {
+        Ok(caller) => caller,
+        Err(problem) => return refuse(shell, problem),
+    };
+    if !door.admits(&caller) {
+        let detail = format!("`{}` may not do this: it takes {}", caller.actor(), door.wanted());
+        return refuse(shell, Problem::forbidden("caller_not_allowed", detail));
+    }
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}
+
+fn refuse(shell: &Shell, problem: Problem) -> Response {
+    tracing::info!(code = problem.code, status = problem.status, "refused a caller");
+    let labels = [
+        ("service", shell.service().name().to_owned()),
+        ("code", problem.code.clone()),
+    ];
+    metrics::counter!("firstline_refused_callers_total", &labels).increment(1);
+    ApiError(problem).into_response()
+}
+
+async fn authenticate(
+    shell: &Shell,
+    door: Door,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Caller, Problem> {
+    let token = bearer(headers).ok_or_else(|| missing(shell, door))?;
+    let header = jsonwebtoken::decode_header(token)
+        .map_err(|_| Problem::unauthorized("token_malformed", "the bearer token is no signed token"))?;
+    if header.alg == Algorithm::EdDSA {
+        let audience = shell.service().name();
+        let trusted = shell.identity().trusted();
+        let token = trust::token::verify(token, audience, body, trusted, OffsetDateTime::now_utc())
+            .map_err(|error| Problem::unauthorized(error.code(), &error))?;
+        return Ok(Caller::Service(token.caller));
+    }
+    let people = shell.people().ok_or_else(people_unknown)?;
+    match people.authenticate(token).await {
+        Ok(person) => Ok(Caller::Person(person)),
+        Err(error @ TokenError::Invalid(_)) => Err(Problem::unauthorized("token_invalid", &error)),
+        Err(TokenError::IssuerAway(detail)) => {
+            tracing::warn!(detail, "the token issuer is away");
+            Err(Problem::outside_unavailable("the token issuer", Some(5)))
+        }
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn missing(shell: &Shell, door: Door) -> Problem {
+    if shell.people().is_none() && !door.roles.is_empty() {
+        return people_unknown();
+    }
+    Problem::unauthorized("token_missing", "send a token: `Authorization: Bearer ...`")
+}
+
+fn people_unknown() -> Problem {
+    Problem::unauthorized(
+        "people_not_configured",
+        "tokens of people are not accepted here: set OIDC_ISSUER and OIDC_AUDIENCE",
+    )
+}

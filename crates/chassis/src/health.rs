@@ -1,0 +1,118 @@
+//! `/healthz`: alive. `/readyz`: whether the service can do its work, and what it does without at the moment.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::Json;
+use crate::shell::Shell;
+
+/// A database that takes longer than this to say hello is not there.
+const CHECK_LIMIT: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Standing {
+    Blocked(String),
+    Degraded(String),
+}
+
+/// What a service knows of its own readiness beside Postgres and Redis. Shared; `Shell::readiness` answers it.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, Standing>>>);
+
+impl Readiness {
+    /// Without `what` no work can be done: `/readyz` is 503 and says `why`.
+    pub fn blocked(&self, what: &'static str, why: impl Into<String>) {
+        self.set(what, Some(Standing::Blocked(why.into())));
+    }
+
+    /// Work goes on without `what`: `/readyz` stays 200 and names it.
+    pub fn degraded(&self, what: &'static str, why: impl Into<String>) {
+        self.set(what, Some(Standing::Degraded(why.into())));
+    }
+
+    /// `what` is there.
+    pub fn ready(&self, what: &'static str) {
+        self.set(what, None);
+    }
+
+    fn set(&self, what: &'static str, standing: Option<Standing>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match standing {
+            Some(standing) => all.insert(what, standing),
+            None => all.remove(what),
+        };
+    }
+
+    fn snapshot(&self) -> BTreeMap<&'static str, Standing> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Body of `/readyz`.
+#[derive(Debug, Serialize)]
+struct Report {
+    ready: bool,
+    service: &'static str,
+    /// What is missing and why, where not ready.
+    waiting_for: BTreeMap<&'static str, String>,
+    /// What the service does without.
+    degraded: Vec<&'static str>,
+}
+
+pub(crate) async fn healthz() -> Response {
+    Json(serde_json::json!({ "status": "alive" })).into_response()
+}
+
+pub(crate) async fn readyz(State(shell): State<Shell>) -> Response {
+    let (postgres, redis) = tokio::join!(postgres(&shell), shell.idempotency().ping());
+    let mut waiting_for = BTreeMap::new();
+    let mut degraded = vec![];
+    if let Err(why) = postgres {
+        waiting_for.insert("postgres", why);
+    }
+    if !redis {
+        degraded.push("redis");
+    }
+    if shell.stopping().is_cancelled() {
+        waiting_for.insert("shutdown", "the service is stopping".to_owned());
+    }
+    for (what, standing) in shell.readiness().snapshot() {
+        match standing {
+            Standing::Blocked(why) => {
+                waiting_for.insert(what, why);
+            }
+            Standing::Degraded(_) => degraded.push(what),
+        }
+    }
+    let ready = waiting_for.is_empty();
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let report = Report {
+        ready,
+        service: shell.service().name(),
+        waiting_for,
+        degraded,
+    };
+    (status, Json(report)).into_response()
+}
+
+async fn postgres(shell: &Shell) -> Result<(), String> {
+    let hello = sqlx::query("SELECT 1").execute(shell.pool());
+    let answer = match tokio::time::timeout(CHECK_LIMIT, hello).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", CHECK_LIMIT.as_secs())),
+    };
+    let up = metrics::gauge!("firstline_postgres_up", "service" => shell.service().name());
+    up.set(if answer.is_ok() { 1.0 } else { 0.0 });
+    answer
+}

@@ -1,0 +1,48 @@
+//! Prometheus metrics: one recorder per process, shared by all services in it and told apart by the label `service`.
+
+use std::sync::OnceLock;
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+
+/// Upper bounds in seconds: internal calls take milliseconds, outside calls up to half a minute.
+const SECONDS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
+];
+
+/// The process's recorder, installed at the first call.
+pub(crate) fn handle() -> &'static PrometheusHandle {
+    HANDLE.get_or_init(|| {
+        let builder = PrometheusBuilder::new()
+            .set_buckets(&SECONDS)
+            .expect("the list of buckets is not empty");
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        // A recorder of somebody else's (a test) stays; ours then renders nothing.
+        let _ = metrics::set_global_recorder(recorder);
+        describe();
+        handle
+    })
+}
+
+fn describe() {
+    metrics::describe_counter!(
+        "firstline_http_requests_total",
+        "requests by service, method, route and status"
+    );
+    metrics::describe_histogram!(
+        "firstline_http_request_seconds",
+        "time to the answer by service and route"
+    );
+    metrics::describe_gauge!("firstline_redis_up", "1 while the idempotency store answers");
+    metrics::describe_gauge!("firstline_postgres_up", "1 while the database answers");
+    metrics::describe_counter!(
+        "firstline_idempotency_total",
+        "keyed requests by service and result: fresh, replayed, in_flight, mismatch, skipped"
+    );
+    metrics::describe_counter!(
+        "firstline_worker_steps_total",
+        "steps by service, worker and result"
+    );
+}

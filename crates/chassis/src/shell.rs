@@ -1,0 +1,345 @@
+//! What every service stands on: pool, keys, clients, idempotency, readiness; and the HTTP server around its routes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use axum::serve::ListenerExt as _;
+use axum::{Extension, Router};
+use common::client::{Outbound, Peer};
+use common::{Problem, Service, TenantId};
+use http::header::CONTENT_TYPE;
+use http::{Method, Uri};
+use secrecy::ExposeSecret;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, PgPool};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use trust::{Identity, SigningKey, TrustedKeys};
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::health::{self, Readiness};
+use crate::idempotency::Store;
+use crate::oidc::People;
+use crate::outbound::Stamp;
+use crate::settings::BaseSettings;
+use crate::worker::Worker;
+use crate::{Api, ApiError, AuditLog, body, docs, metrics, observe};
+
+/// Enough for a burst of requests beside a handful of listening workers.
+const MAX_CONNECTIONS: u32 = 16;
+/// Longer than any statement of ours; a lock held longer is a fault that should show.
+const STATEMENT_LIMIT: &str = "30s";
+/// How long a request waits for a connection before it is a 500.
+const ACQUIRE_LIMIT: Duration = Duration::from_secs(5);
+/// Longest internal call; outside calls behind it have shorter limits.
+const CALL_LIMIT: Duration = Duration::from_secs(30);
+/// Longest wait for requests and workers under way at the end. Kubernetes kills after 30 s by default.
+const DRAIN_LIMIT: Duration = Duration::from_secs(25);
+
+/// The service cannot start with these settings.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A key file cannot be read.
+    #[error("cannot read `{path}`")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A key file holds no key, or not this service's.
+    #[error("`{path}` does not fit")]
+    Key {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: trust::KeyError,
+    },
+    /// `DATABASE_URL` is no address of a Postgres. Its text may hold a password and is not shown.
+    #[error("DATABASE_URL is no postgres address")]
+    Database(#[source] sqlx::Error),
+    /// `REDIS_URL` is no address of a Redis.
+    #[error("REDIS_URL is no redis address")]
+    Redis(#[source] redis::RedisError),
+    /// No HTTP client can be made.
+    #[error("cannot build an http client")]
+    Http(#[source] reqwest::Error),
+    /// Anything of the service's own.
+    #[error("{0}")]
+    Own(String),
+}
+
+/// The service stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// It could not start.
+    #[error("cannot start")]
+    Start(#[from] StartError),
+    /// The listener failed.
+    #[error("cannot serve")]
+    Listener(#[source] std::io::Error),
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Shell(Arc<Inner>);
+
+struct Inner {
+    service: Service,
+    tenant: TenantId,
+    pool: PgPool,
+    identity: Arc<Identity>,
+    outbound: Arc<dyn Outbound>,
+    http: reqwest::Client,
+    people: Option<People>,
+    idempotency: Store,
+    readiness: Readiness,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Shell {
+    /// Read the keys and prepare everything else. Postgres, Redis and the token issuer need not be there yet: `/readyz`
+    /// says what is missing. `shutdown` ends the service gracefully.
+    ///
+    /// # Errors
+    /// A setting that no waiting would mend.
+    pub async fn start(
+        service: Service,
+        base: &BaseSettings,
+        shutdown: CancellationToken,
+    ) -> Result<Self, StartError> {
+        let identity = Arc::new(identity(service, base).await?);
+        let http = common::client::http_client(CALL_LIMIT).map_err(StartError::Http)?;
+        let people = base.oidc.as_ref().map(|oidc| People::new(http.clone(), oidc));
+        let idempotency = Store::new(base.redis_url.expose_secret(), service).map_err(StartError::Redis)?;
+        metrics::handle();
+        Ok(Self(Arc::new(Inner {
+            service,
+            tenant: base.tenant_id.clone(),
+            pool: pool(service, base)?,
+            outbound: Arc::new(Stamp(Arc::clone(&identity))),
+            identity,
+            http,
+            people,
+            idempotency,
+            readiness: Readiness::default(),
+            stopping: shutdown,
+            tasks: TaskTracker::new(),
+        })))
+    }
+
+    /// Whose shell this is.
+    pub fn service(&self) -> Service {
+        self.0.service
+    }
+
+    /// The tenant of this fleet.
+    pub fn tenant(&self) -> &TenantId {
+        &self.0.tenant
+    }
+
+    /// Connections to Postgres with the service's own role, made when first needed.
+    pub fn pool(&self) -> &PgPool {
+        &self.0.pool
+    }
+
+    /// Own key and the fleet's public keys.
+    pub fn identity(&self) -> &Arc<Identity> {
+        &self.0.identity
+    }
+
+    /// A client for internal calls. Outside calls have clients of their own in `connectors`.
+    pub fn http(&self) -> &reqwest::Client {
+        &self.0.http
+    }
+
+    /// The callee at `base`, with token, trace context and request id on every call.
+    pub fn peer(&self, callee: impl Into<String>, base: Url) -> Peer {
+        Peer::new(callee, base, self.0.http.clone(), Arc::clone(&self.0.outbound))
+    }
+
+    /// The audit log in this service's name.
+    pub fn audit(&self) -> AuditLog {
+        AuditLog::new(self.0.service, self.0.tenant.clone())
+    }
+
+    /// What `/readyz` says beside Postgres and Redis.
+    pub fn readiness(&self) -> &Readiness {
+        &self.0.readiness
+    }
+
+    /// Cancelled once the service shall stop.
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.0.stopping
+    }
+
+    /// A durable-queue worker, woken by `NOTIFY {channel}`.
+    pub fn worker(&self, name: &'static str, channel: &'static str) -> Worker {
+        Worker::new(self.clone(), name, channel)
+    }
+
+    /// Run `work` beside the requests; [`serve`](Self::serve) waits for it at the end, so it must watch
+    /// [`stopping`](Self::stopping).
+    pub fn spawn<F>(&self, work: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.0.tasks.spawn(work);
+    }
+
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.0.tasks
+    }
+
+    pub(crate) fn people(&self) -> Option<&People> {
+        self.0.people.as_ref()
+    }
+
+    pub(crate) fn idempotency(&self) -> &Store {
+        &self.0.idempotency
+    }
+
+    /// Serve `api` until shutdown; then let requests and workers under way finish.
+    ///
+    /// # Errors
+    /// The listener failed.
+    pub async fn serve(self, api: Api, listener: TcpListener) -> Result<(), ServeError> {
+        let app = self.app(api);
+        let listener = listener.tap_io(|stream| {
+            // Answers are small: waiting to fill a packet only adds latency.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "could not set TCP_NODELAY");
+            }
+        });
+        tracing::info!(service = self.service().name(), "listening");
+        let stopping = self.0.stopping.clone();
+        let serving = axum::serve(listener, app)
+            .with_graceful_shutdown(stopping.clone().cancelled_owned())
+            .into_future();
+        let overdue = async {
+            stopping.cancelled().await;
+            tokio::time::sleep(DRAIN_LIMIT).await;
+        };
+        tokio::select! {
+            served = serving => served.map_err(ServeError::Listener)?,
+            () = overdue => tracing::warn!("some requests did not finish in time"),
+        }
+        self.drain().await;
+        Ok(())
+    }
+
+    async fn drain(&self) {
+        // Also reached when the listener failed: workers must learn of it.
+        self.0.stopping.cancel();
+        self.0.tasks.close();
+        if tokio::time::timeout(DRAIN_LIMIT, self.0.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some workers did not finish in time");
+        }
+        self.0.pool.close().await;
+        tracing::info!(service = self.service().name(), "stopped");
+    }
+
+    /// The whole application, as tests may also drive it without a socket.
+    pub fn app(&self, api: Api) -> Router {
+        let (routes, openapi) = api.split();
+        let page: Arc<str> = docs::page(&openapi).into();
+        let description: Arc<str> = openapi.to_json().unwrap_or_default().into();
+        let own = Router::new()
+            .route("/healthz", get(health::healthz))
+            .route("/readyz", get(health::readyz).with_state(self.clone()))
+            .route("/metrics", get(|| async { metrics::handle().render() }))
+            .route("/openapi.json", get(openapi_json))
+            .route("/docs", get(docs_page))
+            .layer(Extension(Pages { page, description }));
+        routes
+            .merge(own)
+            .fallback(unknown_path)
+            .method_not_allowed_fallback(unknown_method)
+            .layer(axum::extract::DefaultBodyLimit::disable())
+            .layer(from_fn(body::buffer))
+            .layer(from_fn_with_state(self.service(), observe::observe))
+    }
+}
+
+#[derive(Clone)]
+struct Pages {
+    page: Arc<str>,
+    description: Arc<str>,
+}
+
+async fn openapi_json(Extension(pages): Extension<Pages>) -> Response {
+    (
+        [(CONTENT_TYPE, "application/json")],
+        pages.description.to_string(),
+    )
+        .into_response()
+}
+
+async fn docs_page(Extension(pages): Extension<Pages>) -> Html<String> {
+    Html(pages.page.to_string())
+}
+
+async fn unknown_path(uri: Uri) -> ApiError {
+    ApiError(Problem::not_found(
+        "no_such_path",
+        format!("there is no `{}`; see /docs", uri.path()),
+    ))
+}
+
+async fn unknown_method(method: Method, uri: Uri) -> ApiError {
+    let detail = format!("`{}` does not take {method}; see /docs", uri.path());
+    ApiError(Problem::new(
+        http::StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        detail,
+    ))
+}
+
+async fn identity(service: Service, base: &BaseSettings) -> Result<Identity, StartError> {
+    let unfit = |path: &Path| {
+        let path = path.to_owned();
+        move |source| StartError::Key { path, source }
+    };
+    let key_pem = Zeroizing::new(read(&base.service_key_file).await?);
+    let key = SigningKey::from_pem(&key_pem).map_err(unfit(&base.service_key_file))?;
+    let trusted = read(&base.trusted_keys_file).await?;
+    let trusted = TrustedKeys::from_json(&trusted).map_err(unfit(&base.trusted_keys_file))?;
+    Identity::new(service, key, trusted).map_err(unfit(&base.trusted_keys_file))
+}
+
+async fn read(path: &Path) -> Result<Vec<u8>, StartError> {
+    tokio::fs::read(path).await.map_err(|source| StartError::File {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn pool(service: Service, base: &BaseSettings) -> Result<PgPool, StartError> {
+    let options: PgConnectOptions = base
+        .database_url
+        .expose_secret()
+        .parse()
+        .map_err(StartError::Database)?;
+    let options = options
+        .application_name(&service.database_role())
+        .options([("statement_timeout", STATEMENT_LIMIT)])
+        .log_statements(tracing::log::LevelFilter::Off)
+        .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1));
+    Ok(PgPoolOptions::new()
+        .max_connections(MAX_CONNECTIONS)
+        .acquire_timeout(ACQUIRE_LIMIT)
+        .idle_timeout(Duration::from_mins(1))
+        .connect_lazy_with(options))
+}
