@@ -1,1 +1,1 @@
-//! Black-box tests of the whole fleet live in `tests/`; this library holds what they share.
+//! Black-box tests of the whole fleet, and of the shape of the house. There is nothing to build here: see `tests/`.

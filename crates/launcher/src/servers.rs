@@ -167,10 +167,9 @@ impl Servers {
     /// Address of `database` for a role.
     pub(crate) fn url(&self, database: &str, role: &str, password: &str) -> Url {
         let port = self.postgres.address.port;
-        Url::parse(&format!(
-            "postgres://{role}:{password}@127.0.0.1:{port}/{database}"
-        ))
-        .expect("names are ours and passwords are hexadecimal")
+        format!("postgres://{role}:{password}@127.0.0.1:{port}/{database}")
+            .parse()
+            .expect("names are ours and passwords are hexadecimal")
     }
 
     /// A password for the service roles of these servers, as secret as that of their owner and derived from it, so
@@ -185,8 +184,7 @@ impl Servers {
 
     /// Address of the logical Redis database `number`, password included.
     pub fn redis_url(&self, number: u32) -> Url {
-        Url::parse(&redis::url(&self.redis.address, number % REDIS_DATABASES))
-            .expect("built from numbers and hex")
+        redis::url(&self.redis.address, number % REDIS_DATABASES)
     }
 }
 

@@ -22,11 +22,11 @@ fn runs_below(home: &Path) -> Vec<String> {
     let processes = std::process::Command::new("ps")
         .args(["-eo", "pid,args"])
         .output()
-        .unwrap();
-    let text = String::from_utf8(processes.stdout).unwrap();
-    let home = home.to_str().unwrap();
+        .expect("`ps` runs");
+    let text = String::from_utf8_lossy(&processes.stdout);
+    let home = home.to_string_lossy();
     text.lines()
-        .filter(|line| line.contains(home))
+        .filter(|line| line.contains(&*home))
         .map(str::to_owned)
         .collect()
 }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use url::Url;
+
 use super::ServersError;
 use super::account::Account;
 use super::guarded::{Address, Server};
@@ -53,9 +55,11 @@ impl Server for Redis {
 }
 
 /// `redis://` address of the logical database `number`.
-pub(super) fn url(address: &Address, number: u32) -> String {
+pub(super) fn url(address: &Address, number: u32) -> Url {
     format!(
         "redis://:{}@127.0.0.1:{}/{number}",
         address.password, address.port
     )
+    .parse()
+    .expect("built from numbers and hexadecimal digits")
 }
