@@ -5,5 +5,18 @@ pub mod migrate;
 pub mod servers;
 pub mod testing;
 
+#[cfg(feature = "fleet")]
+pub mod fleet;
+#[cfg(feature = "fleet")]
+pub mod keys;
+#[cfg(feature = "fleet")]
+pub mod people;
+#[cfg(feature = "fleet")]
+pub mod stage;
+
+#[cfg(feature = "fleet")]
+pub use fleet::{Fleet, FleetError, FleetSettings, Ports, SettingsMap};
 pub use migrate::migrate;
 pub use servers::{Servers, ServersError};
+#[cfg(feature = "fleet")]
+pub use stage::{Stage, StageError, StageSettings};

@@ -9,6 +9,9 @@
 //! # }
 //! ```
 
+#[cfg(feature = "fleet")]
+mod fleet;
+
 use common::Service;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection};
@@ -17,6 +20,9 @@ use url::Url;
 
 use crate::migrate::{RolePasswords, digest, migrate};
 use crate::servers::{REDIS_DATABASES, Servers};
+
+#[cfg(feature = "fleet")]
+pub use fleet::{SHORT_WAITS, TestFleet, TestFleetSettings};
 
 /// Held until the process ends; the servers end with the last process that holds it.
 static SHARED: OnceCell<TestServers> = OnceCell::const_new();
