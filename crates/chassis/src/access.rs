@@ -125,7 +125,7 @@ async fn authenticate(
         let audience = shell.service().name();
         let trusted = shell.identity().trusted();
         let token = trust::token::verify(token, audience, body, trusted, OffsetDateTime::now_utc())
-            .map_err(|error| Problem::unauthorized(error.code(), &error))?;
+            .map_err(|error| Problem::unauthorized(error.code(), error))?;
         return Ok(Caller::Service(token.caller));
     }
     let people = shell.people().ok_or_else(people_unknown)?;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::sync::Mutex;
 use url::Url;
 
@@ -16,8 +17,8 @@ use url::Url;
 const KEEP: Duration = Duration::from_hours(24);
 /// An unknown `kid` makes us look again, but a stream of made-up ones must not become a stream of calls.
 const UNKNOWN_KID_PAUSE: Duration = Duration::from_hours(1);
-/// Clocks of the world are allowed to differ by this much.
-const LEEWAY_S: u64 = 60;
+/// Clocks of the world may differ by this much, where an issuer does not say otherwise.
+pub const LEEWAY: Duration = Duration::from_mins(1);
 /// Longest answer read from an issuer.
 const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
 
@@ -37,8 +38,10 @@ pub enum TokenError {
 pub struct Expected<'a> {
     /// Allowed `iss`; where empty, the one of the discovery document.
     pub issuers: &'a [&'a str],
-    /// Our `aud`.
+    /// Our `aud`, compared without case: Microsoft writes GUIDs either way.
     pub audience: &'a str,
+    /// How far the issuer's clock may be off, both ways; see [`LEEWAY`].
+    pub leeway: Duration,
 }
 
 /// A token that was believed.
@@ -46,6 +49,8 @@ pub struct Expected<'a> {
 pub struct Verified<C> {
     /// Its claims.
     pub claims: C,
+    /// The key that signed it.
+    pub kid: String,
     /// `endorsements` of the key that signed it (Bot Framework); empty where the issuer has none.
     pub endorsements: Vec<String>,
 }
@@ -128,18 +133,24 @@ impl Cache {
             .ok_or_else(|| TokenError::Invalid("it names no key (`kid`)".into()))?;
         let (key, issuer) = self.key(&kid).await?;
         let mut validation = Validation::new(Algorithm::RS256);
-        validation.leeway = LEEWAY_S;
+        validation.leeway = expected.leeway.as_secs();
         validation.validate_nbf = true;
-        validation.set_audience(&[expected.audience]);
+        validation.validate_aud = false; // done below, without case
         if expected.issuers.is_empty() {
             validation.set_issuer(&[issuer]);
         } else {
             validation.set_issuer(expected.issuers);
         }
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-        let data = jsonwebtoken::decode::<C>(token, &key.decoding, &validation).map_err(invalid)?;
+        let data = jsonwebtoken::decode::<Value>(token, &key.decoding, &validation).map_err(invalid)?;
+        if !is_for(expected.audience, &data.claims) {
+            return Err(TokenError::Invalid("it is for another audience (`aud`)".into()));
+        }
+        let claims = serde_json::from_value(data.claims)
+            .map_err(|error| TokenError::Invalid(format!("its claims are not what we need: {error}")))?;
         Ok(Verified {
-            claims: data.claims,
+            claims,
+            kid,
             endorsements: key.endorsements.clone(),
         })
     }
@@ -192,8 +203,21 @@ impl Cache {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
 fn invalid(error: jsonwebtoken::errors::Error) -> TokenError {
     TokenError::Invalid(error.to_string())
+}
+
+/// `aud` is one text or a list (RFC 7519, section 4.1.3).
+fn is_for(audience: &str, claims: &Value) -> bool {
+    match claims.get("aud") {
+        Some(Value::String(one)) => one.eq_ignore_ascii_case(audience),
+        Some(Value::Array(several)) => several
+            .iter()
+            .filter_map(Value::as_str)
+            .any(|one| one.eq_ignore_ascii_case(audience)),
+        _ => false,
+    }
 }
 
 fn unknown_kid() -> TokenError {

@@ -14,7 +14,7 @@ use tracing::{Instrument, Span, field};
 use crate::{ApiError, request_id, telemetry};
 
 /// No handler of ours takes longer; what must wait for a person is an operation, not a request.
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 
 pub(crate) async fn observe(State(service): State<Service>, request: Request, next: Next) -> Response {
     let id = request_id::of(request.headers());
@@ -49,8 +49,10 @@ fn span(service: Service, method: &str, route: &str, id: &str, request: &Request
         http.route = route,
         http.response.status_code = field::Empty,
         request.id = id,
+        trace.id = field::Empty,
     );
     telemetry::continue_remote(&span, request.headers());
+    telemetry::name_trace(&span);
     span
 }
 

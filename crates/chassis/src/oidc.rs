@@ -6,7 +6,7 @@ use common::Role;
 use serde::Deserialize;
 use url::Url;
 
-use crate::jwks::{Cache, Expected, TokenError};
+use crate::jwks::{Cache, Expected, LEEWAY, TokenError};
 use crate::settings::OidcSettings;
 
 /// A person whose token was believed.
@@ -55,6 +55,7 @@ impl People {
         let expected = Expected {
             issuers: &[&self.issuer, &with_slash],
             audience: &self.audience,
+            leeway: LEEWAY,
         };
         let claims: Claims = self.keys.verify(token, &expected).await?.claims;
         let id = claims.oid.unwrap_or(claims.sub);

@@ -119,10 +119,6 @@ impl<'a> Reader<'a> {
     }
 
     /// A setting that may be missing. The outer `None` means: it is there and bad.
-    #[expect(
-        clippy::option_option,
-        reason = "bad and missing differ, and `?` should stop at bad only"
-    )]
     pub fn optional<T: FromStr<Err: Display>>(&mut self, name: &str, meaning: &str) -> Option<Option<T>> {
         self.describe(name, meaning, Some(String::new()));
         match self.text(name) {
@@ -141,10 +137,6 @@ impl<'a> Reader<'a> {
     }
 
     /// A secret that may be missing. The outer `None` means: its file cannot be read.
-    #[expect(
-        clippy::option_option,
-        reason = "bad and missing differ, and `?` should stop at bad only"
-    )]
     pub fn optional_secret(&mut self, name: &str, meaning: &str) -> Option<Option<SecretString>> {
         self.describe(name, &format!("{meaning} (or {name}_FILE)"), Some(String::new()));
         self.secret_text(name)
@@ -422,4 +414,92 @@ fn read_oidc(from: &mut Reader<'_>) -> Option<Option<OidcSettings>> {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Sample {
+        base: BaseSettings,
+        limit: u32,
+        password: Option<SecretString>,
+    }
+
+    impl Settings for Sample {
+        const SERVICE: Service = Service::Classifier;
+
+        fn read(from: &mut Reader<'_>) -> Option<Self> {
+            let base = BaseSettings::read(from);
+            let limit = from.or("LIMIT", 3, "how many at once");
+            let password = from.optional_secret("PASSWORD", "the help desk's");
+            Some(Self {
+                base: base?,
+                limit: limit?,
+                password: password?,
+            })
+        }
+
+        fn base(&self) -> &BaseSettings {
+            &self.base
+        }
+    }
+
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let mut map = BTreeMap::from([
+            ("DATABASE_URL".to_owned(), "postgres://db/firstline".to_owned()),
+            ("REDIS_URL".to_owned(), "redis://cache".to_owned()),
+            ("SERVICE_KEY_FILE".to_owned(), "/keys/classifier.key".to_owned()),
+            ("TRUSTED_KEYS_FILE".to_owned(), "/keys/trusted.json".to_owned()),
+        ]);
+        for (name, value) in pairs {
+            map.insert((*name).to_owned(), (*value).to_owned());
+        }
+        map
+    }
+
+    #[test]
+    fn every_missing_and_every_bad_setting_is_named_at_once() {
+        let bad = BTreeMap::from([
+            ("LISTEN_ADDR".to_owned(), "everywhere".to_owned()),
+            ("LIMIT".to_owned(), "many".to_owned()),
+            ("LOG_FORMAT".to_owned(), "xml".to_owned()),
+            ("OIDC_ISSUER".to_owned(), "https://issuer.example".to_owned()),
+        ]);
+        let errors = from_map::<Sample>(&bad).unwrap_err();
+        insta::assert_snapshot!(errors);
+    }
+
+    #[test]
+    fn help_lists_every_setting_with_its_meaning_and_default() {
+        insta::assert_snapshot!(help::<Sample>());
+    }
+
+    #[test]
+    fn defaults_are_the_services_and_an_empty_text_means_not_set() {
+        let settings = from_map::<Sample>(&map(&[("LIMIT", ""), ("TENANT_ID", "acme")])).unwrap();
+        assert_eq!(settings.base.listen_addr.port(), 8081);
+        assert_eq!(settings.base.tenant_id.as_str(), "acme");
+        assert_eq!(settings.limit, 3);
+        assert!(settings.password.is_none());
+    }
+
+    #[test]
+    fn a_secret_comes_from_its_file_without_the_line_end_and_never_shows() {
+        use secrecy::ExposeSecret as _;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "hunter2\n").unwrap();
+        let path = file.path().display().to_string();
+        let settings = from_map::<Sample>(&map(&[("PASSWORD_FILE", &path)])).unwrap();
+        assert_eq!(settings.password.as_ref().unwrap().expose_secret(), "hunter2");
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_secret_file_that_is_not_there_is_named() {
+        let errors = from_map::<Sample>(&map(&[("PASSWORD_FILE", "/no/such/file")])).unwrap_err();
+        assert!(
+            errors
+                .to_string()
+                .starts_with("PASSWORD_FILE: cannot read `/no/such/file`")
+        );
+    }
+}

@@ -167,6 +167,11 @@ impl Shell {
         Peer::new(callee, base, self.0.http.clone(), Arc::clone(&self.0.outbound))
     }
 
+    /// What puts token, trace context and request id on a call, for clients that [`peer`](Self::peer) does not cover.
+    pub fn outbound(&self) -> &Arc<dyn Outbound> {
+        &self.0.outbound
+    }
+
     /// The audit log in this service's name.
     pub fn audit(&self) -> AuditLog {
         AuditLog::new(self.0.service, self.0.tenant.clone())

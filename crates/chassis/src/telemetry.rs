@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::io::IsTerminal as _;
 use std::pin::Pin;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -18,9 +19,10 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfi
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing::Span;
+use tracing::{Level, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::FilterFn;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 use url::Url;
@@ -71,8 +73,22 @@ impl Telemetry {
 /// # Errors
 /// The filter or the exporter's settings are bad.
 pub fn install(settings: &TelemetrySettings, process: &str) -> Result<Telemetry, TelemetryError> {
+    let colours = std::io::stderr().is_terminal();
+    install_to(settings, process, BoxMakeWriter::new(std::io::stderr), colours)
+}
+
+/// The same, with the log lines going to `lines`, in colours or not.
+///
+/// # Errors
+/// The filter or the exporter's settings are bad.
+pub fn install_to(
+    settings: &TelemetrySettings,
+    process: &str,
+    lines: BoxMakeWriter,
+    colours: bool,
+) -> Result<Telemetry, TelemetryError> {
     let mut outcome = Ok(Telemetry { provider: None });
-    INSTALLED.get_or_init(|| outcome = build(settings, process));
+    INSTALLED.get_or_init(|| outcome = build(settings, process, lines, colours));
     outcome
 }
 
@@ -82,16 +98,28 @@ pub fn install_quiet() {
         let provider = SdkTracerProvider::builder().build();
         let traces = tracing_opentelemetry::layer()
             .with_tracer(provider.tracer("firstline"))
-            .with_filter(LevelFilter::INFO);
+            .with_filter(in_traces());
         let _ = tracing::subscriber::set_global_default(Registry::default().with(traces));
     });
 }
 
-fn build(settings: &TelemetrySettings, process: &str) -> Result<Telemetry, TelemetryError> {
+/// Which spans become part of a trace: not a worker's idle looking around, which tells no ticket's story.
+fn in_traces() -> FilterFn {
+    FilterFn::new(|metadata| *metadata.level() <= Level::INFO && metadata.target() != crate::worker::TARGET)
+}
+
+fn build(
+    settings: &TelemetrySettings,
+    process: &str,
+    lines: BoxMakeWriter,
+    colours: bool,
+) -> Result<Telemetry, TelemetryError> {
     let filter = EnvFilter::builder()
         .parse(&settings.filter)
         .map_err(TelemetryError::Filter)?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(lines)
+        .with_ansi(colours);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
         LogFormat::Human => lines.with_target(false).with_filter(filter).boxed(),
         LogFormat::Json => lines
@@ -106,7 +134,7 @@ fn build(settings: &TelemetrySettings, process: &str) -> Result<Telemetry, Telem
     // Spans carry the trace context even where no collector is set: the ids still travel and join the logs.
     let traces = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("firstline"))
-        .with_filter(LevelFilter::INFO);
+        .with_filter(in_traces());
     let subscriber = Registry::default().with(lines).with(traces);
     // A test harness may have set its own first; then that one stays.
     let _ = tracing::subscriber::set_global_default(subscriber);
@@ -214,6 +242,15 @@ pub fn adopt(span: &Span, traceparent: Option<&str>) {
     let Some(traceparent) = traceparent else { return };
     let carrier = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
     adopt_context(span, TraceContextPropagator::new().extract(&carrier));
+}
+
+/// Write the trace's id into the span's field `trace.id`, so that log lines and traces can be joined.
+pub(crate) fn name_trace(span: &Span) {
+    let context = span.context();
+    let context = context.span().span_context().clone();
+    if context.is_valid() {
+        span.record("trace.id", context.trace_id().to_string());
+    }
 }
 
 fn adopt_context(span: &Span, context: Context) {

@@ -10,6 +10,7 @@ use sqlx::postgres::PgListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::observe::panic_text;
 use crate::request_id;
@@ -17,6 +18,9 @@ use crate::shell::Shell;
 
 /// First and longest wait after a failed step.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+
+/// Of the spans around steps, which belong into log lines and not into traces.
+pub(crate) const TARGET: &str = "chassis::worker";
 
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,16 +114,18 @@ impl Worker {
     {
         let (service, worker) = (self.shell.service().name(), self.name);
         let work = request_id::scope(request_id::fresh(), step);
-        async move {
+        // Tells log lines of several services in one process apart.
+        let span = tracing::info_span!(target: TARGET, "worker", service, worker);
+        let attempt = async move {
             let attempt = match std::panic::AssertUnwindSafe(work).catch_unwind().await {
                 Ok(Ok(did)) => Attempt::Did(did),
                 Ok(Err(error)) => {
-                    tracing::warn!(service, worker, error = %crate::chain(&error), "a step failed and will be repeated");
+                    tracing::warn!(error = %crate::chain(&error), "a step failed and will be repeated");
                     Attempt::Failed
                 }
                 Err(panic) => {
                     let panic = panic_text(panic.as_ref());
-                    tracing::error!(service, worker, panic, "a step panicked and will be repeated");
+                    tracing::error!(panic, "a step panicked and will be repeated");
                     Attempt::Failed
                 }
             };
@@ -127,7 +133,8 @@ impl Worker {
             metrics::counter!("firstline_worker_steps_total", "service" => service, "worker" => worker, "result" => result)
                 .increment(1);
             attempt
-        }
+        };
+        attempt.instrument(span)
     }
 }
 

@@ -1,0 +1,13 @@
+//! The shell through its HTTP door: first where nothing else is there, then on real Postgres and Redis.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: what fails here fails the test"
+)]
+
+mod doors;
+mod idempotent;
+mod people;
+mod running;
+mod working;
+mod world;

@@ -1,0 +1,154 @@
+//! Workers, audit and readiness on a real Postgres.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use chassis::{AuditEvent, Did};
+use common::Service;
+use tokio::sync::{Notify, mpsc};
+
+use crate::world::{Sample, World, ask, get, serve, text};
+
+/// Far longer than any test: what happens before, a notification did.
+const NEVER: Duration = Duration::from_hours(1);
+
+async fn within_reason<F: Future>(what: &str, happens: F) -> F::Output {
+    let waited = tokio::time::timeout(Duration::from_secs(20), happens).await;
+    waited.unwrap_or_else(|_| panic!("{what} did not happen"))
+}
+
+#[tokio::test]
+async fn a_notification_wakes_a_worker_at_once() {
+    let (world, database) = (World::new(), launcher::testing::database().await);
+    let shell = world.grounded(Service::Delivery, &database).await;
+    let (looked, mut looks) = mpsc::unbounded_channel();
+    shell
+        .worker("sample", "sample_channel")
+        .slow_poll(NEVER)
+        .spawn(move || {
+            let looked = looked.clone();
+            async move {
+                let _ = looked.send(());
+                Ok::<_, std::io::Error>(Did::Nothing)
+            }
+        });
+    // Once at the start, once when it listens.
+    within_reason("the first look", looks.recv()).await;
+    within_reason("the look after listening", looks.recv()).await;
+    let owner = database.owner().await;
+    sqlx::query("NOTIFY sample_channel")
+        .execute(&owner)
+        .await
+        .unwrap();
+    within_reason("the look after the notification", looks.recv()).await;
+    world.shutdown.cancel();
+}
+
+#[tokio::test]
+async fn a_worker_outlives_errors_and_panics_and_takes_several_pieces_at_once() {
+    let (world, database) = (World::new(), launcher::testing::database().await);
+    let shell = world.grounded(Service::Delivery, &database).await;
+    let calls = Arc::new(AtomicUsize::new(0));
+    let (at_once, all_there) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let (count, together, full) = (Arc::clone(&calls), Arc::clone(&at_once), Arc::clone(&all_there));
+    shell
+        .worker("sample", "sample_channel")
+        .slow_poll(NEVER)
+        .at_once(3)
+        .spawn(move || {
+            let (count, together, full) = (Arc::clone(&count), Arc::clone(&together), Arc::clone(&full));
+            async move {
+                match count.fetch_add(1, Ordering::SeqCst) {
+                    0 => return Err(std::io::Error::other("first")),
+                    1 => panic!("second"),
+                    2 => return Ok(Did::Work),
+                    _ => {}
+                }
+                if together.fetch_add(1, Ordering::SeqCst) + 1 >= 2 {
+                    full.notify_one();
+                }
+                std::future::pending().await
+            }
+        });
+    within_reason("two pieces at once", all_there.notified()).await;
+    assert!(calls.load(Ordering::SeqCst) <= 6, "no more than three at once");
+}
+
+#[tokio::test]
+async fn a_worker_finishes_its_piece_when_the_service_stops() {
+    let (world, database) = (World::new(), launcher::testing::database().await);
+    let shell = world.grounded(Service::Delivery, &database).await;
+    let (begun, go_on, finished) = (
+        Arc::new(Notify::new()),
+        Arc::new(Notify::new()),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let (a, b, c) = (Arc::clone(&begun), Arc::clone(&go_on), Arc::clone(&finished));
+    shell.worker("sample", "sample_channel").spawn(move || {
+        let (a, b, c) = (Arc::clone(&a), Arc::clone(&b), Arc::clone(&c));
+        async move {
+            a.notify_one();
+            b.notified().await;
+            c.fetch_add(1, Ordering::SeqCst);
+            Ok::<_, std::io::Error>(Did::Work)
+        }
+    });
+    let (_, serving) = serve(shell, &Sample::default()).await;
+    within_reason("the first piece", begun.notified()).await;
+    world.shutdown.cancel();
+    go_on.notify_one();
+    within_reason("the end", serving).await.unwrap();
+    assert_eq!(finished.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn audit_events_are_written_in_the_callers_transaction_and_never_changed() {
+    let (world, database) = (World::new(), launcher::testing::database().await);
+    let shell = world.grounded(Service::Verification, &database).await;
+    let event = AuditEvent::new("push.denied", serde_json::json!({"code": 7}))
+        .ticket(&"42".parse().unwrap())
+        .actor("person:o-1");
+    let mut undone = shell.pool().begin().await.unwrap();
+    shell.audit().record(&mut undone, &event).await.unwrap();
+    undone.rollback().await.unwrap();
+    let mut kept = shell.pool().begin().await.unwrap();
+    shell.audit().record(&mut kept, &event).await.unwrap();
+    kept.commit().await.unwrap();
+    let rows: Vec<(String, String, Option<String>, String)> =
+        sqlx::query_as("SELECT tenant_id, service, ticket_id, actor FROM audit_events")
+            .fetch_all(&database.owner().await)
+            .await
+            .unwrap();
+    let expected = (
+        "test".to_owned(),
+        "verification".to_owned(),
+        Some("42".to_owned()),
+        "person:o-1".to_owned(),
+    );
+    assert_eq!(rows, [expected]);
+    for change in [
+        "UPDATE audit_events SET kind = 'x'",
+        "DELETE FROM audit_events",
+        "SELECT * FROM audit_events",
+    ] {
+        let refused = sqlx::query(sqlx::AssertSqlSafe(change))
+            .execute(shell.pool())
+            .await
+            .unwrap_err();
+        assert!(
+            refused.to_string().contains("permission denied"),
+            "{change}: {refused}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn with_postgres_and_redis_the_service_is_ready_until_it_stops() {
+    let (world, database) = (World::new(), launcher::testing::database().await);
+    let shell = world.grounded(Service::Delivery, &database).await;
+    let answer = ask(&shell, get("/readyz")).await;
+    assert_eq!(answer.status(), 200, "{}", text(answer).await);
+    world.shutdown.cancel();
+    assert_eq!(ask(&shell, get("/readyz")).await.status(), 503);
+}
