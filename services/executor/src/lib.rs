@@ -1,1 +1,45 @@
-//! stub
+//! The executor: acts on the directory, given proof. It decides nothing, asks nobody and sends nothing: it checks the
+//! permit, writes what it is about to do, does it once, and hands the result on sealed.
+
+mod act;
+mod eligibility;
+mod http;
+mod refusal;
+mod reset;
+mod settings;
+mod store;
+
+use chassis::{Api, ServeError, Shell, StartError};
+use common::Service;
+use connectors::entra::Entra;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use trust::SealPublicKey;
+
+pub use settings::ExecutorSettings;
+
+/// Run the service until `shutdown`.
+pub async fn serve(
+    settings: ExecutorSettings,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
+    let shell = Shell::start(Service::Executor, &settings.base, shutdown).await?;
+    let seal_to = seal_key(&settings).await?;
+    let outside = connectors::http_client().map_err(StartError::Http)?;
+    let reset = reset::Reset::new(&shell, Entra::new(settings.entra, outside), seal_to);
+    let api = Api::new(&shell).internal(&[Service::Orchestration], http::routes(reset));
+    shell.serve(api, listener).await
+}
+
+async fn seal_key(settings: &ExecutorSettings) -> Result<SealPublicKey, StartError> {
+    let path = &settings.seal_public_key_file;
+    let file = tokio::fs::read(path).await.map_err(|source| StartError::File {
+        path: path.clone(),
+        source,
+    })?;
+    SealPublicKey::from_pem(&file).map_err(|source| StartError::Key {
+        path: path.clone(),
+        source,
+    })
+}

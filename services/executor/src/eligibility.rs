@@ -1,0 +1,167 @@
+//! Who may be given a pass by a program, as a table of facts read from the directory a moment ago. Silence is a no.
+
+use std::time::Duration;
+
+use common::Person;
+use connectors::PhoneNumber;
+use connectors::entra::{PassPolicy, Privilege};
+
+/// What the directory said.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    pub(crate) person: Option<Person>,
+    pub(crate) privilege: Option<Privilege>,
+    pub(crate) mobile: Option<PhoneNumber>,
+    pub(crate) policy: PassPolicy,
+}
+
+/// What will be done, for whom.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) person: Person,
+    pub(crate) destination: PhoneNumber,
+    pub(crate) lifetime: Duration,
+}
+
+/// Why a person must see to it. A sentence in the past tense: it becomes a note on the ticket.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Ineligible {
+    #[error("The directory no longer knows the person, so nothing was reset.")]
+    Unknown,
+    #[error("The account of {0} is disabled, so nothing was reset.")]
+    Disabled(String),
+    #[error("{0} is a guest in this directory; guests sign in at home, so nothing was reset.")]
+    Guest(String),
+    #[error("{name} is protected from automation ({why}), so nothing was reset.")]
+    Privileged { name: String, why: String },
+    #[error("{0} has no mobile phone method in the directory, so a reset could not be automated.")]
+    NoMobile(String),
+    #[error("The directory does not allow Temporary Access Passes, so nothing was reset.")]
+    PassesDisabled,
+}
+
+impl Ineligible {
+    /// Stable, for problems and the audit.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown => "subject_unknown",
+            Self::Disabled(_) => "subject_disabled",
+            Self::Guest(_) => "subject_guest",
+            Self::Privileged { .. } => "subject_privileged",
+            Self::NoMobile(_) => "subject_has_no_mobile",
+            Self::PassesDisabled => "passes_disabled",
+        }
+    }
+}
+
+/// Weigh the facts; the first objection counts.
+pub(crate) fn decide(facts: Facts, wanted: Duration) -> Result<Plan, Ineligible> {
+    // Destructured on purpose: a new fact does not compile until it is weighed here.
+    let Facts {
+        person,
+        privilege,
+        mobile,
+        policy,
+    } = facts;
+    let person = person.ok_or(Ineligible::Unknown)?;
+    let name = || person.display_name.clone();
+    if !person.account_enabled {
+        return Err(Ineligible::Disabled(name()));
+    }
+    if person.guest {
+        return Err(Ineligible::Guest(name()));
+    }
+    if let Some(privilege) = privilege {
+        return Err(Ineligible::Privileged {
+            name: name(),
+            why: reason(&privilege),
+        });
+    }
+    let destination = mobile.ok_or_else(|| Ineligible::NoMobile(name()))?;
+    if !policy.enabled {
+        return Err(Ineligible::PassesDisabled);
+    }
+    Ok(Plan {
+        lifetime: policy.clamp(wanted),
+        person,
+        destination,
+    })
+}
+
+fn reason(privilege: &Privilege) -> String {
+    match privilege {
+        Privilege::Role(role) => format!("directory role {role}"),
+        Privilege::RoleAssignableGroup(group) => format!("member of {group}, which may hold directory roles"),
+        Privilege::ManagementRestricted => "in a restricted administrative unit".to_owned(),
+        Privilege::Unreadable => "not all of its memberships can be read".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        Facts {
+            person: Some(Person {
+                id: "a".parse().unwrap(),
+                user_principal_name: "adele@contoso.example".to_owned(),
+                display_name: "Adele Vance".to_owned(),
+                mail: None,
+                department: None,
+                job_title: None,
+                account_enabled: true,
+                guest: false,
+                mobile_phone: None,
+            }),
+            privilege: None,
+            mobile: Some("+447700900123".parse().unwrap()),
+            policy: PassPolicy {
+                enabled: true,
+                shortest: Duration::from_mins(60),
+                longest: Duration::from_mins(480),
+                one_time_only: false,
+            },
+        }
+    }
+
+    fn objection(change: impl FnOnce(&mut Facts)) -> &'static str {
+        let mut facts = facts();
+        change(&mut facts);
+        decide(facts, Duration::from_mins(60)).unwrap_err().code()
+    }
+
+    #[test]
+    fn an_ordinary_person_gets_a_pass_within_the_tenant_s_policy() {
+        for (wanted, given) in [(15, 60), (60, 60), (90, 90), (43_200, 480)] {
+            let plan = decide(facts(), Duration::from_mins(wanted)).unwrap();
+            assert_eq!(plan.lifetime, Duration::from_mins(given));
+            assert_eq!(plan.destination.as_e164(), "+447700900123");
+        }
+    }
+
+    #[test]
+    fn every_single_fact_can_stop_it() {
+        let person =
+            |change: fn(&mut Person)| move |facts: &mut Facts| change(facts.person.as_mut().unwrap());
+        assert_eq!(objection(|facts| facts.person = None), "subject_unknown");
+        assert_eq!(
+            objection(person(|person| person.account_enabled = false)),
+            "subject_disabled"
+        );
+        assert_eq!(objection(person(|person| person.guest = true)), "subject_guest");
+        assert_eq!(objection(|facts| facts.mobile = None), "subject_has_no_mobile");
+        assert_eq!(objection(|facts| facts.policy.enabled = false), "passes_disabled");
+        for privilege in [
+            Privilege::Role("Global Administrator".to_owned()),
+            Privilege::RoleAssignableGroup("Tier 0".to_owned()),
+            Privilege::ManagementRestricted,
+            Privilege::Unreadable,
+        ] {
+            assert_eq!(
+                objection(|facts| facts.privilege = Some(privilege)),
+                "subject_privileged"
+            );
+        }
+    }
+}

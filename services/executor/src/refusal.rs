@@ -1,0 +1,100 @@
+//! Why nothing was done, and how that is answered. Certain refusals are 4xx: asking again would change nothing.
+
+use ::http::StatusCode;
+use chassis::ApiError;
+use common::Problem;
+use connectors::CallError;
+use trust::PermitError;
+
+use crate::eligibility::Ineligible;
+use crate::store::StoreError;
+
+/// Why [`crate::reset::Reset`] did not answer with a result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ResetError {
+    /// The request is for another tenant or another action than this endpoint's.
+    #[error("the request names another {0} than this endpoint serves")]
+    Misdirected(&'static str),
+    /// The parameters are not those of this action.
+    #[error("the parameters are not those of a password reset: {0}")]
+    Parameters(String),
+    /// Nothing was proven.
+    #[error("The step came without a permit, so nothing was reset.")]
+    PermitMissing,
+    /// What was proven does not allow this.
+    #[error("Nothing was reset: {0}.")]
+    Permit(#[from] PermitError),
+    /// What was proven has been used.
+    #[error("Nothing was reset: the permit has already been used.")]
+    PermitSpent,
+    /// The visit of the step is known, for something else.
+    #[error("this visit of the step already stands for another effect")]
+    OtherEffect,
+    /// Another request is at it.
+    #[error("the same effect is under way")]
+    UnderWay,
+    /// A person must see to it.
+    #[error(transparent)]
+    Ineligible(#[from] Ineligible),
+    /// The directory is away, or its answer was lost; the intent, where there is one, stays open.
+    #[error("the directory does not answer")]
+    Away(#[source] CallError),
+    /// The directory refuses to be read.
+    #[error("Nothing was reset: {0}.")]
+    Refused(#[source] CallError),
+    /// Sealing failed; the pass is deleted.
+    #[error("cannot seal what was made")]
+    Seal(#[source] trust::SealError),
+    /// The ledger failed.
+    #[error("cannot keep the ledger")]
+    Store(#[from] StoreError),
+}
+
+impl ResetError {
+    /// A refusal that belongs into the audit, with its code.
+    pub(crate) fn audited(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Misdirected(_) => Some(("effect.refused", "misdirected")),
+            Self::Parameters(_) => Some(("effect.refused", "parameters_invalid")),
+            Self::PermitMissing => Some(("permit.refused", "permit_missing")),
+            Self::Permit(error) => Some(("permit.refused", error.code())),
+            Self::PermitSpent => Some(("permit.refused", "permit_spent")),
+            Self::OtherEffect => Some(("effect.refused", "effect_mismatch")),
+            Self::Ineligible(why) => Some(("effect.refused", why.code())),
+            Self::Refused(_) => Some(("effect.refused", "directory_refused")),
+            Self::UnderWay | Self::Away(_) | Self::Seal(_) | Self::Store(_) => None,
+        }
+    }
+}
+
+impl From<ResetError> for ApiError {
+    fn from(error: ResetError) -> Self {
+        let code = error.audited().map_or("", |(_, code)| code);
+        let problem = match &error {
+            ResetError::Misdirected(_) | ResetError::Parameters(_) | ResetError::Ineligible(_) => {
+                Problem::unprocessable(code, &error)
+            }
+            ResetError::PermitMissing | ResetError::Permit(_) | ResetError::PermitSpent => {
+                Problem::forbidden(code, &error)
+            }
+            ResetError::OtherEffect => Problem::conflict(code, &error),
+            // Not a 409: those are kept for replay, and this answer is different in a moment.
+            ResetError::UnderWay => {
+                let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "effect_in_flight", &error);
+                problem.retry_after_s = Some(1);
+                problem
+            }
+            ResetError::Refused(cause) => {
+                tracing::error!(error = %chassis::chain(cause), "the directory refused to be read");
+                Problem::unprocessable(code, &error)
+            }
+            ResetError::Away(cause) => {
+                tracing::warn!(error = %chassis::chain(cause), "the directory is away");
+                let wait = cause.retry_after().map(|wait| wait.as_secs().max(1));
+                Problem::outside_unavailable("the directory", wait)
+            }
+            ResetError::Seal(_) | ResetError::Store(_) => return Self::internal(&error),
+        };
+        problem.into()
+    }
+}

@@ -1,0 +1,229 @@
+//! `executor.reset_password`: one Temporary Access Pass for one person, for one permit.
+//!
+//! Order is the promise: proof, facts read afresh, intent and burnt permit in one transaction, the act, the sealed
+//! result. Whatever stops in between, the next request for the same visit goes on from the ledger, and looks at the
+//! directory before it acts again, because a second pass silently deletes the first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::Shell;
+use common::{ActionName, Assurance, Outcome, StepRequest, StepResult, TenantId};
+use connectors::CallError;
+use connectors::entra::Entra;
+use serde::Deserialize;
+use time::OffsetDateTime;
+use trust::{Expected, Identity, Permit, SealPublicKey};
+
+use crate::eligibility::{Facts, Ineligible, Plan, decide};
+use crate::refusal::ResetError;
+use crate::store::{Begun, Mandate, Store, Visit};
+
+pub(crate) const ACTION: &str = "executor.reset_password";
+/// What the action asks for: possession of an enrolled device, or a manager who answers for the person.
+const AT_LEAST: Assurance = Assurance::Substantial;
+/// Where a playbook names no lifetime: what a tenant's policy has by default.
+const LIFETIME: Duration = Duration::from_hours(1);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    lifetime_minutes: Option<u64>,
+}
+
+/// Resets passwords. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Reset {
+    action: ActionName,
+    pub(crate) tenant: TenantId,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) store: Store,
+    pub(crate) entra: Entra,
+    pub(crate) seal_to: SealPublicKey,
+}
+
+impl Reset {
+    pub(crate) fn new(shell: &Shell, entra: Entra, seal_to: SealPublicKey) -> Self {
+        Self {
+            action: ACTION.parse().expect("built from a literal"),
+            tenant: shell.tenant().clone(),
+            identity: shell.identity().clone(),
+            store: Store::new(shell.pool().clone(), shell.tenant().clone(), shell.audit()),
+            entra,
+            seal_to,
+        }
+    }
+
+    /// Do it, or find out that it was done. Refusals are in the audit before they are answered.
+    pub(crate) async fn perform(&self, request: &StepRequest) -> Result<StepResult, ResetError> {
+        let answer = self.answer(request).await;
+        if let Err(error) = &answer
+            && let Some((kind, code)) = error.audited()
+        {
+            tracing::warn!(execution.id = %request.execution_id, code, "refused to reset a password");
+            self.store.refused(request, kind, code).await?;
+        }
+        answer
+    }
+
+    async fn answer(&self, request: &StepRequest) -> Result<StepResult, ResetError> {
+        let wanted = self.wanted(request)?;
+        let mandate = match self.store.take_up(request).await? {
+            Visit::Ended(result) => return Ok(result),
+            Visit::Other => return Err(ResetError::OtherEffect),
+            Visit::UnderWay => return Err(ResetError::UnderWay),
+            Visit::Mine(mandate) => Some(mandate),
+            Visit::New => {
+                // Before the directory is asked anything: without proof, no work.
+                self.permit(request)?;
+                None
+            }
+        };
+        if request.deadline <= OffsetDateTime::now_utc() {
+            // Nobody waits for it any more: a pass made now would be delivered to nobody.
+            return self.too_late(mandate).await;
+        }
+        match mandate {
+            Some(mandate) => self.resume(request, mandate, wanted).await,
+            None => self.begin(request, wanted).await,
+        }
+    }
+
+    /// The request is ours, and its parameters are; how long the pass should live.
+    fn wanted(&self, request: &StepRequest) -> Result<Duration, ResetError> {
+        if request.tenant_id != self.tenant || request.subject.tenant_id != self.tenant {
+            return Err(ResetError::Misdirected("tenant"));
+        }
+        if request.action != self.action {
+            return Err(ResetError::Misdirected("action"));
+        }
+        let parameters: Parameters = serde_json::from_value(request.parameters.clone().into())
+            .map_err(|error| ResetError::Parameters(error.to_string()))?;
+        Ok(parameters.lifetime_minutes.map_or(LIFETIME, |minutes| {
+            // Graph's own upper bound keeps the arithmetic small; the tenant's policy decides.
+            Duration::from_mins(minutes.min(43_200))
+        }))
+    }
+
+    fn permit(&self, request: &StepRequest) -> Result<Permit, ResetError> {
+        let token = request.permit.as_ref().ok_or(ResetError::PermitMissing)?;
+        let expected = Expected {
+            tenant: &self.tenant,
+            execution: request.execution_id,
+            ticket: &request.ticket_id,
+            subject: &request.subject.user_id,
+            action: &self.action,
+            step: &request.step.id,
+            parameters: &request.parameters,
+            at_least: AT_LEAST,
+        };
+        Ok(Permit::verify(
+            token,
+            &expected,
+            self.identity.trusted(),
+            OffsetDateTime::now_utc(),
+        )?)
+    }
+
+    async fn begin(&self, request: &StepRequest, wanted: Duration) -> Result<StepResult, ResetError> {
+        let plan = self.plan(request, wanted).await?;
+        let permit = self.permit(request)?;
+        match self
+            .store
+            .begin(request, permit, &plan, OffsetDateTime::now_utc())
+            .await?
+        {
+            Begun::Mine(mandate) => self.act_alone(request, mandate, &plan).await,
+            Begun::UnderWay => Err(ResetError::UnderWay),
+            Begun::PermitSpent => Err(ResetError::PermitSpent),
+        }
+    }
+
+    /// Go on from an intent whose actor is gone. The permit was burnt for it; the facts are read afresh all the same.
+    async fn resume(
+        &self,
+        request: &StepRequest,
+        mandate: Mandate,
+        wanted: Duration,
+    ) -> Result<StepResult, ResetError> {
+        tracing::info!(execution.id = %request.execution_id, effect.id = %mandate.effect(), "took up an open intent");
+        match self.plan(request, wanted).await {
+            Ok(plan) => self.act_alone(request, mandate, &plan).await,
+            Err(ResetError::Ineligible(why)) => {
+                if let Err(away) = self.clear(&mandate).await {
+                    return self.give_back(mandate, away).await;
+                }
+                self.fail(request, mandate, why.to_string()).await
+            }
+            Err(error) => {
+                self.store.release(mandate).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Read the facts and weigh them.
+    async fn plan(&self, request: &StepRequest, wanted: Duration) -> Result<Plan, ResetError> {
+        let user = &request.subject.user_id;
+        // Boxed: four calls side by side make a future too large to carry through every caller.
+        let facts = Box::pin(async {
+            tokio::try_join!(
+                self.entra.user(user),
+                self.entra.privilege(user),
+                self.entra.mobile_phone_method(user),
+                self.entra.pass_policy(),
+            )
+        })
+        .await;
+        let facts = match facts {
+            Ok((person, privilege, mobile, policy)) => Facts {
+                person,
+                privilege,
+                mobile,
+                policy,
+            },
+            // Whichever look-up said so first: the account is not there.
+            Err(error) if error.is_refused("user_not_found") => {
+                return Err(Ineligible::Unknown.into());
+            }
+            Err(error @ CallError::Refused { .. }) => return Err(ResetError::Refused(error)),
+            Err(error) => return Err(ResetError::Away(error)),
+        };
+        Ok(decide(facts, wanted)?)
+    }
+
+    pub(crate) async fn fail(
+        &self,
+        request: &StepRequest,
+        mandate: Mandate,
+        explanation: String,
+    ) -> Result<StepResult, ResetError> {
+        let result = StepResult::new(Outcome::Failure, explanation);
+        let now = OffsetDateTime::now_utc();
+        metrics::counter!("firstline_effects_total", "action" => ACTION, "outcome" => "failure").increment(1);
+        if self.store.finish(request, &mandate, None, &result, now).await? {
+            Ok(result)
+        } else {
+            Err(ResetError::UnderWay)
+        }
+    }
+
+    pub(crate) async fn give_back(
+        &self,
+        mandate: Mandate,
+        error: CallError,
+    ) -> Result<StepResult, ResetError> {
+        self.store.release(mandate).await?;
+        Err(ResetError::Away(error))
+    }
+
+    async fn too_late(&self, mandate: Option<Mandate>) -> Result<StepResult, ResetError> {
+        if let Some(mandate) = mandate {
+            self.store.release(mandate).await?;
+        }
+        Ok(StepResult::new(
+            Outcome::Timeout,
+            "The time for the reset had run out before it began, so no pass was handed on.",
+        ))
+    }
+}

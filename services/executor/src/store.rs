@@ -1,0 +1,369 @@
+//! The effect ledger and the permits it burnt: all SQL of the executor.
+//!
+//! What is about to be done is written before it is done, in the transaction that burns the permit. Who acts holds a
+//! lease with a fence; who lost it writes nothing.
+
+use std::time::Duration;
+
+use chassis::{AuditEvent, AuditLog};
+use common::{Outcome, StepRequest, StepResult, TenantId, UserId};
+use serde_json::json;
+use sqlx::PgPool;
+use sqlx::postgres::types::PgInterval;
+use time::OffsetDateTime;
+use trust::{Permit, parameters_digest};
+use uuid::Uuid;
+
+use crate::eligibility::Plan;
+
+/// How long an actor may be silent before another may take up its intent.
+pub(crate) const LEASE: Duration = Duration::from_secs(15);
+
+/// The ledger failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// The database is away or refused.
+    #[error("the database did not do it")]
+    Database(#[from] sqlx::Error),
+    /// A row says what no code of ours wrote.
+    #[error("effect `{0}` is corrupt")]
+    Corrupt(Uuid),
+}
+
+/// The right to act once on one person: a permit was burnt for it, the intent is in the ledger, and nobody else holds
+/// the lease. Only this module makes one; the act takes it by value.
+#[derive(Debug)]
+pub(crate) struct Mandate {
+    effect: Uuid,
+    fence: i64,
+    subject: UserId,
+    asked_at: Option<OffsetDateTime>,
+}
+
+impl Mandate {
+    /// Who may be acted on.
+    pub(crate) fn subject(&self) -> &UserId {
+        &self.subject
+    }
+
+    /// When the directory was asked to act before, by somebody whose answer is lost.
+    pub(crate) fn asked_at(&self) -> Option<OffsetDateTime> {
+        self.asked_at
+    }
+
+    /// The ledger's number of it, for logs.
+    pub(crate) fn effect(&self) -> Uuid {
+        self.effect
+    }
+}
+
+/// What the ledger knows of a visit of a step.
+#[derive(Debug)]
+pub(crate) enum Visit {
+    /// Nothing yet: proof is needed.
+    New,
+    /// It stands for another subject, action, ticket or set of parameters.
+    Other,
+    /// It was done, or certainly not.
+    Ended(StepResult),
+    /// Somebody is at it.
+    UnderWay,
+    /// It was meant to be done, and whoever meant to is gone.
+    Mine(Mandate),
+}
+
+/// What came of an intent.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// Act.
+    Mine(Mandate),
+    /// Another request for the same visit was first.
+    UnderWay,
+    /// The permit was burnt for another effect.
+    PermitSpent,
+}
+
+/// The ledger. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pool: PgPool,
+    tenant: TenantId,
+    audit: AuditLog,
+}
+
+impl Store {
+    pub(crate) fn new(pool: PgPool, tenant: TenantId, audit: AuditLog) -> Self {
+        Self { pool, tenant, audit }
+    }
+
+    /// Look the visit up, and take up its intent where nobody is at it.
+    pub(crate) async fn take_up(&self, request: &StepRequest) -> Result<Visit, StoreError> {
+        let row = sqlx::query!(
+            "SELECT id, ticket_id, action, subject_id, parameters_digest, result
+             FROM effects
+             WHERE tenant_id = $1 AND execution_id = $2 AND step_id = $3 AND visit = $4",
+            self.tenant.as_str(),
+            request.execution_id.0,
+            request.step.id.as_str(),
+            visit(request),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else {
+            return Ok(Visit::New);
+        };
+        let same = row.ticket_id == request.ticket_id.as_str()
+            && row.action == request.action.as_str()
+            && row.subject_id == request.subject.user_id.as_str()
+            && row.parameters_digest == parameters_digest(&request.parameters).as_str();
+        if !same {
+            return Ok(Visit::Other);
+        }
+        if let Some(result) = row.result {
+            let result = serde_json::from_value(result).map_err(|_| StoreError::Corrupt(row.id))?;
+            return Ok(Visit::Ended(result));
+        }
+        self.claim(row.id, request).await
+    }
+
+    async fn claim(&self, effect: Uuid, request: &StepRequest) -> Result<Visit, StoreError> {
+        let claimed = sqlx::query!(
+            "UPDATE effects
+             SET leased_until = now() + $3, fence = fence + 1
+             WHERE tenant_id = $1 AND id = $2
+               AND state = 'INTENDED' AND (leased_until IS NULL OR leased_until < now())
+             RETURNING fence, asked_at",
+            self.tenant.as_str(),
+            effect,
+            lease(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(claimed.map_or(Visit::UnderWay, |row| {
+            Visit::Mine(Mandate {
+                effect,
+                fence: row.fence,
+                subject: request.subject.user_id.clone(),
+                asked_at: row.asked_at,
+            })
+        }))
+    }
+
+    /// Burn the permit and write the intent: both, or neither.
+    pub(crate) async fn begin(
+        &self,
+        request: &StepRequest,
+        permit: Permit,
+        plan: &Plan,
+        now: OffsetDateTime,
+    ) -> Result<Begun, StoreError> {
+        let permit = permit.spend();
+        let claims = permit.claims();
+        let effect = Uuid::now_v7();
+        let planned = json!({
+            "name": plan.person.display_name,
+            "destination": plan.destination.to_string(),
+            "lifetime_minutes": plan.lifetime.as_secs() / 60,
+            "one_time": true,
+        });
+        let mut transaction = self.pool.begin().await?;
+        let begun = sqlx::query!(
+            "INSERT INTO effects (tenant_id, id, execution_id, step_id, visit, ticket_id, action, subject_id,
+                 parameters_digest, permit_id, plan, state, intended_at, leased_until)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'INTENDED', $12, now() + $13)
+             ON CONFLICT (tenant_id, execution_id, step_id, visit) DO NOTHING
+             RETURNING fence",
+            self.tenant.as_str(),
+            effect,
+            request.execution_id.0,
+            request.step.id.as_str(),
+            visit(request),
+            request.ticket_id.as_str(),
+            claims.action.as_str(),
+            claims.subject.as_str(),
+            claims.parameters.as_str(),
+            claims.id.0,
+            planned,
+            now,
+            lease(),
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(begun) = begun else {
+            return Ok(Begun::UnderWay);
+        };
+        let burnt = sqlx::query!(
+            "INSERT INTO spent_permits (tenant_id, id, effect_id, spent_at)
+             VALUES ($1, $2, $3, $4)
+             ON CONFLICT DO NOTHING",
+            self.tenant.as_str(),
+            claims.id.0,
+            effect,
+            now,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        if burnt.rows_affected() == 0 {
+            return Ok(Begun::PermitSpent);
+        }
+        let told = [
+            about(
+                request,
+                "permit.spent",
+                json!({
+                    "permit": claims.id, "effect": effect, "method": claims.method, "assurance": claims.assurance,
+                    "approver": claims.approver, "shown": claims.shown,
+                }),
+            ),
+            about(
+                request,
+                "effect.intended",
+                json!({"effect": effect, "subject": claims.subject, "plan": planned}),
+            ),
+        ];
+        for event in &told {
+            self.audit.record(&mut transaction, event).await?;
+        }
+        transaction.commit().await?;
+        Ok(Begun::Mine(Mandate {
+            effect,
+            fence: begun.fence,
+            subject: claims.subject.clone(),
+            asked_at: None,
+        }))
+    }
+
+    /// Write that the directory is about to be asked. `false`: the lease is lost, do not ask.
+    pub(crate) async fn note_asking(
+        &self,
+        mandate: &Mandate,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        // The first time counts: whatever was made since then may be ours.
+        let noted = sqlx::query!(
+            "UPDATE effects
+             SET asked_at = coalesce(asked_at, $4), leased_until = now() + $5
+             WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state = 'INTENDED'",
+            self.tenant.as_str(),
+            mandate.effect,
+            mandate.fence,
+            now,
+            lease(),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(noted.rows_affected() == 1)
+    }
+
+    /// Stay the one who acts. `false`: the lease is lost.
+    pub(crate) async fn renew(&self, mandate: &Mandate) -> Result<bool, StoreError> {
+        let renewed = sqlx::query!(
+            "UPDATE effects
+             SET leased_until = now() + $4
+             WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state = 'INTENDED'",
+            self.tenant.as_str(),
+            mandate.effect,
+            mandate.fence,
+            lease(),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(renewed.rows_affected() == 1)
+    }
+
+    /// Let another request take the intent up at once.
+    pub(crate) async fn release(&self, mandate: Mandate) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE effects
+             SET leased_until = NULL
+             WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state = 'INTENDED'",
+            self.tenant.as_str(),
+            mandate.effect,
+            mandate.fence,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Write what came of it. `false`: the lease is lost, and the result with it; it must not be answered.
+    pub(crate) async fn finish(
+        &self,
+        request: &StepRequest,
+        mandate: &Mandate,
+        made: Option<&str>,
+        result: &StepResult,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let done = result.outcome == Outcome::Success;
+        let (state, kind) = if done {
+            ("DONE", "effect.done")
+        } else {
+            ("FAILED", "effect.failed")
+        };
+        let stored = serde_json::to_value(result).map_err(|_| StoreError::Corrupt(mandate.effect))?;
+        let mut transaction = self.pool.begin().await?;
+        let ended = sqlx::query!(
+            "UPDATE effects
+             SET state = $4, made = $5, result = $6, ended_at = $7, leased_until = NULL
+             WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state = 'INTENDED'",
+            self.tenant.as_str(),
+            mandate.effect,
+            mandate.fence,
+            state,
+            made,
+            stored,
+            now,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        if ended.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let detail = json!({
+            "effect": mandate.effect, "outcome": result.outcome, "made": made, "output": result.output,
+            "sealed": result.sealed.as_ref().map(trust::seal::fingerprint),
+        });
+        self.audit
+            .record(&mut transaction, &about(request, kind, detail))
+            .await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Write that nothing was done, and why.
+    pub(crate) async fn refused(
+        &self,
+        request: &StepRequest,
+        kind: &'static str,
+        code: &str,
+    ) -> Result<(), StoreError> {
+        let detail = json!({
+            "code": code, "action": request.action, "subject": request.subject.user_id, "step": request.step,
+        });
+        let mut connection = self.pool.acquire().await?;
+        self.audit
+            .record(&mut connection, &about(request, kind, detail))
+            .await?;
+        Ok(())
+    }
+}
+
+fn about(request: &StepRequest, kind: &'static str, detail: serde_json::Value) -> AuditEvent {
+    AuditEvent::new(kind, detail)
+        .ticket(&request.ticket_id)
+        .execution(request.execution_id)
+}
+
+fn visit(request: &StepRequest) -> i32 {
+    // No playbook comes near; a number beyond is no visit that we know.
+    i32::try_from(request.step.visit).unwrap_or(i32::MAX)
+}
+
+fn lease() -> PgInterval {
+    PgInterval {
+        months: 0,
+        days: 0,
+        microseconds: i64::try_from(LEASE.as_micros()).unwrap_or(i64::MAX),
+    }
+}
