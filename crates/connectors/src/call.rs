@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub(crate) use send::{Answer, Call, Caller, Repeat};
-pub(crate) use token::{Authorized, TokenCache, grant};
+pub(crate) use token::{Authorized, Grant, TokenCache, grant};
 pub(crate) use wire::{BoxError, join, malformed, one_line, unreadable};
 
 /// An outside system, for messages and metrics.
@@ -112,7 +112,9 @@ impl CallError {
     /// Which system it was.
     pub const fn system(&self) -> System {
         match self {
-            Self::Refused { system, .. } | Self::Busy { system, .. } | Self::Unknown { system, .. } => *system,
+            Self::Refused { system, .. } | Self::Busy { system, .. } | Self::Unknown { system, .. } => {
+                *system
+            }
         }
     }
 

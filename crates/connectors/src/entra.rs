@@ -5,10 +5,9 @@
 //!
 //! Source: `Microsoft Graph and the Entra MFA connector` contract.
 
-mod client;
+pub(crate) mod client;
 mod pass;
 mod people;
-mod token;
 
 pub mod mfa;
 

@@ -3,13 +3,21 @@
 //!
 //! Source: `OpenAI API (and compatible servers)` contract.
 
+mod answer;
+mod transport;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
-use serde_json::Value;
+use async_openai::Client;
+use async_openai::config::OpenAIConfig;
+use async_openai::error::OpenAIError;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
 use url::Url;
 
-use crate::call::CallError;
+use self::transport::Transport;
+use crate::call::{CallError, Caller, System};
 
 /// How a server wants the limit of the answer's length named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -99,17 +107,97 @@ pub enum ChatError {
     Ended(String),
 }
 
-/// A model.
+/// A model. Cheap to clone.
 #[derive(Clone)]
-pub struct Chat {}
+pub struct Chat {
+    client: Client<OpenAIConfig>,
+    settings: Arc<ChatSettings>,
+}
 
 impl Chat {
     /// A client; nothing is sent yet.
     pub fn new(settings: ChatSettings, http: reqwest::Client) -> Self {
-        todo!()
+        let config = OpenAIConfig::new()
+            .with_api_base(settings.base_url.as_str().trim_end_matches('/'))
+            .with_api_key(settings.api_key.expose_secret());
+        let transport = Transport {
+            caller: Caller::new(System::OpenAi, http.clone()),
+            timeout: settings.timeout,
+        };
+        Self {
+            client: Client::with_config(config)
+                .with_http_client(http)
+                .with_http_service(transport),
+            settings: Arc::new(settings),
+        }
     }
-    /// Ask for a JSON object in the given schema.
+
+    /// Ask for a JSON object in the given schema. An answer that is cut off is asked for once more with twice the room.
     pub async fn ask_json(&self, question: &Question<'_>) -> Result<ChatAnswer, ChatError> {
-        todo!()
+        let asked = async {
+            match self.ask(question).await {
+                Err(ChatError::CutOff) => {
+                    let max_tokens = question.max_tokens.saturating_mul(2);
+                    self.ask(&Question {
+                        max_tokens,
+                        ..*question
+                    })
+                    .await
+                }
+                answered => answered,
+            }
+        };
+        // Asking changes nothing, so that a question without answer may be asked again.
+        tokio::time::timeout(self.settings.timeout, asked)
+            .await
+            .unwrap_or_else(|_| {
+                Err(ChatError::Call(CallError::Busy {
+                    system: System::OpenAi,
+                    detail: "no answer in time".to_owned(),
+                    retry_after: None,
+                }))
+            })
+    }
+
+    async fn ask(&self, question: &Question<'_>) -> Result<ChatAnswer, ChatError> {
+        let request = self.settings.request(question);
+        let answered: Result<Value, OpenAIError> = self.client.chat().create_byot(request).await;
+        match answered {
+            Ok(completion) => answer::read(completion),
+            Err(OpenAIError::Boxed(cause)) => match cause.downcast::<ChatError>() {
+                Ok(error) => Err(*error),
+                Err(other) => Err(CallError::unknown(System::OpenAi, other).into()),
+            },
+            // The crate's own faults (it could not build the request, ...); its words might hold the request.
+            Err(_) => {
+                Err(CallError::refused(System::OpenAi, "not_sendable", "the request can't be sent").into())
+            }
+        }
+    }
+}
+
+impl ChatSettings {
+    fn request(&self, question: &Question<'_>) -> Value {
+        let mut request = json!({
+            "model": self.model,
+            "store": false,
+            "messages": [
+                { "role": "system", "content": question.system },
+                { "role": "user", "content": question.user },
+            ],
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": { "name": question.schema_name, "strict": true, "schema": question.schema },
+            },
+        });
+        let limit = match self.limit_field {
+            LimitField::MaxCompletionTokens => "max_completion_tokens",
+            LimitField::MaxTokens => "max_tokens",
+        };
+        request[limit] = question.max_tokens.into();
+        if let Some(temperature) = self.temperature {
+            request["temperature"] = json!(temperature);
+        }
+        request
     }
 }

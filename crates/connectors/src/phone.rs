@@ -100,9 +100,18 @@ mod tests {
         let number: PhoneNumber = "+447700900123".parse().unwrap();
         assert_eq!(number.to_string(), "+44•••••123");
         assert_eq!(format!("{number:?}"), "PhoneNumber(+44•••••123)");
-        assert_eq!("+15555550100".parse::<PhoneNumber>().unwrap().to_string(), "+1•••••100");
-        assert_eq!("+358401234567".parse::<PhoneNumber>().unwrap().to_string(), "+358•••••567");
-        assert_eq!("+989121234567".parse::<PhoneNumber>().unwrap().to_string(), "+98•••••567");
+        assert_eq!(
+            "+15555550100".parse::<PhoneNumber>().unwrap().to_string(),
+            "+1•••••100"
+        );
+        assert_eq!(
+            "+358401234567".parse::<PhoneNumber>().unwrap().to_string(),
+            "+358•••••567"
+        );
+        assert_eq!(
+            "+989121234567".parse::<PhoneNumber>().unwrap().to_string(),
+            "+98•••••567"
+        );
     }
 
     #[test]
@@ -114,9 +123,21 @@ mod tests {
             ("+44 (0)7700 900123", "+447700900123"),
             (" +1 (555) 555-0100 ", "+15555550100"),
         ] {
-            assert_eq!(PhoneNumber::from_directory(text).unwrap().as_e164(), expected, "{text}");
+            assert_eq!(
+                PhoneNumber::from_directory(text).unwrap().as_e164(),
+                expected,
+                "{text}"
+            );
         }
-        for text in ["", "07700 900123", "+1 5555551234x123", "+0 123 4567", "call me", "+44", "+1234567890123456"] {
+        for text in [
+            "",
+            "07700 900123",
+            "+1 5555551234x123",
+            "+0 123 4567",
+            "call me",
+            "+44",
+            "+1234567890123456",
+        ] {
             assert_eq!(PhoneNumber::from_directory(text), Err(NotAPhoneNumber), "{text}");
         }
     }

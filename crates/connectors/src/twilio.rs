@@ -12,7 +12,7 @@ pub mod webhook;
 use secrecy::SecretString;
 use url::Url;
 
-pub use client::{Sms, Twilio};
+pub use client::{Sms, Twilio, meaning};
 pub use message::{Message, MessageStatus};
 
 use crate::phone::PhoneNumber;

@@ -38,6 +38,8 @@ pub(crate) struct Call {
     pub(crate) timeout: Duration,
     /// Largest answer that is read.
     pub(crate) limit_bytes: usize,
+    /// Which bodies of a 429 mean "never" and not "later"; they come back as an answer.
+    pub(crate) hopeless: fn(&[u8]) -> bool,
     pub(crate) builder: reqwest::RequestBuilder,
 }
 
@@ -48,6 +50,7 @@ impl Call {
             repeat,
             timeout: Duration::from_secs(15),
             limit_bytes: 4 * 1024 * 1024,
+            hopeless: |_| false,
             builder,
         }
     }
@@ -94,11 +97,19 @@ pub(crate) struct Malformed {
 enum Seen {
     Answered(Answer),
     /// Certainly not processed: no connection, or 429.
-    NotDone { detail: String, retry_after: Option<Duration> },
+    NotDone {
+        detail: String,
+        retry_after: Option<Duration>,
+    },
     /// Possibly processed: 5xx, a time-out, a connection that broke.
-    Unclear { detail: String, retry_after: Option<Duration> },
+    Unclear {
+        detail: String,
+        retry_after: Option<Duration>,
+    },
     /// Can never work.
-    Impossible { detail: String },
+    Impossible {
+        detail: String,
+    },
 }
 
 impl Seen {
@@ -156,7 +167,8 @@ impl Caller {
         for attempt in 1_u32.. {
             // Bodies here are always in memory, so that a request can be copied.
             let builder = call.builder.try_clone();
-            let builder = builder.ok_or_else(|| self.refused("not_sendable", "the request can't be repeated"))?;
+            let builder =
+                builder.ok_or_else(|| self.refused("not_sendable", "the request can't be repeated"))?;
             let seen = self.once(&call, builder).await?;
             let (detail, wait, repeatable) = match seen {
                 Seen::Answered(answer) => {
@@ -208,7 +220,7 @@ impl Caller {
         let seen = match builder.timeout(call.timeout).send().await {
             Ok(response) => {
                 status = Some(response.status());
-                read(response, call.limit_bytes).await
+                read(response, call).await
             }
             Err(error) => failed(error),
         };
@@ -231,13 +243,20 @@ fn failed(error: reqwest::Error) -> Seen {
     if impossible {
         Seen::Impossible { detail }
     } else if not_done {
-        Seen::NotDone { detail, retry_after: None }
+        Seen::NotDone {
+            detail,
+            retry_after: None,
+        }
     } else {
-        Seen::Unclear { detail, retry_after: None }
+        Seen::Unclear {
+            detail,
+            retry_after: None,
+        }
     }
 }
 
-async fn read(mut response: reqwest::Response, limit_bytes: usize) -> Seen {
+async fn read(mut response: reqwest::Response, call: &Call) -> Seen {
+    let limit_bytes = call.limit_bytes;
     let status = response.status();
     let retry_after = retry_after(response.headers());
     let headers = response.headers().clone();
@@ -250,14 +269,23 @@ async fn read(mut response: reqwest::Response, limit_bytes: usize) -> Seen {
             }
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => break,
-            Err(error) => return Seen::Unclear { detail: without_address(error), retry_after },
+            Err(error) => {
+                return Seen::Unclear {
+                    detail: without_address(error),
+                    retry_after,
+                };
+            }
         }
     }
     let detail = status.to_string();
     match status.as_u16() {
-        429 => Seen::NotDone { detail, retry_after },
+        429 if !(call.hopeless)(&body) => Seen::NotDone { detail, retry_after },
         500.. => Seen::Unclear { detail, retry_after },
-        _ => Seen::Answered(Answer { status, headers, body }),
+        _ => Seen::Answered(Answer {
+            status,
+            headers,
+            body,
+        }),
     }
 }
 
@@ -286,7 +314,10 @@ impl Window {
     fn take(&self) -> Option<Duration> {
         let now = Instant::now();
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        while sent.front().is_some_and(|first| now.duration_since(*first) >= Self::LENGTH) {
+        while sent
+            .front()
+            .is_some_and(|first| now.duration_since(*first) >= Self::LENGTH)
+        {
             sent.pop_front();
         }
         match sent.front() {

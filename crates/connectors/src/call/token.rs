@@ -64,7 +64,9 @@ impl TokenCache {
                 Ok(token)
             }
             // Renewed early exactly for this: the old one serves while the token's issuer is away.
-            (Err(CallError::Busy { .. }), Some(old)) if Instant::now() < old.ends_at => Ok(Arc::clone(&old.token)),
+            (Err(CallError::Busy { .. }), Some(old)) if Instant::now() < old.ends_at => {
+                Ok(Arc::clone(&old.token))
+            }
             (Err(error), _) => Err(error),
         }
     }
@@ -106,8 +108,11 @@ impl Authorized {
     }
 
     async fn fetch(&self) -> Result<Grant, CallError> {
-        let form: Vec<(&str, &str)> =
-            self.form.iter().map(|(name, value)| (*name, value.expose_secret())).collect();
+        let form: Vec<(&str, &str)> = self
+            .form
+            .iter()
+            .map(|(name, value)| (*name, value.expose_secret()))
+            .collect();
         grant(&self.issuer, &self.token_url, &form).await
     }
 
@@ -140,7 +145,9 @@ pub(crate) async fn grant(issuer: &Caller, url: &Url, form: &[(&str, &str)]) -> 
     if !answer.status.is_success() {
         return Err(token_refused(issuer.system, &answer));
     }
-    let granted: Granted = answer.json().map_err(|malformed| unreadable(issuer.system, malformed))?;
+    let granted: Granted = answer
+        .json()
+        .map_err(|malformed| unreadable(issuer.system, malformed))?;
     Ok(Grant {
         token: granted.access_token,
         life: Duration::from_secs(granted.expires_in),
@@ -149,8 +156,14 @@ pub(crate) async fn grant(issuer: &Caller, url: &Url, form: &[(&str, &str)]) -> 
 
 fn token_refused(system: System, answer: &Answer) -> CallError {
     let body: OAuthError = answer.json().unwrap_or_default();
-    let code = body.error.unwrap_or_else(|| format!("http_{}", answer.status.as_u16()));
-    let numbers: Vec<String> = body.error_codes.iter().map(|number| format!("AADSTS{number}")).collect();
+    let code = body
+        .error
+        .unwrap_or_else(|| format!("http_{}", answer.status.as_u16()));
+    let numbers: Vec<String> = body
+        .error_codes
+        .iter()
+        .map(|number| format!("AADSTS{number}"))
+        .collect();
     let detail = if numbers.is_empty() {
         "no token was given: check client id, secret and tenant".to_owned()
     } else {

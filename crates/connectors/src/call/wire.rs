@@ -26,13 +26,21 @@ pub(crate) fn join(base: &Url, segments: &[&str]) -> Url {
 /// The deepest cause, in words. The address is dropped: it may carry a person's id or mail address.
 pub(crate) fn without_address(error: reqwest::Error) -> String {
     let error = error.without_url();
-    let kind = if error.is_timeout() { "no answer in time" } else { "the connection failed" };
+    let kind = if error.is_timeout() {
+        "no answer in time"
+    } else {
+        "the connection failed"
+    };
     let mut cause: &dyn std::error::Error = &error;
     while let Some(source) = cause.source() {
         cause = source;
     }
     let cause = cause.to_string();
-    if error.is_timeout() { kind.to_owned() } else { format!("{kind}: {cause}") }
+    if error.is_timeout() {
+        kind.to_owned()
+    } else {
+        format!("{kind}: {cause}")
+    }
 }
 
 /// `Retry-After`, in seconds or as a date.

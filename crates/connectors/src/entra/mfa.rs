@@ -2,14 +2,27 @@
 //! and blocks until they did.
 //!
 //! Undocumented for this use, hence careful: only an answer that fulfils every condition of the contract's section 7.2
-//! is an approval.
+//! is an approval. The secret that it needs is added to the connector's service principal once per process, kept in
+//! memory and removed when replaced.
 
+mod access;
+mod answer;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use quick_xml::escape::escape;
+use secrecy::SecretString;
 use uuid::Uuid;
 
+use self::access::Access;
 use super::{Entra, EntraSettings};
-use crate::call::CallError;
+use crate::call::{Answer, Call, CallError, Caller, Repeat, System, join};
+
+/// Added to the time we wait for a person, so that it is our own clock that ends the wait and not a broken connection.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// One push.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,25 +77,132 @@ pub enum NotPossible {
 
 /// Sends pushes. Cheap to clone; clones share secret and token.
 #[derive(Clone)]
-pub struct Mfa {}
+pub struct Mfa {
+    access: Arc<Access>,
+    caller: Caller,
+    begin: url::Url,
+}
 
 impl Mfa {
     /// A client; nothing is sent yet. `entra` adds the connector's secret.
     pub fn new(settings: EntraSettings, entra: Entra, http: reqwest::Client) -> Self {
-        todo!()
+        let EntraSettings {
+            login_url,
+            mfa_url,
+            tenant_id,
+            ..
+        } = settings;
+        // The v1 endpoint, with `resource` in place of `scope`.
+        let token_url = join(&login_url, &[tenant_id.as_str(), "oauth2", "token"]);
+        let issuer = Caller::new(System::Entra, http.clone());
+        Self {
+            access: Arc::new(Access::new(token_url, entra, issuer)),
+            caller: Caller::new(System::Mfa, http),
+            begin: join(&mfa_url, &["BeginTwoWayAuthentication"]),
+        }
     }
-    /// Get secret and token ahead of the first push; both are kept.
+
+    /// Get secret and token ahead of the first push; both are kept. A fresh secret takes seconds to be known everywhere.
+    ///
+    /// Refused with `mfa_setup` where the tenant forbids the connector's secret.
     pub async fn prepare(&self) -> Result<(), CallError> {
-        todo!()
+        self.access.token().await.map(|_| ())
     }
+
     /// Ask, and wait for the answer: blocks up to [`Push::wait`]; run it off the request path.
     ///
     /// `Busy`: nobody was asked. `Unknown`: the person may have been asked, and their answer is lost.
+    ///
+    /// Source: contract, section 7.
     pub async fn push(&self, push: &Push) -> Result<PushOutcome, CallError> {
-        todo!()
+        let token = self.access.token().await?;
+        let Some(mut answer) = self.begin(push, &token).await? else {
+            return Ok(PushOutcome::NoAnswer);
+        };
+        if answer.status == StatusCode::UNAUTHORIZED {
+            // Refused before anybody was asked: once more with a new token.
+            self.access.forget(&token).await;
+            let token = self.access.token().await?;
+            match self.begin(push, &token).await? {
+                Some(again) => answer = again,
+                None => return Ok(PushOutcome::NoAnswer),
+            }
+        }
+        if answer.status != StatusCode::OK {
+            let code = format!("http_{}", answer.status.as_u16());
+            return Err(CallError::refused(
+                System::Mfa,
+                code,
+                "the MFA service does not take our request",
+            ));
+        }
+        let answer = answer::read(&answer.body).map_err(|error| CallError::unknown(System::Mfa, error))?;
+        Ok(answer.outcome(&push.user_principal_name))
     }
+
+    /// `None`: the wait is over and nobody answered.
+    async fn begin(&self, push: &Push, token: &SecretString) -> Result<Option<Answer>, CallError> {
+        let builder = self
+            .caller
+            .http
+            .post(self.begin.clone())
+            .header(CONTENT_TYPE, "application/xml")
+            .body(request(push));
+        let mut call = Call::new("begin_push", Repeat::Never, builder)
+            .within(push.wait + GRACE)
+            .bearer(token);
+        call.limit_bytes = answer::LIMIT_BYTES;
+        match tokio::time::timeout(push.wait, self.caller.call(call)).await {
+            Ok(answered) => answered.map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
     /// Remove our secret from the connector's service principal, for a clean shutdown.
     pub async fn retire(&self) -> Result<(), CallError> {
-        todo!()
+        self.access.retire().await
+    }
+}
+
+/// The request. The order of its elements matters to the service.
+fn request(push: &Push) -> String {
+    let pair = |key: &str, value: &str| {
+        format!(
+            "<a:KeyValueOfstringstring><a:Key>{key}</a:Key><a:Value>{value}</a:Value></a:KeyValueOfstringstring>"
+        )
+    };
+    format!(
+        "<BeginTwoWayAuthenticationRequest>\
+         <Version>1.0</Version>\
+         <UserPrincipalName>{user}</UserPrincipalName>\
+         <Lcid>en-us</Lcid>\
+         <AuthenticationMethodProperties xmlns:a=\"http://schemas.microsoft.com/2003/10/Serialization/Arrays\">\
+         {voice}{number}\
+         </AuthenticationMethodProperties>\
+         <ContextId>{context}</ContextId>\
+         <SyncCall>true</SyncCall>\
+         <RequireUserMatch>true</RequireUserMatch>\
+         <CallerName>radius</CallerName>\
+         <CallerIP>UNKNOWN:</CallerIP>\
+         </BeginTwoWayAuthenticationRequest>",
+        user = escape(push.user_principal_name.as_str()),
+        voice = pair("OverrideVoiceOtp", "false"),
+        number = pair("OverrideNumberMatchingWithOTP", "false"),
+        context = push.context,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_request_is_what_the_contract_shows_and_escapes_the_name() {
+        let push = Push {
+            user_principal_name: "o'brien&<co>@northwind.example".to_owned(),
+            context: Uuid::nil(),
+            wait: Duration::from_secs(75),
+        };
+        insta::assert_snapshot!(request(&push).replace("><", ">\n<"));
     }
 }

@@ -61,15 +61,19 @@ impl Halo {
         let query = [("includedetails", "true"), ("includelastaction", "false")];
         let found = self.find("ticket", &["Tickets", id.as_str()], &query).await?;
         let Some(body) = found else { return Ok(None) };
-        let Some(fields) = record(&body) else { return Ok(None) };
+        let Some(fields) = record(&body) else {
+            return Ok(None);
+        };
         Ok(Ticket::read(fields))
     }
 
     /// Open tickets that changed since then, each once. At most 2000.
     pub async fn updated_since(&self, since: OffsetDateTime) -> Result<Vec<TicketStub>, CallError> {
-        let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+        let format =
+            format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
         let since = since.to_offset(time::UtcOffset::UTC).format(&format);
-        let since = since.map_err(|error| CallError::refused(System::HaloPsa, "bad_date", error.to_string()))?;
+        let since =
+            since.map_err(|error| CallError::refused(System::HaloPsa, "bad_date", error.to_string()))?;
         let mut seen = BTreeSet::new();
         let mut stubs = Vec::new();
         for page in 1..=MOST_PAGES {
@@ -83,7 +87,10 @@ impl Halo {
                 ("page_size", size.as_str()),
                 ("page_no", page.as_str()),
             ];
-            let body = self.find("tickets", &["Tickets"], &query).await?.unwrap_or_default();
+            let body = self
+                .find("tickets", &["Tickets"], &query)
+                .await?
+                .unwrap_or_default();
             let rows = list(&body).map(Vec::as_slice).unwrap_or_default();
             // Rows may shift between pages: each ticket counts once.
             let new = rows.iter().filter_map(TicketStub::read);
@@ -103,7 +110,10 @@ impl Halo {
             ("includehtmlnote", "true"),
             ("count", "500"),
         ];
-        let body = self.find("actions", &["Actions"], &query).await?.unwrap_or_default();
+        let body = self
+            .find("actions", &["Actions"], &query)
+            .await?
+            .unwrap_or_default();
         let rows = list(&body).map(Vec::as_slice).unwrap_or_default();
         Ok(rows.iter().filter_map(Action::read).collect())
     }
@@ -136,9 +146,10 @@ impl Halo {
             .await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(None),
-            status if status.is_success() => {
-                answer.json().map(Some).map_err(|malformed| unreadable(System::HaloPsa, malformed))
-            }
+            status if status.is_success() => answer
+                .json()
+                .map(Some)
+                .map_err(|malformed| unreadable(System::HaloPsa, malformed)),
             _ => Err(refusal(&answer)),
         }
     }

@@ -116,7 +116,14 @@ mod tests {
         for value in [json!(3), json!(3.0), json!("3"), json!("3.0"), json!(" 3 ")] {
             assert_eq!(whole(&value), Some(3), "{value}");
         }
-        for value in [json!(3.5), json!("3.5"), json!("New"), json!(null), json!([3]), json!(1e300)] {
+        for value in [
+            json!(3.5),
+            json!("3.5"),
+            json!("New"),
+            json!(null),
+            json!([3]),
+            json!(1e300),
+        ] {
             assert_eq!(whole(&value), None, "{value}");
         }
     }
@@ -126,8 +133,14 @@ mod tests {
         let expected = Some(datetime!(2026-02-10 09:15:00.123 UTC));
         assert_eq!(moment("2026-02-10T09:15:00.123"), expected);
         assert_eq!(moment("2026-02-10T09:15:00.123Z"), expected);
-        assert_eq!(moment("2026-02-10T09:15:00"), Some(datetime!(2026-02-10 09:15:00 UTC)));
-        assert_eq!(moment("2026-09-25T06:41:08.7895915Z"), Some(datetime!(2026-09-25 06:41:08.7895915 UTC)));
+        assert_eq!(
+            moment("2026-02-10T09:15:00"),
+            Some(datetime!(2026-02-10 09:15:00 UTC))
+        );
+        assert_eq!(
+            moment("2026-09-25T06:41:08.7895915Z"),
+            Some(datetime!(2026-09-25 06:41:08.7895915 UTC))
+        );
         assert_eq!(moment("1900-01-01T00:00:00"), None);
         assert_eq!(moment("0001-01-01T00:00:00"), None);
         assert_eq!(moment("yesterday"), None);
@@ -136,7 +149,10 @@ mod tests {
     #[test]
     fn a_list_is_found_bare_and_in_its_envelope() {
         assert_eq!(list(&json!([1, 2])).unwrap().len(), 2);
-        assert_eq!(list(&json!({"record_count": 1, "tickets": [1]})).unwrap().len(), 1);
+        assert_eq!(
+            list(&json!({"record_count": 1, "tickets": [1]})).unwrap().len(),
+            1
+        );
         assert!(list(&json!("no")).is_none());
     }
 

@@ -40,13 +40,18 @@ impl Halo {
     /// A user; `None` where HaloPSA does not know them.
     pub async fn user(&self, id: i64) -> Result<Option<HaloUser>, CallError> {
         let id = id.to_string();
-        let found = self.find("user", &["Users", &id], &[("includedetails", "true")]).await?;
+        let found = self
+            .find("user", &["Users", &id], &[("includedetails", "true")])
+            .await?;
         Ok(found.as_ref().and_then(record).and_then(HaloUser::read))
     }
 
     /// All statuses of the tenant.
     pub async fn statuses(&self) -> Result<Vec<Status>, CallError> {
-        let body = self.find("statuses", &["Status"], &[("showall", "true")]).await?.unwrap_or_default();
+        let body = self
+            .find("statuses", &["Status"], &[("showall", "true")])
+            .await?
+            .unwrap_or_default();
         let rows = list(&body).map(Vec::as_slice).unwrap_or_default();
         Ok(rows.iter().filter_map(Status::read).collect())
     }
@@ -64,7 +69,10 @@ impl Halo {
     /// Numbers of custom fields given by name (with or without `CF`, case ignored) or number, under the names as given;
     /// those that the tenant lacks are missing from the answer.
     pub async fn field_ids(&self, names: &[&str]) -> Result<BTreeMap<String, i64>, CallError> {
-        let body = self.find("fields", &["FieldInfo"], &[]).await?.unwrap_or_default();
+        let body = self
+            .find("fields", &["FieldInfo"], &[])
+            .await?
+            .unwrap_or_default();
         let rows = list(&body).map(Vec::as_slice).unwrap_or_default();
         let known: Vec<(i64, String)> = rows.iter().filter_map(field).collect();
         let number = |wanted: &&str| {
@@ -85,7 +93,9 @@ fn field(row: &Value) -> Option<(i64, String)> {
 /// The name without the prefix that HaloPSA puts before custom fields.
 fn bare(name: &str) -> &str {
     let name = name.trim();
-    name.strip_prefix("CF").or_else(|| name.strip_prefix("cf")).unwrap_or(name)
+    name.strip_prefix("CF")
+        .or_else(|| name.strip_prefix("cf"))
+        .unwrap_or(name)
 }
 
 impl Status {

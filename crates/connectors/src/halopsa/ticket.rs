@@ -139,14 +139,20 @@ impl Ticket {
             user_name: fields.text(&["user_name"]),
             user_email: fields.text(&["user_email", "useremail"]),
             reported_by: fields.text(&["reportedby"]),
-            agent_id: fields.id(&["agent_id"]).filter(|agent| *agent != super::UNASSIGNED),
+            agent_id: fields
+                .id(&["agent_id"])
+                .filter(|agent| *agent != super::UNASSIGNED),
             team: fields.text(&["team"]),
             closed: fields.flag(&["hasbeenclosed"]),
             deleted: fields.flag(&["deleted"]) || fields.flag(&["inactive"]),
             merged_into: ticket_id(fields, &["merged_into_id"]),
             category: fields.text(&["category_1", "category1"]),
             source: fields.number(&["source"]),
-            custom_fields: custom_fields.into_iter().flatten().filter_map(CustomField::read).collect(),
+            custom_fields: custom_fields
+                .into_iter()
+                .flatten()
+                .filter_map(CustomField::read)
+                .collect(),
             created: fields.moment(&["dateoccurred", "datecreated"]),
             updated: fields.moment(&["last_update", "lastupdate"]),
         })
@@ -212,7 +218,10 @@ mod tests {
         assert_eq!(ticket.category.as_deref(), Some("Accounts>Password"));
         assert_eq!(ticket.custom_field("cffirstlinerunid"), None);
         assert!(!ticket.closed);
-        assert_eq!((ticket.reference().ticket_type_id, ticket.reference().client_id), (Some(25), Some(12)));
+        assert_eq!(
+            (ticket.reference().ticket_type_id, ticket.reference().client_id),
+            (Some(25), Some(12))
+        );
     }
 
     #[test]
@@ -227,6 +236,9 @@ mod tests {
 
     #[test]
     fn an_object_without_a_number_is_no_ticket() {
-        assert_eq!(Ticket::read(Fields::of(&serde_json::json!({"summary": "x"})).unwrap()), None);
+        assert_eq!(
+            Ticket::read(Fields::of(&serde_json::json!({"summary": "x"})).unwrap()),
+            None
+        );
     }
 }

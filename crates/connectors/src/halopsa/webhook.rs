@@ -107,7 +107,12 @@ impl WebhookAuth {
     /// Check the proof over the raw bytes, in constant time. Do this before reading the body.
     pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Refused> {
         let proven = match self {
-            Self::Signature { header, prefix, encoding, secret } => {
+            Self::Signature {
+                header,
+                prefix,
+                encoding,
+                secret,
+            } => {
                 let carried = carried(headers, header)?;
                 let signature = carried.strip_prefix(prefix.as_str()).ok_or(Refused::Wrong)?;
                 let digest = encoding.decode(signature.trim()).ok_or(Refused::Wrong)?;
@@ -168,16 +173,27 @@ pub fn parse(body: &[u8]) -> Result<Vec<TicketEvent>, BadBody> {
     if envelopes.is_empty() {
         return Err(BadBody::NotAnEvent);
     }
-    envelopes.iter().map(|envelope| event(envelope).ok_or(BadBody::NotAnEvent)).collect()
+    envelopes
+        .iter()
+        .map(|envelope| event(envelope).ok_or(BadBody::NotAnEvent))
+        .collect()
 }
 
 fn event(envelope: &Value) -> Option<TicketEvent> {
     let fields = Fields::of(envelope)?;
     // The top-level `id` is the delivery's. In a payload without envelope it is the ticket's, and a number.
-    let bare = || fields.value(&["summary", "status_id"]).and_then(|_| ticket_id(fields, &["id"]));
+    let bare = || {
+        fields
+            .value(&["summary", "status_id"])
+            .and_then(|_| ticket_id(fields, &["id"]))
+    };
     let nested = || ticket_id(Fields::of(fields.value(&["ticket"])?)?, &["id"]);
     let ticket = ticket_id(fields, &["object_id"]).or_else(nested).or_else(bare)?;
-    let event = fields.text(&["event"]).unwrap_or_default().replace('_', " ").to_lowercase();
+    let event = fields
+        .text(&["event"])
+        .unwrap_or_default()
+        .replace('_', " ")
+        .to_lowercase();
     Some(TicketEvent {
         delivery: fields.text(&["id"]),
         event: event.split_whitespace().collect::<Vec<_>>().join(" "),
@@ -200,7 +216,10 @@ mod tests {
 
     fn tickets(body: &[u8]) -> Vec<(String, String)> {
         let events = parse(body).unwrap();
-        events.into_iter().map(|event| (event.ticket.to_string(), event.event)).collect()
+        events
+            .into_iter()
+            .map(|event| (event.ticket.to_string(), event.event))
+            .collect()
     }
 
     fn pair(ticket: &str, event: &str) -> (String, String) {
@@ -214,25 +233,50 @@ mod tests {
         assert_eq!(tickets(STATUS), [pair("4242", "ticket status changed")]);
         assert_eq!(tickets(EVENT_ONLY), [pair("4243", "new ticket logged")]);
         assert_eq!(tickets(DISPLAY), [pair("4246", "new ticket logged")]);
-        assert_eq!(tickets(BATCH), [pair("4244", "new ticket logged"), pair("4245", "new ticket logged")]);
+        assert_eq!(
+            tickets(BATCH),
+            [
+                pair("4244", "new ticket logged"),
+                pair("4245", "new ticket logged")
+            ]
+        );
     }
 
     #[test]
     fn the_envelope_tells_delivery_agent_and_time() {
         let event = parse(STATUS).unwrap().remove(0);
-        assert_eq!(event.delivery.as_deref(), Some("8e25bc7b-e07e-4102-9398-5d6647e1e79d"));
+        assert_eq!(
+            event.delivery.as_deref(),
+            Some("8e25bc7b-e07e-4102-9398-5d6647e1e79d")
+        );
         assert_eq!(event.agent_id, Some(3));
-        assert_eq!(event.at, Some(time::macros::datetime!(2026-09-25 06:41:08.7895915 UTC)));
+        assert_eq!(
+            event.at,
+            Some(time::macros::datetime!(2026-09-25 06:41:08.7895915 UTC))
+        );
         let again = parse(STATUS).unwrap().remove(0);
         assert_eq!(event.deduplication_key(), again.deduplication_key());
     }
 
     #[test]
     fn a_bare_ticket_is_a_hint_too_and_nonsense_is_refused() {
-        assert_eq!(tickets(br#"{"id": 7, "summary": "x", "status_id": 1}"#), [pair("7", "")]);
-        assert_eq!(tickets(br#"{"event": "New_Ticket  Logged", "ticket": {"id": "9"}}"#), [pair("9", "new ticket logged")]);
+        assert_eq!(
+            tickets(br#"{"id": 7, "summary": "x", "status_id": 1}"#),
+            [pair("7", "")]
+        );
+        assert_eq!(
+            tickets(br#"{"event": "New_Ticket  Logged", "ticket": {"id": "9"}}"#),
+            [pair("9", "new ticket logged")]
+        );
         assert_eq!(parse(b"{"), Err(BadBody::NotJson));
-        for body in ["[]", "1", "{}", r#"{"id": "8e25bc7b"}"#, r#"[{"object_id": 1}, 3]"#, r#"{"object_id": "4.5"}"#] {
+        for body in [
+            "[]",
+            "1",
+            "{}",
+            r#"{"id": "8e25bc7b"}"#,
+            r#"[{"object_id": 1}, 3]"#,
+            r#"{"object_id": "4.5"}"#,
+        ] {
             assert_eq!(parse(body.as_bytes()), Err(BadBody::NotAnEvent), "{body}");
         }
     }
@@ -258,31 +302,60 @@ mod tests {
         let body = text("raw_body").into_bytes();
         let (base64, hex) = (text("expected_header_value_base64"), text("same_digest_hex"));
 
-        assert_eq!(signature("", Encoding::Base64).verify(&headers("token", &base64), &body), Ok(()));
-        assert_eq!(signature("", Encoding::Hex).verify(&headers("token", &hex), &body), Ok(()));
+        assert_eq!(
+            signature("", Encoding::Base64).verify(&headers("token", &base64), &body),
+            Ok(())
+        );
+        assert_eq!(
+            signature("", Encoding::Hex).verify(&headers("token", &hex), &body),
+            Ok(())
+        );
         let prefixed = headers("token", &format!("sha256={hex}"));
-        assert_eq!(signature("sha256=", Encoding::Hex).verify(&prefixed, &body), Ok(()));
+        assert_eq!(
+            signature("sha256=", Encoding::Hex).verify(&prefixed, &body),
+            Ok(())
+        );
 
         let auth = signature("", Encoding::Base64);
         let mut tampered = body.clone();
         tampered.push(b' ');
-        assert_eq!(auth.verify(&headers("token", &base64), &tampered), Err(Refused::Wrong));
+        assert_eq!(
+            auth.verify(&headers("token", &base64), &tampered),
+            Err(Refused::Wrong)
+        );
         assert_eq!(auth.verify(&headers("token", &hex), &body), Err(Refused::Wrong));
         assert_eq!(auth.verify(&headers("token", ""), &body), Err(Refused::Wrong));
-        assert_eq!(auth.verify(&headers("x-token", &base64), &body), Err(Refused::Missing));
+        assert_eq!(
+            auth.verify(&headers("x-token", &base64), &body),
+            Err(Refused::Missing)
+        );
     }
 
     #[test]
     fn basic_and_bearer_are_exact() {
-        let basic = WebhookAuth::Basic { username: "halo".to_owned(), secret: "s3cret".into() };
+        let basic = WebhookAuth::Basic {
+            username: "halo".to_owned(),
+            secret: "s3cret".into(),
+        };
         let right = format!("Basic {}", STANDARD.encode("halo:s3cret"));
         assert_eq!(basic.verify(&headers("authorization", &right), b""), Ok(()));
         let wrong = format!("Basic {}", STANDARD.encode("halo:s3cre"));
-        assert_eq!(basic.verify(&headers("authorization", &wrong), b""), Err(Refused::Wrong));
+        assert_eq!(
+            basic.verify(&headers("authorization", &wrong), b""),
+            Err(Refused::Wrong)
+        );
         assert_eq!(basic.verify(&HeaderMap::new(), b""), Err(Refused::Missing));
 
-        let bearer = WebhookAuth::Bearer { secret: "s3cret".into() };
-        assert_eq!(bearer.verify(&headers("authorization", "bearer s3cret"), b""), Ok(()));
-        assert_eq!(bearer.verify(&headers("authorization", &right), b""), Err(Refused::Wrong));
+        let bearer = WebhookAuth::Bearer {
+            secret: "s3cret".into(),
+        };
+        assert_eq!(
+            bearer.verify(&headers("authorization", "bearer s3cret"), b""),
+            Ok(())
+        );
+        assert_eq!(
+            bearer.verify(&headers("authorization", &right), b""),
+            Err(Refused::Wrong)
+        );
     }
 }

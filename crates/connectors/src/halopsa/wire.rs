@@ -8,7 +8,9 @@ use crate::call::{Answer, CallError, System, one_line};
 /// The refusal in an answer that is no success.
 pub(super) fn refusal(answer: &Answer) -> CallError {
     let status = answer.status.as_u16();
-    let said = serde_json::from_slice(&answer.body).ok().and_then(|body: Value| message(&body));
+    let said = serde_json::from_slice(&answer.body)
+        .ok()
+        .and_then(|body: Value| message(&body));
     let code = match (status, said.as_deref()) {
         (_, Some(text)) if text.contains("Outcome must be entered") => "outcome_required".to_owned(),
         (_, Some(text)) if text.contains("Record not found") => "record_not_found".to_owned(),
@@ -48,7 +50,9 @@ fn message(body: &Value) -> Option<String> {
 /// A write that was answered 200 and failed nevertheless says so in `_warning_is_error`.
 pub(super) fn check_warning(body: &Value) -> Result<(), CallError> {
     let Some(fields) = record(body) else { return Ok(()) };
-    let Some(warning) = fields.text(&["_warning"]) else { return Ok(()) };
+    let Some(warning) = fields.text(&["_warning"]) else {
+        return Ok(());
+    };
     if fields.value(&["_warning_is_error"]).is_some_and(truthy) {
         return Err(CallError::refused(System::HaloPsa, "warning", one_line(&warning)));
     }
@@ -76,11 +80,26 @@ mod tests {
 
     #[test]
     fn every_known_shape_of_error_is_understood() {
-        assert_eq!(refused(400, r#""An Outcome must be entered for this Action""#).0, "outcome_required");
-        assert_eq!(refused(400, r#"{"Message":"Record not found"}"#).0, "record_not_found");
-        assert_eq!(refused(400, r#"{"ClassName":"System.Exception","Message":"no"}"#).1, "no");
-        assert_eq!(refused(400, r#"{"resultCode":"1","errorMessage":"old"}"#).1, "old");
-        assert_eq!(refused(400, r#"{"[0].id":["The input is invalid"]}"#).1, "it does not accept [0].id");
+        assert_eq!(
+            refused(400, r#""An Outcome must be entered for this Action""#).0,
+            "outcome_required"
+        );
+        assert_eq!(
+            refused(400, r#"{"Message":"Record not found"}"#).0,
+            "record_not_found"
+        );
+        assert_eq!(
+            refused(400, r#"{"ClassName":"System.Exception","Message":"no"}"#).1,
+            "no"
+        );
+        assert_eq!(
+            refused(400, r#"{"resultCode":"1","errorMessage":"old"}"#).1,
+            "old"
+        );
+        assert_eq!(
+            refused(400, r#"{"[0].id":["The input is invalid"]}"#).1,
+            "it does not accept [0].id"
+        );
         assert_eq!(refused(403, "").0, "forbidden");
         assert_eq!(refused(502, "<html>").0, "http_502");
     }

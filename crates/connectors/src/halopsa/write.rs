@@ -91,18 +91,24 @@ impl Halo {
         ticket: &TicketRef,
         fields: &[(i64, Value)],
     ) -> Result<(), CallError> {
-        let fields: Vec<Value> = fields.iter().map(|(id, value)| json!({"id": id, "value": value})).collect();
-        self.update("set_custom_fields", ticket, "customfields", fields.into()).await
+        let fields: Vec<Value> = fields
+            .iter()
+            .map(|(id, value)| json!({"id": id, "value": value}))
+            .collect();
+        self.update("set_custom_fields", ticket, "customfields", fields.into())
+            .await
     }
 
     /// Set the status without a note. Safe to repeat. A rule of the tenant may keep the old one: read it back.
     pub async fn set_status(&self, ticket: &TicketRef, status: i64) -> Result<(), CallError> {
-        self.update("set_status", ticket, "status_id", status.into()).await
+        self.update("set_status", ticket, "status_id", status.into())
+            .await
     }
 
     /// Give the ticket back to its team's queue. Safe to repeat.
     pub async fn unassign(&self, ticket: &TicketRef) -> Result<(), CallError> {
-        self.update("unassign", ticket, "agent_id", super::UNASSIGNED.into()).await
+        self.update("unassign", ticket, "agent_id", super::UNASSIGNED.into())
+            .await
     }
 
     async fn update(
@@ -114,7 +120,10 @@ impl Halo {
     ) -> Result<(), CallError> {
         let mut record = json!({ "id": number(&ticket.id)?, "dont_do_rules": true });
         // Without these two HaloPSA answers *Record not found*.
-        for (name, number) in [("tickettype_id", ticket.ticket_type_id), ("client_id", ticket.client_id)] {
+        for (name, number) in [
+            ("tickettype_id", ticket.ticket_type_id),
+            ("client_id", ticket.client_id),
+        ] {
             if let Some(number) = number {
                 record[name] = json!(number);
             }
@@ -127,13 +136,23 @@ impl Halo {
 /// HaloPSA wants plain integers.
 fn number(ticket: &TicketId) -> Result<i64, CallError> {
     let number = ticket.as_str().parse();
-    number.map_err(|_| CallError::refused(System::HaloPsa, "not_a_ticket_number", "tickets have numbers here"))
+    number.map_err(|_| {
+        CallError::refused(
+            System::HaloPsa,
+            "not_a_ticket_number",
+            "tickets have numbers here",
+        )
+    })
 }
 
 /// The text as HTML, nothing of it live, with the marker behind it in small print.
 fn note_html(text: &str, marker: &str) -> String {
     let lines: Vec<String> = text.lines().map(escape).collect();
-    format!("<p>{}</p><p><small>{}</small></p>", lines.join("<br>"), escape(marker))
+    format!(
+        "<p>{}</p><p><small>{}</small></p>",
+        lines.join("<br>"),
+        escape(marker)
+    )
 }
 
 fn escape(text: &str) -> String {
@@ -167,6 +186,9 @@ mod tests {
     #[test]
     fn an_outcome_is_a_number_or_a_name() {
         assert_eq!(Outcome::from("7"), Outcome::Id(7));
-        assert_eq!(Outcome::from(" Internal Note "), Outcome::Name("Internal Note".to_owned()));
+        assert_eq!(
+            Outcome::from(" Internal Note "),
+            Outcome::Name("Internal Note".to_owned())
+        );
     }
 }

@@ -1,7 +1,10 @@
 //! Adaptive Cards 1.5: the question and its end. Everything that people typed is escaped, so that it can't become a link.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+pub(super) const VERB_APPROVE: &str = "firstline.approval.approve";
+pub(super) const VERB_DENY: &str = "firstline.approval.deny";
 
 /// A rendered card.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,7 +28,7 @@ pub struct ApprovalCard<'a> {
     pub reason: &'a str,
     /// Until when, for people: `09:50 UTC`.
     pub expires: &'a str,
-    /// The code that an answer by SMS would repeat; `None` to leave it out.
+    /// Advice in small print, for instance `Only approve if you have spoken to Adele.`
     pub hint: Option<&'a str>,
 }
 
@@ -57,12 +60,167 @@ pub struct DecidedCard<'a> {
     pub note: Option<&'a str>,
 }
 
-/// The question, with `Action.Execute` and `Action.Submit` as its fallback.
+/// The question, with `Action.Execute` and, for old clients, `Action.Submit` as its fallback.
+///
+/// Source: contract, section 4.
 pub fn approval_card(card: &ApprovalCard<'_>) -> Card {
-    todo!()
+    let employee = match card.department {
+        Some(department) => format!("{} ({department})", card.employee),
+        None => card.employee.to_owned(),
+    };
+    let mut body = vec![
+        heading(card.title),
+        facts(&[
+            ("Employee", employee.as_str()),
+            ("Ticket", card.ticket),
+            ("Reason", card.reason),
+            ("Expires", card.expires),
+        ]),
+    ];
+    body.extend(card.hint.map(small_print));
+    body.push(json!({
+        "type": "Input.Text",
+        "id": "comment",
+        "label": "Comment (optional)",
+        "maxLength": 200,
+    }));
+    let action = |id: &str, title: &str, verb: &str| {
+        json!({
+            "type": "Action.Execute",
+            "id": id,
+            "title": title,
+            "verb": verb,
+            "data": { "approvalId": card.approval_id },
+            "fallback": {
+                "type": "Action.Submit",
+                "title": title,
+                "data": { "verb": verb, "approvalId": card.approval_id },
+            },
+        })
+    };
+    let actions = [
+        action("approve", "Approve", VERB_APPROVE),
+        action("deny", "Deny", VERB_DENY),
+    ];
+    Card(document(&body, &actions))
 }
 
-/// Its end.
+/// Its end: the same heading, how it ended, and no actions.
 pub fn decided_card(card: &DecidedCard<'_>) -> Card {
-    todo!()
+    let verdict = match card.verdict {
+        Verdict::Approved => "Approved",
+        Verdict::Denied => "Denied",
+        Verdict::Expired => "Expired without an answer",
+        Verdict::Withdrawn => "No longer needed",
+    };
+    let mut body = vec![
+        heading(card.title),
+        facts(&[
+            ("Employee", card.employee),
+            ("Ticket", card.ticket),
+            ("Decision", verdict),
+        ]),
+    ];
+    body.extend(card.note.map(small_print));
+    Card(document(&body, &[]))
+}
+
+fn document(body: &[Value], actions: &[Value]) -> Value {
+    let mut document = json!({
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.5",
+        "fallbackText": "Please update Teams to see this approval.",
+        "body": body,
+    });
+    if !actions.is_empty() {
+        document["actions"] = actions.into();
+    }
+    document
+}
+
+fn heading(text: &str) -> Value {
+    json!({ "type": "TextBlock", "size": "Medium", "weight": "Bolder", "wrap": true, "text": plain(text) })
+}
+
+fn small_print(text: &str) -> Value {
+    json!({ "type": "TextBlock", "wrap": true, "isSubtle": true, "text": plain(text) })
+}
+
+fn facts(facts: &[(&str, &str)]) -> Value {
+    let facts: Vec<Value> = facts
+        .iter()
+        .map(|(title, value)| json!({ "title": title, "value": plain(value) }))
+        .collect();
+    json!({ "type": "FactSet", "facts": facts })
+}
+
+/// People's text as Teams shows it and nothing more: no Markdown, so that no link or emphasis gets into a card that a
+/// manager trusts; one line; at most 300 characters, since the whole card must stay small.
+fn plain(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut plain = String::with_capacity(line.len());
+    for sign in line.chars().filter(|sign| !sign.is_control()).take(300) {
+        if matches!(sign, '[' | ']' | '(' | ')' | '*' | '_' | '\\') {
+            plain.push('\\');
+        }
+        plain.push(sign);
+    }
+    // Template syntax, which Teams does not evaluate and other hosts do.
+    plain.replace("${", "$ {")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question() -> ApprovalCard<'static> {
+        ApprovalCard {
+            approval_id: "apr_01JQ",
+            title: "Reset the password of Maya Okafor?",
+            employee: "Maya Okafor",
+            department: Some("Finance"),
+            ticket: "48213",
+            reason: "[Click here](https://evil.example) **now**\n${user.name}",
+            expires: "09:50 UTC",
+            hint: Some("Only approve if you have spoken to Maya."),
+        }
+    }
+
+    #[test]
+    fn the_question_reads_like_this() {
+        insta::assert_json_snapshot!(approval_card(&question()));
+    }
+
+    #[test]
+    fn its_end_reads_like_this_and_has_no_actions() {
+        let card = decided_card(&DecidedCard {
+            title: "Reset the password of Maya Okafor?",
+            employee: "Maya Okafor",
+            ticket: "48213",
+            verdict: Verdict::Approved,
+            note: Some("by Jo Manager, 09:41 UTC"),
+        });
+        assert!(card.0.get("actions").is_none());
+        insta::assert_json_snapshot!(card);
+    }
+
+    #[test]
+    fn the_requesters_words_can_not_become_a_link() {
+        assert_eq!(
+            plain("[a](b) *c* _d_ \\ e\nf"),
+            "\\[a\\]\\(b\\) \\*c\\* \\_d\\_ \\\\ e f"
+        );
+    }
+
+    #[test]
+    fn endless_words_leave_the_card_small() {
+        let endless = "x (".repeat(50_000);
+        let card = approval_card(&ApprovalCard {
+            reason: &endless,
+            title: &endless,
+            ..question()
+        });
+        assert!(card.0.to_string().len() < 20 * 1024);
+    }
 }

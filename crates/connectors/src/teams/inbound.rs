@@ -3,12 +3,18 @@
 
 use common::UserId;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use url::Url;
 
+use super::card::{Card, VERB_APPROVE, VERB_DENY};
+
 /// The issuer of every activity's token.
 pub const ISSUER: &str = "https://api.botframework.com";
+
+const CHANNEL: &str = "msteams";
+/// How far the Connector's clock and ours may differ.
+const SKEW_S: i64 = 5 * 60;
 
 /// Claims of a token whose signature (RS256) has been verified.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -115,30 +121,123 @@ pub struct Activity {
     pub reply_to_id: Option<String>,
     /// What it is.
     pub kind: Kind,
-    raw_service_url: String,
 }
 
 /// Read an activity. An automatic refresh is never a press.
 pub fn parse(body: &[u8]) -> Result<Activity, NotAnActivity> {
-    todo!()
+    let wire: Value = serde_json::from_slice(body).map_err(|_| NotAnActivity)?;
+    // Any member may be missing or null, and none that is there is more than a text.
+    let text = |pointer: &str| wire.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let kind = kind(text("/type").ok_or(NotAnActivity)?.as_str(), &wire);
+    let channel_tenant = text("/channelData/tenant/id");
+    Ok(Activity {
+        id: text("/id"),
+        channel_id: text("/channelId").unwrap_or_default(),
+        service_url: text("/serviceUrl").and_then(|url| Url::parse(&url).ok()),
+        tenant_id: text("/conversation/tenantId").filter(|tenant| channel_tenant.as_ref() == Some(tenant)),
+        person: text("/from/aadObjectId").and_then(|id| id.parse().ok()),
+        conversation_id: text("/conversation/id"),
+        reply_to_id: text("/replyToId"),
+        kind,
+    })
 }
 
-/// Hold the token's claims and its key's endorsements against the activity, `app_id` and the time.
-pub fn authenticate(claims: &Claims, endorsements: Option<&[String]>, activity: &Activity, app_id: &str, now: OffsetDateTime) -> Result<(), Unauthentic> {
-    todo!()
+fn kind(kind: &str, wire: &Value) -> Kind {
+    let value = &wire["value"];
+    match (kind, wire["name"].as_str()) {
+        ("invoke", Some("adaptiveCard/action")) => {
+            let automatic = value["trigger"].as_str() == Some("automatic");
+            let press = press(&value["action"]["verb"], &value["action"]["data"], Form::Execute);
+            press
+                .filter(|_| !automatic)
+                .map_or(Kind::UnknownInvoke, Kind::Press)
+        }
+        ("invoke", _) => Kind::UnknownInvoke,
+        ("message", _) => press(&value["verb"], value, Form::Submit).map_or(Kind::Other, Kind::Press),
+        _ => Kind::Other,
+    }
+}
+
+/// Hold the token's claims and its key's endorsements against the activity, `app_id` and the time. `endorsements` is
+/// `None` where the key lists none.
+///
+/// Source: contract, section 6.
+pub fn authenticate(
+    claims: &Claims,
+    endorsements: Option<&[String]>,
+    activity: &Activity,
+    app_id: &str,
+    now: OffsetDateTime,
+) -> Result<(), Unauthentic> {
+    let now = now.unix_timestamp();
+    if claims.iss != ISSUER {
+        return Err(Unauthentic::Issuer);
+    }
+    if app_id.is_empty() || !claims.aud.eq_ignore_ascii_case(app_id) {
+        return Err(Unauthentic::Audience);
+    }
+    if now > claims.exp.saturating_add(SKEW_S) || now < claims.nbf.saturating_sub(SKEW_S) {
+        return Err(Unauthentic::Time);
+    }
+    let claimed = claims.serviceurl.as_deref().and_then(|url| Url::parse(url).ok());
+    match (&claimed, &activity.service_url) {
+        (Some(claimed), Some(named)) if same_address(claimed, named) => {}
+        _ => return Err(Unauthentic::ServiceUrl),
+    }
+    if endorsements.is_some_and(|endorsed| !endorsed.contains(&activity.channel_id)) {
+        return Err(Unauthentic::Endorsement);
+    }
+    if activity.channel_id != CHANNEL {
+        return Err(Unauthentic::Channel);
+    }
+    Ok(())
+}
+
+/// Equal but for one trailing slash; `Url` has lower-cased the host already.
+fn same_address(one: &Url, other: &Url) -> bool {
+    let bare = |url: &Url| {
+        let text = url.as_str();
+        text.strip_suffix('/').unwrap_or(text).to_owned()
+    };
+    bare(one) == bare(other)
 }
 
 /// Answer to an invoke: replace the card for the person who pressed. HTTP 200.
-pub fn invoke_card(card: &super::Card) -> Value {
-    todo!()
+pub fn invoke_card(card: &Card) -> Value {
+    json!({ "statusCode": 200, "type": "application/vnd.microsoft.card.adaptive", "value": card })
 }
 
 /// Answer to an invoke: a short message. HTTP 200.
 pub fn invoke_message(text: &str) -> Value {
-    todo!()
+    json!({ "statusCode": 200, "type": "application/vnd.microsoft.activity.message", "value": text })
 }
 
 /// Answer to an invoke that could not be taken. HTTP 200 all the same; 400 is inside.
 pub fn invoke_failure(text: &str) -> Value {
-    todo!()
+    json!({
+        "statusCode": 400,
+        "type": "application/vnd.microsoft.error",
+        "value": { "code": "BadRequest", "message": text },
+    })
 }
+
+fn press(verb: &Value, data: &Value, form: Form) -> Option<Press> {
+    let verb = match verb.as_str()? {
+        VERB_APPROVE => Verb::Approve,
+        VERB_DENY => Verb::Deny,
+        _ => return None,
+    };
+    let comment = data["comment"]
+        .as_str()
+        .map(str::trim)
+        .filter(|comment| !comment.is_empty());
+    Some(Press {
+        verb,
+        approval_id: data["approvalId"].as_str()?.to_owned(),
+        comment: comment.map(str::to_owned),
+        form,
+    })
+}
+
+#[cfg(test)]
+mod tests;
