@@ -1,1 +1,110 @@
-//! stub
+//! Orchestration: drives playbooks to their end, durably, and tells the help desk what happened.
+//!
+//! It performs no step itself, opens no sealed credential and judges no permit: a wholly hostile orchestrator could reset
+//! nothing. What a playbook means is `playbook-lang`'s affair.
+
+mod accept;
+mod ask;
+mod chronicle;
+mod desk;
+mod drive;
+mod http;
+mod library;
+mod outbox;
+mod runner;
+mod settings;
+mod store;
+mod story;
+mod update;
+
+use std::sync::Arc;
+
+use chassis::{ServeError, Shell, StartError};
+use common::Service;
+use common::client::{PlaybookClient, StepClient};
+use connectors::halopsa::Halo;
+use playbook_lang::{Registry, Rules};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use settings::{DeskSettings, OrchestrationSettings, RunnerSettings};
+
+use crate::accept::Intake;
+use crate::ask::StepServices;
+use crate::desk::Desk;
+use crate::drive::Driver;
+use crate::library::Library;
+use crate::outbox::Sender;
+use crate::runner::Runner;
+use crate::store::Store;
+
+/// Tickets that are told their news at the same time: the help desk's limit is far below what more could use.
+const SENDERS: usize = 8;
+
+/// Serve until `shutdown`; then give back every lease.
+pub async fn serve(
+    settings: OrchestrationSettings,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
+    let shell = Shell::start(Service::Orchestration, &settings.base, shutdown).await?;
+    let store = Store::new(shell.pool().clone(), shell.tenant().clone());
+    let library = Library::new(Registry::builtin());
+    drive_executions(&shell, &settings, &store, &library);
+    tell_the_help_desk(&shell, &settings, &store)?;
+    let playbooks = PlaybookClient(shell.peer(Service::Playbook.name(), settings.playbook_url));
+    let intake = Intake {
+        store: store.clone(),
+        library,
+        playbooks,
+    };
+    let api = http::api(&shell, intake, store);
+    shell.serve(api, listener).await
+}
+
+fn drive_executions(shell: &Shell, settings: &OrchestrationSettings, store: &Store, library: &Library) {
+    let clients = settings.step_services.iter().map(|(name, url)| {
+        let client = StepClient(shell.peer(name.clone(), url.clone()));
+        (name.clone(), client)
+    });
+    let RunnerSettings {
+        lease,
+        max_in_flight,
+        probe,
+        longest,
+    } = settings.runner.clone();
+    let driver = Driver {
+        store: store.clone(),
+        library: library.clone(),
+        services: StepServices::new(clients.collect()),
+        rules: Arc::new(Rules { longest, probe }),
+        abandon: CancellationToken::new(),
+    };
+    let runner = Arc::new(Runner::new(shell, driver, max_in_flight, lease));
+    let living = Arc::clone(&runner);
+    shell.spawn(async move { living.live().await });
+    shell.worker("runner", store::EXECUTIONS).spawn(move || {
+        let runner = Arc::clone(&runner);
+        async move { runner.step().await }
+    });
+}
+
+fn tell_the_help_desk(
+    shell: &Shell,
+    settings: &OrchestrationSettings,
+    store: &Store,
+) -> Result<(), StartError> {
+    let outside = connectors::http_client().map_err(StartError::Http)?;
+    let desk = Desk::new(Halo::new(settings.halo.clone(), outside), settings.desk.clone());
+    let sender = Arc::new(Sender::new(store.clone(), desk));
+    let (introducing, introduced_to) = (Arc::clone(&sender), shell.clone());
+    shell.spawn(async move { introducing.desk().introduce(&introduced_to).await });
+    shell
+        .worker("outbox", store::UPDATES)
+        .at_once(SENDERS)
+        .spawn(move || {
+            let sender = Arc::clone(&sender);
+            async move { sender.step().await }
+        });
+    Ok(())
+}

@@ -1,0 +1,278 @@
+//! Asking the services for steps: which service, with what, and what its answer means to the machine.
+//!
+//! Repeats nothing by itself: whether to ask again, and when, is the machine's decision.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use common::client::{PeerError, StepClient};
+use common::problem::OUTSIDE_UNAVAILABLE;
+use common::{
+    ActionName, ExecutionId, OperationId, OperationView, StepAnswer, StepCall, StepRequest, Subject, TicketId,
+};
+use playbook_lang::{Call, Event};
+
+/// A service is told the deadline and answers by then; a little more for the way back.
+const AFTER_DEADLINE: Duration = Duration::from_secs(2);
+/// Even past its deadline a call gets this long: it may only be asking for an answer that lies ready.
+const AT_LEAST: Duration = Duration::from_secs(5);
+/// No call of a service blocks for longer; what takes longer is an operation (202).
+const AT_MOST: Duration = Duration::from_secs(30);
+
+/// Whose step it is.
+#[derive(Debug, Clone)]
+pub(crate) struct OnBehalf {
+    pub(crate) execution: ExecutionId,
+    pub(crate) ticket: TicketId,
+    pub(crate) subject: Subject,
+}
+
+/// The services that perform steps, by the part of an action before its dot.
+#[derive(Clone)]
+pub(crate) struct StepServices(BTreeMap<String, StepClient>);
+
+impl StepServices {
+    pub(crate) const fn new(by_name: BTreeMap<String, StepClient>) -> Self {
+        Self(by_name)
+    }
+
+    /// Ask for a step. `left` is the time to its deadline.
+    pub(crate) async fn call(&self, whose: &OnBehalf, call: Call, left: Duration) -> Event {
+        let Some(client) = self.0.get(call.action.service()) else {
+            return nobody_offers(call.call, &call.action);
+        };
+        let (step, path) = (call.call.clone(), call.path.clone());
+        let request = request(whose, call);
+        let limit = (left + AFTER_DEADLINE).clamp(AT_LEAST, AT_MOST);
+        match tokio::time::timeout(limit, client.perform(&path, &request)).await {
+            Ok(answer) => answered(step, answer),
+            Err(_) => Event::Unanswered { call: step },
+        }
+    }
+
+    /// Ask how an operation stands.
+    pub(crate) async fn operation(
+        &self,
+        action: &ActionName,
+        call: StepCall,
+        operation: OperationId,
+    ) -> Event {
+        let Some(client) = self.0.get(action.service()) else {
+            return nobody_offers(call, action);
+        };
+        match tokio::time::timeout(AT_MOST, client.operation(action, operation)).await {
+            Ok(seen) => seen_as(call, operation, seen),
+            Err(_) => Event::Unanswered { call },
+        }
+    }
+}
+
+fn nobody_offers(call: StepCall, action: &ActionName) -> Event {
+    let explanation = format!("No service is set up that offers `{action}`.");
+    Event::Refused { call, explanation }
+}
+
+fn request(whose: &OnBehalf, call: Call) -> StepRequest {
+    let Call {
+        call,
+        action,
+        path: _,
+        parameters,
+        deadline,
+        authorizes,
+        permit,
+        sealed,
+    } = call;
+    StepRequest {
+        tenant_id: whose.subject.tenant_id.clone(),
+        execution_id: whose.execution,
+        ticket_id: whose.ticket.clone(),
+        step: call,
+        action,
+        subject: whose.subject.clone(),
+        parameters,
+        deadline,
+        authorizes,
+        permit,
+        sealed,
+    }
+}
+
+/// What an answer to a call means.
+fn answered(call: StepCall, answer: Result<StepAnswer, PeerError>) -> Event {
+    match answer {
+        Ok(StepAnswer::Done(result)) => Event::Answered { call, result },
+        Ok(StepAnswer::Pending(pending)) => Event::Accepted { call, pending },
+        Err(error) => not_answered(call, error),
+    }
+}
+
+/// What an answer to the question how an operation stands means.
+fn seen_as(call: StepCall, operation: OperationId, seen: Result<OperationView, PeerError>) -> Event {
+    match seen {
+        // Somebody else's operation under our number is as good as no answer.
+        Ok(view) if view.operation != operation => Event::Unanswered { call },
+        Ok(view) => Event::OperationSeen {
+            operation,
+            result: view.result,
+        },
+        Err(error) => not_answered(call, error),
+    }
+}
+
+fn not_answered(call: StepCall, error: PeerError) -> Event {
+    match error {
+        PeerError::Refused { problem, .. } => {
+            let why = if problem.detail.is_empty() {
+                problem.title
+            } else {
+                problem.detail
+            };
+            Event::Refused {
+                call,
+                explanation: sentence(&why),
+            }
+        }
+        PeerError::Busy {
+            code,
+            detail,
+            retry_after,
+            ..
+        } if code.as_deref() == Some(OUTSIDE_UNAVAILABLE) => {
+            // The detail repeats status and code, which say nothing to people.
+            let why = detail
+                .rsplit_once(&format!("{OUTSIDE_UNAVAILABLE}: "))
+                .map_or(detail.as_str(), |(_, why)| why);
+            Event::OutsideAway {
+                call,
+                retry_after,
+                explanation: sentence(why),
+            }
+        }
+        error @ PeerError::Busy { .. } => {
+            tracing::info!(step = %call.id, %error, "the call did not arrive");
+            Event::Unreached { call }
+        }
+        error @ PeerError::Unknown { .. } => {
+            tracing::warn!(step = %call.id, %error, "the call was not answered");
+            Event::Unanswered { call }
+        }
+    }
+}
+
+/// As people write one: a capital in front, a full stop behind.
+fn sentence(words: &str) -> String {
+    let words = words.trim().trim_end_matches('.');
+    let mut letters = words.chars();
+    match letters.next() {
+        Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::{Outcome, Pending, Problem, StepResult};
+
+    fn call() -> StepCall {
+        StepCall {
+            id: "reset_password".parse().unwrap(),
+            visit: 1,
+            attempt: 2,
+        }
+    }
+
+    fn busy(code: Option<&str>, detail: &str) -> PeerError {
+        PeerError::Busy {
+            callee: "executor".to_owned(),
+            detail: detail.to_owned(),
+            code: code.map(str::to_owned),
+            retry_after: Some(Duration::from_secs(7)),
+        }
+    }
+
+    #[test]
+    fn every_answer_of_a_service_means_exactly_one_thing() {
+        let done = StepResult::new(Outcome::Success, "It was done.");
+        let pending = Pending {
+            operation: OperationId::fresh(),
+            explanation: "Adele was asked.".to_owned(),
+        };
+        let refused = PeerError::Refused {
+            callee: "executor".to_owned(),
+            problem: Box::new(Problem::unprocessable("protected", "the account is protected")),
+        };
+        let away = Problem::outside_unavailable("Twilio", Some(7)).to_string();
+        let unknown = PeerError::Unknown {
+            callee: "executor".to_owned(),
+            detail: "500".to_owned(),
+        };
+        let table = [
+            (
+                Ok(StepAnswer::Done(done.clone())),
+                Event::Answered {
+                    call: call(),
+                    result: done,
+                },
+            ),
+            (
+                Ok(StepAnswer::Pending(pending.clone())),
+                Event::Accepted {
+                    call: call(),
+                    pending,
+                },
+            ),
+            (
+                Err(refused),
+                Event::Refused {
+                    call: call(),
+                    explanation: "The account is protected.".to_owned(),
+                },
+            ),
+            (
+                Err(busy(Some(OUTSIDE_UNAVAILABLE), &away)),
+                Event::OutsideAway {
+                    call: call(),
+                    retry_after: Some(Duration::from_secs(7)),
+                    explanation: "Twilio does not answer at the moment; nothing was done, ask again later."
+                        .to_owned(),
+                },
+            ),
+            (
+                Err(busy(Some("idempotency_in_flight"), "409")),
+                Event::Unreached { call: call() },
+            ),
+            (
+                Err(busy(None, "connection refused")),
+                Event::Unreached { call: call() },
+            ),
+            (Err(unknown), Event::Unanswered { call: call() }),
+        ];
+        for (answer, event) in table {
+            assert_eq!(answered(call(), answer), event);
+        }
+    }
+
+    #[test]
+    fn an_operation_of_somebody_else_is_no_answer() {
+        let (ours, theirs) = (OperationId::fresh(), OperationId::fresh());
+        let view = OperationView {
+            operation: theirs,
+            execution_id: ExecutionId::fresh(),
+            step: call(),
+            explanation: "Waiting.".to_owned(),
+            deadline: time::OffsetDateTime::UNIX_EPOCH,
+            result: Some(StepResult::new(Outcome::Success, "Yes.")),
+        };
+        assert_eq!(
+            seen_as(call(), ours, Ok(view.clone())),
+            Event::Unanswered { call: call() }
+        );
+        let ours_seen = seen_as(call(), theirs, Ok(view));
+        assert!(
+            matches!(ours_seen, Event::OperationSeen { result: Some(_), .. }),
+            "{ours_seen:?}"
+        );
+    }
+}

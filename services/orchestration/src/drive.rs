@@ -1,0 +1,154 @@
+//! One execution, from step to step, for as long as it need not wait.
+//!
+//! Between two calls of the outside there is exactly one transaction. Whatever is lost on the way (the lease, the
+//! database, this process) is found again by whoever claims the execution next: it goes through the same machine, which
+//! asks for the same call under the same `Idempotency-Key`.
+
+mod run;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use chassis::AuditEvent;
+use common::execution::ExecutionStatus;
+use common::{AutomationStatus, Ending};
+use playbook_lang::{IllegalEvent, Rules, State};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::ask::StepServices;
+use crate::library::{Library, Unreadable};
+use crate::store::{Claimed, Hold, Store, StoreError, Write};
+use crate::update::Update;
+use run::Run;
+
+/// What driving needs. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Driver {
+    pub(crate) store: Store,
+    pub(crate) library: Library,
+    pub(crate) services: StepServices,
+    pub(crate) rules: Arc<Rules>,
+    /// Cancelled when calls under way are no longer waited for.
+    pub(crate) abandon: CancellationToken,
+}
+
+/// Why an execution is not driven on by us.
+#[derive(Debug, thiserror::Error)]
+enum Stopped {
+    /// Nothing is lost: whoever claims it next goes on.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It can never go on: what is stored and the playbook do not fit together.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl From<IllegalEvent> for Stopped {
+    fn from(error: IllegalEvent) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+impl Driver {
+    /// Drive `claimed` until it waits, ends, or is no longer ours.
+    pub(crate) async fn drive(&self, claimed: Claimed) {
+        let span = tracing::info_span!("drive", execution.id = %claimed.id, ticket.id = %claimed.ticket);
+        chassis::telemetry::adopt(&span, claimed.traceparent.as_deref());
+        let request = claimed.id.to_string();
+        chassis::request_id::scope(request, self.drive_or_say_why(claimed))
+            .instrument(span)
+            .await;
+    }
+
+    async fn drive_or_say_why(&self, claimed: Claimed) {
+        let begun = Instant::now();
+        let stopped = self.advance(&claimed).await;
+        let stopped = match stopped {
+            Err(Stopped::Broken(reason)) => {
+                tracing::error!(reason, "the execution cannot go on and is handed to a person");
+                self.hand_over(&claimed, &reason, begun).await
+            }
+            Err(Stopped::Store(error)) => Err(error),
+            Ok(()) => Ok(()),
+        };
+        match stopped {
+            Ok(()) => {}
+            Err(StoreError::Fenced) => tracing::info!("another runner has taken over"),
+            Err(error) => say_interrupted(&error),
+        }
+    }
+
+    async fn advance(&self, claimed: &Claimed) -> Result<(), Stopped> {
+        let playbook = match self.library.pinned(&self.store, &claimed.digest).await {
+            Ok(playbook) => playbook,
+            Err(Unreadable::Store(error)) => return Err(error.into()),
+            Err(unreadable) => return Err(Stopped::Broken(unreadable.to_string())),
+        };
+        let state: State = serde_json::from_value(claimed.state.clone())
+            .map_err(|error| Stopped::Broken(format!("the stored state cannot be read: {error}")))?;
+        let mut run = Run::new(self, claimed, &playbook, state);
+        if claimed.signals > 0 {
+            run.hear(self.store.unheard(claimed.id).await?);
+        }
+        let mut next = run.take_up()?;
+        loop {
+            let written = run.write(next.hold()).await?;
+            if written.kept && written.signals > run.signals {
+                run.signals = written.signals;
+                run.hear(self.store.unheard(claimed.id).await?);
+                // A call that was about to be made is commanded again where the signal did not answer it.
+                next = run.take_up()?;
+                continue;
+            }
+            let Some(event) = run.perform(next).await else {
+                return Ok(());
+            };
+            next = run.apply(event)?;
+        }
+    }
+
+    /// The ending of last resort: no ticket is lost, whatever became of its state.
+    async fn hand_over(&self, claimed: &Claimed, reason: &str, begun: Instant) -> Result<(), StoreError> {
+        let reason = format!("The automation cannot go on: {reason}.");
+        let ending = Ending::Escalated {
+            reason: reason.clone(),
+        };
+        let detail = json!({"step": null, "ending": ending});
+        let event = AuditEvent::new("execution.ended", detail)
+            .ticket(&claimed.ticket)
+            .execution(claimed.id);
+        let status = Update::Status {
+            status: AutomationStatus::Escalated,
+        };
+        self.store
+            .write(Write {
+                execution: claimed.id,
+                ticket: &claimed.ticket,
+                runner: claimed.runner,
+                fence: claimed.fence,
+                state: &claimed.state,
+                status: ExecutionStatus::Escalated,
+                reason: Some(&reason),
+                parked_since: None,
+                parked_told: false,
+                hold: Hold::Ended,
+                signals: claimed.signals,
+                steps: &[],
+                renumbered: None,
+                cut_off: Some(&reason),
+                handled: &[],
+                audit: &[event],
+                updates: &[Update::Escalated, Update::Story, status],
+                now: claimed.now + begun.elapsed(),
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+fn say_interrupted(error: &StoreError) {
+    let error = chassis::chain(error);
+    tracing::warn!(error, "the database failed; the execution will be taken up again");
+}

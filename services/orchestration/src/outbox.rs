@@ -1,0 +1,253 @@
+//! The outbox: tells the help desk what executions did, in order per ticket, exactly once in effect.
+//!
+//! The help desk has no idempotency key. So every note carries a marker, and where the fate of a sending is unknown (no
+//! answer, or a sender that died) the ticket's notes are read before anything is sent again. A help desk that is away
+//! costs patience; other tickets do not wait for it.
+
+pub(crate) mod plan;
+
+use std::time::Duration;
+
+use chassis::{AuditEvent, Did};
+use common::AutomationStatus;
+use serde_json::json;
+
+use crate::desk::{Desk, DeskError, Remedy};
+use crate::store::{ClaimedTicket, Settled, Store, StoreError};
+use crate::update::{Due, Marker, Update};
+use plan::{Dispatch, Note, Stories, plan};
+
+/// Longer than any single call of the help desk; every settled update begins it anew.
+const LEASE: Duration = Duration::from_secs(90);
+/// The vendor's window is a rolling five minutes: no wait needs to be longer.
+const WAITS_S: [u64; 8] = [1, 2, 5, 10, 20, 40, 60, 120];
+
+/// Tells the help desk.
+pub(crate) struct Sender {
+    store: Store,
+    desk: Desk,
+}
+
+/// Why a ticket was let go before all was told.
+enum Stopped {
+    /// It is ours no longer, or the database is away: whoever claims it next goes on.
+    Store(StoreError),
+    /// The help desk did not take it.
+    Desk(DeskError),
+}
+
+impl From<StoreError> for Stopped {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<DeskError> for Stopped {
+    fn from(error: DeskError) -> Self {
+        Self::Desk(error)
+    }
+}
+
+impl Sender {
+    pub(crate) const fn new(store: Store, desk: Desk) -> Self {
+        Self { store, desk }
+    }
+
+    pub(crate) const fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    /// Tell one ticket's news.
+    pub(crate) async fn step(&self) -> Result<Did, StoreError> {
+        let Some(claimed) = self.store.claim_tickets(1, LEASE).await?.pop() else {
+            self.report_backlog().await?;
+            return Ok(self
+                .store
+                .next_ticket_due()
+                .await?
+                .map_or(Did::Nothing, Did::NothingUntil));
+        };
+        match self.tell(claimed.clone()).await {
+            Ok(()) => {}
+            Err(Stopped::Store(StoreError::Fenced)) => {
+                tracing::info!(ticket.id = %claimed.ticket, "another sender has taken over");
+            }
+            Err(Stopped::Store(error)) => return Err(error),
+            Err(Stopped::Desk(error)) => self.postpone(&claimed, &error).await?,
+        }
+        Ok(Did::Work)
+    }
+
+    async fn tell(&self, mut claimed: ClaimedTicket) -> Result<(), Stopped> {
+        let mut standing = if claimed.doubt {
+            Some(self.desk.standing(&claimed.ticket).await?)
+        } else {
+            None
+        };
+        loop {
+            let due = self.store.due_updates(&claimed.ticket).await?;
+            if due.is_empty() {
+                match self.store.rest(&claimed).await? {
+                    None => return Ok(()),
+                    Some(enqueued) => claimed.enqueued = enqueued,
+                }
+                continue;
+            }
+            let stories = self.stories(&due).await?;
+            for dispatch in plan(&due, &stories) {
+                self.dispatch(&claimed, dispatch, standing.as_deref()).await?;
+            }
+            // Looked once, and everything since was heard of.
+            standing = None;
+        }
+    }
+
+    /// What ended executions did, for the notes that tell it.
+    async fn stories(&self, due: &[Due]) -> Result<Stories, StoreError> {
+        let mut stories = Stories::new();
+        for Due {
+            execution, update, ..
+        } in due
+        {
+            let told = matches!(update, Update::Resolved | Update::Escalated | Update::Story);
+            if told
+                && !stories.contains_key(execution)
+                && let Some(story) = self.store.story(*execution).await?
+            {
+                stories.insert(*execution, story);
+            }
+        }
+        Ok(stories)
+    }
+
+    async fn dispatch(
+        &self,
+        claimed: &ClaimedTicket,
+        dispatch: Dispatch,
+        standing: Option<&[String]>,
+    ) -> Result<(), Stopped> {
+        match dispatch {
+            Dispatch::Note(note) => {
+                let stands = |marker: &Marker| {
+                    standing.is_some_and(|notes| notes.iter().any(|note| note.contains(marker.as_str())))
+                };
+                self.note(claimed, note.without(stands)).await
+            }
+            Dispatch::Fields { covers, status } => self.fields(claimed, &covers, status).await,
+        }
+    }
+
+    async fn note(&self, claimed: &ClaimedTicket, note: Note) -> Result<(), Stopped> {
+        let Some((text, marker)) = note.text() else {
+            // All of it stands there already, or was told with a later one.
+            return self.settled(claimed, &note.covers, Settled::Sent, None).await;
+        };
+        match self.desk.add(&claimed.ticket, &text, marker, &note).await {
+            Ok(()) => self.settled(claimed, &note.covers, Settled::Sent, None).await,
+            // A workflow may forbid the status: then the words matter more, and `fields` tries the status by itself.
+            Err(error) if error.remedy() == Remedy::GiveUp && note.change().is_some() => {
+                tracing::warn!(ticket.id = %claimed.ticket, %error, "the help desk refused a note that changes the ticket; sending the words alone");
+                Box::pin(self.note(claimed, note.without_change())).await
+            }
+            Err(error) => self.not_taken(claimed, &note.covers, error).await,
+        }
+    }
+
+    async fn fields(
+        &self,
+        claimed: &ClaimedTicket,
+        covers: &[i64],
+        status: AutomationStatus,
+    ) -> Result<(), Stopped> {
+        let Some(ticket) = self.desk.ticket(&claimed.ticket).await? else {
+            let why = "the help desk does not know the ticket";
+            return self.settled(claimed, covers, Settled::Refused, Some(why)).await;
+        };
+        match self.desk.settle(&ticket, status).await {
+            Ok(()) => self.settled(claimed, covers, Settled::Sent, None).await,
+            Err(error) => self.not_taken(claimed, covers, error).await,
+        }
+    }
+
+    /// What the help desk will never take is put on record, so that what comes after it is told.
+    async fn not_taken(
+        &self,
+        claimed: &ClaimedTicket,
+        covers: &[i64],
+        error: DeskError,
+    ) -> Result<(), Stopped> {
+        if error.remedy() != Remedy::GiveUp {
+            return Err(error.into());
+        }
+        self.settled(claimed, covers, Settled::Refused, Some(&error.to_string()))
+            .await
+    }
+
+    async fn settled(
+        &self,
+        claimed: &ClaimedTicket,
+        covers: &[i64],
+        settled: Settled,
+        why: Option<&str>,
+    ) -> Result<(), Stopped> {
+        let kind = match settled {
+            Settled::Sent => "ticket_update.sent",
+            Settled::Refused => "ticket_update.refused",
+        };
+        if let Some(why) = why {
+            tracing::error!(ticket.id = %claimed.ticket, why, "an update was refused by the help desk");
+        }
+        metrics::counter!("firstline_ticket_updates_total", "result" => settled.as_str())
+            .increment(covers.len() as u64);
+        let detail = json!({"positions": covers, "why": why});
+        let event = AuditEvent::new(kind, detail).ticket(&claimed.ticket);
+        Ok(self
+            .store
+            .settle(claimed, covers, settled, &[event], LEASE)
+            .await?)
+    }
+
+    async fn postpone(&self, claimed: &ClaimedTicket, error: &DeskError) -> Result<(), StoreError> {
+        let remedy = error.remedy();
+        let wait = backoff(claimed.failures, rand::random());
+        let wait = match remedy {
+            Remedy::Wait(at_least) => wait.max(at_least),
+            Remedy::Look | Remedy::GiveUp => wait,
+        };
+        let failures = claimed.failures + 1;
+        tracing::warn!(ticket.id = %claimed.ticket, %error, failures, wait_s = wait.as_secs_f64(), "the help desk was not told; will be tried again");
+        let doubt = remedy == Remedy::Look;
+        self.store.postpone(claimed, wait, doubt).await
+    }
+
+    async fn report_backlog(&self) -> Result<(), StoreError> {
+        let tickets = self.store.backlog().await?;
+        // Far below 2^52: exact.
+        #[expect(clippy::cast_precision_loss, reason = "a gauge takes floats")]
+        metrics::gauge!("firstline_outbox_tickets").set(tickets as f64);
+        Ok(())
+    }
+}
+
+/// The wait after one more failure, a fifth shorter or longer so that tickets do not all come back at once.
+fn backoff(failures: i32, chance: f64) -> Duration {
+    let nth = usize::try_from(failures)
+        .unwrap_or_default()
+        .min(WAITS_S.len() - 1);
+    let wait_s = WAITS_S.get(nth).copied().unwrap_or(WAITS_S[0]);
+    Duration::from_secs(wait_s).mul_f64(0.8 + 0.4 * chance.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_grows_and_stays_within_the_vendors_window() {
+        let waits: Vec<u64> = [0, 1, 2, 7, 1000]
+            .map(|failures| backoff(failures, 0.5).as_secs())
+            .to_vec();
+        assert_eq!(waits, [1, 2, 5, 120, 120]);
+        assert!(backoff(3, 0.0) < backoff(3, 1.0));
+    }
+}

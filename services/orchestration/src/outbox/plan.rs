@@ -1,0 +1,352 @@
+//! Which calls of the help desk tell what is due: as few as keep every note complete and in order.
+//!
+//! Pure. The help desk allows some 300 calls in five minutes for everybody, so notes of one kind that pile up travel
+//! together, and of several values for the custom field only the last is written.
+
+use std::collections::HashMap;
+
+use common::{AutomationStatus, Ending, ExecutionId};
+
+use crate::story::{self, Story};
+use crate::update::{Due, Marker, Update};
+
+/// No note grows past this many updates.
+const MOST_PARTS: usize = 20;
+
+/// The stories of executions that have ended, by execution.
+pub(crate) type Stories = HashMap<ExecutionId, Story>;
+
+/// One call of the help desk, and which updates are settled once it is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Dispatch {
+    /// A note, which may change the ticket as well.
+    Note(Note),
+    /// The custom field, and whatever else must hold of the ticket by then.
+    Fields {
+        /// Positions settled by it.
+        covers: Vec<i64>,
+        /// The last value.
+        status: AutomationStatus,
+    },
+}
+
+/// A note made of one or more updates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Note {
+    /// Positions settled by it.
+    pub(crate) covers: Vec<i64>,
+    /// What it says, piece by piece.
+    pub(crate) parts: Vec<Part>,
+    /// Not for the requester.
+    pub(crate) private: bool,
+}
+
+/// One update in a note.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    marker: Marker,
+    text: String,
+    change: Option<Change>,
+}
+
+/// What a note does to its ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// The status for resolved tickets.
+    Resolve,
+    /// Unassigned, and the status for escalated tickets where one is set.
+    Escalate,
+}
+
+impl Note {
+    /// Everything it says, and the marker that the help desk's client adds to it. A note of several parts carries the
+    /// markers of the others within.
+    pub(crate) fn text(&self) -> Option<(String, &Marker)> {
+        let (last, before) = self.parts.split_last()?;
+        let marked = before
+            .iter()
+            .map(|part| format!("{}\n[{}]", part.text, part.marker.as_str()));
+        let pieces: Vec<String> = marked.chain([last.text.clone()]).collect();
+        Some((pieces.join("\n\n"), &last.marker))
+    }
+
+    /// What it does to the ticket.
+    pub(crate) fn change(&self) -> Option<Change> {
+        self.parts.iter().find_map(|part| part.change)
+    }
+
+    /// Leave out what already stands on the ticket, and with it what that did to the ticket.
+    pub(crate) fn without(mut self, standing: impl Fn(&Marker) -> bool) -> Self {
+        self.parts.retain(|part| !standing(&part.marker));
+        self
+    }
+
+    /// Say the same and leave the ticket as it is.
+    pub(crate) fn without_change(mut self) -> Self {
+        for part in &mut self.parts {
+            part.change = None;
+        }
+        self
+    }
+
+    fn takes(&self, private: bool, change: Option<Change>) -> bool {
+        self.private == private
+            && (self.change().is_none() || change.is_none())
+            && self.parts.len() < MOST_PARTS
+    }
+}
+
+/// The calls for `due`, oldest update first. `stories` holds every execution that ended.
+pub(crate) fn plan(due: &[Due], stories: &Stories) -> Vec<Dispatch> {
+    let mut notes: Vec<Note> = Vec::new();
+    let mut fields: Option<(Vec<i64>, AutomationStatus)> = None;
+    for (
+        index,
+        Due {
+            position,
+            execution,
+            marker,
+            update,
+        },
+    ) in due.iter().enumerate()
+    {
+        if let Update::Status { status } = update {
+            let (covers, last) = fields.get_or_insert((vec![], *status));
+            covers.push(*position);
+            *last = *status;
+            continue;
+        }
+        let superseded = due
+            .iter()
+            .skip(index)
+            .any(|later| answers(later, *execution, update));
+        let (private, change) = manner(update);
+        if !notes.last().is_some_and(|note| note.takes(private, change)) {
+            notes.push(Note {
+                covers: vec![],
+                parts: vec![],
+                private,
+            });
+        }
+        if let Some(note) = notes.last_mut() {
+            note.covers.push(*position);
+            if !superseded && let Some(text) = render(update, stories.get(execution)) {
+                note.parts.push(Part {
+                    marker: marker.clone(),
+                    text,
+                    change,
+                });
+            }
+        }
+    }
+    let notes = notes.into_iter().map(Dispatch::Note);
+    notes
+        .chain(fields.map(|(covers, status)| Dispatch::Fields { covers, status }))
+        .collect()
+}
+
+/// `later` tells the answer to the question that `update` tells of, and the question with it.
+fn answers(later: &Due, execution: ExecutionId, update: &Update) -> bool {
+    match (update, &later.update) {
+        (Update::Asked(asked), Update::Progress(progress)) => {
+            later.execution == execution && progress.call == asked.call && progress.asked.is_some()
+        }
+        _ => false,
+    }
+}
+
+/// Whether it is private, and what it does to the ticket.
+const fn manner(update: &Update) -> (bool, Option<Change>) {
+    match update {
+        Update::Resolved => (false, Some(Change::Resolve)),
+        Update::Escalated => (true, Some(Change::Escalate)),
+        Update::Status { .. } | Update::Asked(_) | Update::Progress(_) | Update::Story => (true, None),
+    }
+}
+
+fn render(update: &Update, story: Option<&Story>) -> Option<String> {
+    match update {
+        Update::Status { .. } => None,
+        Update::Asked(asked) => Some(story::asked_note(asked)),
+        Update::Progress(progress) => Some(story::progress_note(progress)),
+        Update::Resolved => story.map(story::resolved_note),
+        Update::Escalated => story.map(|story| match &story.ending {
+            Ending::Escalated { reason } => story::escalated_note(story, reason),
+            Ending::Resolved => story::story_note(story),
+        }),
+        Update::Story => story.map(story::story_note),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::update::{Asked, Progress};
+    use common::{Outcome, PlaybookRef, StepCall};
+    use time::macros::datetime;
+
+    const ONE: &str = "0199a7c0-0000-7000-8000-000000000001";
+
+    fn due(updates: Vec<Update>) -> Vec<Due> {
+        let numbered = updates.into_iter().zip(1_i64..);
+        numbered
+            .map(|(update, position)| Due {
+                position,
+                execution: ONE.parse().unwrap(),
+                marker: Marker::stored(format!("fl-{position}")),
+                update,
+            })
+            .collect()
+    }
+
+    fn call(step: &str) -> StepCall {
+        StepCall {
+            id: step.parse().unwrap(),
+            visit: 1,
+            attempt: 1,
+        }
+    }
+
+    fn asked(step: &str) -> Update {
+        Update::Asked(Asked {
+            call: call(step),
+            name: step.to_owned(),
+            asked: "Adele was asked.".to_owned(),
+        })
+    }
+
+    fn progress(step: &str) -> Update {
+        Update::Progress(Progress {
+            call: call(step),
+            name: step.to_owned(),
+            action: None,
+            asked: Some("Adele was asked.".to_owned()),
+            outcome: Outcome::Success,
+            explanation: "She agreed.".to_owned(),
+            next: None,
+        })
+    }
+
+    fn status(status: AutomationStatus) -> Update {
+        Update::Status { status }
+    }
+
+    fn stories(ending: Ending) -> Stories {
+        let story = Story {
+            execution: ONE.parse().unwrap(),
+            decision: ONE.parse().unwrap(),
+            playbook: PlaybookRef {
+                name: "p".parse().unwrap(),
+                version: "1".parse().unwrap(),
+                digest: common::Digest::of("p"),
+            },
+            requester_name: "Adele".to_owned(),
+            ending,
+            started_at: datetime!(2026-11-22 02:30:00 UTC),
+            ended_at: datetime!(2026-11-22 02:31:00 UTC),
+            chapters: vec![],
+        };
+        Stories::from([(story.execution, story)])
+    }
+
+    fn shape(dispatches: &[Dispatch]) -> Vec<String> {
+        let shape = |dispatch: &Dispatch| match dispatch {
+            Dispatch::Fields { covers, status } => format!("fields {status} {covers:?}"),
+            Dispatch::Note(note) => {
+                let who = if note.private { "private" } else { "public" };
+                let markers: Vec<_> = note.parts.iter().map(|part| part.marker.as_str()).collect();
+                format!(
+                    "{who} {} {:?} {:?}",
+                    markers.join("+"),
+                    note.change(),
+                    note.covers
+                )
+            }
+        };
+        dispatches.iter().map(shape).collect()
+    }
+
+    #[test]
+    fn a_run_that_was_over_in_a_moment_costs_three_notes_and_one_field() {
+        let due = due(vec![
+            status(AutomationStatus::Running),
+            asked("verify"),
+            status(AutomationStatus::Waiting),
+            progress("verify"),
+            status(AutomationStatus::Running),
+            progress("reset"),
+            Update::Resolved,
+            Update::Story,
+            status(AutomationStatus::Resolved),
+        ]);
+        let calls = plan(&due, &stories(Ending::Resolved));
+        let expected = [
+            "private fl-4+fl-6 None [2, 4, 6]",
+            "public fl-7 Some(Resolve) [7]",
+            "private fl-8 None [8]",
+            "fields resolved [1, 3, 5, 9]",
+        ];
+        assert_eq!(shape(&calls), expected);
+    }
+
+    #[test]
+    fn an_escalation_needs_one_note_because_all_of_it_is_private() {
+        let due = due(vec![progress("verify"), Update::Escalated, Update::Story]);
+        let calls = plan(
+            &due,
+            &stories(Ending::Escalated {
+                reason: "Denied".to_owned(),
+            }),
+        );
+        assert_eq!(shape(&calls), ["private fl-1+fl-2+fl-3 Some(Escalate) [1, 2, 3]"]);
+    }
+
+    #[test]
+    fn a_question_without_its_answer_is_told_by_itself() {
+        let calls = plan(&due(vec![asked("verify"), progress("other")]), &Stories::new());
+        assert_eq!(shape(&calls), ["private fl-1+fl-2 None [1, 2]"]);
+    }
+
+    #[test]
+    fn what_already_stands_on_the_ticket_is_not_said_again() {
+        let due = due(vec![progress("verify"), Update::Escalated]);
+        let calls = plan(
+            &due,
+            &stories(Ending::Escalated {
+                reason: "Denied".to_owned(),
+            }),
+        );
+        let Some(Dispatch::Note(note)) = calls.into_iter().next() else {
+            panic!("no note")
+        };
+        let first_stands = note.clone().without(|marker| marker.as_str() == "fl-1");
+        assert_eq!(
+            (first_stands.parts.len(), first_stands.change()),
+            (1, Some(Change::Escalate))
+        );
+        let (text, marker) = note.text().expect("two parts");
+        assert_eq!(
+            (text.contains("fl-1"), marker.as_str()),
+            (true, "fl-2"),
+            "every marker can be found again"
+        );
+        let all_stands = note.without(|_| true);
+        assert_eq!((all_stands.parts.len(), all_stands.change()), (0, None));
+        assert_eq!(all_stands.covers, [1, 2], "and still all of it is settled");
+    }
+
+    #[test]
+    fn no_note_grows_without_end_and_none_is_lost_or_out_of_order() {
+        let due = due((0..45).map(|step| progress(&format!("s{step}"))).collect());
+        let calls = plan(&due, &Stories::new());
+        let told: Vec<i64> = calls
+            .iter()
+            .flat_map(|call| match call {
+                Dispatch::Note(note) => note.covers.clone(),
+                Dispatch::Fields { .. } => vec![],
+            })
+            .collect();
+        assert_eq!(calls.len(), 3);
+        assert_eq!(told, (1..=45).collect::<Vec<i64>>());
+    }
+}

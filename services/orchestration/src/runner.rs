@@ -1,0 +1,189 @@
+//! The runner: claims executions that are due, drives as many at once as there are places, and keeps its lease.
+//!
+//! A waiting execution costs a row and nothing here. Any number of runners may work on one database.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chassis::{Did, Shell};
+use common::ExecutionId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::drive::Driver;
+use crate::store::{Claimed, RunnerId, Store, StoreError};
+
+/// Executions claimed in one statement: enough for a burst, few enough for the others to get some.
+const BATCH: usize = 64;
+/// At shutdown calls under way get this long to answer; then the next runner asks for the answer.
+const LAST_CALLS: Duration = Duration::from_secs(2);
+/// Due now, and in somebody else's hands: do not look again at once.
+const SHORTEST_WAIT: Duration = Duration::from_millis(50);
+
+/// Claims and drives.
+pub(crate) struct Runner {
+    store: Store,
+    driver: Driver,
+    lease: Duration,
+    places: Arc<Semaphore>,
+    /// Who we are, once registered. Held while claiming and while saying what we drive, so that neither sees the other
+    /// half done.
+    identity: tokio::sync::Mutex<Option<RunnerId>>,
+    /// What our tasks drive, under which fence.
+    driven: Arc<Mutex<HashMap<ExecutionId, i64>>>,
+    drives: TaskTracker,
+    stopping: CancellationToken,
+}
+
+impl Runner {
+    /// `places` executions at once; a lease of `lease`.
+    pub(crate) fn new(shell: &Shell, driver: Driver, places: usize, lease: Duration) -> Self {
+        Self {
+            store: driver.store.clone(),
+            driver,
+            lease,
+            places: Arc::new(Semaphore::new(places)),
+            identity: tokio::sync::Mutex::default(),
+            driven: Arc::default(),
+            drives: TaskTracker::new(),
+            stopping: shell.stopping().clone(),
+        }
+    }
+
+    /// Claim what is due, as far as there are places, and begin to drive it.
+    pub(crate) async fn step(&self) -> Result<Did, StoreError> {
+        let first = Arc::clone(&self.places).acquire_owned();
+        let Some(Ok(first)) = self.stopping.run_until_cancelled(first).await else {
+            return Ok(Did::Nothing);
+        };
+        let mut places = vec![first];
+        while places.len() < BATCH
+            && let Ok(place) = Arc::clone(&self.places).try_acquire_owned()
+        {
+            places.push(place);
+        }
+        let wanted = places.len();
+        let Some(claimed) = self.claim(places).await? else {
+            return Ok(Did::Work);
+        };
+        if claimed == wanted {
+            return Ok(Did::Work);
+        }
+        let next = self.store.next_due().await?;
+        Ok(next.map_or(Did::Nothing, |wait| Did::NothingUntil(wait.max(SHORTEST_WAIT))))
+    }
+
+    /// Claim one execution for each of `places` at most: how many. `None`: we had been declared dead, and are somebody
+    /// else from now on.
+    async fn claim(&self, places: Vec<OwnedSemaphorePermit>) -> Result<Option<usize>, StoreError> {
+        let mut identity = self.identity.lock().await;
+        let runner = match *identity {
+            Some(runner) => runner,
+            None => *identity.insert(self.store.register(self.lease).await?),
+        };
+        let most = i64::try_from(places.len()).unwrap_or(i64::MAX);
+        let claimed = match self.store.claim_due(runner, most).await {
+            Err(StoreError::Database(error)) if declared_dead(&error) => {
+                tracing::warn!("our lease ran out and others have taken over; registering anew");
+                *identity = None;
+                return Ok(None);
+            }
+            claimed => claimed?,
+        };
+        let count = claimed.len();
+        for (execution, place) in claimed.into_iter().zip(places) {
+            self.drive(execution, place);
+        }
+        Ok(Some(count))
+    }
+
+    fn drive(&self, claimed: Claimed, place: OwnedSemaphorePermit) {
+        let (id, fence) = (claimed.id, claimed.fence);
+        lock(&self.driven).insert(id, fence);
+        let driver = self.driver.clone();
+        // Also when the drive panics: what nobody drives is let go at the next heartbeat.
+        let done = Done {
+            driven: Arc::clone(&self.driven),
+            id,
+            fence,
+        };
+        self.drives.spawn(async move {
+            driver.drive(claimed).await;
+            drop((done, place));
+        });
+    }
+
+    /// Keep the lease until shutdown; then give everything back at once.
+    pub(crate) async fn live(&self) {
+        let mut beat = tokio::time::interval(self.lease / 3);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let beating = async {
+            loop {
+                beat.tick().await;
+                if let Err(error) = self.heartbeat().await {
+                    tracing::warn!(error = %chassis::chain(&error), "could not renew the lease; will be tried again");
+                }
+            }
+        };
+        self.stopping.run_until_cancelled(beating).await;
+        self.leave().await;
+    }
+
+    async fn heartbeat(&self) -> Result<(), StoreError> {
+        let mut identity = self.identity.lock().await;
+        let Some(runner) = *identity else { return Ok(()) };
+        let driven: Vec<ExecutionId> = lock(&self.driven).keys().copied().collect();
+        #[expect(clippy::cast_precision_loss, reason = "a gauge takes floats")]
+        metrics::gauge!("firstline_executions_in_hand").set(driven.len() as f64);
+        if !self.store.heartbeat(runner, &driven, self.lease).await? {
+            *identity = None;
+        }
+        Ok(())
+    }
+
+    async fn leave(&self) {
+        self.drives.close();
+        if tokio::time::timeout(LAST_CALLS, self.drives.wait())
+            .await
+            .is_err()
+        {
+            self.driver.abandon.cancel();
+            // What still runs is writing to the database; losing that write loses nothing.
+            let _ = tokio::time::timeout(LAST_CALLS, self.drives.wait()).await;
+        }
+        if let Some(runner) = self.identity.lock().await.take()
+            && let Err(error) = self.store.leave(runner).await
+        {
+            tracing::warn!(error = %chassis::chain(&error), "could not give the lease back; it runs out by itself");
+        }
+    }
+}
+
+/// Takes an execution off the list of what is driven, unless it was claimed again meanwhile.
+struct Done {
+    driven: Arc<Mutex<HashMap<ExecutionId, i64>>>,
+    id: ExecutionId,
+    fence: i64,
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        let mut driven = lock(&self.driven);
+        if driven.get(&self.id) == Some(&self.fence) {
+            driven.remove(&self.id);
+        }
+    }
+}
+
+fn lock(driven: &Mutex<HashMap<ExecutionId, i64>>) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, i64>> {
+    driven.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Our row among the runners is gone.
+fn declared_dead(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(sqlx::error::DatabaseError::is_foreign_key_violation)
+}

@@ -1,0 +1,183 @@
+//! Accepting an execution: once per decision, one open per ticket, with the document pinned.
+
+use chassis::audit::AuditEvent;
+use common::execution::{ExecutionAccepted, ExecutionStatus};
+use common::{DecisionId, Digest, ExecutePlaybook, ExecutionId, PlaybookRef};
+use serde_json::json;
+use time::OffsetDateTime;
+
+use super::{EXECUTIONS, Store, StoreError, notify};
+
+/// An execution about to be accepted.
+#[derive(Debug)]
+pub(crate) struct NewExecution<'a> {
+    /// As it was asked for.
+    pub(crate) request: &'a ExecutePlaybook,
+    /// The document's exact bytes.
+    pub(crate) source: &'a str,
+    /// The machine's first state.
+    pub(crate) state: serde_json::Value,
+    /// The trace of the ticket.
+    pub(crate) traceparent: Option<String>,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    /// It is there: new, or from the same decision.
+    Here(ExecutionAccepted),
+    /// Another decision's execution is open on this ticket.
+    OtherOpen(ExecutionId),
+}
+
+impl Store {
+    /// The execution that this decision started, if it did.
+    pub(crate) async fn of_decision(
+        &self,
+        decision: DecisionId,
+    ) -> Result<Option<ExecutionAccepted>, StoreError> {
+        let row = sqlx::query!(
+            "SELECT id, status
+             FROM playbook_executions
+             WHERE tenant_id = $1 AND decision_id = $2",
+            self.tenant_id(),
+            decision.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| {
+            Ok(ExecutionAccepted {
+                execution_id: ExecutionId(row.id),
+                status: super::view::status(&row.status)?,
+            })
+        })
+        .transpose()
+    }
+
+    /// The document with this digest, if it was pinned before.
+    pub(crate) async fn pinned(&self, digest: &Digest) -> Result<Option<String>, StoreError> {
+        let source = sqlx::query_scalar!(
+            "SELECT source FROM pinned_playbooks WHERE tenant_id = $1 AND digest = $2",
+            self.tenant_id(),
+            digest.as_str(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(source)
+    }
+
+    /// Store the execution, its document and the audit of both, and wake a runner.
+    pub(crate) async fn accept(
+        &self,
+        new: NewExecution<'_>,
+        now: OffsetDateTime,
+    ) -> Result<Accepted, StoreError> {
+        loop {
+            if let Some(id) = self.try_accept(&new, now).await? {
+                return Ok(Accepted::Here(ExecutionAccepted {
+                    execution_id: id,
+                    status: ExecutionStatus::Queued,
+                }));
+            }
+            if let Some(accepted) = self.of_decision(new.request.decision_id).await? {
+                return Ok(Accepted::Here(accepted));
+            }
+            let open = sqlx::query_scalar!(
+                "SELECT id
+                 FROM playbook_executions
+                 WHERE tenant_id = $1 AND ticket_id = $2 AND ended_at IS NULL",
+                self.tenant_id(),
+                new.request.ticket_id.as_str(),
+            )
+            .fetch_optional(&self.pool)
+            .await?;
+            if let Some(id) = open {
+                return Ok(Accepted::OtherOpen(ExecutionId(id)));
+            }
+            // What stood in the way has ended in between: there is room now.
+        }
+    }
+
+    /// `None` where the decision or the ticket has an execution already.
+    async fn try_accept(
+        &self,
+        NewExecution {
+            request,
+            source,
+            state,
+            traceparent,
+        }: &NewExecution<'_>,
+        now: OffsetDateTime,
+    ) -> Result<Option<ExecutionId>, StoreError> {
+        let id = ExecutionId::fresh();
+        let ticket =
+            serde_json::to_value(&request.ticket).map_err(StoreError::corrupt("playbook_executions"))?;
+        let playbook = &request.playbook;
+        let mut transaction = self.pool.begin().await?;
+        self.pin(&mut transaction, playbook, source, now).await?;
+        let inserted = sqlx::query!(
+            "INSERT INTO playbook_executions
+                 (tenant_id, id, ticket_id, decision_id, playbook_name, playbook_version, playbook_digest,
+                  subject_id, requester_name, ticket, traceparent, status, state, wake_at, started_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'QUEUED', $12, now(), $13)
+             ON CONFLICT DO NOTHING",
+            self.tenant_id(),
+            id.0,
+            request.ticket_id.as_str(),
+            request.decision_id.0,
+            playbook.name.as_str(),
+            playbook.version.as_str(),
+            playbook.digest.as_str(),
+            request.subject.user_id.as_str(),
+            request.requester_name,
+            ticket,
+            traceparent.as_deref(),
+            state,
+            now,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        if inserted.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let detail = json!({
+            "decision": request.decision_id,
+            "playbook": playbook.name,
+            "version": playbook.version,
+            "digest": playbook.digest,
+            "subject": request.subject.user_id,
+        });
+        let event = AuditEvent::new("execution.accepted", detail)
+            .ticket(&request.ticket_id)
+            .execution(id)
+            .actor("service:classifier");
+        self.record(&mut transaction, &[event]).await?;
+        notify(&mut transaction, EXECUTIONS).await?;
+        transaction.commit().await?;
+        Ok(Some(id))
+    }
+
+    /// Keep the document, for as long as any execution runs it and longer.
+    async fn pin(
+        &self,
+        connection: &mut sqlx::PgConnection,
+        playbook: &PlaybookRef,
+        source: &str,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "INSERT INTO pinned_playbooks (tenant_id, digest, name, version, source, pinned_at)
+             VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT DO NOTHING",
+            self.tenant_id(),
+            playbook.digest.as_str(),
+            playbook.name.as_str(),
+            playbook.version.as_str(),
+            source,
+            now,
+        )
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,217 @@
+//! Executions as people and services look at them. Permits and sealed credentials never leave.
+
+use common::execution::{ExecutionStatus, StepView};
+use common::{Digest, Ending, ExecutionId, ExecutionView, Outcome, PlaybookRef, StepCall, TicketId, Values};
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+use crate::story::{Chapter, Story};
+
+/// How many executions a list shows.
+const RECENT: i64 = 100;
+
+struct ExecutionRow {
+    id: Uuid,
+    ticket_id: String,
+    decision_id: Uuid,
+    playbook_name: String,
+    playbook_version: String,
+    playbook_digest: String,
+    requester_name: String,
+    status: String,
+    reason: Option<String>,
+    started_at: time::OffsetDateTime,
+    ended_at: Option<time::OffsetDateTime>,
+}
+
+impl ExecutionRow {
+    fn playbook(&self) -> Result<PlaybookRef, StoreError> {
+        Ok(PlaybookRef {
+            name: self
+                .playbook_name
+                .parse()
+                .map_err(StoreError::corrupt("playbook_executions"))?,
+            version: self
+                .playbook_version
+                .parse()
+                .map_err(StoreError::corrupt("playbook_executions"))?,
+            digest: self
+                .playbook_digest
+                .parse::<Digest>()
+                .map_err(StoreError::corrupt("playbook_executions"))?,
+        })
+    }
+
+    fn view(self, tenant: &common::TenantId, chapters: Vec<Chapter>) -> Result<ExecutionView, StoreError> {
+        let steps: Vec<StepView> = chapters.into_iter().map(|chapter| chapter.step).collect();
+        let open = steps.iter().rev().find(|step| step.outcome.is_none());
+        Ok(ExecutionView {
+            execution_id: ExecutionId(self.id),
+            tenant_id: tenant.clone(),
+            ticket_id: self
+                .ticket_id
+                .parse()
+                .map_err(StoreError::corrupt("playbook_executions"))?,
+            playbook: self.playbook()?,
+            status: status(&self.status)?,
+            current_step: open.map(|step| step.call.clone()),
+            reason: self.reason,
+            steps,
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+        })
+    }
+
+    /// `None` while it runs.
+    fn story(self, chapters: Vec<Chapter>) -> Result<Option<Story>, StoreError> {
+        let ending = match (status(&self.status)?, self.reason.clone()) {
+            (ExecutionStatus::Resolved, _) => Ending::Resolved,
+            (ExecutionStatus::Escalated, reason) => Ending::Escalated {
+                reason: reason.unwrap_or_default(),
+            },
+            (ExecutionStatus::Queued | ExecutionStatus::Running | ExecutionStatus::Waiting, _) => {
+                return Ok(None);
+            }
+        };
+        Ok(Some(Story {
+            execution: ExecutionId(self.id),
+            decision: common::DecisionId(self.decision_id),
+            playbook: self.playbook()?,
+            ending,
+            started_at: self.started_at,
+            ended_at: self.ended_at.unwrap_or(self.started_at),
+            requester_name: self.requester_name,
+            chapters,
+        }))
+    }
+}
+
+impl Store {
+    /// One execution with its steps.
+    pub(crate) async fn execution(&self, id: ExecutionId) -> Result<Option<ExecutionView>, StoreError> {
+        let Some(row) = self.row(id).await? else {
+            return Ok(None);
+        };
+        let chapters = self.chapters(id).await?;
+        row.view(&self.tenant, chapters).map(Some)
+    }
+
+    /// The newest execution of a ticket, with its steps.
+    pub(crate) async fn of_ticket(&self, ticket: &TicketId) -> Result<Option<ExecutionView>, StoreError> {
+        let newest = sqlx::query_scalar!(
+            "SELECT id
+             FROM playbook_executions
+             WHERE tenant_id = $1 AND ticket_id = $2
+             ORDER BY id DESC
+             LIMIT 1",
+            self.tenant_id(),
+            ticket.as_str(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        match newest {
+            Some(id) => self.execution(ExecutionId(id)).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The newest executions, newest first, without steps.
+    pub(crate) async fn recent(&self) -> Result<Vec<ExecutionView>, StoreError> {
+        let rows = sqlx::query_as!(
+            ExecutionRow,
+            "SELECT id, ticket_id, decision_id, playbook_name, playbook_version, playbook_digest, requester_name,
+                    status, reason, started_at, ended_at
+             FROM playbook_executions
+             WHERE tenant_id = $1
+             ORDER BY id DESC
+             LIMIT $2",
+            self.tenant_id(),
+            RECENT,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| row.view(&self.tenant, vec![]))
+            .collect()
+    }
+
+    /// What an execution did; `None` while it runs.
+    pub(crate) async fn story(&self, id: ExecutionId) -> Result<Option<Story>, StoreError> {
+        let Some(row) = self.row(id).await? else {
+            return Ok(None);
+        };
+        let chapters = self.chapters(id).await?;
+        row.story(chapters)
+    }
+
+    async fn row(&self, id: ExecutionId) -> Result<Option<ExecutionRow>, StoreError> {
+        let row = sqlx::query_as!(
+            ExecutionRow,
+            "SELECT id, ticket_id, decision_id, playbook_name, playbook_version, playbook_digest, requester_name,
+                    status, reason, started_at, ended_at
+             FROM playbook_executions
+             WHERE tenant_id = $1 AND id = $2",
+            self.tenant_id(),
+            id.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row)
+    }
+
+    async fn chapters(&self, execution: ExecutionId) -> Result<Vec<Chapter>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT step_id, visit, attempt, name, action, asked, outcome, explanation, output, started_at, ended_at
+             FROM playbook_step_executions
+             WHERE tenant_id = $1 AND execution_id = $2
+             ORDER BY ordinal",
+            self.tenant_id(),
+            execution.0,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let call = StepCall {
+                    id: row
+                        .step_id
+                        .parse()
+                        .map_err(StoreError::corrupt("playbook_step_executions"))?,
+                    visit: u32::try_from(row.visit)
+                        .map_err(StoreError::corrupt("playbook_step_executions"))?,
+                    attempt: u32::try_from(row.attempt)
+                        .map_err(StoreError::corrupt("playbook_step_executions"))?,
+                };
+                let output: Values = serde_json::from_value(row.output)
+                    .map_err(StoreError::corrupt("playbook_step_executions"))?;
+                let step = StepView {
+                    call,
+                    name: row.name,
+                    service: row.action,
+                    outcome: row.outcome.map(Outcome::from),
+                    explanation: row.explanation.or_else(|| row.asked.clone()).unwrap_or_default(),
+                    output,
+                    started_at: row.started_at,
+                    ended_at: row.ended_at,
+                };
+                Ok(Chapter {
+                    step,
+                    asked: row.asked,
+                })
+            })
+            .collect()
+    }
+}
+
+/// As the column writes it.
+pub(super) fn status(text: &str) -> Result<ExecutionStatus, StoreError> {
+    const ALL: [ExecutionStatus; 5] = [
+        ExecutionStatus::Queued,
+        ExecutionStatus::Running,
+        ExecutionStatus::Waiting,
+        ExecutionStatus::Resolved,
+        ExecutionStatus::Escalated,
+    ];
+    let known = ALL.into_iter().find(|status| status.as_str() == text);
+    known.ok_or_else(|| StoreError::corrupt("playbook_executions")(format!("status `{text}`")))
+}

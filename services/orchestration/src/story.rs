@@ -1,0 +1,353 @@
+//! How an execution reads on its ticket: pure functions from facts to notes.
+//!
+//! Nothing here can show a secret: a story is made of step names, outcomes and the sentences that services wrote for
+//! people. Plain text throughout: the help desk's client escapes it.
+
+use std::time::Duration;
+
+use common::{DecisionId, Ending, ExecutionId, Outcome, PlaybookRef, StepCall, StepView};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use crate::update::{Asked, Progress};
+
+/// Everything an execution did, once it has ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Story {
+    /// The execution.
+    pub(crate) execution: ExecutionId,
+    /// The decision that allowed it.
+    pub(crate) decision: DecisionId,
+    /// The document it ran.
+    pub(crate) playbook: PlaybookRef,
+    /// Whom it was for, as people call them.
+    pub(crate) requester_name: String,
+    /// How it ended.
+    pub(crate) ending: Ending,
+    /// When it was accepted.
+    pub(crate) started_at: OffsetDateTime,
+    /// When it ended.
+    pub(crate) ended_at: OffsetDateTime,
+    /// Every call of every step, oldest first.
+    pub(crate) chapters: Vec<Chapter>,
+}
+
+/// One call of one step.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Chapter {
+    /// As the API shows it.
+    pub(crate) step: StepView,
+    /// One sentence: who was asked what, by which channel; none where the service answered at once.
+    pub(crate) asked: Option<String>,
+}
+
+/// Somebody was asked and the ticket waits.
+pub(crate) fn asked_note(asked: &Asked) -> String {
+    let Asked { call: _, name, asked } = asked;
+    format!("{}: waiting.\nAsked: {}", line(name), line(asked))
+}
+
+/// A call of a step ended.
+pub(crate) fn progress_note(progress: &Progress) -> String {
+    let Progress {
+        call,
+        name,
+        action,
+        asked,
+        outcome,
+        explanation,
+        next,
+    } = progress;
+    let mut lines = vec![format!(
+        "{}{}: {}.",
+        line(name),
+        attempt(call),
+        line(outcome_words(outcome))
+    )];
+    lines.extend(
+        action
+            .as_ref()
+            .map(|action| format!("By: {}", line(action.as_str()))),
+    );
+    lines.extend(asked.as_ref().map(|asked| format!("Asked: {}", line(asked))));
+    lines.push(format!("Result: {}", line(explanation)));
+    lines.extend(next.as_ref().map(|next| format!("Next: {}", line(next))));
+    lines.join("\n")
+}
+
+/// To the requester: that it is done, in words that give nothing away to somebody else who reads along.
+pub(crate) fn resolved_note(story: &Story) -> String {
+    let mut lines = vec![
+        format!("Hello {},", line(&story.requester_name)),
+        String::new(),
+        "your request was completed automatically. What was done:".to_owned(),
+    ];
+    lines.extend(
+        done(&story.chapters)
+            .iter()
+            .map(|name| format!("- {}", line(name))),
+    );
+    lines.push(String::new());
+    lines.push("If you did not ask for this, contact the service desk at once.".to_owned());
+    lines.join("\n")
+}
+
+/// To the person who takes over: why, and what had been running.
+pub(crate) fn escalated_note(story: &Story, reason: &str) -> String {
+    format!(
+        "Automation stopped: a person must take over.\nReason: {}\nPlaybook: {}",
+        line(reason),
+        playbook(&story.playbook),
+    )
+}
+
+/// The complete record: every call of every step, when, by whom, how it ended.
+pub(crate) fn story_note(story: &Story) -> String {
+    let Story {
+        execution,
+        decision,
+        playbook: document,
+        requester_name,
+        ending,
+        started_at,
+        ended_at,
+        chapters,
+    } = story;
+    let ending = match ending {
+        Ending::Resolved => "resolved".to_owned(),
+        Ending::Escalated { reason } => format!("escalated: {}", line(reason)),
+    };
+    let mut lines = vec![
+        "Automation record (times in UTC)".to_owned(),
+        format!("Playbook: {}", playbook(document)),
+        format!("Document: sha256 {}", document.digest),
+        format!("Execution: {execution}"),
+        format!("Decision: {decision}"),
+        format!("Requester: {}", line(requester_name)),
+        format!("Started: {}", moment(*started_at)),
+        format!(
+            "Ended: {} after {}",
+            moment(*ended_at),
+            span(*ended_at - *started_at)
+        ),
+        format!("Ending: {ending}"),
+    ];
+    for (chapter, number) in chapters.iter().zip(1..) {
+        lines.push(String::new());
+        lines.extend(chapter_lines(number, chapter));
+    }
+    lines.join("\n")
+}
+
+fn chapter_lines(number: usize, Chapter { step, asked }: &Chapter) -> Vec<String> {
+    let by = step.service.as_deref().unwrap_or("orchestration");
+    let outcome = step.outcome.as_ref().map_or("not ended", outcome_words);
+    let took = step
+        .ended_at
+        .map(|ended| format!(" after {}", span(ended - step.started_at)))
+        .unwrap_or_default();
+    let mut lines = vec![format!(
+        "{number}. {} {}{} by {}",
+        moment(step.started_at),
+        line(&step.name),
+        attempt(&step.call),
+        line(by)
+    )];
+    lines.extend(asked.as_ref().map(|asked| format!("   Asked: {}", line(asked))));
+    lines.push(format!("   Outcome: {}{took}", line(outcome)));
+    lines.push(format!("   Result: {}", line(&step.explanation)));
+    lines
+}
+
+/// ` (visit 2, attempt 3)`; nothing the first time.
+fn attempt(call: &StepCall) -> String {
+    match (call.visit, call.attempt) {
+        (1, 1) => String::new(),
+        (1, attempt) => format!(" (attempt {attempt})"),
+        (visit, 1) => format!(" (visit {visit})"),
+        (visit, attempt) => format!(" (visit {visit}, attempt {attempt})"),
+    }
+}
+
+/// One line, whatever came from outside: it can begin no line of its own.
+fn line(text: &str) -> String {
+    text.chars()
+        .map(|sign| if sign.is_control() { ' ' } else { sign })
+        .collect()
+}
+
+/// The names of the steps that were done, each once, in order.
+fn done(chapters: &[Chapter]) -> Vec<&str> {
+    let mut names = Vec::new();
+    for Chapter { step, .. } in chapters {
+        let name = step.name.as_str();
+        if step.service.is_some() && step.outcome == Some(Outcome::Success) && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn outcome_words(outcome: &Outcome) -> &str {
+    match outcome {
+        Outcome::Success => "done",
+        Outcome::Failure => "did not work",
+        Outcome::Denied => "denied",
+        Outcome::Timeout => "no answer in time",
+        Outcome::Word(word) => word,
+    }
+}
+
+fn playbook(playbook: &PlaybookRef) -> String {
+    format!("{} version {}", playbook.name, playbook.version)
+}
+
+/// `2026-11-22 02:30:05`, in UTC.
+fn moment(at: OffsetDateTime) -> String {
+    let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+    at.to_offset(time::UtcOffset::UTC)
+        .format(format)
+        .unwrap_or_default()
+}
+
+/// `0.4 s`, `75 s`, `12 min`, `3 h`: as exact as a person cares.
+fn span(took: time::Duration) -> String {
+    let took = Duration::try_from(took).unwrap_or_default();
+    match took.as_secs() {
+        0..10 => format!("{:.1} s", took.as_secs_f64()),
+        seconds @ 10..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::{Digest, Values};
+    use time::macros::datetime;
+
+    const START: OffsetDateTime = datetime!(2026-11-22 02:30:00 UTC);
+
+    fn chapter(
+        id: &str,
+        name: &str,
+        service: Option<&str>,
+        outcome: Outcome,
+        seconds: i64,
+        says: &str,
+    ) -> Chapter {
+        let step = StepView {
+            call: StepCall {
+                id: id.parse().unwrap(),
+                visit: 1,
+                attempt: 1,
+            },
+            name: name.to_owned(),
+            service: service.map(str::to_owned),
+            outcome: Some(outcome),
+            explanation: says.to_owned(),
+            output: Values::new(),
+            started_at: START + time::Duration::seconds(seconds),
+            ended_at: Some(START + time::Duration::seconds(seconds + 5)),
+        };
+        Chapter { step, asked: None }
+    }
+
+    fn story(ending: Ending) -> Story {
+        let mut asked = chapter(
+            "verify_mfa",
+            "Verify User via MFA",
+            Some("verification.mfa"),
+            Outcome::Timeout,
+            1,
+            "Adele Vance did not answer the sign-in request within 5 minutes.",
+        );
+        asked.asked = Some("Adele Vance was asked to approve a sign-in request on her phone.".to_owned());
+        let mut again = chapter(
+            "reset_password",
+            "Reset\nPassword",
+            Some("executor.reset_password"),
+            Outcome::Success,
+            7,
+            "A Temporary Access Pass was created for Adele Vance.",
+        );
+        again.step.call.attempt = 2;
+        Story {
+            execution: "0199a7c0-0000-7000-8000-000000000001".parse().unwrap(),
+            decision: "0199a7c0-0000-7000-8000-000000000002".parse().unwrap(),
+            playbook: PlaybookRef {
+                name: "password_reset".parse().unwrap(),
+                version: "1.2".parse().unwrap(),
+                digest: Digest::of("name: password_reset"),
+            },
+            requester_name: "Adele <b>Vance</b>\nEnding: resolved".to_owned(),
+            ending,
+            started_at: START,
+            ended_at: START + time::Duration::seconds(754),
+            chapters: vec![
+                asked,
+                again,
+                chapter(
+                    "resolved",
+                    "Resolved",
+                    None,
+                    Outcome::Success,
+                    12,
+                    "The playbook ended: resolved.",
+                ),
+            ],
+        }
+    }
+
+    #[test]
+    fn the_requester_reads_what_was_done_and_nothing_that_gives_a_secret_away() {
+        insta::assert_snapshot!(resolved_note(&story(Ending::Resolved)));
+    }
+
+    #[test]
+    fn the_person_who_takes_over_reads_why() {
+        let reason = "The user denied the request: possible account takeover".to_owned();
+        let story = story(Ending::Escalated {
+            reason: reason.clone(),
+        });
+        insta::assert_snapshot!(escalated_note(&story, &reason));
+    }
+
+    #[test]
+    fn the_record_tells_every_step_with_its_time_and_outcome() {
+        insta::assert_snapshot!(story_note(&story(Ending::Resolved)));
+    }
+
+    #[test]
+    fn progress_tells_who_was_asked_what_came_back_and_what_is_next() {
+        let call = StepCall {
+            id: "verify_mfa".parse().unwrap(),
+            visit: 1,
+            attempt: 2,
+        };
+        let progress = Progress {
+            call: call.clone(),
+            name: "Verify User via MFA".to_owned(),
+            action: Some("verification.mfa".parse().unwrap()),
+            asked: Some("Adele Vance was asked to approve a sign-in request on her phone.".to_owned()),
+            outcome: Outcome::Timeout,
+            explanation: "Nobody answered within 5 minutes.".to_owned(),
+            next: Some("Verify User via Manager".to_owned()),
+        };
+        insta::assert_snapshot!(progress_note(&progress));
+        let asked = Asked {
+            call,
+            name: "Verify".to_owned(),
+            asked: "Adele was asked.".to_owned(),
+        };
+        insta::assert_snapshot!(asked_note(&asked));
+    }
+
+    #[test]
+    fn a_span_is_as_exact_as_a_person_cares() {
+        let spans =
+            [400, 9_949, 75_000, 754_000, 10_800_000].map(|ms| span(time::Duration::milliseconds(ms)));
+        assert_eq!(spans, ["0.4 s", "9.9 s", "75 s", "12 min", "3 h"]);
+    }
+}
