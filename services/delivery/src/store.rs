@@ -1,0 +1,456 @@
+//! The deliveries: all SQL of the service. Here, what a request does; in [`following`], what happens afterwards.
+//!
+//! The row is written before the message is sent. Who sends holds a lease with a fence; who lost it writes nothing.
+
+mod following;
+
+use std::time::Duration;
+
+use chassis::{AuditEvent, AuditLog, Shell, telemetry};
+use common::{
+    ExecutionId, OperationId, OperationView, Outcome, StepCall, StepRequest, StepResult, TenantId, TicketId,
+};
+use connectors::twilio::MessageStatus;
+use serde_json::json;
+use sqlx::PgPool;
+use sqlx::postgres::types::PgInterval;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::verdict::{decide_at, next_look};
+
+pub(crate) use following::{Claim, Due, Work};
+
+/// Where the worker listens.
+pub(crate) const CHANNEL: &str = "delivery_work";
+/// How long a sender may be silent before another may take over: longer than any one call of the gateway.
+const LEASE: Duration = Duration::from_secs(20);
+
+/// The database failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// It is away or refused.
+    #[error("the database did not do it")]
+    Database(#[from] sqlx::Error),
+    /// A row says what no code of ours wrote.
+    #[error("delivery `{0}` is corrupt")]
+    Corrupt(Uuid),
+}
+
+/// Which delivery, held by whom, about what.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    pub(crate) operation: OperationId,
+    pub(crate) fence: i64,
+    pub(crate) ticket: TicketId,
+    pub(crate) execution: ExecutionId,
+}
+
+/// The right to send one message: the intent is in the table, and nobody else holds it.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    operation: OperationId,
+    fence: i64,
+    intended_at: OffsetDateTime,
+    destination: String,
+}
+
+impl Lease {
+    pub(crate) fn operation(&self) -> OperationId {
+        self.operation
+    }
+
+    /// Masked.
+    pub(crate) fn destination(&self) -> &str {
+        &self.destination
+    }
+
+    pub(crate) fn intended_at(&self) -> OffsetDateTime {
+        self.intended_at
+    }
+
+    pub(crate) fn about(&self, request: &StepRequest) -> Held {
+        Held {
+            operation: self.operation,
+            fence: self.fence,
+            ticket: request.ticket_id.clone(),
+            execution: request.execution_id,
+        }
+    }
+}
+
+/// What the table knows of a visit of a step.
+#[derive(Debug)]
+pub(crate) enum Visit {
+    /// Nothing yet.
+    New,
+    /// It stands for another credential or person.
+    Other,
+    /// It has ended.
+    Ended(StepResult),
+    /// The message is with the gateway. The destination is masked.
+    Sent {
+        operation: OperationId,
+        destination: String,
+    },
+    /// Somebody is at it.
+    UnderWay,
+    /// It was meant to be sent, and whoever meant to is gone.
+    Mine(Lease),
+}
+
+/// What came of an intent.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// Send.
+    Mine(Lease),
+    /// Another request for the same visit was first.
+    UnderWay,
+    /// Another visit has this very credential.
+    OpenedBefore,
+}
+
+/// The deliveries. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pool: PgPool,
+    tenant: TenantId,
+    audit: AuditLog,
+}
+
+impl Store {
+    pub(crate) fn new(shell: &Shell) -> Self {
+        Self {
+            pool: shell.pool().clone(),
+            tenant: shell.tenant().clone(),
+            audit: shell.audit(),
+        }
+    }
+
+    /// Look the visit up. A further attempt belongs to it: the result goes to the newest, by its deadline.
+    pub(crate) async fn take_up(&self, request: &StepRequest) -> Result<Visit, StoreError> {
+        let now = OffsetDateTime::now_utc();
+        let row = sqlx::query!(
+            "UPDATE deliveries
+             SET attempt = greatest(attempt, $5),
+                 deadline = greatest(deadline, $6),
+                 decide_at = greatest(decide_at, $7)
+             WHERE tenant_id = $1 AND execution_id = $2 AND step_id = $3 AND visit = $4
+             RETURNING id, state, subject_id, ticket_id, sealed_digest, destination, result",
+            self.tenant.as_str(),
+            request.execution_id.0,
+            request.step.id.as_str(),
+            number(request.step.visit),
+            number(request.step.attempt),
+            request.deadline,
+            decide_at(now, request.deadline),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else {
+            return Ok(Visit::New);
+        };
+        let same = row.subject_id == request.subject.user_id.as_str()
+            && row.ticket_id == request.ticket_id.as_str()
+            && row.sealed_digest == sealed_digest(request);
+        match (row.state.as_str(), row.result) {
+            _ if !same => Ok(Visit::Other),
+            ("ENDED", Some(result)) => {
+                let result = serde_json::from_value(result).map_err(|_| StoreError::Corrupt(row.id))?;
+                Ok(Visit::Ended(result))
+            }
+            ("SENT", None) => Ok(Visit::Sent {
+                operation: OperationId(row.id),
+                destination: row.destination,
+            }),
+            ("SENDING", None) => self.claim(row.id).await,
+            _ => Err(StoreError::Corrupt(row.id)),
+        }
+    }
+
+    async fn claim(&self, id: Uuid) -> Result<Visit, StoreError> {
+        let claimed = sqlx::query!(
+            "UPDATE deliveries
+             SET leased_until = now() + $3, fence = fence + 1
+             WHERE tenant_id = $1 AND id = $2
+               AND state = 'SENDING' AND (leased_until IS NULL OR leased_until < now())
+             RETURNING fence, intended_at, destination",
+            self.tenant.as_str(),
+            id,
+            interval(LEASE),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(claimed.map_or(Visit::UnderWay, |row| {
+            Visit::Mine(Lease {
+                operation: OperationId(id),
+                fence: row.fence,
+                intended_at: row.intended_at,
+                destination: row.destination,
+            })
+        }))
+    }
+
+    /// Write that a message is about to be sent to `destination` (masked).
+    pub(crate) async fn begin(
+        &self,
+        request: &StepRequest,
+        destination: &str,
+        now: OffsetDateTime,
+    ) -> Result<Begun, StoreError> {
+        let operation = OperationId::fresh();
+        let mut transaction = self.pool.begin().await?;
+        let begun = sqlx::query!(
+            "INSERT INTO deliveries (tenant_id, id, execution_id, step_id, visit, attempt, ticket_id, subject_id,
+                 sealed_digest, destination, state, deadline, decide_at, traceparent, intended_at, leased_until)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'SENDING', $11, $12, $13, $14, now() + $15)
+             ON CONFLICT DO NOTHING
+             RETURNING fence",
+            self.tenant.as_str(),
+            operation.0,
+            request.execution_id.0,
+            request.step.id.as_str(),
+            number(request.step.visit),
+            number(request.step.attempt),
+            request.ticket_id.as_str(),
+            request.subject.user_id.as_str(),
+            sealed_digest(request),
+            destination,
+            request.deadline,
+            decide_at(now, request.deadline),
+            telemetry::trace_context(),
+            now,
+            interval(LEASE),
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(begun) = begun else {
+            drop(transaction);
+            return self.who_was_first(request).await;
+        };
+        let lease = Lease {
+            operation,
+            fence: begun.fence,
+            intended_at: now,
+            destination: destination.to_owned(),
+        };
+        let detail = json!({
+            "delivery": operation, "subject": request.subject.user_id, "channel": "sms", "destination": destination,
+            "sealed": sealed_digest(request),
+        });
+        let event = about(&lease.about(request), "delivery.intended", detail);
+        self.audit.record(&mut transaction, &event).await?;
+        transaction.commit().await?;
+        Ok(Begun::Mine(lease))
+    }
+
+    /// One of the two unique keys was taken: by this visit, or by another with the same credential.
+    async fn who_was_first(&self, request: &StepRequest) -> Result<Begun, StoreError> {
+        let this_visit = sqlx::query_scalar!(
+            r#"SELECT EXISTS (
+                   SELECT FROM deliveries
+                   WHERE tenant_id = $1 AND execution_id = $2 AND step_id = $3 AND visit = $4
+               ) AS "exists!""#,
+            self.tenant.as_str(),
+            request.execution_id.0,
+            request.step.id.as_str(),
+            number(request.step.visit),
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(if this_visit {
+            Begun::UnderWay
+        } else {
+            Begun::OpenedBefore
+        })
+    }
+
+    /// Stay the one who sends. `false`: the lease is lost.
+    pub(crate) async fn renew(&self, lease: &Lease) -> Result<bool, StoreError> {
+        let renewed = sqlx::query!(
+            "UPDATE deliveries
+             SET leased_until = now() + $4
+             WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state = 'SENDING'",
+            self.tenant.as_str(),
+            lease.operation.0,
+            lease.fence,
+            interval(LEASE),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(renewed.rows_affected() == 1)
+    }
+
+    /// Let another request take over at once.
+    pub(crate) async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE deliveries
+             SET leased_until = NULL
+             WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state = 'SENDING'",
+            self.tenant.as_str(),
+            lease.operation.0,
+            lease.fence,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Write that the gateway has the message. `false`: the lease is lost.
+    pub(crate) async fn sent(
+        &self,
+        request: &StepRequest,
+        lease: &Lease,
+        message: &str,
+        status: MessageStatus,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let sent = sqlx::query!(
+            "UPDATE deliveries
+             SET state = 'SENT', message_id = $4, message_status = $5, leased_until = NULL, work_at = $6, tries = 1
+             WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state = 'SENDING'",
+            self.tenant.as_str(),
+            lease.operation.0,
+            lease.fence,
+            message,
+            status.as_str(),
+            next_look(OffsetDateTime::now_utc(), 0),
+        )
+        .execute(&mut *transaction)
+        .await?;
+        if sent.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let detail = json!({"delivery": lease.operation, "message": message, "status": status.as_str()});
+        let event = about(&lease.about(request), "delivery.sent", detail);
+        self.audit.record(&mut transaction, &event).await?;
+        notify(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Write how it ended, and that orchestration is to be told. `false`: somebody else has it.
+    pub(crate) async fn end(
+        &self,
+        held: &Held,
+        result: &StepResult,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let stored = serde_json::to_value(result).map_err(|_| StoreError::Corrupt(held.operation.0))?;
+        let mut transaction = self.pool.begin().await?;
+        let ended = sqlx::query!(
+            "UPDATE deliveries
+             SET state = 'ENDED', result = $4, ended_at = $5, leased_until = NULL, work_at = $5, tries = 0
+             WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state <> 'ENDED'",
+            self.tenant.as_str(),
+            held.operation.0,
+            held.fence,
+            stored,
+            now,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        if ended.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let kind = if result.outcome == Outcome::Success {
+            "delivery.done"
+        } else {
+            "delivery.failed"
+        };
+        let detail = json!({"delivery": held.operation, "outcome": result.outcome, "output": result.output});
+        self.audit
+            .record(&mut transaction, &about(held, kind, detail))
+            .await?;
+        notify(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Write that nothing was sent, and why.
+    pub(crate) async fn refused(&self, request: &StepRequest, code: &str) -> Result<(), StoreError> {
+        let detail = json!({"code": code, "subject": request.subject.user_id, "step": request.step});
+        let event = AuditEvent::new("delivery.refused", detail)
+            .ticket(&request.ticket_id)
+            .execution(request.execution_id);
+        let mut connection = self.pool.acquire().await?;
+        self.audit.record(&mut connection, &event).await?;
+        Ok(())
+    }
+
+    /// How a delivery stands; `None` where there is none of that number.
+    pub(crate) async fn view(&self, id: OperationId) -> Result<Option<OperationView>, StoreError> {
+        let row = sqlx::query!(
+            "SELECT execution_id, step_id, visit, attempt, destination, deadline, result
+             FROM deliveries
+             WHERE tenant_id = $1 AND id = $2",
+            self.tenant.as_str(),
+            id.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let corrupt = || StoreError::Corrupt(id.0);
+        let result: Option<StepResult> = match row.result {
+            Some(result) => Some(serde_json::from_value(result).map_err(|_| corrupt())?),
+            None => None,
+        };
+        let explanation = match &result {
+            Some(result) => result.explanation.clone(),
+            None => format!(
+                "The receipt of the text message to {} is awaited.",
+                row.destination
+            ),
+        };
+        Ok(Some(OperationView {
+            operation: id,
+            execution_id: ExecutionId(row.execution_id),
+            step: call(&row.step_id, row.visit, row.attempt).ok_or_else(corrupt)?,
+            explanation,
+            deadline: row.deadline,
+            result,
+        }))
+    }
+}
+
+fn about(held: &Held, kind: &'static str, detail: serde_json::Value) -> AuditEvent {
+    AuditEvent::new(kind, detail)
+        .ticket(&held.ticket)
+        .execution(held.execution)
+}
+
+/// Wake a worker, once this transaction is there to be seen.
+async fn notify(connection: &mut sqlx::PgConnection) -> Result<(), StoreError> {
+    sqlx::query!("SELECT pg_notify($1, '')", CHANNEL)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn sealed_digest(request: &StepRequest) -> String {
+    let digest = request.sealed.as_ref().map(trust::seal::fingerprint);
+    digest.map_or_else(String::new, String::from)
+}
+
+fn call(step: &str, visit: i32, attempt: i32) -> Option<StepCall> {
+    Some(StepCall {
+        id: step.parse().ok()?,
+        visit: visit.try_into().ok()?,
+        attempt: attempt.try_into().ok()?,
+    })
+}
+
+fn number(count: u32) -> i32 {
+    // No playbook comes near; a number beyond is no visit or attempt that we know.
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+fn interval(duration: Duration) -> PgInterval {
+    PgInterval {
+        months: 0,
+        days: 0,
+        microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX),
+    }
+}
