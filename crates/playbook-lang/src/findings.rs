@@ -1,0 +1,141 @@
+//! Findings: their codes, and the collector that keeps a hostile document from producing a million of them.
+
+use common::{Finding, Severity, StepId};
+
+use crate::yaml::Position;
+
+/// The stable codes of findings.
+pub mod code {
+    /// The document is not YAML that a playbook may be written in.
+    pub const SYNTAX: &str = "syntax";
+    /// A key appears twice in one mapping.
+    pub const DUPLICATE_KEY: &str = "duplicate-key";
+    /// A field that the language does not know there.
+    pub const UNKNOWN_FIELD: &str = "unknown-field";
+    /// A field that must be there.
+    pub const MISSING_FIELD: &str = "missing-field";
+    /// A value that its field cannot hold.
+    pub const BAD_VALUE: &str = "bad-value";
+    /// Two steps of the same id.
+    pub const DUPLICATE_STEP: &str = "duplicate-step";
+    /// An edge to a step that is not there.
+    pub const UNDEFINED_STEP: &str = "undefined-step";
+    /// A step that no path from the start reaches.
+    pub const UNREACHABLE_STEP: &str = "unreachable-step";
+    /// A service or an action that nobody offers.
+    pub const UNKNOWN_SERVICE: &str = "unknown-service";
+    /// An edge for an outcome that the action never has.
+    pub const UNKNOWN_OUTCOME: &str = "unknown-outcome";
+    /// An outcome of the action without an edge.
+    pub const MISSING_OUTCOME: &str = "missing-outcome";
+    /// A parameter that the action does not have.
+    pub const UNKNOWN_PARAMETER: &str = "unknown-parameter";
+    /// A parameter that the action asks for.
+    pub const MISSING_PARAMETER: &str = "missing-parameter";
+    /// A template where none may be, or with a name that templates do not know.
+    pub const BAD_TEMPLATE: &str = "bad-template";
+    /// A loop that nothing bounds.
+    pub const UNBOUNDED_LOOP: &str = "unbounded-loop";
+    /// A step from which no ending can be reached.
+    pub const NEVER_ENDS: &str = "never-ends";
+    /// A privileged step that some path enters without enough assurance.
+    pub const UNVERIFIED_PRIVILEGED_STEP: &str = "unverified-privileged-step";
+    /// A privileged step that some path enters although somebody said no.
+    pub const PRIVILEGED_AFTER_DENIAL: &str = "privileged-after-denial";
+    /// A delivery that some path enters with nothing to deliver.
+    pub const MISSING_CREDENTIAL: &str = "missing-credential";
+    /// A privileged step that some path enters although its permit is for another step, or spent (a warning).
+    pub const MISSING_PERMIT: &str = "missing-permit";
+}
+
+/// More than anybody reads; the rest is dropped.
+const MOST: usize = 200;
+
+/// Findings as they are made.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    found: Vec<Finding>,
+    errors: bool,
+}
+
+impl Findings {
+    /// Add an error.
+    pub(crate) fn error(&mut self, code: &'static str, at: Position, message: impl Into<String>) {
+        self.add(finding(code, Severity::Error, at, message));
+    }
+
+    /// Add whatever it is.
+    pub(crate) fn add(&mut self, finding: Finding) {
+        self.errors |= finding.severity == Severity::Error;
+        if self.found.len() < MOST {
+            self.found.push(finding);
+        }
+    }
+
+    /// `; did you mean ...?`, or nothing. Looking costs time, so nobody looks for findings that are dropped anyway.
+    pub(crate) fn did_you_mean<'k>(&self, word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+        if self.found.len() >= MOST {
+            return String::new();
+        }
+        nearest(word, known).map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
+    }
+
+    /// Whether anything stops publication.
+    pub(crate) fn any_error(&self) -> bool {
+        self.errors
+    }
+
+    /// All of them, in the order of the document.
+    pub(crate) fn in_order(mut self) -> Vec<Finding> {
+        self.found.sort_by_key(|finding| (finding.line, finding.column));
+        self.found
+    }
+}
+
+/// A finding without step and path.
+pub(crate) fn finding(
+    code: &'static str,
+    severity: Severity,
+    at: Position,
+    message: impl Into<String>,
+) -> Finding {
+    Finding {
+        code: code.to_owned(),
+        severity,
+        line: at.line,
+        column: at.column,
+        step: None,
+        message: message.into(),
+        path: Vec::new(),
+    }
+}
+
+/// An error about a step.
+pub(crate) fn about(step: &StepId, code: &'static str, at: Position, message: impl Into<String>) -> Finding {
+    Finding {
+        step: Some(step.clone()),
+        ..finding(code, Severity::Error, at, message)
+    }
+}
+
+/// The one of `known` that `word` was most likely meant to be.
+fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    // A third of the letters may be wrong, three at most: `on_sucess` is near, `colour` is not near anything.
+    let word: String = word.chars().take(64).collect();
+    let tolerable = (word.chars().count() / 3).clamp(1, 3);
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&word, candidate), candidate))
+        .filter(|(distance, _)| *distance <= tolerable)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// A text from the document, short enough and plain enough to be repeated in a message.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut shown: String = text.chars().filter(|c| !c.is_control()).take(60).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}

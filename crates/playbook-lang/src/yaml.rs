@@ -1,0 +1,295 @@
+//! YAML with the place of every node.
+//!
+//! Built on the parser's events rather than on a ready-made tree, so that limits are kept while reading, duplicate keys
+//! are seen, and a scalar keeps its text (`version: 1.20` stays `1.20`). See `docs/decisions/0001-yaml-with-positions.md`.
+
+use std::collections::HashSet;
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput};
+
+use crate::findings::{Findings, code, quoted};
+
+/// The largest document that is read.
+pub const MAX_BYTES: usize = 1024 * 1024;
+/// Deeper than any playbook needs; a deeper one is an attack or a mistake.
+const MAX_DEPTH: usize = 32;
+
+/// Where something stands, counted from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Position {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+}
+
+impl Position {
+    pub(crate) const START: Self = Self { line: 1, column: 1 };
+}
+
+impl From<Marker> for Position {
+    fn from(marker: Marker) -> Self {
+        Self {
+            line: marker.line().max(1),
+            column: marker.col().saturating_add(1),
+        }
+    }
+}
+
+/// A value and its place.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct At<T> {
+    pub(crate) value: T,
+    pub(crate) at: Position,
+}
+
+impl<T> At<T> {
+    pub(crate) fn new(value: T, at: Position) -> Self {
+        Self { value, at }
+    }
+}
+
+/// One node of the document.
+pub(crate) type Node = At<Shape>;
+
+/// What a node is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Shape {
+    /// Its text, and whether it was written without quotes.
+    Scalar { text: String, plain: bool },
+    /// In order.
+    List(Vec<Node>),
+    /// In order, each key once.
+    Map(Vec<(At<String>, Node)>),
+}
+
+impl Shape {
+    /// For messages.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Scalar { .. } => "a single value",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a mapping",
+        }
+    }
+}
+
+/// The document's root, or `None` and a finding that says why.
+pub(crate) fn parse(source: &str, findings: &mut Findings) -> Option<Node> {
+    if source.len() > MAX_BYTES {
+        let message = format!(
+            "the document has {} bytes; a playbook has at most {MAX_BYTES}",
+            source.len()
+        );
+        findings.error(code::SYNTAX, Position::START, message);
+        return None;
+    }
+    let source = source.strip_prefix('\u{feff}').unwrap_or(source);
+    if let Some((at, character)) = unprintable(source) {
+        let message = format!(
+            "the control character U+{:04X} has no place in a playbook; remove it",
+            u32::from(character)
+        );
+        findings.error(code::SYNTAX, at, message);
+        return None;
+    }
+    match Builder::default().build(Parser::new_from_str(source), findings) {
+        Ok(Some(root)) => Some(root),
+        Ok(None) => {
+            findings.error(
+                code::SYNTAX,
+                Position::START,
+                "the document is empty; a playbook begins with `name:`",
+            );
+            None
+        }
+        Err((at, message)) => {
+            // The parser reports a tab far from where it stands, if it names it at all.
+            let (at, message) = tabbed(source).map_or((at, message), |at| {
+                (at, "a tab cannot indent YAML; use spaces".to_owned())
+            });
+            findings.error(code::SYNTAX, at, message);
+            None
+        }
+    }
+}
+
+/// The first tab that indents a line.
+fn tabbed(source: &str) -> Option<Position> {
+    source.lines().enumerate().find_map(|(index, line)| {
+        let spaces = line.len() - line.trim_start_matches(' ').len();
+        let indented = line.get(spaces..)?.starts_with('\t') && !line.trim().is_empty();
+        indented.then_some(Position {
+            line: index.saturating_add(1),
+            column: spaces.saturating_add(1),
+        })
+    })
+}
+
+/// The first control character that YAML text may not hold. The parser takes a NUL for the end of its input, and would
+/// silently leave out what follows.
+fn unprintable(source: &str) -> Option<(Position, char)> {
+    let mut at = Position::START;
+    for character in source.chars() {
+        match character {
+            '\n' => {
+                at.line = at.line.saturating_add(1);
+                at.column = 1;
+                continue;
+            }
+            '\t' | '\r' => {}
+            control if control.is_control() && control != '\u{85}' => return Some((at, control)),
+            _ => {}
+        }
+        at.column = at.column.saturating_add(1);
+    }
+    None
+}
+
+type Refusal = (Position, String);
+
+/// A list or mapping that is still open.
+enum Open {
+    List(Vec<Node>),
+    Map {
+        entries: Vec<(At<String>, Node)>,
+        seen: HashSet<String>,
+        key: Option<At<String>>,
+    },
+}
+
+#[derive(Default)]
+struct Builder {
+    open: Vec<(Position, Open)>,
+    root: Option<Node>,
+    documents: usize,
+}
+
+impl Builder {
+    fn build(
+        mut self,
+        mut parser: Parser<'_, StrInput<'_>>,
+        findings: &mut Findings,
+    ) -> Result<Option<Node>, Refusal> {
+        while let Some(event) = parser.next_event() {
+            let (event, span) = event.map_err(|error| ((*error.marker()).into(), said(error.info())))?;
+            self.take(event, span, findings)?;
+        }
+        Ok(self.root)
+    }
+
+    fn take(&mut self, event: Event<'_>, span: Span, findings: &mut Findings) -> Result<(), Refusal> {
+        let at = Position::from(span.start);
+        match event {
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
+            Event::DocumentStart(_) => {
+                self.documents = self.documents.saturating_add(1);
+                if self.documents > 1 {
+                    return Err((
+                        at,
+                        "a file holds one playbook; move the second document to its own file".into(),
+                    ));
+                }
+                Ok(())
+            }
+            Event::Alias(_) => Err((
+                at,
+                "aliases (`*name`) are not part of the playbook language; write the value out".into(),
+            )),
+            Event::Scalar(text, style, anchor, tag) => {
+                refuse_extras(at, anchor, tag.is_some())?;
+                let plain = style == ScalarStyle::Plain;
+                let shape = Shape::Scalar {
+                    text: text.into_owned(),
+                    plain,
+                };
+                self.put(At::new(shape, at), findings)
+            }
+            Event::SequenceStart(anchor, tag) => {
+                refuse_extras(at, anchor, tag.is_some())?;
+                self.push(at, Open::List(Vec::new()))
+            }
+            Event::MappingStart(anchor, tag) => {
+                refuse_extras(at, anchor, tag.is_some())?;
+                self.push(
+                    at,
+                    Open::Map {
+                        entries: Vec::new(),
+                        seen: HashSet::new(),
+                        key: None,
+                    },
+                )
+            }
+            Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
+                Some((at, Open::List(items))) => self.put(At::new(Shape::List(items), at), findings),
+                Some((at, Open::Map { entries, .. })) => self.put(At::new(Shape::Map(entries), at), findings),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn push(&mut self, at: Position, open: Open) -> Result<(), Refusal> {
+        if let Some((_, Open::Map { key: None, .. })) = self.open.last() {
+            return Err((at, "a key must be a single word, not a list or a mapping".into()));
+        }
+        if self.open.len() >= MAX_DEPTH {
+            return Err((
+                at,
+                format!("nested more than {MAX_DEPTH} levels deep; a playbook needs a handful"),
+            ));
+        }
+        self.open.push((at, open));
+        Ok(())
+    }
+
+    /// A complete node: the root, an item, a key, or a key's value.
+    fn put(&mut self, node: Node, findings: &mut Findings) -> Result<(), Refusal> {
+        match self.open.last_mut() {
+            None => self.root = Some(node),
+            Some((_, Open::List(items))) => items.push(node),
+            Some((_, Open::Map { entries, seen, key })) => match (key.take(), node) {
+                (
+                    None,
+                    At {
+                        value: Shape::Scalar { text, .. },
+                        at,
+                    },
+                ) => *key = Some(At::new(text, at)),
+                (None, other) => {
+                    return Err((
+                        other.at,
+                        "a key must be a single word, not a list or a mapping".into(),
+                    ));
+                }
+                (Some(key), value) => {
+                    if seen.insert(key.value.clone()) {
+                        entries.push((key, value));
+                    } else {
+                        let message = format!("{} appears twice here; keep one", quoted(&key.value));
+                        findings.error(code::DUPLICATE_KEY, key.at, message);
+                    }
+                }
+            },
+        }
+        Ok(())
+    }
+}
+
+fn refuse_extras(at: Position, anchor: usize, tagged: bool) -> Result<(), Refusal> {
+    if anchor != 0 {
+        return Err((
+            at,
+            "anchors (`&name`) are not part of the playbook language; write the value out".into(),
+        ));
+    }
+    if tagged {
+        return Err((
+            at,
+            "tags (`!name`) are not part of the playbook language; leave it out".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// The parser's words, made a sentence of ours.
+fn said(info: &str) -> String {
+    format!("not valid YAML: {info}")
+}
