@@ -1,2 +1,45 @@
-//! stub
-fn main() {}
+//! `firstline`: the fleet on one machine, its demonstration, and the commands of the people who run it.
+
+mod arguments;
+mod connect;
+mod demo;
+mod execution;
+mod exit;
+mod keys;
+mod logs;
+mod migrate;
+mod playbook;
+mod run_file;
+mod terminal;
+mod ticket;
+mod up;
+
+use std::process::ExitCode;
+
+use arguments::{Arguments, Command};
+use clap::Parser;
+use exit::Ending;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::report(Err(error.into())),
+    };
+    let code = exit::report(runtime.block_on(run(arguments.command)));
+    // Nothing is left to wait for: what must end well has ended before `run` answered.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(command: Command) -> anyhow::Result<Ending> {
+    match command {
+        Command::Demo(demo) => demo::run(&demo).await,
+        Command::Up(up) => up::run(&up).await,
+        Command::Ticket(ticket) => ticket::run(&ticket).await,
+        Command::Playbook(playbook) => playbook::run(&playbook).await,
+        Command::Execution(execution) => execution::run(&execution).await,
+        Command::Keys(keys) => keys::run(&keys),
+        Command::Migrate(migrate) => migrate::run(&migrate).await,
+    }
+}

@@ -16,7 +16,7 @@ use url::Url;
 
 /// Longest wait until every service is ready, and until an address is free again. A machine with two cores that also
 /// compiles needs some of it.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// Between two looks at `/readyz`, and between two tries to bind.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
@@ -191,7 +191,11 @@ impl Fleet {
 
     /// Start a stopped service with other settings from now on. They go before all others.
     pub fn set(&mut self, service: Service, name: &str, value: impl Into<String>) {
-        self.settings.overrides.entry(service).or_default().insert(name.to_owned(), value.into());
+        self.settings
+            .overrides
+            .entry(service)
+            .or_default()
+            .insert(name.to_owned(), value.into());
     }
 
     /// Stop all, in good order; whoever begins work stops first.
@@ -222,7 +226,11 @@ impl Fleet {
         })
     }
 
-    fn launch(&self, service: Service, listener: std::net::TcpListener) -> Result<RunningService, FleetError> {
+    fn launch(
+        &self,
+        service: Service,
+        listener: std::net::TcpListener,
+    ) -> Result<RunningService, FleetError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name(service.name())
@@ -268,11 +276,17 @@ impl Fleet {
             map.insert("DATABASE_URL".into(), database.to_string());
         }
         for (peer, address) in &self.addresses {
-            map.insert(format!("{}_URL", peer.name().to_uppercase()), base_url(*address).to_string());
+            map.insert(
+                format!("{}_URL", peer.name().to_uppercase()),
+                base_url(*address).to_string(),
+            );
         }
         match service {
             Service::Playbook => {
-                map.insert("PLAYBOOKS_DIR".into(), self.settings.playbooks.display().to_string());
+                map.insert(
+                    "PLAYBOOKS_DIR".into(),
+                    self.settings.playbooks.display().to_string(),
+                );
             }
             Service::Executor => {
                 map.insert("SEAL_PUBLIC_KEY_FILE".into(), file("seal.pub"));

@@ -51,7 +51,11 @@ pub fn init(directory: &Path) -> Result<Vec<PathBuf>, KeysError> {
 fn write(file: &KeyFile, path: &Path) -> std::io::Result<()> {
     let mode = if file.secret { 0o600 } else { 0o644 };
     // `create_new` once more: somebody may have been faster since the look above.
-    let mut handle = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    let mut handle = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)?;
     handle.write_all(file.contents.as_bytes())?;
     handle.sync_all()
 }

@@ -6,6 +6,8 @@ pub mod servers;
 pub mod testing;
 
 #[cfg(feature = "fleet")]
+pub mod database;
+#[cfg(feature = "fleet")]
 pub mod fleet;
 #[cfg(feature = "fleet")]
 pub mod keys;
@@ -14,6 +16,8 @@ pub mod people;
 #[cfg(feature = "fleet")]
 pub mod stage;
 
+#[cfg(feature = "fleet")]
+pub use database::Database;
 #[cfg(feature = "fleet")]
 pub use fleet::{Fleet, FleetError, FleetSettings, Ports, SettingsMap};
 pub use migrate::migrate;

@@ -74,7 +74,10 @@ impl Stage {
             overrides.insert(service, world.entra_settings_for(service.name()));
         }
         for (service, theirs) in settings.overrides {
-            overrides.entry(service).or_insert_with(SettingsMap::new).extend(theirs);
+            overrides
+                .entry(service)
+                .or_insert_with(SettingsMap::new)
+                .extend(theirs);
         }
         let fleet = Fleet::start(FleetSettings {
             ports: settings.ports,

@@ -98,7 +98,9 @@ impl TestFleet {
         let stage = Stage::set(StageSettings {
             world: settings.world,
             ports: Ports::Any,
-            databases: Service::ALL.map(|service| (service, database.url(service))).into(),
+            databases: Service::ALL
+                .map(|service| (service, database.url(service)))
+                .into(),
             redis: database.redis_url(),
             keys,
             playbooks: shipped_playbooks(),
@@ -160,12 +162,19 @@ impl TestFleet {
     }
 
     /// Orchestration, for a person with these roles.
+    ///
+    /// # Panics
+    /// This machine has no HTTP client.
     pub fn orchestration(&self, roles: &[&str]) -> OrchestrationClient {
         let token = self.world().token_for("grady@contoso.example", roles);
-        people::orchestration(self.stage.fleet.url(Service::Orchestration), token.into()).expect("an http client")
+        people::orchestration(self.stage.fleet.url(Service::Orchestration), token.into())
+            .expect("an http client")
     }
 
     /// The playbook service, for a person with these roles.
+    ///
+    /// # Panics
+    /// This machine has no HTTP client.
     pub fn playbooks(&self, roles: &[&str]) -> PlaybookClient {
         let token = self.world().token_for("grady@contoso.example", roles);
         people::playbooks(self.stage.fleet.url(Service::Playbook), token.into()).expect("an http client")
@@ -185,15 +194,13 @@ impl TestFleet {
 
     /// Everything worth knowing about a ticket that did not do as expected.
     async fn told(&self, ticket: i64) -> String {
-        let mut told = String::from("audit trail:\n");
-        for (kind, actor, detail) in self.audit(ticket).await {
-            told.push_str(&format!("  {kind} by {actor}: {detail}\n"));
-        }
-        told.push_str("the world:\n");
+        let audit = self.audit(ticket).await.into_iter();
+        let audit = audit.map(|(kind, actor, detail)| format!("  {kind} by {actor}: {detail}"));
         let entries = self.world().journal().entries();
-        for entry in &entries[entries.len().saturating_sub(30)..] {
-            told.push_str(&format!("  {:?}\n", entry.event));
-        }
-        told
+        let last = entries.iter().skip(entries.len().saturating_sub(30));
+        let seen = last.map(|entry| format!("  {:?}", entry.event));
+        let lines = ["audit trail:".to_owned()].into_iter().chain(audit);
+        let lines = lines.chain(["the world:".to_owned()]).chain(seen);
+        lines.collect::<Vec<_>>().join("\n")
     }
 }

@@ -1,0 +1,185 @@
+//! What can be asked on the command line; `--help` is written here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use url::Url;
+
+/// Firstline answers first-line IT support tickets.
+///
+/// Exit codes: 0 all is well, 1 findings or failure, 2 the input makes no sense.
+#[derive(Debug, Parser)]
+#[command(name = "firstline", version)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Watch three tickets go their ways through a fleet of their own, then look at what remains of each.
+    Demo(Demo),
+    /// Keep a fleet with a simulated outside world running until Ctrl-C.
+    Up(Up),
+    /// Tickets in the simulated help desk.
+    #[command(subcommand)]
+    Ticket(Ticket),
+    /// Playbooks: check, publish, activate, look.
+    #[command(subcommand)]
+    Playbook(Playbook),
+    /// Executions: what was done for a ticket, step by step.
+    #[command(subcommand)]
+    Execution(Execution),
+    /// Keys of a fleet.
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Bring the database to the newest schema and make the service roles. Safe to repeat.
+    ///
+    /// The password of each role comes from DB_PASSWORD_CLASSIFIER, DB_PASSWORD_PLAYBOOK and so on; a role without one
+    /// needs a database that trusts it.
+    Migrate(Migrate),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Show the services' logs too (on stderr) instead of writing them to a file.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    pub(crate) home: Home,
+    /// Directory of playbooks (*.yml), loaded at the first start.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) playbooks: Option<PathBuf>,
+    /// Show the services' logs too (on stderr) instead of writing them to a file.
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+/// Where `firstline up` keeps what it needs.
+#[derive(Debug, Args)]
+pub(crate) struct Home {
+    /// Directory with database, keys and addresses of the fleet.
+    #[arg(long, value_name = "DIR", default_value = ".firstline")]
+    pub(crate) data: PathBuf,
+}
+
+/// Which fleet is meant: the one of `firstline up` on this machine, or another at an address.
+#[derive(Debug, Args)]
+pub(crate) struct Fleet {
+    #[command(flatten)]
+    pub(crate) home: Home,
+    /// Address of another fleet's gateway. FIRSTLINE_TOKEN must then hold your OpenID Connect token.
+    #[arg(long, value_name = "URL", env = "FIRSTLINE_URL")]
+    pub(crate) url: Option<Url>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ticket {
+    /// File a ticket in the simulated help desk of `firstline up`.
+    New {
+        /// E-mail address of the person who writes, for instance adele@contoso.example.
+        #[arg(long, value_name = "EMAIL")]
+        from: String,
+        /// The subject line, for instance "I forgot my password".
+        #[arg(value_name = "TEXT")]
+        summary: String,
+        /// The text below the subject.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        details: String,
+        #[command(flatten)]
+        home: Home,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Playbook {
+    /// Check playbooks, without a fleet. Every finding has its line and column.
+    Check {
+        /// The documents.
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Publish a playbook. A version that is published never changes.
+    Publish {
+        /// The document.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        fleet: Fleet,
+    },
+    /// Make a version the one that new executions get.
+    Activate {
+        /// The playbook's `name`.
+        name: String,
+        /// One of its versions.
+        version: String,
+        #[command(flatten)]
+        fleet: Fleet,
+    },
+    /// All active playbooks.
+    List {
+        #[command(flatten)]
+        fleet: Fleet,
+    },
+    /// One playbook: its versions and its source.
+    Show {
+        /// The playbook's `name`.
+        name: String,
+        /// This version rather than the active one.
+        #[arg(long)]
+        version: Option<String>,
+        #[command(flatten)]
+        fleet: Fleet,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Execution {
+    /// The newest executions.
+    List {
+        #[command(flatten)]
+        fleet: Fleet,
+    },
+    /// One execution, step by step.
+    Show {
+        /// The number of a ticket, or the id of an execution.
+        #[arg(value_name = "TICKET|EXECUTION")]
+        id: String,
+        #[command(flatten)]
+        fleet: Fleet,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Make the keys of a fleet: {service}.key for each of the six, trusted.json, seal.key, seal.pub. Existing keys are
+    /// never overwritten.
+    Init {
+        /// Where to; made where it is missing, for its owner only.
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Migrate {
+    /// Address of the database as its owner, who may create roles.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) database_url: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

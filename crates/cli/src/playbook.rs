@@ -1,0 +1,157 @@
+//! `firstline playbook`: check without a fleet; publish, activate and look with one.
+
+use std::path::Path;
+
+use common::client::PeerError;
+use common::{Digest, Finding, PlaybookName, PlaybookVersion, Severity};
+use playbook_lang::Registry;
+
+use crate::arguments::Playbook;
+use crate::connect::Connection;
+use crate::exit::{BadInput, Ending};
+use crate::terminal;
+
+pub(crate) async fn run(command: &Playbook) -> anyhow::Result<Ending> {
+    match command {
+        Playbook::Check { files } => check(files),
+        Playbook::Publish { file, fleet } => {
+            let source = read(file)?;
+            let playbooks = Connection::to(fleet).await?.playbooks()?;
+            // The same document twice is the same request.
+            let key = format!("publish/{}", Digest::of(source.as_bytes()));
+            publish(file, playbooks.publish(&source, &key).await)
+        }
+        Playbook::Activate { name, version, fleet } => {
+            let (name, version) = (named(name)?, versioned(version)?);
+            let view = Connection::to(fleet)
+                .await?
+                .playbooks()?
+                .activate(&name, &version)
+                .await?;
+            terminal::line(&format!(
+                "{} {} is active",
+                view.playbook.name, view.playbook.version
+            ));
+            Ok(Ending::Well)
+        }
+        Playbook::List { fleet } => {
+            list(&Connection::to(fleet).await?.playbooks()?.list().await?);
+            Ok(Ending::Well)
+        }
+        Playbook::Show { name, version, fleet } => {
+            let name = named(name)?;
+            let version = version.as_deref().map(versioned).transpose()?;
+            let playbooks = Connection::to(fleet).await?.playbooks()?;
+            let view = playbooks.playbook(&name, version.as_ref()).await?;
+            for other in playbooks.versions(&name).await? {
+                let active = if other.active { " (active)" } else { "" };
+                terminal::line(&format!(
+                    "# {} {}{active} sha256 {}",
+                    name, other.playbook.version, other.playbook.digest
+                ));
+            }
+            terminal::line(view.source.as_deref().unwrap_or_default().trim_end());
+            Ok(Ending::Well)
+        }
+    }
+}
+
+fn check(files: &[std::path::PathBuf]) -> anyhow::Result<Ending> {
+    let registry = Registry::builtin();
+    let mut ending = Ending::Well;
+    for file in files {
+        let report = playbook_lang::check(&read(file)?, &registry);
+        for finding in &report.findings {
+            tell(file, finding);
+        }
+        if report.ok() {
+            terminal::line(&format!("{}: good to publish", file.display()));
+        } else {
+            ending = Ending::Findings;
+        }
+    }
+    Ok(ending)
+}
+
+fn publish(file: &Path, published: Result<common::PlaybookRef, PeerError>) -> anyhow::Result<Ending> {
+    match published {
+        Ok(playbook) => {
+            terminal::line(&format!(
+                "{} {} is published, sha256 {}",
+                playbook.name, playbook.version, playbook.digest
+            ));
+            terminal::line(&format!(
+                "new executions get it after: firstline playbook activate {} {}",
+                playbook.name, playbook.version
+            ));
+            Ok(Ending::Well)
+        }
+        Err(PeerError::Refused { problem, .. }) if problem.extra.contains_key("findings") => {
+            let findings = problem.extra.get("findings").cloned().unwrap_or_default();
+            let findings: Vec<Finding> = serde_json::from_value(findings)?;
+            for finding in &findings {
+                tell(file, finding);
+            }
+            Ok(Ending::Findings)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `file:line:column: error[code]: message`, as compilers and editors have it.
+fn tell(file: &Path, finding: &Finding) {
+    let severity = match finding.severity {
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    };
+    terminal::line(&format!(
+        "{}:{}:{}: {severity}[{}]: {}",
+        file.display(),
+        finding.line,
+        finding.column,
+        finding.code,
+        finding.message
+    ));
+    if !finding.path.is_empty() {
+        terminal::line(&format!("    on the path {}", finding.path.join(" -> ")));
+    }
+}
+
+fn list(playbooks: &[common::playbook::PlaybookView]) {
+    if playbooks.is_empty() {
+        terminal::line("no playbook is active");
+        return;
+    }
+    let mut rows = vec![
+        ["NAME", "VERSION", "CATEGORY", "WHAT IT DOES"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    rows.extend(playbooks.iter().map(|view| {
+        let sub_category = view
+            .sub_category
+            .as_deref()
+            .map(|sub| format!("/{sub}"))
+            .unwrap_or_default();
+        vec![
+            view.playbook.name.to_string(),
+            view.playbook.version.to_string(),
+            format!("{}{sub_category}", view.category),
+            view.description.clone(),
+        ]
+    }));
+    terminal::table(&rows);
+}
+
+fn read(file: &Path) -> Result<String, BadInput> {
+    std::fs::read_to_string(file)
+        .map_err(|error| BadInput(format!("cannot read {}: {error}", file.display())))
+}
+
+fn named(name: &str) -> Result<PlaybookName, BadInput> {
+    name.parse().map_err(|error| BadInput(format!("{error}")))
+}
+
+fn versioned(version: &str) -> Result<PlaybookVersion, BadInput> {
+    version.parse().map_err(|error| BadInput(format!("{error}")))
+}
