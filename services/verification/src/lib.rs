@@ -1,1 +1,146 @@
-//! stub
+//! The verification service: proves who is asking, by a push to their phone or by their manager's word, and signs a
+//! permit for what that allows.
+//!
+//! Settings -> state -> router -> serve. It acts on nothing in the directory.
+
+pub mod approval;
+pub mod ask;
+pub mod card;
+pub mod decide;
+pub mod facts;
+pub mod http;
+pub mod mfa;
+pub mod operation;
+pub mod permit;
+pub mod press;
+pub mod record;
+pub mod reply;
+pub mod settings;
+pub mod sms;
+pub mod store;
+#[cfg(test)]
+mod tests;
+pub mod words;
+mod work;
+
+use std::sync::Arc;
+
+use chassis::{ServeError, Shell, StartError, jwks};
+use common::client::OrchestrationClient;
+use common::{Service, TenantId};
+use connectors::entra::{Entra, mfa::Mfa};
+use connectors::teams::Teams;
+use connectors::twilio::Twilio;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use trust::Identity;
+
+use settings::Limits;
+pub use settings::VerificationSettings;
+use sms::Hasher;
+use store::{Queue, Store};
+
+/// Pushes that may be on phones at the same time: each holds a place until the person answers.
+const PUSHES_AT_ONCE: usize = 256;
+/// Everything else takes a second at most.
+const DUTIES_AT_ONCE: usize = 16;
+
+/// What is known of the bot's callers.
+struct Bot {
+    app_id: String,
+    directory: String,
+    keys: jwks::Cache,
+}
+
+/// How Twilio's webhooks prove themselves.
+struct TwilioWebhook {
+    url: String,
+    account: String,
+    token: SecretString,
+}
+
+/// The service: everything its doors and workers stand on. Cheap to clone.
+#[derive(Clone)]
+pub struct Verifier {
+    tenant: TenantId,
+    store: Store,
+    entra: Entra,
+    mfa: Mfa,
+    teams: Teams,
+    twilio: Twilio,
+    orchestration: OrchestrationClient,
+    identity: Arc<Identity>,
+    hasher: Hasher,
+    limits: Limits,
+    bot: Arc<Bot>,
+    twilio_webhook: Arc<TwilioWebhook>,
+    stopping: CancellationToken,
+}
+
+impl Verifier {
+    fn new(settings: VerificationSettings, shell: &Shell) -> Result<Self, StartError> {
+        let outside = connectors::http_client().map_err(StartError::Http)?;
+        let tenant = shell.tenant().clone();
+        let entra = Entra::new(settings.entra.clone(), outside.clone());
+        let webhook = http::twilio::PATH;
+        Ok(Self {
+            store: Store::new(shell.pool().clone(), shell.audit(), tenant.clone()),
+            mfa: Mfa::new(settings.entra.clone(), entra.clone(), outside.clone()),
+            entra,
+            orchestration: OrchestrationClient(
+                shell.peer(Service::Orchestration.name(), settings.orchestration_url),
+            ),
+            identity: Arc::clone(shell.identity()),
+            // The token never leaves memory, and a new one only outdates codes that live for minutes.
+            hasher: Hasher::new(settings.twilio.auth_token.clone(), tenant.clone()),
+            limits: settings.limits,
+            bot: Arc::new(Bot {
+                app_id: settings.teams.app_id.clone(),
+                directory: settings.teams.directory_tenant_id.clone(),
+                keys: jwks::Cache::new(shell.http().clone(), settings.teams_openid_url),
+            }),
+            twilio_webhook: Arc::new(TwilioWebhook {
+                url: format!("{}{webhook}", settings.public_url.as_str().trim_end_matches('/')),
+                account: settings.twilio.account_sid.clone(),
+                token: settings.twilio.auth_token.clone(),
+            }),
+            teams: Teams::new(settings.teams, outside.clone()),
+            twilio: Twilio::new(settings.twilio, outside),
+            tenant,
+            stopping: shell.stopping().clone(),
+        })
+    }
+
+    fn work(&self, shell: &Shell) {
+        for (name, queue, at_once) in [
+            ("pushes", Queue::Pushes, PUSHES_AT_ONCE),
+            ("duties", Queue::Rest, DUTIES_AT_ONCE),
+        ] {
+            let verifier = self.clone();
+            shell
+                .worker(name, store::CHANNEL)
+                .at_once(at_once)
+                .spawn(move || {
+                    let verifier = verifier.clone();
+                    async move { verifier.step(queue).await }
+                });
+        }
+    }
+}
+
+/// Run the service until `shutdown`.
+///
+/// # Errors
+/// A setting that no waiting would mend, or the listener failed.
+pub async fn serve(
+    settings: VerificationSettings,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
+    let shell = Shell::start(Service::Verification, &settings.base, shutdown).await?;
+    let verifier = Verifier::new(settings, &shell)?;
+    verifier.work(&shell);
+    let api = http::api(&shell, &verifier);
+    shell.serve(api, listener).await
+}

@@ -1,0 +1,368 @@
+//! Begin an operation: who is the subject, who may answer for them, according to the directory at this moment.
+//!
+//! Nothing of the request names a target, a number or an approver but the subject's object id.
+
+use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chassis::ApiError;
+use common::{OperationId, OperationView, Pending, Person, Problem, StepAnswer, StepRequest, StepResult};
+use connectors::CallError;
+use rand::Rng as _;
+use time::{Duration, OffsetDateTime};
+use trust::permit::PermitError;
+
+use crate::Verifier;
+use crate::approval::Approval;
+use crate::mfa::{Mfa, Push};
+use crate::operation::{Ended, Ending, Facts, Method, Obstacle, Operation, Party, Request, State};
+use crate::store::StoreError;
+use crate::{permit, words};
+
+/// What `verification.manager` may be told in `with:` to show as the reason.
+const REASON: &str = "reason";
+
+/// Why nobody was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The request is not for this endpoint or this fleet.
+    #[error("{0}")]
+    Misdirected(String),
+    /// This visit of this step has a verification of somebody or something else.
+    #[error("step `{0}` of this execution has another verification already")]
+    Taken(common::StepId),
+    /// The directory is away.
+    #[error("the directory cannot be asked")]
+    Away(#[source] CallError),
+    /// The operation is not known.
+    #[error("verification `{0}` not found")]
+    NotFound(OperationId),
+    /// The database.
+    #[error("cannot record the verification")]
+    Store(#[from] StoreError),
+    /// The permit could not be signed.
+    #[error("cannot sign the permit")]
+    Permit(#[from] PermitError),
+}
+
+impl From<AskError> for ApiError {
+    fn from(error: AskError) -> Self {
+        match &error {
+            AskError::Misdirected(_) => Problem::unprocessable("step_misdirected", &error).into(),
+            AskError::Taken(_) => Problem::conflict("verification_taken", &error).into(),
+            AskError::NotFound(_) => Problem::not_found("verification_not_found", &error).into(),
+            AskError::Away(call) => {
+                tracing::warn!(error = %chassis::chain(&error), "the directory is away; nobody was asked");
+                let wait = call.retry_after().map(|wait| wait.as_secs().max(1));
+                Problem::outside_unavailable("the directory", wait).into()
+            }
+            AskError::Store(_) | AskError::Permit(_) => Self::internal(&error),
+        }
+    }
+}
+
+/// Nobody can be asked (an obstacle that ends the operation at once), or the directory is away.
+enum Lookup {
+    Obstacle(Obstacle),
+    Away(CallError),
+}
+
+impl From<CallError> for Lookup {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Refused { ref code, .. } => {
+                tracing::error!(code, error = %chassis::chain(&error), "the directory refused a look-up");
+                Self::Obstacle(Obstacle::DirectoryRefused)
+            }
+            away => Self::Away(away),
+        }
+    }
+}
+
+impl Verifier {
+    /// Ask the subject by push.
+    pub async fn ask_subject(
+        &self,
+        request: StepRequest,
+        now: OffsetDateTime,
+    ) -> Result<StepAnswer, AskError> {
+        self.check(&request, "verification.mfa")?;
+        if let Some(known) = self.known(&request, Method::Mfa).await? {
+            return Ok(known);
+        }
+        let facts = facts(&request, Method::Mfa, self.limits.mfa, now);
+        let operation = match self.subject(&request).await {
+            Ok(person) => Operation {
+                state: State::Mfa(Mfa {
+                    subject: person.id.clone(),
+                    user_principal_name: person.user_principal_name.clone(),
+                    deadline: facts.deadline,
+                    push: Push::Due {
+                        sent: 0,
+                        attempts: 0,
+                        at: now,
+                    },
+                }),
+                facts: named(facts, &person),
+                permit: None,
+            },
+            Err((person, reason)) => impossible(facts, person.as_ref(), reason, now)?,
+        };
+        self.begin(operation, &request).await
+    }
+
+    /// Ask the subject's manager.
+    pub async fn ask_manager(
+        &self,
+        request: StepRequest,
+        now: OffsetDateTime,
+    ) -> Result<StepAnswer, AskError> {
+        self.check(&request, "verification.manager")?;
+        if let Some(known) = self.known(&request, Method::Manager).await? {
+            return Ok(known);
+        }
+        let facts = facts(&request, Method::Manager, self.limits.approval, now);
+        let operation = match self.subject(&request).await {
+            Ok(person) => {
+                let facts = named(facts, &person);
+                match self.manager(&person).await {
+                    Ok(manager) => {
+                        let asked = asked(&request, &facts, &person, &manager);
+                        let sms_at = now + self.limits.sms_after;
+                        let approval = Approval::new(asked, facts.deadline, sms_at, now);
+                        Operation {
+                            facts,
+                            state: State::Approval(Box::new(approval)),
+                            permit: None,
+                        }
+                    }
+                    Err(reason) => impossible(facts, Some(&person), reason, now)?,
+                }
+            }
+            Err((person, reason)) => impossible(facts, person.as_ref(), reason, now)?,
+        };
+        self.begin(operation, &request).await
+    }
+
+    /// How an operation stands, with its permit.
+    pub async fn operation(&self, id: OperationId) -> Result<OperationView, AskError> {
+        let operation = self.store.find(id).await?.ok_or(AskError::NotFound(id))?;
+        let result = self.result(&operation)?;
+        Ok(words::view(&operation, result))
+    }
+
+    /// The result of an operation that has ended, with its permit.
+    pub(crate) fn result(&self, operation: &Operation) -> Result<Option<StepResult>, PermitError> {
+        let Some(ended) = operation.state.ended() else {
+            return Ok(None);
+        };
+        let mut result = words::result(&operation.facts, ended);
+        result.permit = permit::token(operation, &self.identity)?;
+        Ok(Some(result))
+    }
+
+    fn check(&self, request: &StepRequest, action: &str) -> Result<(), AskError> {
+        if request.action.as_str() != action {
+            let detail = format!("`{}` is not done here; this is `{action}`", request.action);
+            return Err(AskError::Misdirected(detail));
+        }
+        let tenants = [&request.tenant_id, &request.subject.tenant_id];
+        if tenants.into_iter().any(|tenant| *tenant != self.tenant) {
+            return Err(AskError::Misdirected(
+                "the request is for another tenant".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The operation that this visit of this step has already.
+    async fn known(&self, request: &StepRequest, method: Method) -> Result<Option<StepAnswer>, AskError> {
+        let Some(known) = self.store.of_call(request.execution_id, &request.step).await? else {
+            return Ok(None);
+        };
+        self.answer_with(known, request, method).await.map(Some)
+    }
+
+    async fn begin(&self, operation: Operation, request: &StepRequest) -> Result<StepAnswer, AskError> {
+        let method = operation.facts.method;
+        let stored = self.store.begin(&operation).await?;
+        tracing::info!(
+            operation.id = %stored.facts.id,
+            execution.id = %stored.facts.execution,
+            method = method.as_str(),
+            ended = stored.state.ended().is_some(),
+            "somebody is to be asked"
+        );
+        self.answer_with(stored, request, method).await
+    }
+
+    async fn answer_with(
+        &self,
+        operation: Operation,
+        request: &StepRequest,
+        method: Method,
+    ) -> Result<StepAnswer, AskError> {
+        let facts = &operation.facts;
+        // INVARIANT: an operation answers for exactly what it was begun for.
+        let same = facts.method == method
+            && facts.subject.id == request.subject.user_id
+            && facts.ticket == request.ticket_id
+            && facts.authorizes == request.authorizes;
+        if !same {
+            return Err(AskError::Taken(request.step.id.clone()));
+        }
+        if let Some(result) = self.result(&operation)? {
+            return Ok(StepAnswer::Done(result));
+        }
+        if facts.call.attempt < request.step.attempt {
+            self.store.adopt(facts.id, request.step.attempt).await?;
+        }
+        Ok(StepAnswer::Pending(Pending {
+            operation: facts.id,
+            explanation: words::waiting(&operation),
+        }))
+    }
+
+    async fn subject(&self, request: &StepRequest) -> Result<Person, (Option<Person>, Lookup)> {
+        let person = self
+            .entra
+            .user(&request.subject.user_id)
+            .await
+            .map_err(|error| (None, error.into()))?;
+        let Some(person) = person else {
+            return Err((None, Lookup::Obstacle(Obstacle::SubjectUnknown)));
+        };
+        match subject_obstacle(&person) {
+            Some(obstacle) => Err((Some(person), Lookup::Obstacle(obstacle))),
+            None => Ok(person),
+        }
+    }
+
+    async fn manager(&self, subject: &Person) -> Result<Person, Lookup> {
+        let manager = self.entra.manager(&subject.id).await?;
+        let manager = manager.ok_or(Lookup::Obstacle(Obstacle::NoManager))?;
+        match manager_obstacle(subject, &manager) {
+            Some(obstacle) => Err(Lookup::Obstacle(obstacle)),
+            None => Ok(manager),
+        }
+    }
+}
+
+/// Why a subject is not asked; silence of the directory is a no already.
+fn subject_obstacle(person: &Person) -> Option<Obstacle> {
+    if person.guest {
+        Some(Obstacle::SubjectGuest)
+    } else if !person.account_enabled {
+        Some(Obstacle::SubjectDisabled)
+    } else {
+        None
+    }
+}
+
+/// Why a manager is not asked.
+fn manager_obstacle(subject: &Person, manager: &Person) -> Option<Obstacle> {
+    if manager.id.as_str().eq_ignore_ascii_case(subject.id.as_str()) {
+        Some(Obstacle::ManagerIsSubject)
+    } else if manager.guest {
+        Some(Obstacle::ManagerGuest)
+    } else if !manager.account_enabled {
+        Some(Obstacle::ManagerDisabled)
+    } else {
+        None
+    }
+}
+
+fn facts(request: &StepRequest, method: Method, longest: Duration, now: OffsetDateTime) -> Facts {
+    Facts {
+        id: OperationId::fresh(),
+        tenant: request.tenant_id.clone(),
+        ticket: request.ticket_id.clone(),
+        execution: request.execution_id,
+        call: request.step.clone(),
+        method,
+        subject: Party {
+            id: request.subject.user_id.clone(),
+            name: "The requester".to_owned(),
+        },
+        authorizes: request.authorizes.clone(),
+        asked_at: now,
+        deadline: request.deadline.min(now + longest),
+        trace: chassis::telemetry::trace_context(),
+    }
+}
+
+fn named(facts: Facts, person: &Person) -> Facts {
+    Facts {
+        // The id that was asked for, letter by letter: permits and repeats are held against it.
+        subject: Party {
+            id: facts.subject.id.clone(),
+            name: person.display_name.clone(),
+        },
+        ..facts
+    }
+}
+
+/// What the manager is asked.
+fn asked(request: &StepRequest, facts: &Facts, subject: &Person, manager: &Person) -> Request {
+    let reason = request.parameters.get(REASON).and_then(|reason| reason.as_str());
+    let shown = words::shown(
+        subject,
+        request.authorizes.as_ref(),
+        reason,
+        &facts.ticket,
+        facts.deadline,
+    );
+    Request {
+        approver: party(manager),
+        reference: reference(),
+        shown,
+    }
+}
+
+fn party(person: &Person) -> Party {
+    Party {
+        id: person.id.clone(),
+        name: person.display_name.clone(),
+    }
+}
+
+/// An operation that ends as it begins. Its result is the answer, so no signal is owed.
+fn impossible(
+    facts: Facts,
+    person: Option<&Person>,
+    reason: Lookup,
+    now: OffsetDateTime,
+) -> Result<Operation, AskError> {
+    let obstacle = match reason {
+        Lookup::Away(error) => return Err(AskError::Away(error)),
+        Lookup::Obstacle(obstacle) => obstacle,
+    };
+    let facts = match person {
+        Some(person) => named(facts, person),
+        None => facts,
+    };
+    let ended = Ended {
+        signal: None,
+        ..Ended::owing(Ending::Impossible(obstacle), now)
+    };
+    Ok(Operation {
+        facts,
+        state: State::Ended(Box::new(ended)),
+        permit: None,
+    })
+}
+
+/// 128 random bits.
+fn reference() -> String {
+    let mut bytes = [0_u8; 16];
+    rand::rng().fill_bytes(&mut bytes);
+    format!("apr_{}", URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// The status of a step's answer.
+pub fn status(answer: &StepAnswer) -> StatusCode {
+    match answer {
+        StepAnswer::Done(_) => StatusCode::OK,
+        StepAnswer::Pending(_) => StatusCode::ACCEPTED,
+    }
+}

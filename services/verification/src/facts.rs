@@ -1,0 +1,262 @@
+//! What an operation is about: who is asked for what, how it can end, what its permit says. Plain values.
+
+use common::{
+    AuthorizedAction, Digest, ExecutionId, OperationId, PermitId, StepCall, TenantId, TicketId, UserId,
+};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// A person, by object id, with the name to show to people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Party {
+    /// Object id in the directory.
+    pub id: UserId,
+    /// Display name.
+    pub name: String,
+}
+
+/// The way of proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// A push to the subject's own phone.
+    Mfa,
+    /// The manager of the subject says yes.
+    Manager,
+}
+
+impl Method {
+    /// As the database writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mfa => "mfa",
+            Self::Manager => "manager",
+        }
+    }
+}
+
+/// The way an answer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// The push on the subject's phone.
+    Push,
+    /// The card in Teams.
+    Teams,
+    /// A text message.
+    Sms,
+}
+
+impl Channel {
+    /// As the database and the audit trail write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::Teams => "teams",
+            Self::Sms => "sms",
+        }
+    }
+}
+
+/// What an operation was begun for; never changes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// This operation.
+    pub id: OperationId,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The ticket.
+    pub ticket: TicketId,
+    /// The execution.
+    pub execution: ExecutionId,
+    /// The call that began it.
+    pub call: StepCall,
+    /// The way of proof.
+    pub method: Method,
+    /// Whose identity is to be proven, as the directory knew them then.
+    pub subject: Party,
+    /// What success allows.
+    pub authorizes: Option<AuthorizedAction>,
+    /// When it was begun.
+    pub asked_at: OffsetDateTime,
+    /// When we stop waiting.
+    pub deadline: OffsetDateTime,
+    /// The ticket's trace (`traceparent`), to go on with.
+    pub trace: Option<String>,
+}
+
+/// What a manager is asked, word for word; the permit binds its digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The manager on record when it was begun.
+    pub approver: Party,
+    /// Names the request on its card. Unguessable, and no authority all the same.
+    pub reference: String,
+    /// What they are shown.
+    pub shown: Shown,
+}
+
+/// The text a manager decides on, in plain words before any escaping.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// What they are asked to allow: `Reset the password of Adele Vance`.
+    pub title: String,
+    /// Who asks.
+    pub employee: String,
+    /// Their department, where the directory has one.
+    pub department: Option<String>,
+    /// The ticket.
+    pub ticket: String,
+    /// Why, in the requester's own words. Untrusted; empty where the playbook passes none.
+    pub reason: String,
+    /// Until when an answer counts: `09:50 UTC`.
+    pub expires: String,
+}
+
+impl Shown {
+    /// The digest that a permit carries.
+    pub fn digest(&self) -> Digest {
+        // Destructured on purpose: what is shown is bound.
+        let Self {
+            title,
+            employee,
+            department,
+            ticket,
+            reason,
+            expires,
+        } = self;
+        Digest::of_json(&serde_json::json!({
+            "title": title, "employee": employee, "department": department,
+            "ticket": ticket, "reason": reason, "expires": expires,
+        }))
+    }
+}
+
+/// Where a card lies in Teams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardMessage {
+    /// The regional connector that holds the conversation.
+    pub service_url: String,
+    /// The 1:1 conversation with the manager.
+    pub conversation: String,
+    /// The message.
+    pub activity: String,
+}
+
+/// Yes or no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Yes.
+    Approve,
+    /// No. An alarm.
+    Deny,
+}
+
+/// Why nobody answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silence {
+    /// They were asked and did not answer.
+    NoAnswer,
+    /// No channel could be used in time.
+    Unreachable,
+    /// They were asked, and what they answered was lost on the way.
+    AnswerLost,
+}
+
+/// Why somebody could not be asked at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The directory does not know the subject.
+    SubjectUnknown,
+    /// The subject's account is disabled.
+    SubjectDisabled,
+    /// The subject is a guest.
+    SubjectGuest,
+    /// The subject has no method that can be asked.
+    NoMethod,
+    /// The subject is blocked from multi-factor sign-in.
+    Blocked,
+    /// The set-up of the tenant does not allow it.
+    SetUp,
+    /// The directory has no manager for the subject.
+    NoManager,
+    /// The manager's account is disabled.
+    ManagerDisabled,
+    /// The manager is a guest.
+    ManagerGuest,
+    /// The manager is the subject.
+    ManagerIsSubject,
+    /// Neither Teams nor a text message reaches the manager.
+    ManagerUnreachable,
+    /// The directory does not let us look.
+    DirectoryRefused,
+}
+
+macro_rules! words {
+    ($kind:ident { $($variant:ident = $word:literal),* $(,)? }) => {
+        impl $kind {
+            /// Every one of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// As the database and the audit trail write it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),* }
+            }
+
+            /// Read back what [`Self::as_str`] wrote.
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|known| known.as_str() == word)
+            }
+        }
+    };
+}
+
+words!(Silence { NoAnswer = "no_answer", Unreachable = "unreachable", AnswerLost = "answer_lost" });
+words!(Obstacle {
+    SubjectUnknown = "subject_unknown",
+    SubjectDisabled = "subject_disabled",
+    SubjectGuest = "subject_guest",
+    NoMethod = "no_method",
+    Blocked = "blocked",
+    SetUp = "set_up",
+    NoManager = "no_manager",
+    ManagerDisabled = "manager_disabled",
+    ManagerGuest = "manager_guest",
+    ManagerIsSubject = "manager_is_subject",
+    ManagerUnreachable = "manager_unreachable",
+    DirectoryRefused = "directory_refused",
+});
+
+/// How an operation ended. Written once, never changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Yes.
+    Approved {
+        /// Who said it.
+        by: UserId,
+        /// How.
+        channel: Channel,
+    },
+    /// No.
+    Denied {
+        /// Who said it.
+        by: UserId,
+        /// How.
+        channel: Channel,
+        /// They also reported an attack.
+        fraud: bool,
+    },
+    /// Nobody said anything in time.
+    TimedOut(Silence),
+    /// Nobody could be asked.
+    Impossible(Obstacle),
+}
+
+/// The permit of a successful verification: enough to make the very same token again, never the token itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PermitFacts {
+    /// Single-use id.
+    pub id: PermitId,
+    /// When it was issued.
+    pub issued_at: OffsetDateTime,
+    /// When it runs out.
+    pub expires_at: OffsetDateTime,
+}

@@ -1,0 +1,71 @@
+//! The step protocol: ask, and look how it stands.
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use chassis::{ApiError, Caller, Json};
+use common::{OperationId, OperationView, Pending, Problem, StepAnswer, StepRequest, StepResult};
+use time::OffsetDateTime;
+
+use crate::Verifier;
+use crate::ask::status;
+
+/// Ask the subject to approve a sign-in request on their phone.
+#[utoipa::path(
+    post, path = "/api/v1/verification/mfa", request_body = StepRequest,
+    responses(
+        (status = 200, body = StepResult, description = "It has ended, or nobody could be asked"),
+        (status = 202, body = Pending, description = "They are being asked; the result comes as a signal"),
+        (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
+    )
+)]
+pub async fn mfa(
+    State(verifier): State<Verifier>,
+    Json(request): Json<StepRequest>,
+) -> Result<Response, ApiError> {
+    let answer = verifier.ask_subject(request, OffsetDateTime::now_utc()).await?;
+    Ok(respond(answer))
+}
+
+/// Ask the subject's manager, by a card in Teams and then by text message.
+#[utoipa::path(
+    post, path = "/api/v1/verification/manager_approval", request_body = StepRequest,
+    responses(
+        (status = 200, body = StepResult, description = "It has ended, or nobody could be asked"),
+        (status = 202, body = Pending, description = "They are being asked; the result comes as a signal"),
+        (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
+    )
+)]
+pub async fn manager_approval(
+    State(verifier): State<Verifier>,
+    Json(request): Json<StepRequest>,
+) -> Result<Response, ApiError> {
+    let answer = verifier.ask_manager(request, OffsetDateTime::now_utc()).await?;
+    Ok(respond(answer))
+}
+
+/// How an operation stands. Only orchestration sees its permit.
+#[utoipa::path(
+    get, path = "/api/v1/verification/{id}", params(("id" = OperationId, Path)),
+    responses((status = 200, body = OperationView), (status = 404, body = Problem))
+)]
+pub async fn operation(
+    State(verifier): State<Verifier>,
+    caller: Caller,
+    Path(id): Path<OperationId>,
+) -> Result<Json<OperationView>, ApiError> {
+    let mut view = verifier.operation(id).await?;
+    if matches!(caller, Caller::Person(_))
+        && let Some(result) = &mut view.result
+    {
+        result.permit = None;
+    }
+    Ok(Json(view))
+}
+
+fn respond(answer: StepAnswer) -> Response {
+    let status = status(&answer);
+    match answer {
+        StepAnswer::Done(result) => (status, Json(result)).into_response(),
+        StepAnswer::Pending(pending) => (status, Json(pending)).into_response(),
+    }
+}

@@ -1,0 +1,137 @@
+//! Activities of the bot: who pressed which button. Authenticated by the Bot Framework's token.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use chassis::jwks::{Expected, TokenError};
+use connectors::teams::inbound::{
+    self, Activity, Claims, Form, ISSUER, Kind, Unauthentic, authenticate, invoke_card, invoke_failure,
+};
+use serde::Deserialize;
+use time::OffsetDateTime;
+
+use crate::Verifier;
+use crate::decide::Pressed;
+use crate::press::Proof;
+
+/// Clocks may differ from Microsoft's by this much (contract, section 6).
+const SKEW: Duration = Duration::from_mins(5);
+
+/// Take an activity.
+#[utoipa::path(
+    post, path = "/webhooks/teams/approval_action",
+    responses((status = 200), (status = 400), (status = 401), (status = 403), (status = 501), (status = 503))
+)]
+pub async fn approval_action(State(verifier): State<Verifier>, headers: HeaderMap, body: Bytes) -> Response {
+    let now = OffsetDateTime::now_utc();
+    let (activity, proof) = match authentic(&verifier, &headers, &body, now).await {
+        Ok(authentic) => authentic,
+        Err(status) => {
+            metrics::counter!("firstline_refused_webhooks_total", "vendor" => "teams").increment(1);
+            return status.into_response();
+        }
+    };
+    match &activity.kind {
+        Kind::Other => StatusCode::OK.into_response(),
+        Kind::UnknownInvoke => unknown_invoke(&body),
+        Kind::Press(press) => match verifier.take_press(press, &activity, &proof, now).await {
+            Ok(pressed) => answer(press.form, &pressed),
+            Err(error) => {
+                tracing::error!(error = %chassis::chain(&error), "a press could not be recorded");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        },
+    }
+}
+
+/// An invoke is answered in its body, an old client's submit by nothing; its card is updated for everybody anyway.
+fn answer(form: Form, pressed: &Pressed) -> Response {
+    match (form, pressed) {
+        (Form::Submit, _) => StatusCode::OK.into_response(),
+        (Form::Execute, Pressed::Card(card)) => Json(invoke_card(card)).into_response(),
+        (Form::Execute, Pressed::Refused(words)) => Json(invoke_failure(words)).into_response(),
+    }
+}
+
+/// Another invoke than of a card is not ours at all; of a card it is a verb or a refresh that decides nothing.
+fn unknown_invoke(body: &[u8]) -> Response {
+    #[derive(Deserialize)]
+    struct Named {
+        name: Option<String>,
+    }
+    let name = serde_json::from_slice::<Named>(body)
+        .ok()
+        .and_then(|named| named.name);
+    if name.as_deref() == Some("adaptiveCard/action") {
+        Json(invoke_failure("This action decides nothing.")).into_response()
+    } else {
+        StatusCode::NOT_IMPLEMENTED.into_response()
+    }
+}
+
+/// The activity, once its token is good. Everything else is a bare status.
+async fn authentic(
+    verifier: &Verifier,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: OffsetDateTime,
+) -> Result<(Activity, Proof), StatusCode> {
+    let token = bearer(headers).ok_or(StatusCode::UNAUTHORIZED)?;
+    let expected = Expected {
+        issuers: &[ISSUER],
+        audience: &verifier.bot.app_id,
+        leeway: SKEW,
+    };
+    let token = verifier
+        .bot
+        .keys
+        .verify::<Claims>(token, &expected)
+        .await
+        .map_err(|error| untrusted(&error))?;
+    let activity = inbound::parse(body).map_err(|_| StatusCode::BAD_REQUEST)?;
+    let endorsements = (!token.endorsements.is_empty()).then_some(token.endorsements.as_slice());
+    if let Err(error) = authenticate(&token.claims, endorsements, &activity, &verifier.bot.app_id, now) {
+        return Err(unauthentic(error));
+    }
+    // INVARIANT: our bot's token goes to this address when the card is closed.
+    if activity
+        .service_url
+        .as_ref()
+        .is_some_and(|url| !verifier.teams.trusts(url))
+    {
+        tracing::warn!("refused an activity of a service url that is not Teams'");
+        return Err(StatusCode::FORBIDDEN);
+    }
+    let proof = Proof {
+        audience: token.claims.aud,
+        key: token.kid,
+    };
+    Ok((activity, proof))
+}
+
+fn untrusted(error: &TokenError) -> StatusCode {
+    tracing::warn!(error = %chassis::chain(error), "refused an activity");
+    match error {
+        TokenError::Invalid(_) => StatusCode::UNAUTHORIZED,
+        TokenError::IssuerAway(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// 401 where the token is not good for us, 403 where it is and the activity is not (contract, section 6).
+fn unauthentic(error: Unauthentic) -> StatusCode {
+    tracing::warn!(%error, "refused an activity");
+    match error {
+        Unauthentic::Issuer | Unauthentic::Audience | Unauthentic::Time => StatusCode::UNAUTHORIZED,
+        Unauthentic::ServiceUrl | Unauthentic::Endorsement | Unauthentic::Channel => StatusCode::FORBIDDEN,
+    }
+}
+
+/// The scheme must be exactly `Bearer` (contract, section 6).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}

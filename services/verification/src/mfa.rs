@@ -1,0 +1,197 @@
+//! Asking the subject on their own phone. Pure.
+//!
+//! The outside call blocks until the person answers, so a crash in its middle leaves the answer unknown. The intent is
+//! written before the push; after a crash at most one more push follows, and without an answer nobody is approved.
+
+use time::{Duration, OffsetDateTime};
+
+use common::UserId;
+
+use crate::operation::{
+    Answer, Channel, Command, Ended, Ending, Event, Note, Obstacle, Silence, State, Step, Verdict, wait,
+};
+
+/// Prompts per operation: the one that counts, and one more where its answer was lost.
+pub const MAX_PUSHES: u8 = 2;
+/// How long to leave a person alone who looks at a prompt already (`UserAuthFailedDuplicateRequest`, contract 7.2).
+pub const PROMPT_OPEN_WAIT: Duration = Duration::seconds(60);
+/// How soon to look again whether another operation's prompt has gone; its end wakes us anyway.
+const ELSEWHERE_WAIT: Duration = Duration::seconds(5);
+
+/// An operation that waits for a push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mfa {
+    /// Whom.
+    pub subject: UserId,
+    /// Their sign-in name: what the push is addressed to.
+    pub user_principal_name: String,
+    /// When we stop waiting.
+    pub deadline: OffsetDateTime,
+    /// The push.
+    pub push: Push,
+}
+
+/// Where the push stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Push {
+    /// None is open; the next is due.
+    Due {
+        /// Pushes whose answer was lost.
+        sent: u8,
+        /// Tries that reached nobody since.
+        attempts: u16,
+        /// When.
+        at: OffsetDateTime,
+    },
+    /// Push number `number` may be on the phone; its answer is not known.
+    Open {
+        /// 1 or 2.
+        number: u8,
+        /// Tries that reached nobody before.
+        attempts: u16,
+        /// Since when.
+        since: OffsetDateTime,
+    },
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PushAnswer {
+    /// The person pressed approve.
+    Approved,
+    /// The person pressed deny.
+    Denied,
+    /// The person reported an attack.
+    Fraud,
+    /// The person did not answer.
+    NoAnswer,
+    /// It cannot be done for this person.
+    Impossible(Obstacle),
+    /// Nothing was sent: the connector, or what it needs, is away. Asking again is safe.
+    Busy {
+        /// What it asked for.
+        retry_after: Option<Duration>,
+    },
+    /// Sent, and the answer was lost.
+    Lost,
+}
+
+impl Mfa {
+    /// When to look at it again.
+    pub fn wake_at(&self) -> OffsetDateTime {
+        match &self.push {
+            Push::Due { at, .. } => (*at).min(self.deadline),
+            // Whoever holds the lease waits for it; once the lease is free, it is due.
+            Push::Open { since, .. } => *since,
+        }
+    }
+
+    /// Take an event; `None` where it makes no sense.
+    pub fn apply(self, event: Event, now: OffsetDateTime) -> Option<Step> {
+        match (&self.push, event) {
+            (Push::Due { at, .. }, Event::Woken) if now < *at && now < self.deadline => {
+                Some(Step::to(State::Mfa(self)))
+            }
+            (Push::Due { sent, attempts, .. }, Event::Woken) => {
+                let (sent, attempts) = (*sent, *attempts);
+                let silence = if sent == 0 {
+                    Silence::Unreachable
+                } else {
+                    Silence::AnswerLost
+                };
+                Some(self.push_or(sent, attempts, silence, now))
+            }
+            // Nobody waits for this push any more: its runner died, so its answer is lost.
+            (Push::Open { number, .. }, Event::Woken) => {
+                let number = *number;
+                Some(self.push_or(number, 0, Silence::AnswerLost, now))
+            }
+            (Push::Open { number, .. }, Event::PromptOpenElsewhere) => {
+                let sent = number - 1;
+                Some(self.later(sent, 0, now + ELSEWHERE_WAIT))
+            }
+            (Push::Open { number, attempts, .. }, Event::Push(answer)) => {
+                let (number, attempts) = (*number, *attempts);
+                Some(self.answered(number, attempts, &answer, now))
+            }
+            _ => None,
+        }
+    }
+
+    fn push_or(self, sent: u8, attempts: u16, silence: Silence, now: OffsetDateTime) -> Step {
+        if now >= self.deadline || sent >= MAX_PUSHES {
+            return Ended::owing(Ending::TimedOut(silence), now).step();
+        }
+        let number = sent + 1;
+        let command = Command::Push {
+            user_principal_name: self.user_principal_name.clone(),
+            until: self.deadline,
+        };
+        let push = Push::Open {
+            number,
+            attempts,
+            since: now,
+        };
+        Step::to(State::Mfa(Self { push, ..self }))
+            .command(command)
+            .note(Note::Pushed(number))
+    }
+
+    fn answered(self, number: u8, attempts: u16, answer: &PushAnswer, now: OffsetDateTime) -> Step {
+        let by = self.subject.clone();
+        let channel = Channel::Push;
+        match answer {
+            // An answer at or after the deadline changes nothing: orchestration has gone on without it.
+            PushAnswer::Approved | PushAnswer::Denied | PushAnswer::Fraud if now >= self.deadline => {
+                let verdict = if *answer == PushAnswer::Approved {
+                    Verdict::Approve
+                } else {
+                    Verdict::Deny
+                };
+                let late = Note::AnsweredLate(self.note(verdict));
+                Ended::owing(Ending::TimedOut(Silence::NoAnswer), now)
+                    .step()
+                    .note(late)
+            }
+            PushAnswer::Approved => {
+                let note = Note::Answered(self.note(Verdict::Approve));
+                Ended::owing(Ending::Approved { by, channel }, now)
+                    .step()
+                    .note(note)
+            }
+            PushAnswer::Denied | PushAnswer::Fraud => {
+                let fraud = *answer == PushAnswer::Fraud;
+                let note = Note::Answered(self.note(Verdict::Deny));
+                Ended::owing(Ending::Denied { by, channel, fraud }, now)
+                    .step()
+                    .note(note)
+            }
+            PushAnswer::NoAnswer => Ended::owing(Ending::TimedOut(Silence::NoAnswer), now).step(),
+            PushAnswer::Impossible(obstacle) => Ended::owing(Ending::Impossible(*obstacle), now).step(),
+            // This push never reached the phone, so it does not count.
+            PushAnswer::Busy { retry_after } => {
+                let attempts = attempts.saturating_add(1);
+                self.later(number - 1, attempts, now + wait(attempts, *retry_after))
+            }
+            PushAnswer::Lost if number >= MAX_PUSHES => {
+                Ended::owing(Ending::TimedOut(Silence::AnswerLost), now).step()
+            }
+            PushAnswer::Lost => self.later(number, 0, now + wait(1, None)),
+        }
+    }
+
+    fn later(self, sent: u8, attempts: u16, at: OffsetDateTime) -> Step {
+        let push = Push::Due { sent, attempts, at };
+        Step::to(State::Mfa(Self { push, ..self }))
+    }
+
+    fn note(&self, verdict: Verdict) -> Answer {
+        Answer {
+            verdict,
+            by: self.subject.clone(),
+            channel: Channel::Push,
+            card: None,
+            provenance: serde_json::json!({}),
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! An operation: somebody was asked to prove or to allow something, and how that stands.
+//!
+//! Pure: `(state, event, now) -> (state, commands)`. Time comes in, commands come out; `work` performs them and
+//! reports back as events, `store` keeps the state. Recovery after a crash is [`Event::Woken`] like any other timer.
+
+use common::{PermitId, UserId};
+use time::{Duration, OffsetDateTime};
+
+use crate::approval::{Approval, CardReport, Code, SmsReport};
+use crate::mfa::{Mfa, PushAnswer};
+
+pub use crate::facts::{
+    CardMessage, Channel, Ending, Facts, Method, Obstacle, Party, PermitFacts, Request, Shown, Silence,
+    Verdict,
+};
+
+/// How long a permit is good for (design, section 6).
+pub const PERMIT_LIFETIME: Duration = Duration::minutes(10);
+/// How often a card without buttons is offered to Teams before we leave it: about ten minutes with the backoff.
+const CLOSE_ATTEMPTS: u16 = 24;
+/// How often a result is offered to orchestration: about a day. By then its execution has long ended.
+const SIGNAL_ATTEMPTS: u16 = 2_880;
+
+/// An answer that was authenticated and belongs to this operation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Yes or no.
+    pub verdict: Verdict,
+    /// Who.
+    pub by: UserId,
+    /// How.
+    pub channel: Channel,
+    /// The card that was pressed, where it was one.
+    pub card: Option<CardMessage>,
+    /// What the audit trail keeps of its origin: ids, never text or numbers.
+    pub provenance: serde_json::Value,
+}
+
+/// A duty that is tried until it is done, or until we leave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Duty {
+    /// How often it was tried.
+    pub attempts: u16,
+    /// When it is due.
+    pub at: OffsetDateTime,
+}
+
+impl Duty {
+    /// Due now.
+    pub const fn due(at: OffsetDateTime) -> Self {
+        Self { attempts: 0, at }
+    }
+
+    fn again(&self, now: OffsetDateTime, retry_after: Option<Duration>) -> Self {
+        let attempts = self.attempts.saturating_add(1);
+        Self {
+            attempts,
+            at: now + wait(attempts, retry_after),
+        }
+    }
+}
+
+/// How long to wait before attempt `attempts + 1`: 1, 2, 4 ... 30 s, or what the other side asks for, up to 2 min.
+pub fn wait(attempts: u16, retry_after: Option<Duration>) -> Duration {
+    let own = Duration::seconds(1 << attempts.saturating_sub(1).min(5)).min(Duration::seconds(30));
+    retry_after.map_or(own, |theirs| theirs.clamp(own, Duration::minutes(2)))
+}
+
+/// What is left to do once an operation has ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// How.
+    pub ending: Ending,
+    /// When.
+    pub at: OffsetDateTime,
+    /// What the manager was asked, where one was.
+    pub request: Option<Request>,
+    /// By what a text message that comes late is recognised.
+    pub code: Option<Code>,
+    /// A card that still shows buttons.
+    pub open_card: Option<(CardMessage, Duty)>,
+    /// Orchestration has not acknowledged the result yet.
+    pub signal: Option<Duty>,
+}
+
+/// Where an operation stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum State {
+    /// The subject is being asked.
+    Mfa(Mfa),
+    /// The manager is being asked.
+    Approval(Box<Approval>),
+    /// It is over.
+    Ended(Box<Ended>),
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A timer was due, or a runner took over a row that another one left.
+    Woken,
+    /// The push came back.
+    Push(PushAnswer),
+    /// The same person looks at a prompt of another operation; only one is open at a time.
+    PromptOpenElsewhere,
+    /// What became of sending the card.
+    Card(CardReport),
+    /// What became of sending the text message.
+    Sms(SmsReport),
+    /// A person answered.
+    Answered(Answer),
+    /// The number that was asked answered with a code that is not ours.
+    WrongCode,
+    /// The card lost its buttons.
+    CardClosed,
+    /// The card could not be changed now.
+    CardNotClosed {
+        /// What Teams asked for.
+        retry_after: Option<Duration>,
+    },
+    /// Orchestration has the result.
+    SignalTaken,
+    /// Orchestration did not take it yet.
+    SignalNotTaken {
+        /// What it asked for.
+        retry_after: Option<Duration>,
+    },
+}
+
+impl Event {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Woken => "woken",
+            Self::Push(_) => "push",
+            Self::PromptOpenElsewhere => "prompt_open_elsewhere",
+            Self::Card(_) => "card",
+            Self::Sms(_) => "sms",
+            Self::Answered(_) => "answered",
+            Self::WrongCode => "wrong_code",
+            Self::CardClosed => "card_closed",
+            Self::CardNotClosed { .. } => "card_not_closed",
+            Self::SignalTaken => "signal_taken",
+            Self::SignalNotTaken { .. } => "signal_not_taken",
+        }
+    }
+}
+
+/// What somebody else must do now. Every command can be asked for again; the state remembers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Ask on the subject's phone and wait for the answer.
+    Push {
+        /// Whom, by sign-in name.
+        user_principal_name: String,
+        /// When to stop waiting.
+        until: OffsetDateTime,
+    },
+    /// Send the card.
+    SendCard,
+    /// Send the text message, with a fresh code.
+    SendSms,
+    /// Take the buttons off the card.
+    CloseCard(CardMessage),
+    /// Tell orchestration.
+    Signal,
+}
+
+/// What the audit trail must say about a transition.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Note {
+    /// The push number `n` is about to go out.
+    Pushed(u8),
+    /// The card was sent.
+    CardSent(CardMessage),
+    /// A text message is about to go out.
+    SmsIntended(Code),
+    /// The text message was taken by the carrier.
+    SmsSent {
+        /// The vendor's id of the message.
+        message: Option<String>,
+    },
+    /// Wrong codes closed the text channel.
+    SmsLocked,
+    /// An answer that counted.
+    Answered(Answer),
+    /// An answer after the end: recorded, and nothing more.
+    AnsweredLate(Answer),
+    /// It is over.
+    Ended(Ending),
+}
+
+/// What follows from an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Where it stands now.
+    pub state: State,
+    /// What to do about it.
+    pub commands: Vec<Command>,
+    /// What to record.
+    pub notes: Vec<Note>,
+}
+
+impl Step {
+    /// Stay or move, quietly.
+    pub fn to(state: State) -> Self {
+        Self {
+            state,
+            commands: vec![],
+            notes: vec![],
+        }
+    }
+
+    /// And do this.
+    pub fn command(mut self, command: Command) -> Self {
+        self.commands.push(command);
+        self
+    }
+
+    /// And record this.
+    pub fn note(mut self, note: Note) -> Self {
+        self.notes.push(note);
+        self
+    }
+}
+
+/// The event makes no sense in this state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an operation that is `{state}` cannot take `{event}`")]
+pub struct IllegalEvent {
+    state: &'static str,
+    event: &'static str,
+}
+
+impl State {
+    /// One word for logs.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Mfa(_) => "mfa",
+            Self::Approval(_) => "approval",
+            Self::Ended(_) => "ended",
+        }
+    }
+
+    /// How it ended, once it has.
+    pub fn ended(&self) -> Option<&Ended> {
+        match self {
+            Self::Ended(ended) => Some(ended),
+            Self::Mfa(_) | Self::Approval(_) => None,
+        }
+    }
+
+    /// What the manager is or was asked.
+    pub fn request(&self) -> Option<&Request> {
+        match self {
+            Self::Mfa(_) => None,
+            Self::Approval(approval) => Some(&approval.request),
+            Self::Ended(ended) => ended.request.as_ref(),
+        }
+    }
+
+    /// When [`Event::Woken`] is due; never, where nothing is left to do.
+    pub fn wake_at(&self) -> Option<OffsetDateTime> {
+        match self {
+            Self::Mfa(mfa) => Some(mfa.wake_at()),
+            Self::Approval(approval) => Some(approval.wake_at()),
+            Self::Ended(ended) => {
+                let card = ended.open_card.as_ref().map(|(_, duty)| duty.at);
+                let signal = ended.signal.as_ref().map(|duty| duty.at);
+                card.into_iter().chain(signal).min()
+            }
+        }
+    }
+
+    /// Take an event.
+    pub fn apply(self, event: Event, now: OffsetDateTime) -> Result<Step, IllegalEvent> {
+        let (state, name) = (self.name(), event.name());
+        let illegal = IllegalEvent { state, event: name };
+        match self {
+            Self::Mfa(mfa) => mfa.apply(event, now).ok_or(illegal),
+            Self::Approval(approval) => approval.apply(event, now).ok_or(illegal),
+            Self::Ended(ended) => ended.apply(event, now).ok_or(illegal),
+        }
+    }
+}
+
+impl Ended {
+    /// The end of something that was still open; orchestration is owed a signal.
+    pub fn owing(ending: Ending, now: OffsetDateTime) -> Self {
+        Self {
+            ending,
+            at: now,
+            request: None,
+            code: None,
+            open_card: None,
+            signal: Some(Duty::due(now)),
+        }
+    }
+
+    /// A person decided it.
+    pub const fn counts(&self) -> bool {
+        matches!(self.ending, Ending::Approved { .. } | Ending::Denied { .. })
+    }
+
+    /// Into a step that records it.
+    pub fn step(self) -> Step {
+        let note = Note::Ended(self.ending.clone());
+        Step::to(State::Ended(Box::new(self))).note(note)
+    }
+
+    fn apply(mut self: Box<Self>, event: Event, now: OffsetDateTime) -> Option<Step> {
+        let mut notes = vec![];
+        let mut commands = vec![];
+        match event {
+            Event::Woken => {
+                if let Some((message, duty)) = &self.open_card
+                    && duty.at <= now
+                {
+                    commands.push(Command::CloseCard(message.clone()));
+                }
+                if self.signal.as_ref().is_some_and(|duty| duty.at <= now) {
+                    commands.push(Command::Signal);
+                }
+            }
+            // INVARIANT: what was decided stays decided. A late answer is recorded and changes nothing.
+            Event::Answered(answer) => notes.push(Note::AnsweredLate(answer)),
+            // The card was on its way while the answer came by another: it must lose its buttons too.
+            Event::Card(CardReport::Sent(message)) => {
+                notes.push(Note::CardSent(message.clone()));
+                self.open_card = Some((message, Duty::due(now)));
+            }
+            Event::CardClosed => self.open_card = None,
+            Event::CardNotClosed { retry_after } => {
+                self.open_card = self
+                    .open_card
+                    .map(|(message, duty)| (message, duty.again(now, retry_after)))
+                    .filter(|(_, duty)| duty.attempts < CLOSE_ATTEMPTS);
+            }
+            Event::SignalTaken => self.signal = None,
+            Event::SignalNotTaken { retry_after } => {
+                self.signal = self
+                    .signal
+                    .map(|duty| duty.again(now, retry_after))
+                    .filter(|duty| duty.attempts < SIGNAL_ATTEMPTS);
+            }
+            Event::Card(_) | Event::Sms(_) | Event::WrongCode => {}
+            Event::Push(_) | Event::PromptOpenElsewhere => return None,
+        }
+        Some(Step {
+            state: State::Ended(self),
+            commands,
+            notes,
+        })
+    }
+}
+
+/// One row of `verifications`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Operation {
+    /// What it is for.
+    pub facts: Facts,
+    /// Where it stands.
+    pub state: State,
+    /// Present on success, where something was to be authorized.
+    pub permit: Option<PermitFacts>,
+}
+
+impl Operation {
+    /// Take an event; on success of something that authorizes, the permit with the id `fresh` is issued with it.
+    pub fn apply(
+        self,
+        event: Event,
+        fresh: PermitId,
+        now: OffsetDateTime,
+    ) -> Result<(Self, Vec<Command>, Vec<Note>), IllegalEvent> {
+        let Self {
+            facts,
+            state,
+            mut permit,
+        } = self;
+        let was_open = state.ended().is_none();
+        let step = state.apply(event, now)?;
+        let approved =
+            matches!(step.state.ended(), Some(ended) if matches!(ended.ending, Ending::Approved { .. }));
+        if was_open && approved && facts.authorizes.is_some() {
+            // Whole seconds, as tokens carry them: the token can be made again from these facts, byte for byte.
+            let issued_at = now.replace_nanosecond(0).unwrap_or(now);
+            permit = Some(PermitFacts {
+                id: fresh,
+                issued_at,
+                expires_at: issued_at + PERMIT_LIFETIME,
+            });
+        }
+        let state = step.state;
+        Ok((Self { facts, state, permit }, step.commands, step.notes))
+    }
+}

@@ -1,0 +1,120 @@
+//! What the audit trail says of an operation: ids, words and digests; never ticket text, numbers or codes. Pure.
+
+use chassis::AuditEvent;
+use serde_json::json;
+
+use crate::operation::{Answer, Ending, Facts, Note, Operation, Verdict};
+
+fn event(kind: &'static str, facts: &Facts, mut detail: serde_json::Value) -> AuditEvent {
+    if let Some(detail) = detail.as_object_mut() {
+        detail.insert("verification".to_owned(), facts.id.to_string().into());
+        detail.insert("method".to_owned(), facts.method.as_str().into());
+    }
+    AuditEvent::new(kind, detail)
+        .ticket(&facts.ticket)
+        .execution(facts.execution)
+}
+
+/// An operation was begun, and perhaps ended at once.
+pub fn begun(operation: &Operation) -> Vec<AuditEvent> {
+    let facts = &operation.facts;
+    let request = operation.state.request();
+    let asked = event(
+        "verification.asked",
+        facts,
+        json!({
+            "subject": facts.subject.id,
+            "step": facts.call.id,
+            "visit": facts.call.visit,
+            "authorizes": facts.authorizes.as_ref().map(|authorized| authorized.action.as_str()),
+            "approver": request.map(|request| request.approver.id.as_str()),
+            "shown": request.map(|request| request.shown.digest()),
+        }),
+    );
+    let ended = operation.state.ended();
+    std::iter::once(asked)
+        .chain(ended.map(|ended| ended_event(facts, &ended.ending)))
+        .collect()
+}
+
+/// A transition.
+pub fn noted(before: &Operation, after: &Operation, notes: &[Note]) -> Vec<AuditEvent> {
+    let facts = &after.facts;
+    let mut events: Vec<AuditEvent> = notes.iter().map(|note| of_note(facts, note)).collect();
+    if let (None, Some(permit)) = (&before.permit, &after.permit) {
+        let detail = json!({"permit": permit.id, "subject": facts.subject.id,
+            "action": facts.authorizes.as_ref().map(|authorized| authorized.action.as_str())});
+        events.push(event("permit.issued", facts, detail));
+    }
+    events
+}
+
+fn of_note(facts: &Facts, note: &Note) -> AuditEvent {
+    match note {
+        Note::Pushed(number) => event("verification.push_sent", facts, json!({"number": number})),
+        Note::CardSent(message) => event(
+            "verification.card_sent",
+            facts,
+            json!({"conversation": message.conversation, "activity": message.activity}),
+        ),
+        Note::SmsIntended(code) => event("verification.sms_intended", facts, json!({"to": code.masked})),
+        Note::SmsSent { message } => event("verification.sms_sent", facts, json!({"message": message})),
+        Note::SmsLocked => event("verification.sms_locked", facts, json!({})),
+        Note::Answered(answer) => answered("verification.answered", facts, answer),
+        Note::AnsweredLate(answer) => answered("verification.answered_late", facts, answer),
+        Note::Ended(ending) => ended_event(facts, ending),
+    }
+}
+
+fn answered(kind: &'static str, facts: &Facts, answer: &Answer) -> AuditEvent {
+    let verdict = match answer.verdict {
+        Verdict::Approve => "approve",
+        Verdict::Deny => "deny",
+    };
+    let detail =
+        json!({"verdict": verdict, "channel": answer.channel.as_str(), "provenance": answer.provenance});
+    event(kind, facts, detail).actor(format!("person:{}", answer.by))
+}
+
+fn ended_event(facts: &Facts, ending: &Ending) -> AuditEvent {
+    let (outcome, reason) = match ending {
+        Ending::Approved { .. } => ("approved", None),
+        Ending::Denied { fraud, .. } => ("denied", fraud.then_some("fraud")),
+        Ending::TimedOut(silence) => ("timed_out", Some(silence.as_str())),
+        Ending::Impossible(obstacle) => ("impossible", Some(obstacle.as_str())),
+    };
+    event(
+        "verification.ended",
+        facts,
+        json!({"outcome": outcome, "reason": reason}),
+    )
+}
+
+/// A text message came in.
+pub fn message(id: &str, verdict: &str, facts: Option<&Facts>) -> AuditEvent {
+    let detail = json!({"message": id, "verdict": verdict});
+    let kind = "verification.sms_received";
+    facts
+        .map_or_else(
+            || AuditEvent::new(kind, detail.clone()),
+            |facts| event(kind, facts, detail.clone()),
+        )
+        .actor("vendor:twilio")
+}
+
+/// Somebody pressed a button that was not theirs to press.
+pub fn refused_press(
+    facts: Option<&Facts>,
+    person: Option<&str>,
+    why: &str,
+    activity: Option<&str>,
+) -> AuditEvent {
+    let detail = json!({"why": why, "activity": activity});
+    let kind = "verification.attempt_refused";
+    facts
+        .map_or_else(
+            || AuditEvent::new(kind, detail.clone()),
+            |facts| event(kind, facts, detail.clone()),
+        )
+        .actor(person.map_or_else(|| "vendor:teams".to_owned(), |person| format!("person:{person}")))
+}

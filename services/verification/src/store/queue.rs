@@ -1,0 +1,146 @@
+//! The queue: claim what is due under a lease and a fence, report what became of it, let go.
+
+use common::OperationId;
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
+
+use super::{Store, StoreError, notify};
+use crate::operation::{Command, Event, Operation};
+
+/// An operation that a runner holds, and what to do about it.
+#[derive(Debug)]
+pub struct Claim {
+    /// As it stands.
+    pub operation: Operation,
+    /// What to do.
+    pub commands: Vec<Command>,
+    fence: i64,
+}
+
+/// Pushes block for minutes; nothing else shall wait behind them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queue {
+    /// Operations that wait for a push.
+    Pushes,
+    /// Everything else: cards, text messages, signals, deadlines.
+    Rest,
+}
+
+impl Store {
+    /// Take the operation that is due the longest and that nobody holds, for `lease`; it has taken [`Event::Woken`].
+    pub async fn claim_due(
+        &self,
+        queue: Queue,
+        now: OffsetDateTime,
+        lease: Duration,
+    ) -> Result<Option<Claim>, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let claimed = sqlx::query!(
+            "UPDATE verifications
+             SET leased_until = $3, fence = fence + 1
+             WHERE (tenant_id, id) = (
+                SELECT tenant_id, id
+                FROM verifications
+                WHERE tenant_id = $1 AND wake_at <= $2 AND (leased_until IS NULL OR leased_until <= $2)
+                    AND (method = 'mfa' AND state = 'open') = $4
+                ORDER BY wake_at
+                LIMIT 1
+                FOR UPDATE SKIP LOCKED)
+             RETURNING id, fence",
+            self.tenant.as_str(),
+            now,
+            now + lease,
+            queue == Queue::Pushes,
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(claimed) = claimed else { return Ok(None) };
+        let id = OperationId(claimed.id);
+        let operation = self.lock(&mut tx, id).await?;
+        let (operation, commands) = self.advance(&mut tx, operation, Event::Woken, now).await?;
+        tx.commit().await?;
+        Ok(Some(Claim {
+            operation,
+            commands,
+            fence: claimed.fence,
+        }))
+    }
+
+    /// Tell what became of a command. `None` where somebody else holds the operation by now: nothing was written.
+    pub async fn report(
+        &self,
+        claim: &Claim,
+        event: Event,
+        now: OffsetDateTime,
+    ) -> Result<Option<Operation>, StoreError> {
+        let mut tx = self.pool.begin().await?;
+        let operation = self.lock(&mut tx, claim.operation.facts.id).await?;
+        if !self.holds(&mut tx, claim).await? {
+            return Ok(None);
+        }
+        let (operation, _) = self.advance(&mut tx, operation, event, now).await?;
+        tx.commit().await?;
+        Ok(Some(operation))
+    }
+
+    /// Hold on to an operation. `false` where it is lost.
+    pub async fn renew(&self, claim: &Claim, until: OffsetDateTime) -> Result<bool, StoreError> {
+        let renewed = sqlx::query!(
+            "UPDATE verifications
+             SET leased_until = $4
+             WHERE tenant_id = $1 AND id = $2 AND fence = $3",
+            self.tenant.as_str(),
+            claim.operation.facts.id.0,
+            claim.fence,
+            until,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(renewed.rows_affected() == 1)
+    }
+
+    /// Let go of an operation, so that the next one who is due may take it.
+    pub async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        sqlx::query!(
+            "UPDATE verifications
+             SET leased_until = NULL
+             WHERE tenant_id = $1 AND id = $2 AND fence = $3",
+            self.tenant.as_str(),
+            claim.operation.facts.id.0,
+            claim.fence,
+        )
+        .execute(&mut *tx)
+        .await?;
+        notify(&mut tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// When the next operation that nobody holds is due.
+    pub async fn next_due(&self, queue: Queue) -> Result<Option<OffsetDateTime>, StoreError> {
+        let due = sqlx::query_scalar!(
+            "SELECT min(GREATEST(wake_at, leased_until))
+             FROM verifications
+             WHERE tenant_id = $1 AND wake_at IS NOT NULL AND (method = 'mfa' AND state = 'open') = $2",
+            self.tenant.as_str(),
+            queue == Queue::Pushes,
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(due)
+    }
+
+    async fn holds(&self, connection: &mut PgConnection, claim: &Claim) -> Result<bool, StoreError> {
+        let fence = sqlx::query_scalar!(
+            "SELECT fence
+             FROM verifications
+             WHERE tenant_id = $1 AND id = $2",
+            self.tenant.as_str(),
+            claim.operation.facts.id.0,
+        )
+        .fetch_one(connection)
+        .await?;
+        Ok(fence == claim.fence)
+    }
+}

@@ -1,0 +1,453 @@
+//! The state machine: stories for what matters, properties for what must always hold.
+
+use proptest::prelude::*;
+use time::{Duration, OffsetDateTime};
+
+use super::*;
+use crate::approval::{Card, CardReport, MAX_WRONG_CODES, Sms, SmsReport};
+use crate::mfa::{MAX_PUSHES, PushAnswer};
+use crate::operation::{Command, Ended, Ending, Event, Note, Obstacle, Silence};
+
+/// An operation, and everything that it asked for.
+struct Story {
+    operation: Operation,
+    commands: Vec<Command>,
+    notes: Vec<Note>,
+}
+
+impl Story {
+    fn of(operation: Operation) -> Self {
+        Self {
+            operation,
+            commands: vec![],
+            notes: vec![],
+        }
+    }
+
+    /// Apply `event` at second `when`; answers what is commanded then.
+    fn then(&mut self, when: i64, event: Event) -> Vec<Command> {
+        let (operation, commands, notes) = self
+            .operation
+            .clone()
+            .apply(event, permit_id(), at(when))
+            .unwrap();
+        self.operation = operation;
+        self.notes.extend(notes);
+        self.commands.extend(commands.clone());
+        commands
+    }
+
+    fn ended(&self) -> &Ended {
+        self.operation.state.ended().expect("it has not ended")
+    }
+
+    fn pushes(&self) -> usize {
+        self.commands
+            .iter()
+            .filter(|command| matches!(command, Command::Push { .. }))
+            .count()
+    }
+}
+
+fn after(seconds: i64) -> Duration {
+    Duration::seconds(seconds)
+}
+
+#[test]
+fn an_approved_push_ends_well_with_a_permit_and_a_signal() {
+    let mut story = Story::of(push_operation());
+    assert!(matches!(story.then(0, Event::Woken)[..], [Command::Push { .. }]));
+    story.then(20, Event::Push(PushAnswer::Approved));
+    assert!(matches!(
+        story.ended().ending,
+        Ending::Approved {
+            channel: Channel::Push,
+            ..
+        }
+    ));
+    let permit = story.operation.permit.clone().unwrap();
+    assert_eq!(permit.expires_at - permit.issued_at, Duration::minutes(10));
+    assert_eq!(story.then(20, Event::Woken), [Command::Signal]);
+    story.then(21, Event::SignalTaken);
+    assert_eq!(story.operation.state.wake_at(), None, "nothing is left to do");
+}
+
+#[test]
+fn an_approval_that_authorizes_nothing_has_no_permit() {
+    let mut operation = push_operation();
+    operation.facts.authorizes = None;
+    let mut story = Story::of(operation);
+    story.then(0, Event::Woken);
+    story.then(1, Event::Push(PushAnswer::Approved));
+    assert_eq!(story.operation.permit, None);
+}
+
+#[test]
+fn denied_fraud_no_answer_and_impossible_are_told_apart() {
+    for (answer, expected) in [
+        (PushAnswer::Denied, "denied"),
+        (PushAnswer::Fraud, "fraud"),
+        (PushAnswer::NoAnswer, "no answer"),
+        (PushAnswer::Impossible(Obstacle::NoMethod), "impossible"),
+    ] {
+        let mut story = Story::of(push_operation());
+        story.then(0, Event::Woken);
+        story.then(60, Event::Push(answer));
+        let seen = match &story.ended().ending {
+            Ending::Denied { fraud: false, .. } => "denied",
+            Ending::Denied { fraud: true, .. } => "fraud",
+            Ending::TimedOut(Silence::NoAnswer) => "no answer",
+            Ending::Impossible(Obstacle::NoMethod) => "impossible",
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(seen, expected);
+        assert_eq!(story.operation.permit, None);
+    }
+}
+
+#[test]
+fn after_a_crash_in_the_middle_of_a_push_one_more_follows_and_then_none() {
+    let mut story = Story::of(push_operation());
+    for when in [0, 30] {
+        assert!(matches!(
+            story.then(when, Event::Woken)[..],
+            [Command::Push { .. }]
+        ));
+    }
+    assert_eq!(story.then(60, Event::Woken), []);
+    assert_eq!(story.ended().ending, Ending::TimedOut(Silence::AnswerLost));
+    assert_eq!(story.pushes(), usize::from(MAX_PUSHES));
+}
+
+#[test]
+fn a_lost_answer_counts_as_a_push_and_a_busy_connector_does_not() {
+    let mut story = Story::of(push_operation());
+    for when in [0, 10, 30, 60, 100] {
+        assert!(
+            matches!(story.then(when, Event::Woken)[..], [Command::Push { .. }]),
+            "at {when}"
+        );
+        story.then(when, Event::Push(PushAnswer::Busy { retry_after: None }));
+    }
+    story.then(200, Event::Woken);
+    story.then(200, Event::Push(PushAnswer::Lost));
+    story.then(210, Event::Woken);
+    story.then(210, Event::Push(PushAnswer::Lost));
+    assert_eq!(story.ended().ending, Ending::TimedOut(Silence::AnswerLost));
+    assert_eq!(
+        story
+            .notes
+            .iter()
+            .filter(|note| matches!(note, Note::Pushed(2)))
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn a_connector_that_stays_away_ends_in_a_time_out_that_says_so() {
+    let mut story = Story::of(push_operation());
+    story.then(0, Event::Woken);
+    story.then(
+        1,
+        Event::Push(PushAnswer::Busy {
+            retry_after: Some(after(60)),
+        }),
+    );
+    assert_eq!(
+        story.operation.state.wake_at(),
+        Some(at(61)),
+        "it waits as long as it was asked to"
+    );
+    story.then(600, Event::Woken);
+    assert_eq!(story.ended().ending, Ending::TimedOut(Silence::Unreachable));
+}
+
+#[test]
+fn an_approval_after_the_deadline_changes_nothing_even_before_the_timer() {
+    let mut story = Story::of(push_operation());
+    story.then(0, Event::Woken);
+    story.then(600, Event::Push(PushAnswer::Approved));
+    assert_eq!(story.ended().ending, Ending::TimedOut(Silence::NoAnswer));
+    assert_eq!(story.operation.permit, None);
+    assert!(
+        story
+            .notes
+            .iter()
+            .any(|note| matches!(note, Note::AnsweredLate(_)))
+    );
+}
+
+#[test]
+fn a_prompt_for_another_ticket_waits_and_is_not_counted() {
+    let mut story = Story::of(push_operation());
+    story.then(0, Event::Woken);
+    story.then(0, Event::PromptOpenElsewhere);
+    assert_eq!(story.operation.state.wake_at(), Some(at(5)));
+    story.then(5, Event::Woken);
+    story.then(6, Event::Push(PushAnswer::Lost));
+    assert!(
+        matches!(story.then(8, Event::Woken)[..], [Command::Push { .. }]),
+        "that was the first"
+    );
+}
+
+#[test]
+fn the_manager_is_asked_in_teams_and_later_by_text_and_the_first_answer_counts() {
+    let mut story = Story::of(approval_operation());
+    assert_eq!(story.then(0, Event::Woken), [Command::SendCard]);
+    story.then(1, Event::Card(CardReport::Sent(card_message())));
+    assert_eq!(story.operation.state.wake_at(), Some(at(300)));
+    assert_eq!(story.then(300, Event::Woken), [Command::SendSms]);
+    story.then(300, Event::Sms(SmsReport::Intended(code())));
+    story.then(301, Event::Sms(SmsReport::Sent { message: None }));
+    assert_eq!(story.operation.state.wake_at(), Some(at(600)));
+    story.then(310, Event::Answered(answer(Verdict::Approve, Channel::Sms)));
+    story.then(311, Event::Answered(answer(Verdict::Deny, Channel::Teams)));
+    assert!(matches!(
+        story.ended().ending,
+        Ending::Approved {
+            channel: Channel::Sms,
+            ..
+        }
+    ));
+    assert_eq!(
+        story.then(311, Event::Woken),
+        [Command::CloseCard(card_message()), Command::Signal],
+        "the card loses its buttons, whatever way the answer came"
+    );
+    assert!(matches!(story.notes.last(), Some(Note::AnsweredLate(_))));
+}
+
+#[test]
+fn where_teams_is_impossible_the_text_message_goes_out_at_once() {
+    let mut story = Story::of(approval_operation());
+    story.then(0, Event::Woken);
+    story.then(1, Event::Card(CardReport::Refused));
+    assert_eq!(story.operation.state.wake_at(), Some(at(1)));
+    assert_eq!(story.then(1, Event::Woken), [Command::SendSms]);
+    story.then(2, Event::Sms(SmsReport::Refused));
+    assert_eq!(
+        story.ended().ending,
+        Ending::Impossible(Obstacle::ManagerUnreachable)
+    );
+}
+
+#[test]
+fn while_teams_is_away_the_text_message_still_goes_out_in_its_time() {
+    let mut story = Story::of(approval_operation());
+    let mut when = 0;
+    while when < 300 {
+        story.then(when, Event::Woken);
+        story.then(when, Event::Card(CardReport::Busy { retry_after: None }));
+        when = (story.operation.state.wake_at().unwrap() - START).whole_seconds();
+    }
+    let commands = story.then(when, Event::Woken);
+    assert!(commands.contains(&Command::SendSms), "{commands:?}");
+}
+
+#[test]
+fn nobody_reached_and_nobody_answering_are_told_apart() {
+    let mut away = Story::of(approval_operation());
+    away.then(0, Event::Woken);
+    away.then(1, Event::Card(CardReport::Busy { retry_after: None }));
+    away.then(600, Event::Woken);
+    assert_eq!(away.ended().ending, Ending::TimedOut(Silence::Unreachable));
+    let mut silent = Story::of(approval_operation());
+    silent.then(0, Event::Woken);
+    silent.then(1, Event::Card(CardReport::Sent(card_message())));
+    silent.then(600, Event::Woken);
+    assert_eq!(silent.ended().ending, Ending::TimedOut(Silence::NoAnswer));
+}
+
+#[test]
+fn a_card_whose_sending_was_interrupted_is_sent_again() {
+    let mut story = Story::of(approval_operation());
+    story.then(0, Event::Woken);
+    assert_eq!(story.then(15, Event::Woken), [], "it is scheduled again");
+    assert_eq!(story.then(17, Event::Woken), [Command::SendCard]);
+    let State::Approval(approval) = &story.operation.state else {
+        panic!()
+    };
+    assert_eq!(approval.unconfirmed_cards, 1);
+}
+
+#[test]
+fn a_text_message_is_sent_twice_at_most() {
+    let mut story = Story::of(approval_operation());
+    story.then(0, Event::Woken);
+    story.then(0, Event::Card(CardReport::Refused));
+    for when in [0, 10] {
+        assert_eq!(story.then(when, Event::Woken), [Command::SendSms]);
+        story.then(when, Event::Sms(SmsReport::Intended(code())));
+        story.then(when, Event::Sms(SmsReport::Lost));
+    }
+    let State::Approval(approval) = &story.operation.state else {
+        panic!()
+    };
+    assert!(
+        matches!(approval.sms, Sms::Sent { .. }),
+        "it may have arrived: its code counts"
+    );
+}
+
+#[test]
+fn wrong_codes_close_the_text_channel_and_leave_the_card() {
+    let mut story = Story::of(approval_operation());
+    story.then(0, Event::Woken);
+    story.then(1, Event::Card(CardReport::Sent(card_message())));
+    story.then(300, Event::Woken);
+    story.then(300, Event::Sms(SmsReport::Intended(code())));
+    story.then(301, Event::Sms(SmsReport::Sent { message: None }));
+    for _ in 0..MAX_WRONG_CODES {
+        story.then(302, Event::WrongCode);
+    }
+    let State::Approval(approval) = &story.operation.state else {
+        panic!()
+    };
+    assert_eq!(
+        (&approval.sms, &approval.card),
+        (&Sms::Off, &Card::Sent(card_message()))
+    );
+    assert!(story.notes.contains(&Note::SmsLocked));
+}
+
+#[test]
+fn a_card_that_arrives_after_the_answer_loses_its_buttons_too() {
+    let mut story = Story::of(approval_operation());
+    story.then(0, Event::Woken);
+    story.then(
+        1,
+        Event::Answered(Answer {
+            card: None,
+            ..answer(Verdict::Deny, Channel::Sms)
+        }),
+    );
+    story.then(2, Event::Card(CardReport::Sent(card_message())));
+    let commands = story.then(2, Event::Woken);
+    assert!(
+        commands.contains(&Command::CloseCard(card_message())),
+        "{commands:?}"
+    );
+    story.then(
+        3,
+        Event::CardNotClosed {
+            retry_after: Some(after(9)),
+        },
+    );
+    story.then(3, Event::SignalTaken);
+    assert_eq!(story.operation.state.wake_at(), Some(at(12)));
+    story.then(12, Event::CardClosed);
+    assert_eq!(story.operation.state.wake_at(), None);
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => Just(Event::Woken),
+        1 => prop_oneof![
+            Just(PushAnswer::Approved), Just(PushAnswer::Denied), Just(PushAnswer::Fraud), Just(PushAnswer::NoAnswer),
+            Just(PushAnswer::Busy { retry_after: None }), Just(PushAnswer::Lost),
+            Just(PushAnswer::Impossible(Obstacle::NoMethod)),
+        ].prop_map(Event::Push),
+        1 => Just(Event::PromptOpenElsewhere),
+        2 => prop_oneof![
+            Just(CardReport::Sent(card_message())), Just(CardReport::Busy { retry_after: None }),
+            Just(CardReport::Lost), Just(CardReport::Refused),
+        ].prop_map(Event::Card),
+        3 => prop_oneof![
+            Just(SmsReport::Intended(code())), Just(SmsReport::Sent { message: None }),
+            Just(SmsReport::Busy { retry_after: None }), Just(SmsReport::Lost), Just(SmsReport::Refused),
+        ].prop_map(Event::Sms),
+        1 => prop_oneof![
+            Just(answer(Verdict::Approve, Channel::Teams)), Just(answer(Verdict::Deny, Channel::Teams)),
+            Just(answer(Verdict::Approve, Channel::Sms)), Just(answer(Verdict::Deny, Channel::Sms)),
+        ].prop_map(Event::Answered),
+        1 => Just(Event::WrongCode),
+        1 => Just(Event::CardClosed),
+        1 => Just(Event::CardNotClosed { retry_after: None }),
+        1 => Just(Event::SignalTaken),
+        1 => Just(Event::SignalNotTaken { retry_after: None }),
+    ]
+}
+
+fn any_story() -> impl Strategy<Value = (bool, Vec<(i64, Event)>)> {
+    (
+        any::<bool>(),
+        prop::collection::vec((0_i64..90, any_event()), 0..60),
+    )
+}
+
+/// Every state that a story of any events passes through, illegal ones refused.
+fn play(manager: bool, events: Vec<(i64, Event)>) -> Vec<(OffsetDateTime, Event, Operation, Vec<Note>)> {
+    let mut operation = if manager {
+        approval_operation()
+    } else {
+        push_operation()
+    };
+    let mut now = START;
+    let mut seen = vec![];
+    for (pause, event) in events {
+        now += Duration::seconds(pause);
+        if let Ok((after, _, notes)) = operation.clone().apply(event.clone(), permit_id(), now) {
+            operation = after;
+            seen.push((now, event, operation.clone(), notes));
+        }
+    }
+    seen
+}
+
+proptest! {
+    #[test]
+    fn what_is_decided_stays_decided((manager, events) in any_story()) {
+        let mut first: Option<(Ending, Option<_>)> = None;
+        for (_, _, operation, notes) in play(manager, events) {
+            let ended = operation.state.ended().map(|ended| (ended.ending.clone(), operation.permit.clone()));
+            if first.is_some() {
+                prop_assert_eq!(&ended, &first, "an ending, a denial above all, is never lifted");
+                prop_assert!(!notes.iter().any(|note| matches!(note, Note::Answered(_) | Note::Ended(_))));
+            }
+            first = first.or(ended);
+        }
+    }
+
+    #[test]
+    fn nobody_is_approved_without_their_own_yes_before_the_deadline((manager, events) in any_story()) {
+        let seen = play(manager, events);
+        let approved = seen.iter().find(|(_, _, operation, _)| {
+            matches!(operation.state.ended(), Some(ended) if matches!(ended.ending, Ending::Approved { .. }))
+        });
+        if let Some((now, event, operation, _)) = approved {
+            prop_assert!(*now < operation.facts.deadline);
+            let yes = matches!(event, Event::Push(PushAnswer::Approved))
+                || matches!(event, Event::Answered(answer) if answer.verdict == Verdict::Approve);
+            prop_assert!(yes, "{event:?}");
+        }
+        for (_, _, operation, _) in &seen {
+            let approved = matches!(operation.state.ended(), Some(ended) if matches!(ended.ending, Ending::Approved { .. }));
+            prop_assert_eq!(operation.permit.is_some(), approved);
+        }
+    }
+
+    #[test]
+    fn an_open_operation_always_wakes_by_its_deadline_and_then_ends((manager, events) in any_story()) {
+        for (_, _, operation, _) in play(manager, events) {
+            if operation.state.ended().is_none() {
+                let wake = operation.state.wake_at();
+                prop_assert!(wake.is_some_and(|wake| wake <= operation.facts.deadline));
+                let late = operation.facts.deadline;
+                let (after, ..) = operation.apply(Event::Woken, permit_id(), late).unwrap();
+                prop_assert!(after.state.ended().is_some(), "the deadline ends it: {:?}", after.state);
+            }
+        }
+    }
+
+    #[test]
+    fn a_person_gets_two_prompts_and_two_text_messages_at_most((manager, events) in any_story()) {
+        let seen = play(manager, events);
+        let notes: Vec<&Note> = seen.iter().flat_map(|(.., notes)| notes).collect();
+        // A push that provably reached nobody may be tried again under the same number.
+        prop_assert!(notes.iter().all(|note| !matches!(note, Note::Pushed(number) if *number > MAX_PUSHES)));
+        let ends = notes.iter().filter(|note| matches!(note, Note::Ended(_))).count();
+        prop_assert!(ends <= 1, "exactly one decision");
+    }
+}

@@ -1,0 +1,145 @@
+//! What people read.
+
+use super::*;
+use crate::operation::{Ended, Ending, Event, Obstacle, Silence};
+use crate::{card, words};
+
+fn ended(ending: Ending) -> Ended {
+    Ended {
+        request: Some(request()),
+        ..Ended::owing(ending, at(60))
+    }
+}
+
+fn by(who: &str, channel: Channel) -> (common::UserId, Channel) {
+    (who.parse().unwrap(), channel)
+}
+
+#[test]
+fn every_ending_has_its_sentence() {
+    let (adele, push) = by(ADELE, Channel::Push);
+    let (megan, teams) = by(MEGAN, Channel::Teams);
+    let mut sentences = vec![];
+    let mut say = |operation: Operation, ending| {
+        sentences.push(words::explanation(&operation.facts, &ended(ending)));
+    };
+    say(
+        push_operation(),
+        Ending::Approved {
+            by: adele.clone(),
+            channel: push,
+        },
+    );
+    say(
+        push_operation(),
+        Ending::Denied {
+            by: adele.clone(),
+            channel: push,
+            fraud: false,
+        },
+    );
+    say(
+        push_operation(),
+        Ending::Denied {
+            by: adele,
+            channel: push,
+            fraud: true,
+        },
+    );
+    say(
+        approval_operation(),
+        Ending::Approved {
+            by: megan.clone(),
+            channel: teams,
+        },
+    );
+    say(
+        approval_operation(),
+        Ending::Denied {
+            by: megan,
+            channel: Channel::Sms,
+            fraud: false,
+        },
+    );
+    for silence in Silence::ALL {
+        say(push_operation(), Ending::TimedOut(*silence));
+        say(approval_operation(), Ending::TimedOut(*silence));
+    }
+    for obstacle in Obstacle::ALL {
+        say(approval_operation(), Ending::Impossible(*obstacle));
+    }
+    insta::assert_snapshot!(sentences.join("\n"));
+}
+
+#[test]
+fn what_is_waited_for_names_person_and_channel() {
+    assert_eq!(
+        words::waiting(&push_operation()),
+        "Adele Vance was asked to approve a sign-in request on their phone."
+    );
+    assert_eq!(
+        words::waiting(&approval_operation()),
+        "Megan Bowen was asked in Teams to approve."
+    );
+}
+
+#[test]
+fn the_card_says_who_asks_for_what_why_on_which_ticket_and_until_when() {
+    insta::assert_json_snapshot!(card::question(&request()).0);
+}
+
+#[test]
+fn a_closed_card_has_no_buttons_left() {
+    let (megan, teams) = by(MEGAN, Channel::Teams);
+    let closed = card::closed(
+        &request(),
+        &ended(Ending::Denied {
+            by: megan,
+            channel: teams,
+            fraud: false,
+        }),
+    );
+    insta::assert_json_snapshot!(closed.0);
+    let late = card::too_late(&request(), &ended(Ending::TimedOut(Silence::NoAnswer)));
+    for text in [closed.0.to_string(), late.0.to_string()] {
+        assert!(!text.contains("Action."), "{text}");
+    }
+    assert!(late.0.to_string().contains("changes nothing"));
+}
+
+#[test]
+fn a_hostile_reason_is_one_short_line_of_plain_text() {
+    let ticket = "4242".parse().unwrap();
+    let reason = format!(
+        "Approve!\r\n\u{202e}[here](https://evil.example)\u{200b} {}",
+        "x".repeat(1000)
+    );
+    let shown = words::shown(&adele(), Some(&reset()), Some(&reason), &ticket, at(600));
+    assert!(shown.reason.chars().count() <= 301);
+    assert!(!shown.reason.contains(['\n', '\r', '\u{202e}', '\u{200b}']));
+    let hostile = Request { shown, ..request() };
+    let card = card::question(&hostile).0.to_string();
+    assert!(!card.contains("[here](https"), "a link must not survive: {card}");
+}
+
+#[test]
+fn the_text_message_carries_the_code_twice_and_no_ticket_text() {
+    insta::assert_snapshot!(words::question(&request().shown, "4821"));
+}
+
+#[test]
+fn a_permit_binds_what_was_shown_and_a_change_of_any_word_changes_the_digest() {
+    let shown = request().shown;
+    let mut other = shown.clone();
+    other.reason.push('.');
+    assert_ne!(shown.digest(), other.digest());
+    let approve = Event::Answered(answer(Verdict::Approve, Channel::Teams));
+    let (approved, ..) = approval_operation().apply(approve, permit_id(), at(5)).unwrap();
+    let claims = crate::permit::claims(&approved).unwrap();
+    assert_eq!(claims.shown, Some(shown.digest()));
+    assert_eq!(claims.approver.as_ref().map(common::UserId::as_str), Some(MEGAN));
+    assert_eq!(claims.subject.as_str(), ADELE);
+    let deny = Event::Answered(answer(Verdict::Deny, Channel::Teams));
+    let (denied, ..) = approval_operation().apply(deny, permit_id(), at(5)).unwrap();
+    assert_eq!(crate::permit::claims(&denied), None);
+}

@@ -1,0 +1,234 @@
+//! What people read: explanations for the ticket, the question for the manager, the replies to text messages. Pure.
+//!
+//! Never a phone number in clear, never ticket text in an explanation.
+
+use common::{AuthorizedAction, OperationView, Outcome, Person, StepResult, TicketId};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use crate::approval::{Approval, Card, Sms};
+use crate::operation::{Channel, Ended, Ending, Facts, Method, Obstacle, Operation, Shown, Silence, State};
+
+/// Longest reason shown to a manager, in characters; a card has some 20 KB, a reader has less.
+const LONGEST_REASON: usize = 300;
+
+/// What a manager is asked to allow.
+pub fn shown(
+    subject: &Person,
+    authorizes: Option<&AuthorizedAction>,
+    reason: Option<&str>,
+    ticket: &TicketId,
+    deadline: OffsetDateTime,
+) -> Shown {
+    let name = &subject.display_name;
+    let title = match authorizes.map(|authorized| authorized.action.as_str()) {
+        Some("executor.reset_password") => format!("Reset the password of {name}"),
+        Some(action) => format!("Allow `{action}` for {name}"),
+        None => format!("Confirm a request of {name}"),
+    };
+    Shown {
+        title,
+        employee: name.clone(),
+        department: subject.department.clone(),
+        ticket: ticket.to_string(),
+        reason: one_line(reason.unwrap_or_default()),
+        expires: clock(deadline),
+    }
+}
+
+/// `09:50 UTC`.
+pub fn clock(at: OffsetDateTime) -> String {
+    let format = format_description!("[hour]:[minute] UTC");
+    at.to_offset(time::UtcOffset::UTC)
+        .format(&format)
+        .unwrap_or_else(|_| at.unix_timestamp().to_string())
+}
+
+/// People type line breaks and worse; a manager reads one line of plain text.
+fn one_line(text: &str) -> String {
+    let plain: String = text
+        .chars()
+        .map(|sign| {
+            if sign.is_whitespace() || is_invisible(sign) {
+                ' '
+            } else {
+                sign
+            }
+        })
+        .collect();
+    let words: Vec<&str> = plain.split_whitespace().collect();
+    let line = words.join(" ");
+    if line.chars().count() <= LONGEST_REASON {
+        return line;
+    }
+    let cut: String = line.chars().take(LONGEST_REASON).collect();
+    format!("{cut}…")
+}
+
+/// Control characters, and marks that turn the direction of writing or hide: they make text say what it does not.
+fn is_invisible(sign: char) -> bool {
+    sign.is_control()
+        || matches!(sign,
+            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// The text message to a manager. `code` is what the answer must repeat.
+pub fn question(shown: &Shown, code: &str) -> String {
+    let Shown {
+        title,
+        ticket,
+        expires,
+        ..
+    } = shown;
+    format!(
+        "Firstline: {title}? Ticket {ticket}. Reply YES {code} to approve or NO {code} to deny until {expires}. \
+         If they have not spoken to you, reply NO {code}."
+    )
+}
+
+/// What is being waited for.
+pub fn waiting(operation: &Operation) -> String {
+    let subject = &operation.facts.subject.name;
+    match &operation.state {
+        State::Mfa(_) => format!("{subject} was asked to approve a sign-in request on their phone."),
+        State::Approval(approval) => asked(approval),
+        State::Ended(ended) => explanation(&operation.facts, ended),
+    }
+}
+
+fn asked(approval: &Approval) -> String {
+    let manager = &approval.request.approver.name;
+    let in_teams = matches!(approval.card, Card::Due(_) | Card::Sending(_) | Card::Sent(_));
+    let masked = match &approval.sms {
+        Sms::Sending { code, .. } | Sms::Sent { code } => Some(&code.masked),
+        Sms::Due { .. } | Sms::Off => None,
+    };
+    match (in_teams, masked) {
+        (true, None) => format!("{manager} was asked in Teams to approve."),
+        (true, Some(masked)) => {
+            format!("{manager} was asked in Teams and by text message ({masked}) to approve.")
+        }
+        (false, Some(masked)) => format!("{manager} was asked by text message ({masked}) to approve."),
+        (false, None) => format!("{manager} is being asked to approve."),
+    }
+}
+
+/// How it ended, for the ticket.
+pub fn explanation(facts: &Facts, ended: &Ended) -> String {
+    let subject = facts.subject.name.as_str();
+    let manager = ended
+        .request
+        .as_ref()
+        .map_or("The manager", |request| request.approver.name.as_str());
+    match (&ended.ending, facts.method) {
+        (Ending::Approved { .. }, Method::Mfa) => {
+            format!("{subject} approved the sign-in request on their phone.")
+        }
+        (Ending::Approved { channel, .. }, Method::Manager) => {
+            format!("{manager} approved {}.", by(*channel))
+        }
+        (Ending::Denied { fraud: true, .. }, _) => {
+            format!("{subject} denied the sign-in request and reported it as fraud.")
+        }
+        (Ending::Denied { .. }, Method::Mfa) => format!("{subject} denied the sign-in request."),
+        (Ending::Denied { channel, .. }, Method::Manager) => format!("{manager} denied {}.", by(*channel)),
+        (Ending::TimedOut(silence), method) => silent(*silence, method, subject, manager),
+        (Ending::Impossible(obstacle), _) => obstacle_in_words(*obstacle, subject, manager),
+    }
+}
+
+const fn by(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Push => "on their phone",
+        Channel::Teams => "in Teams",
+        Channel::Sms => "by text message",
+    }
+}
+
+fn silent(silence: Silence, method: Method, subject: &str, manager: &str) -> String {
+    match (silence, method) {
+        (Silence::NoAnswer, Method::Mfa) => format!("{subject} did not answer the sign-in request in time."),
+        (Silence::NoAnswer, Method::Manager) => format!("{manager} did not answer in time."),
+        (Silence::Unreachable, Method::Mfa) => {
+            format!("{subject} could not be asked in time: the sign-in request service did not answer.")
+        }
+        (Silence::Unreachable, Method::Manager) => {
+            format!("{manager} could not be asked in time: neither Teams nor text messages were available.")
+        }
+        (Silence::AnswerLost, _) => {
+            format!(
+                "The answer of {subject} to the sign-in request was lost on its way, so it does not count."
+            )
+        }
+    }
+}
+
+fn obstacle_in_words(obstacle: Obstacle, subject: &str, manager: &str) -> String {
+    match obstacle {
+        Obstacle::SubjectUnknown => "The requester was not found in the directory.".to_owned(),
+        Obstacle::SubjectDisabled => format!("The account of {subject} is disabled."),
+        Obstacle::SubjectGuest => {
+            format!("{subject} is a guest in the directory; guests are left to a person.")
+        }
+        Obstacle::NoMethod => format!("{subject} has no sign-in method that can be asked for approval."),
+        Obstacle::Blocked => format!("{subject} is blocked from approving sign-in requests."),
+        Obstacle::SetUp => {
+            format!(
+                "{subject} could not be asked: the sign-in request service does not accept the set-up of this tenant."
+            )
+        }
+        Obstacle::NoManager => format!("The directory has no manager for {subject}."),
+        Obstacle::ManagerDisabled => format!("The account of the manager of {subject} is disabled."),
+        Obstacle::ManagerGuest => format!("The manager of {subject} is a guest in the directory."),
+        Obstacle::ManagerIsSubject => {
+            format!(
+                "The directory names {subject} as their own manager, who cannot approve their own request."
+            )
+        }
+        Obstacle::DirectoryRefused => {
+            "The directory does not let us look people up; its set-up needs a person.".to_owned()
+        }
+        Obstacle::ManagerUnreachable => {
+            format!("{manager} could be reached neither in Teams nor by text message.")
+        }
+    }
+}
+
+/// The result as orchestration gets it, without its permit.
+pub fn result(facts: &Facts, ended: &Ended) -> StepResult {
+    let (outcome, channel) = match &ended.ending {
+        Ending::Approved { channel, .. } => (Outcome::Success, Some(*channel)),
+        Ending::Denied { channel, .. } => (Outcome::Denied, Some(*channel)),
+        Ending::TimedOut(_) => (Outcome::Timeout, None),
+        Ending::Impossible(_) => (Outcome::Failure, None),
+    };
+    let mut result = StepResult::new(outcome, explanation(facts, ended));
+    if let Some(channel) = channel {
+        result
+            .output
+            .insert("channel".to_owned(), channel.as_str().into());
+    }
+    if let Some(request) = &ended.request {
+        let approver = &request.approver;
+        result
+            .output
+            .insert("approver".to_owned(), approver.id.as_str().into());
+        result
+            .output
+            .insert("approver_name".to_owned(), approver.name.as_str().into());
+    }
+    result
+}
+
+/// The operation as others see it.
+pub fn view(operation: &Operation, result: Option<StepResult>) -> OperationView {
+    let facts = &operation.facts;
+    OperationView {
+        operation: facts.id,
+        execution_id: facts.execution,
+        step: facts.call.clone(),
+        explanation: waiting(operation),
+        deadline: facts.deadline,
+        result,
+    }
+}

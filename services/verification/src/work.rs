@@ -1,0 +1,361 @@
+//! Performs what the state machine commands, off the request path, and reports what became of it.
+//!
+//! Every command is asked for again until its report is stored; so each is either harmless to repeat or has its intent
+//! written first.
+
+use std::time::Duration as StdDuration;
+
+use chassis::Did;
+use common::client::PeerError;
+use common::{OperationId, Signal};
+use connectors::teams::Conversation;
+use connectors::twilio::Sms;
+use connectors::{CallError, PhoneNumber};
+use secrecy::{ExposeSecret as _, SecretString};
+use time::{Duration, OffsetDateTime};
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use crate::approval::{CardReport, SmsReport};
+use crate::mfa::{PROMPT_OPEN_WAIT, PushAnswer};
+use crate::operation::{CardMessage, Command, Event, Obstacle, Request};
+use crate::store::{Claim, Queue, StoreError};
+use crate::{Verifier, card, sms, words};
+use connectors::entra::mfa::{NotPossible, Push, PushOutcome};
+
+/// How long a dead runner's operation stays untouched.
+const LEASE: Duration = Duration::seconds(15);
+/// How often a runner that waits for a person says that it is alive: three times per lease.
+const HEARTBEAT: StdDuration = StdDuration::from_secs(5);
+/// Codes drawn until one is free; each clash is one in 10,000 per open request of that number.
+const CODE_DRAWS: usize = 5;
+
+/// Why a piece of work will be repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError {
+    /// The database.
+    #[error("cannot record what was done")]
+    Store(#[from] StoreError),
+    /// The permit could not be signed.
+    #[error("cannot sign the permit")]
+    Permit(#[from] trust::permit::PermitError),
+    /// An operation vanished.
+    #[error("verification `{0}` is gone")]
+    Gone(OperationId),
+}
+
+/// What became of a command.
+enum Done {
+    /// This happened.
+    Reported(Event),
+    /// Nothing to report: the service stops, or somebody else has taken over.
+    LetGo,
+}
+
+impl Verifier {
+    /// Do one piece of work of `queue`.
+    pub async fn step(&self, queue: Queue) -> Result<Did, WorkError> {
+        let now = OffsetDateTime::now_utc();
+        let Some(claim) = self.store.claim_due(queue, now, LEASE).await? else {
+            return Ok(self.idle_until(queue, now).await?);
+        };
+        let facts = &claim.operation.facts;
+        let span =
+            tracing::info_span!("verification", operation.id = %facts.id, execution.id = %facts.execution);
+        chassis::telemetry::adopt(&span, facts.trace.as_deref());
+        let worked = self.perform_all(&claim).instrument(span).await;
+        self.store.release(&claim).await?;
+        worked.map(|()| Did::Work)
+    }
+
+    async fn idle_until(&self, queue: Queue, now: OffsetDateTime) -> Result<Did, StoreError> {
+        let due = self.store.next_due(queue).await?;
+        Ok(due.map_or(Did::Nothing, |due| {
+            Did::NothingUntil(StdDuration::try_from(due - now).unwrap_or(StdDuration::ZERO))
+        }))
+    }
+
+    async fn perform_all(&self, claim: &Claim) -> Result<(), WorkError> {
+        for command in &claim.commands {
+            if let Done::Reported(event) = self.perform(claim, command).await? {
+                let reported = self.store.report(claim, event, OffsetDateTime::now_utc()).await?;
+                if reported.is_none() {
+                    tracing::warn!("another runner took over; what this one saw does not count");
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn perform(&self, claim: &Claim, command: &Command) -> Result<Done, WorkError> {
+        Ok(match command {
+            Command::Push {
+                user_principal_name,
+                until,
+            } => self.push(claim, user_principal_name, *until).await?,
+            Command::SendCard => match claim.operation.state.request() {
+                Some(request) => Done::Reported(Event::Card(self.send_card(request).await)),
+                None => Done::LetGo,
+            },
+            Command::SendSms => match claim.operation.state.request() {
+                Some(request) => self.send_sms(claim, request).await?,
+                None => Done::LetGo,
+            },
+            Command::CloseCard(message) => Done::Reported(self.close_card(claim, message).await),
+            Command::Signal => Done::Reported(self.signal(claim.operation.facts.id).await?),
+        })
+    }
+
+    /// Ask on the subject's phone, and hold on to the operation while they think.
+    async fn push(&self, claim: &Claim, whom: &str, until: OffsetDateTime) -> Result<Done, WorkError> {
+        let push = Push {
+            user_principal_name: whom.to_owned(),
+            context: Uuid::new_v4(),
+            wait: StdDuration::try_from(until - OffsetDateTime::now_utc()).unwrap_or(StdDuration::ZERO),
+        };
+        let asking = self.mfa.push(&push);
+        tokio::pin!(asking);
+        let mut heartbeat = tokio::time::interval_at(tokio::time::Instant::now() + HEARTBEAT, HEARTBEAT);
+        loop {
+            tokio::select! {
+                answered = &mut asking => return Ok(Done::Reported(Event::Push(push_answer(answered)))),
+                // The prompt stays on the phone; whoever takes over knows that its answer is lost.
+                () = self.stopping.cancelled() => return Ok(Done::LetGo),
+                _ = heartbeat.tick() => {
+                    if !self.store.renew(claim, OffsetDateTime::now_utc() + LEASE).await? {
+                        return Ok(Done::LetGo);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn send_card(&self, request: &Request) -> CardReport {
+        let conversation = match self.teams.conversation(&request.approver.id).await {
+            Ok(conversation) => conversation,
+            Err(error) => return card_report(&error, |retry_after| CardReport::Busy { retry_after }),
+        };
+        let sent = self
+            .teams
+            .send_card(&conversation, &card::summary(request), &card::question(request))
+            .await;
+        match sent {
+            Ok(activity) => CardReport::Sent(CardMessage {
+                service_url: conversation.service_url.to_string(),
+                conversation: conversation.id,
+                activity,
+            }),
+            Err(error) => card_report(&error, |_| CardReport::Lost),
+        }
+    }
+
+    async fn send_sms(&self, claim: &Claim, request: &Request) -> Result<Done, WorkError> {
+        let report = |report| Ok(Done::Reported(Event::Sms(report)));
+        let to = match self.approver_number(request).await {
+            Ok(Some(to)) => to,
+            Ok(None) => return report(SmsReport::Refused),
+            Err(error) => {
+                tracing::warn!(error = %chassis::chain(&error), "the manager's number cannot be looked up now");
+                let retry_after = wait_of(&error);
+                return report(SmsReport::Busy { retry_after });
+            }
+        };
+        let Some(code) = self.intend_sms(claim, &to).await? else {
+            return Ok(Done::LetGo);
+        };
+        let text = SecretString::from(words::question(&request.shown, code.expose_secret()));
+        let asked_at = OffsetDateTime::now_utc();
+        let left = claim.operation.facts.deadline - asked_at;
+        let sent = self
+            .twilio
+            .send(&Sms {
+                to: to.clone(),
+                body: text,
+                status_callback: None,
+                validity: StdDuration::try_from(left).unwrap_or(StdDuration::ZERO),
+            })
+            .await;
+        match sent {
+            Ok(message) => report(SmsReport::Sent {
+                message: Some(message.sid),
+            }),
+            Err(CallError::Unknown { .. }) => report(self.look_for_sms(&to, asked_at, &code).await),
+            Err(error @ CallError::Busy { .. }) => report(SmsReport::Busy {
+                retry_after: wait_of(&error),
+            }),
+            Err(error @ CallError::Refused { .. }) => {
+                tracing::warn!(error = %chassis::chain(&error), "the text message was refused");
+                report(SmsReport::Refused)
+            }
+        }
+    }
+
+    /// The number is read when it is needed and forgotten again; so is whether the manager still has their account.
+    async fn approver_number(&self, request: &Request) -> Result<Option<PhoneNumber>, CallError> {
+        let person = match self.entra.user(&request.approver.id).await {
+            Err(CallError::Refused { .. }) => None,
+            looked_up => looked_up?,
+        };
+        Ok(person
+            .filter(|person| person.account_enabled && !person.guest)
+            .and_then(|person| person.mobile_phone)
+            .and_then(|number| PhoneNumber::from_directory(&number).ok()))
+    }
+
+    /// Store the code's hash before the message goes out: an answer must find it, whatever stops in between.
+    async fn intend_sms(&self, claim: &Claim, to: &PhoneNumber) -> Result<Option<SecretString>, WorkError> {
+        for _ in 0..CODE_DRAWS {
+            let code = sms::fresh_code(&mut rand::rng());
+            let intended = Event::Sms(SmsReport::Intended(self.hasher.code(to, &code)));
+            match self
+                .store
+                .report(claim, intended, OffsetDateTime::now_utc())
+                .await
+            {
+                Ok(Some(operation)) if operation.state.ended().is_none() => return Ok(Some(code)),
+                Ok(_) => return Ok(None),
+                Err(StoreError::CodeInUse) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::CodeInUse.into())
+    }
+
+    /// The carrier's answer was lost: ask whether it has the message.
+    async fn look_for_sms(&self, to: &PhoneNumber, since: OffsetDateTime, code: &SecretString) -> SmsReport {
+        let marker = SecretString::from(format!("YES {}", code.expose_secret()));
+        match self.twilio.find_sent(to, since, &marker).await {
+            Ok(Some(message)) => SmsReport::Sent {
+                message: Some(message.sid),
+            },
+            Ok(None) | Err(_) => SmsReport::Lost,
+        }
+    }
+
+    async fn close_card(&self, claim: &Claim, message: &CardMessage) -> Event {
+        let ended = claim.operation.state.ended();
+        let (Some(ended), Ok(service_url)) = (ended, message.service_url.parse()) else {
+            return Event::CardClosed;
+        };
+        let Some(request) = &ended.request else {
+            return Event::CardClosed;
+        };
+        let conversation = Conversation {
+            id: message.conversation.clone(),
+            service_url,
+        };
+        let card = card::closed(request, ended);
+        match self
+            .teams
+            .update_card(&conversation, &message.activity, &card)
+            .await
+        {
+            Ok(()) => Event::CardClosed,
+            // Deleted, or the bot was removed: there is nothing left to press.
+            Err(error @ CallError::Refused { .. }) => {
+                tracing::warn!(error = %chassis::chain(&error), "the card could not be closed");
+                Event::CardClosed
+            }
+            Err(error) => Event::CardNotClosed {
+                retry_after: wait_of(&error),
+            },
+        }
+    }
+
+    async fn signal(&self, id: OperationId) -> Result<Event, WorkError> {
+        // Read afresh: an attempt that came meanwhile has made the call its own.
+        let operation = self.store.find(id).await?.ok_or(WorkError::Gone(id))?;
+        let Some(result) = self.result(&operation)? else {
+            return Ok(Event::SignalNotTaken { retry_after: None });
+        };
+        let signal = Signal {
+            tenant_id: operation.facts.tenant.clone(),
+            operation: id,
+            step: operation.facts.call.clone(),
+            result,
+        };
+        match self
+            .orchestration
+            .signal(operation.facts.execution, &signal)
+            .await
+        {
+            Ok(()) => Ok(Event::SignalTaken),
+            // It knows nothing of the execution, or has ended it: our part is done.
+            Err(PeerError::Refused { problem, .. }) if matches!(problem.status, 404 | 409 | 410) => {
+                tracing::info!(
+                    code = problem.code,
+                    "orchestration no longer waits for the result"
+                );
+                Ok(Event::SignalTaken)
+            }
+            Err(error) => {
+                tracing::warn!(error = %chassis::chain(&error), "the result was not taken yet");
+                let retry_after = match error {
+                    PeerError::Busy { retry_after, .. } => retry_after.and_then(|wait| wait.try_into().ok()),
+                    PeerError::Refused { .. } | PeerError::Unknown { .. } => None,
+                };
+                Ok(Event::SignalNotTaken { retry_after })
+            }
+        }
+    }
+}
+
+fn wait_of(error: &CallError) -> Option<Duration> {
+    error.retry_after().and_then(|wait| wait.try_into().ok())
+}
+
+/// `lost` is for an answer that did not come: the request may have been carried out.
+fn card_report(error: &CallError, lost: impl FnOnce(Option<Duration>) -> CardReport) -> CardReport {
+    let report = match error {
+        CallError::Refused { .. } => CardReport::Refused,
+        CallError::Busy { .. } => CardReport::Busy {
+            retry_after: wait_of(error),
+        },
+        CallError::Unknown { .. } => lost(None),
+    };
+    tracing::warn!(error = %chassis::chain(error), "the card was not sent");
+    report
+}
+
+fn push_answer(answered: Result<PushOutcome, CallError>) -> PushAnswer {
+    match answered {
+        Ok(PushOutcome::Approved) => PushAnswer::Approved,
+        Ok(PushOutcome::Denied { fraud: false }) => PushAnswer::Denied,
+        Ok(PushOutcome::Denied { fraud: true }) => PushAnswer::Fraud,
+        Ok(PushOutcome::NoAnswer) => PushAnswer::NoAnswer,
+        Ok(PushOutcome::Throttled) => PushAnswer::Busy {
+            retry_after: Some(PROMPT_OPEN_WAIT),
+        },
+        Ok(PushOutcome::Fault { retry: true, .. }) => PushAnswer::Busy { retry_after: None },
+        Ok(PushOutcome::Fault { value, retry: false }) => {
+            tracing::warn!(value, "the sign-in request service has a fault");
+            PushAnswer::Impossible(Obstacle::SetUp)
+        }
+        Ok(PushOutcome::NotPossible(why)) => PushAnswer::Impossible(push_obstacle(why)),
+        Err(error) => push_failure(&error),
+    }
+}
+
+fn push_obstacle(why: NotPossible) -> Obstacle {
+    match why {
+        NotPossible::NoMethod | NotPossible::NeedsCode => Obstacle::NoMethod,
+        NotPossible::Blocked => Obstacle::Blocked,
+        NotPossible::UnknownUser => Obstacle::SetUp,
+        NotPossible::Other(value) => {
+            tracing::warn!(value, "the sign-in request service gave an answer of its own");
+            Obstacle::NoMethod
+        }
+    }
+}
+
+fn push_failure(error: &CallError) -> PushAnswer {
+    tracing::warn!(error = %chassis::chain(error), "the push brought no answer");
+    match error {
+        CallError::Refused { .. } => PushAnswer::Impossible(Obstacle::SetUp),
+        CallError::Busy { .. } => PushAnswer::Busy {
+            retry_after: wait_of(error),
+        },
+        CallError::Unknown { .. } => PushAnswer::Lost,
+    }
+}
