@@ -172,11 +172,15 @@ fn spawn_guard<S: Server>(
     fate: Fate,
     command: &Command,
 ) -> Result<Child, ServersError> {
+    // In a file rather than among the arguments, for whoever looks at a list of processes. Renamed into place: an
+    // earlier guard may still be reading its own.
+    let script = dir.join("guard.sh");
+    let part = dir.join("guard.sh.part");
+    account.write(&part, include_str!("guard.sh"))?;
+    std::fs::rename(&part, &script).map_err(|error| ServersError::files(&script, error))?;
     let mut guard = Command::new("/bin/sh");
     guard
-        .arg("-c")
-        .arg(include_str!("guard.sh"))
-        .arg("firstline-guard")
+        .arg(&script)
         .arg(dir)
         .arg(if fate == (Fate::Private { remove: true }) {
             "remove"
