@@ -11,6 +11,7 @@
 
 #[cfg(feature = "fleet")]
 mod fleet;
+mod wire;
 
 use common::Service;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
@@ -23,6 +24,7 @@ use crate::servers::{REDIS_DATABASES, Servers};
 
 #[cfg(feature = "fleet")]
 pub use fleet::{SHORT_WAITS, TestFleet, TestFleetSettings};
+pub use wire::Wire;
 
 /// Held until the process ends; the servers end with the last process that holds it.
 static SHARED: OnceCell<TestServers> = OnceCell::const_new();

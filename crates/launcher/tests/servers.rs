@@ -175,3 +175,20 @@ async fn migrating_again_and_at_the_same_time_changes_nothing() {
     // Roles keep the password they have.
     database.pool(Service::Classifier).await;
 }
+
+#[tokio::test]
+async fn a_cut_wire_fails_for_one_test_only_and_works_again_once_mended() {
+    let database = launcher::testing::database().await;
+    let wire = launcher::testing::Wire::to(&database.redis_url()).await;
+    let ping = async |url: &url::Url| {
+        let client = redis::Client::open(url.clone()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        redis::cmd("PING").query_async::<String>(&mut connection).await
+    };
+    ping(wire.url()).await.unwrap();
+    wire.cut();
+    assert!(ping(wire.url()).await.is_err());
+    ping(&database.redis_url()).await.unwrap();
+    wire.mend();
+    ping(wire.url()).await.unwrap();
+}
