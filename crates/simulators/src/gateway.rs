@@ -1,0 +1,165 @@
+//! How a vendor reaches our webhooks: it knows the public address, and signs over it; the call itself goes to the
+//! service behind that path, or to the public address where a real gateway stands.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::core::Shared;
+use crate::settings::WorldSettings;
+
+/// A vendor waits this long for our answer (Twilio's documented 15 s).
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
+/// Base addresses of the services that own webhooks; `None` goes through `public_url`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Targets {
+    /// Owns `/webhooks/halopsa/*`.
+    pub classifier: Option<Url>,
+    /// Owns `/webhooks/teams/*` and `/webhooks/twilio/sms_response`.
+    pub verification: Option<Url>,
+    /// Owns `/webhooks/twilio/sms_status`.
+    pub delivery: Option<Url>,
+}
+
+impl Targets {
+    /// The service that owns `path`, which is relative to the public address.
+    fn owner(&self, path: &str) -> Option<&Url> {
+        if path.starts_with("/webhooks/halopsa/") {
+            self.classifier.as_ref()
+        } else if path.starts_with("/webhooks/twilio/sms_status") {
+            self.delivery.as_ref()
+        } else if path.starts_with("/webhooks/teams/") || path.starts_with("/webhooks/twilio/") {
+            self.verification.as_ref()
+        } else {
+            None
+        }
+    }
+}
+
+/// What a webhook answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) body: String,
+}
+
+/// No answer: refused connection, broken connection, or too slow.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer: {reason}")]
+pub(crate) struct NoAnswer {
+    /// The connection could not even be made.
+    pub(crate) unconnected: bool,
+    reason: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    public: Url,
+    targets: Shared<Targets>,
+    http: reqwest::Client,
+}
+
+impl Gateway {
+    pub(crate) fn new(settings: &WorldSettings) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .timeout(ANSWER_WITHIN)
+            .build()?;
+        Ok(Self {
+            public: settings.public_url.clone(),
+            targets: Shared::new(settings.targets.clone()),
+            http,
+        })
+    }
+
+    pub(crate) fn set_targets(&self, targets: Targets) {
+        *self.targets.lock() = targets;
+    }
+
+    /// The public address of a webhook, as an admin would type it into the vendor's console.
+    pub(crate) fn public(&self, path: &str) -> String {
+        format!("{}{path}", self.public.as_str().trim_end_matches('/'))
+    }
+
+    /// Where a call to `url` really goes.
+    fn route(&self, url: &str) -> String {
+        let Some(path) = url.strip_prefix(self.public.as_str().trim_end_matches('/')) else {
+            return url.to_owned();
+        };
+        match self.targets.lock().owner(path) {
+            Some(base) => format!("{}{path}", base.as_str().trim_end_matches('/')),
+            None => url.to_owned(),
+        }
+    }
+
+    /// POST `body` to the webhook at the public address `url`.
+    pub(crate) async fn post(
+        &self,
+        url: &str,
+        headers: &[(String, String)],
+        body: Vec<u8>,
+    ) -> Result<Answer, NoAnswer> {
+        let mut request = self.http.post(self.route(url)).body(body);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let answer = request.send().await.map_err(|error| NoAnswer::from(&error))?;
+        let status = answer.status().as_u16();
+        let content_type = answer
+            .headers()
+            .get(http::header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned();
+        let body = answer.text().await.map_err(|error| NoAnswer::from(&error))?;
+        Ok(Answer {
+            status,
+            content_type,
+            body,
+        })
+    }
+}
+
+impl From<&reqwest::Error> for NoAnswer {
+    fn from(error: &reqwest::Error) -> Self {
+        let reason = error
+            .source()
+            .map_or_else(|| error.to_string(), ToString::to_string);
+        Self {
+            unconnected: error.is_connect() || error.is_builder(),
+            reason,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_webhook_goes_to_its_owner_or_through_the_public_address() {
+        let mut settings = WorldSettings::default();
+        settings.public_url = "https://firstline.contoso.example/".parse().unwrap();
+        settings.targets.delivery = Some("http://127.0.0.1:8086".parse().unwrap());
+        let gateway = Gateway::new(&settings).unwrap();
+        let status = gateway.public("/webhooks/twilio/sms_status?x=1");
+        assert_eq!(
+            status,
+            "https://firstline.contoso.example/webhooks/twilio/sms_status?x=1"
+        );
+        assert_eq!(
+            gateway.route(&status),
+            "http://127.0.0.1:8086/webhooks/twilio/sms_status?x=1"
+        );
+        let response = gateway.public("/webhooks/twilio/sms_response");
+        assert_eq!(gateway.route(&response), response);
+        assert_eq!(
+            gateway.route("http://elsewhere.example/x"),
+            "http://elsewhere.example/x"
+        );
+    }
+}

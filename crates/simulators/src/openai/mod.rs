@@ -1,0 +1,90 @@
+//! An OpenAI-compatible model: chat completions and responses with strict JSON schemas, answered by a plain
+//! heuristic over the categories that the schema offers, or as scripted.
+//!
+//! Source: `contracts/openai.md`. It learns nothing and guesses by words; same question, same answer.
+
+mod answer;
+mod schema;
+mod script;
+mod wire;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use http::StatusCode;
+
+pub use script::Scripted;
+
+use crate::core::{Core, Shared};
+use wire::ModelError;
+
+/// The simulated model. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct OpenAiSim {
+    core: Arc<Core>,
+    state: Arc<Shared<OpenAiState>>,
+}
+
+#[derive(Debug, Default)]
+struct OpenAiState {
+    scripted: VecDeque<Scripted>,
+    calls: usize,
+}
+
+impl OpenAiSim {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self {
+            core,
+            state: Arc::default(),
+        }
+    }
+
+    pub(crate) fn router(&self) -> Router {
+        Router::new()
+            .route("/v1/chat/completions", post(wire::chat))
+            .route("/v1/responses", post(wire::responses))
+            .route("/v1/models", get(wire::models))
+            .fallback(|| async {
+                ModelError::new(
+                    StatusCode::NOT_FOUND,
+                    "invalid_request_error",
+                    None,
+                    "Invalid URL",
+                )
+                .into_response()
+            })
+            .with_state(self.clone())
+    }
+
+    /// The next call is answered so, after those already queued.
+    pub fn script(&self, answer: Scripted) {
+        self.state.lock().scripted.push_back(answer);
+    }
+
+    /// How many questions the model got.
+    pub fn calls(&self) -> usize {
+        self.state.lock().calls
+    }
+
+    /// The vendor's way to say 429 and 5xx.
+    pub(crate) fn complain(status: StatusCode) -> Response {
+        match status {
+            StatusCode::TOO_MANY_REQUESTS => ModelError::rate_limit().into_response(),
+            StatusCode::SERVICE_UNAVAILABLE => ModelError::new(
+                status,
+                "service_unavailable_error",
+                Some("server_is_overloaded"),
+                "The server is overloaded.",
+            )
+            .into_response(),
+            // What a proxy in between says is no JSON.
+            StatusCode::BAD_GATEWAY => (status, "<html><body>502 Bad Gateway</body></html>").into_response(),
+            status => {
+                ModelError::new(status, "server_error", None, "The server had an error.").into_response()
+            }
+        }
+    }
+}
