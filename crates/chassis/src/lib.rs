@@ -8,7 +8,7 @@ mod api;
 pub mod audit;
 mod body;
 mod docs;
-mod health;
+pub mod health;
 pub mod idempotency;
 pub mod jwks;
 mod metrics;

@@ -66,9 +66,11 @@ pub fn read(summary: &str, details: &str, offers: &[Offer<'_>]) -> Reading {
         .map(|(index, offer)| (index, weigh(&summary, &all, *offer)))
         .max_by(|(_, a), (_, b)| a.confidence.total_cmp(&b.confidence));
     match best {
-        Some((index, weight)) if weight.confidence >= DOUBTFUL => {
-            Reading { choice: Some(index), confidence: weight.confidence, reasoning: weight.reasoning }
-        }
+        Some((index, weight)) if weight.confidence >= DOUBTFUL => Reading {
+            choice: Some(index),
+            confidence: weight.confidence,
+            reasoning: weight.reasoning,
+        },
         Some((_, weight)) => Reading {
             choice: None,
             confidence: 1.0 - weight.confidence,
@@ -92,24 +94,37 @@ fn weigh(summary: &Words, all: &Words, offer: Offer<'_>) -> Weight {
     let likeness = likeness::to_examples(summary, all, offer.examples);
     let like_example = likeness >= SAME_AS_EXAMPLE;
     if speaking_for.is_empty() && !like_example {
-        return Weight { confidence: likeness * 0.5, reasoning: String::new() };
+        return Weight {
+            confidence: likeness * 0.5,
+            reasoning: String::new(),
+        };
     }
     let objection = phrases::speaking_against(all)
-        .or_else(|| all.names_a_place_to_sign_in().then_some("it names a system of its own to sign in to"))
+        .or_else(|| {
+            all.names_a_place_to_sign_in()
+                .then_some("it names a system of its own to sign in to")
+        })
         .or_else(|| (all.iter().count() > MAX_WORDS).then_some("there is much more in it"));
     if let Some(objection) = objection {
         let reasoning = format!("reads like the category, but {objection}");
-        return Weight { confidence: DOUBTFUL, reasoning };
+        return Weight {
+            confidence: DOUBTFUL,
+            reasoning,
+        };
     }
     match speaking_for.as_slice() {
         [] => Weight {
             confidence: LIKE_AN_EXAMPLE,
             reasoning: "reads nearly like an example of the playbook".to_owned(),
         },
-        [one] => Weight { confidence: CLEAR, reasoning: format!("the requester says {one}") },
-        [one, two, ..] => {
-            Weight { confidence: VERY_CLEAR, reasoning: format!("the requester says {one} and {two}") }
-        }
+        [one] => Weight {
+            confidence: CLEAR,
+            reasoning: format!("the requester says {one}"),
+        },
+        [one, two, ..] => Weight {
+            confidence: VERY_CLEAR,
+            reasoning: format!("the requester says {one} and {two}"),
+        },
     }
 }
 
@@ -121,7 +136,11 @@ mod tests {
 
     fn automated(summary: &str, details: &str) -> bool {
         let examples = ["I forgot my password".to_owned(), "I can't log in".to_owned()];
-        let offer = Offer { category: "REQUEST", sub_category: Some("PASSWORD_RESET"), examples: &examples };
+        let offer = Offer {
+            category: "REQUEST",
+            sub_category: Some("PASSWORD_RESET"),
+            examples: &examples,
+        };
         let reading = read(summary, details, &[offer]);
         reading.choice == Some(0) && reading.confidence >= THRESHOLD
     }
@@ -201,16 +220,35 @@ mod tests {
     #[test]
     fn the_reasoning_never_repeats_the_ticket() {
         let examples = ["I forgot my password".to_owned()];
-        let offer = Offer { category: "REQUEST", sub_category: Some("PASSWORD_RESET"), examples: &examples };
-        let reading = read("I forgot my password zebra-4711", "call me at +44 7700 900123", &[offer]);
+        let offer = Offer {
+            category: "REQUEST",
+            sub_category: Some("PASSWORD_RESET"),
+            examples: &examples,
+        };
+        let reading = read(
+            "I forgot my password zebra-4711",
+            "call me at +44 7700 900123",
+            &[offer],
+        );
         assert!(!reading.reasoning.contains("4711") && !reading.reasoning.contains("7700"));
-        assert_eq!(reading, read("I forgot my password zebra-4711", "call me at +44 7700 900123", &[offer]));
+        assert_eq!(
+            reading,
+            read(
+                "I forgot my password zebra-4711",
+                "call me at +44 7700 900123",
+                &[offer]
+            )
+        );
     }
 
     #[test]
     fn another_category_is_recognised_by_the_examples_of_its_playbook() {
         let examples = ["Please give me a licence for Visio".to_owned()];
-        let offer = Offer { category: "REQUEST", sub_category: Some("LICENCE"), examples: &examples };
+        let offer = Offer {
+            category: "REQUEST",
+            sub_category: Some("LICENCE"),
+            examples: &examples,
+        };
         let close = read("please give me a licence for Visio", "", &[offer]);
         assert_eq!((close.choice, close.confidence >= THRESHOLD), (Some(0), true));
         let far = read("please give me a day off", "", &[offer]);

@@ -1,1 +1,111 @@
-//! stub
+//! The classifier: takes in what the help desk tells of its tickets, and decides for each whether it may be automated.
+//!
+//! It acts on nothing but the ticket's custom fields, and it never decides in favour where anything is unknown.
+
+pub mod classify;
+pub mod decide;
+pub mod embedded;
+pub mod facts;
+mod gate;
+mod gather;
+mod http;
+mod intake;
+mod mark;
+mod poll;
+mod settings;
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::{ServeError, Settings as _, Shell, StartError};
+use common::Service;
+use common::client::{OrchestrationClient, PlaybookClient};
+use connectors::entra::Entra;
+use connectors::halopsa::Halo;
+use connectors::openai::Chat;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::classify::{Classify, Embedded, LanguageModel};
+use crate::gate::Gate;
+use crate::gather::Sources;
+use crate::intake::Intake;
+use crate::mark::Marker;
+use crate::poll::Poller;
+pub use crate::settings::ClassifierSettings;
+use crate::store::Store;
+
+/// Tickets judged at the same time: each waits for others most of its time.
+const AT_ONCE: usize = 16;
+/// Safety net, should a notification get lost.
+const SLOW_POLL: Duration = Duration::from_secs(5);
+
+/// Run the service until `shutdown`.
+///
+/// # Errors
+/// It cannot start, or its listener failed.
+pub async fn serve(
+    settings: ClassifierSettings,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
+    let shell = Shell::start(Service::Classifier, settings.base(), shutdown).await?;
+    let http = connectors::http_client().map_err(StartError::Http)?;
+    let halo = Halo::new(settings.halo.clone(), http.clone());
+    let store = Store::new(&shell);
+    let marker = Marker::new(halo.clone(), settings.fields.clone());
+    let classifier: Arc<dyn Classify> = match &settings.model {
+        Some(model) => Arc::new(LanguageModel::new(Chat::new(model.clone(), http.clone()))),
+        None => Arc::new(Embedded),
+    };
+    let sources = Sources {
+        halo: halo.clone(),
+        entra: Entra::new(settings.entra.clone(), http),
+        classifier,
+        playbooks: PlaybookClient(shell.peer(Service::Playbook.name(), settings.playbook_url.clone())),
+        executions: OrchestrationClient(
+            shell.peer(Service::Orchestration.name(), settings.orchestration_url.clone()),
+        ),
+        own_agent: settings.own_agent,
+    };
+    let gate = Gate::new(
+        store.clone(),
+        sources,
+        marker.clone(),
+        settings.threshold,
+        settings.patience,
+    );
+    shell.spawn(mark::check_fields(
+        marker,
+        shell.readiness().clone(),
+        shell.stopping().clone(),
+    ));
+    run_gate(&shell, &gate);
+    run_poller(&shell, Poller::new(store.clone(), halo, settings.poll_interval));
+    let intake = Intake::new(store.clone(), settings.webhook.clone(), settings.own_agent);
+    let api = http::api(&shell, gate, intake, store);
+    shell.serve(api, listener).await
+}
+
+fn run_gate(shell: &Shell, gate: &Gate) {
+    let gate = gate.clone();
+    let worker = shell
+        .worker("gate", store::CHANNEL)
+        .slow_poll(SLOW_POLL)
+        .at_once(AT_ONCE);
+    worker.spawn(move || {
+        let gate = gate.clone();
+        async move { gate.step().await }
+    });
+}
+
+fn run_poller(shell: &Shell, poller: Poller) {
+    shell
+        .worker("poll", store::POLL_CHANNEL)
+        .slow_poll(SLOW_POLL)
+        .spawn(move || {
+            let poller = poller.clone();
+            async move { poller.step().await }
+        });
+}

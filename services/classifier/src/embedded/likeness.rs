@@ -22,7 +22,10 @@ fn shape(words: &Words) -> BTreeSet<(String, String)> {
     let words: Vec<&str> = words.iter().collect();
     let singles: Shape<'_> = words.iter().map(|word| (*word, "")).collect();
     let pairs: Shape<'_> = words.iter().copied().zip(words.iter().copied().skip(1)).collect();
-    singles.union(&pairs).map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+    singles
+        .union(&pairs)
+        .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+        .collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sets of some hundred words")]

@@ -8,16 +8,21 @@ use super::words::Words;
 /// What of `category` the text says, in words for people. Categories without phrases live by their examples alone.
 pub(super) fn speaking_for(category: &str, text: &Words) -> Vec<&'static str> {
     match category {
-        "PASSWORD_RESET" => {
-            PASSWORD_RESET.iter().filter(|sign| text.has_any(sign.phrases)).map(|sign| sign.says).collect()
-        }
+        "PASSWORD_RESET" => PASSWORD_RESET
+            .iter()
+            .filter(|sign| text.has_any(sign.phrases))
+            .map(|sign| sign.says)
+            .collect(),
         _ => vec![],
     }
 }
 
 /// Why a text that reads like the category should still be seen by a person.
 pub(super) fn speaking_against(text: &Words) -> Option<&'static str> {
-    AGAINST.iter().find(|sign| text.has_any(sign.phrases)).map(|sign| sign.says)
+    AGAINST
+        .iter()
+        .find(|sign| text.has_any(sign.phrases))
+        .map(|sign| sign.says)
 }
 
 struct Sign {
@@ -98,7 +103,12 @@ const PASSWORD_RESET: [Sign; 6] = [
     },
     Sign {
         says: "that the password has expired",
-        phrases: &["password expired", "password has expired", "password is expired", "password abgelaufen"],
+        phrases: &[
+            "password expired",
+            "password has expired",
+            "password is expired",
+            "password abgelaufen",
+        ],
     },
     Sign {
         says: "that the password is refused",

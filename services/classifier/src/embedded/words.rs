@@ -30,7 +30,10 @@ impl Words {
     pub(super) fn has(&self, phrase: &str) -> bool {
         self.0.match_indices(phrase).any(|(at, found)| {
             let before = self.0.get(..at).is_some_and(|text| text.ends_with(' '));
-            let after = self.0.get(at + found.len()..).is_some_and(|text| text.starts_with(' '));
+            let after = self
+                .0
+                .get(at + found.len()..)
+                .is_some_and(|text| text.starts_with(' '));
             before && after
         })
     }
@@ -43,12 +46,26 @@ impl Words {
     pub(super) fn names_a_place_to_sign_in(&self) -> bool {
         const FILLERS: [&str; 6] = ["to", "into", "in", "my", "the", "our"];
         const OWN: [&str; 14] = [
-            "computer", "laptop", "pc", "windows", "account", "work", "system", "machine", "desktop", "network",
-            "workstation", "notebook", "mac", "profile",
+            "computer",
+            "laptop",
+            "pc",
+            "windows",
+            "account",
+            "work",
+            "system",
+            "machine",
+            "desktop",
+            "network",
+            "workstation",
+            "notebook",
+            "mac",
+            "profile",
         ];
         let mut words = self.iter().skip_while(|word| *word != "login").skip(1).peekable();
         words.next_if(|word| matches!(*word, "to" | "into")).is_some()
-            && words.find(|word| !FILLERS.contains(word)).is_some_and(|place| !OWN.contains(&place))
+            && words
+                .find(|word| !FILLERS.contains(word))
+                .is_some_and(|place| !OWN.contains(&place))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
@@ -78,7 +95,13 @@ fn fold(text: String) -> String {
         (" sign in ", " login "),
         (" signin ", " login "),
     ];
-    SAME.iter().fold(text, |text, (from, to)| if text.contains(from) { text.replace(from, to) } else { text })
+    SAME.iter().fold(text, |text, (from, to)| {
+        if text.contains(from) {
+            text.replace(from, to)
+        } else {
+            text
+        }
+    })
 }
 
 #[cfg(test)]
@@ -87,7 +110,12 @@ mod tests {
 
     #[test]
     fn spellings_fold_into_one() {
-        for text in ["I can't log in!", "i cant login", "I can\u{2019}t  sign-in", "I CAN NOT LOG ON"] {
+        for text in [
+            "I can't log in!",
+            "i cant login",
+            "I can\u{2019}t  sign-in",
+            "I CAN NOT LOG ON",
+        ] {
             assert!(Words::of(text).has("cannot login"), "{text}");
         }
     }

@@ -1,0 +1,117 @@
+//! What a classifier answers, and the two that answer it: a language model, or the embedded one.
+//!
+//! A classifier only weighs text. It names no person, no target and no value.
+
+mod model;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use crate::embedded::{self, Offer};
+pub use model::LanguageModel;
+
+/// A category that an active playbook stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Category {
+    /// `REQUEST`, ...
+    pub category: String,
+    /// `PASSWORD_RESET`, ...
+    pub sub_category: Option<String>,
+    /// The playbook's description.
+    pub description: String,
+    /// The playbook's examples.
+    pub examples: Vec<String>,
+}
+
+/// What a requester wrote. Untrusted.
+#[derive(Debug, Clone, Copy)]
+pub struct Text<'a> {
+    /// Subject line.
+    pub summary: &'a str,
+    /// Opening text.
+    pub details: &'a str,
+}
+
+/// Whom the request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// The one who asks, or nobody in particular.
+    Requester,
+    /// Somebody else: a colleague, a new starter.
+    SomebodyElse,
+    /// It does not become clear.
+    Unclear,
+}
+
+/// A classifier's answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Classification {
+    /// Index into the categories; `None` where none fits.
+    pub choice: Option<usize>,
+    /// 0 to 1: of the choice, or of there being none.
+    pub confidence: f64,
+    /// Whom the request is for.
+    pub about: About,
+    /// One sentence of why; untrusted where a model wrote it.
+    pub reasoning: String,
+    /// Which classifier answered.
+    pub model: String,
+    /// Version of its prompt or data.
+    pub prompt_version: String,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClassifyError {
+    /// It could not be asked. Asking again later may help.
+    #[error("the classifier is away")]
+    Away(#[source] connectors::CallError),
+    /// It answered, and not as agreed: no JSON, another schema, an alias never offered. Asking again may help.
+    #[error("the classifier's answer is malformed: {0}")]
+    Malformed(String),
+    /// It will not answer this ticket: declined, filtered, cut off. Asking again brings the same.
+    #[error("the classifier does not answer: {0}")]
+    Declined(String),
+}
+
+/// Somebody who can tell what a ticket asks for.
+pub trait Classify: Send + Sync {
+    /// Choose one of `categories` for `text`, or none.
+    fn classify<'a>(
+        &'a self,
+        text: Text<'a>,
+        categories: &'a [Category],
+    ) -> BoxFuture<'a, Result<Classification, ClassifyError>>;
+}
+
+/// The embedded classifier.
+#[derive(Debug, Clone, Copy)]
+pub struct Embedded;
+
+impl Classify for Embedded {
+    fn classify<'a>(
+        &'a self,
+        text: Text<'a>,
+        categories: &'a [Category],
+    ) -> BoxFuture<'a, Result<Classification, ClassifyError>> {
+        let offers: Vec<Offer<'_>> = categories
+            .iter()
+            .map(|category| Offer {
+                category: &category.category,
+                sub_category: category.sub_category.as_deref(),
+                examples: &category.examples,
+            })
+            .collect();
+        let reading = embedded::read(text.summary, text.details, &offers);
+        let classification = Classification {
+            choice: reading.choice,
+            confidence: reading.confidence,
+            // What speaks of others lowers its confidence; it makes no claim of its own.
+            about: About::Requester,
+            reasoning: reading.reasoning,
+            model: embedded::MODEL.to_owned(),
+            prompt_version: embedded::DATA_VERSION.to_owned(),
+        };
+        std::future::ready(Ok(classification)).boxed()
+    }
+}

@@ -1,0 +1,214 @@
+use common::{Digest, Person, PlaybookRef};
+
+use super::*;
+use crate::facts::Offered;
+
+const THRESHOLD: f64 = 0.85;
+
+fn known() -> Known {
+    Known {
+        person: Person {
+            id: "o-1".parse().unwrap(),
+            user_principal_name: "adele@contoso.example".to_owned(),
+            display_name: "Adele Vance".to_owned(),
+            mail: Some("adele@contoso.example".to_owned()),
+            department: None,
+            job_title: None,
+            account_enabled: true,
+            guest: false,
+            mobile_phone: None,
+        },
+        privileged: false,
+        manager: None,
+    }
+}
+
+fn classification() -> Classification {
+    Classification {
+        choice: Some(0),
+        confidence: 0.93,
+        about: About::Requester,
+        reasoning: "because".to_owned(),
+        model: "m".to_owned(),
+        prompt_version: "p".to_owned(),
+    }
+}
+
+/// Facts against which nothing speaks.
+fn good() -> Facts {
+    Facts {
+        desk: Desk {
+            over: false,
+            touched: false,
+        },
+        requester: Requester::Known(Box::new(known())),
+        reading: Reading::Read(classification()),
+        plan: Plan::Fits(Offered {
+            playbook: PlaybookRef {
+                name: "password_reset".parse().unwrap(),
+                version: "1.2".parse().unwrap(),
+                digest: Digest::of("yaml"),
+            },
+            category: "REQUEST".to_owned(),
+            sub_category: Some("PASSWORD_RESET".to_owned()),
+        }),
+        execution: Execution::None,
+    }
+}
+
+fn codes(facts: &Facts) -> Vec<String> {
+    match decide(weigh(facts, THRESHOLD)) {
+        Verdict::Automate => vec![],
+        Verdict::Manual { against } => against.into_iter().map(|blocker| blocker.code).collect(),
+    }
+}
+
+fn with(change: impl FnOnce(&mut Facts)) -> Facts {
+    let mut facts = good();
+    change(&mut facts);
+    facts
+}
+
+fn with_known(change: impl FnOnce(&mut Known)) -> Facts {
+    let mut known = known();
+    change(&mut known);
+    with(|facts| facts.requester = Requester::Known(Box::new(known)))
+}
+
+fn with_reading(change: impl FnOnce(&mut Classification)) -> Facts {
+    let mut classification = classification();
+    change(&mut classification);
+    with(|facts| facts.reading = Reading::Read(classification))
+}
+
+#[test]
+fn a_ticket_against_which_nothing_speaks_is_automated() {
+    assert_eq!(decide(weigh(&good(), THRESHOLD)), Verdict::Automate);
+}
+
+/// The whole table, by hand: each fact alone leads to a person, with its own reason and no other.
+#[test]
+fn each_fact_alone_leads_to_a_person_with_its_own_reason() {
+    let table = [
+        (with(|facts| facts.desk.over = true), "ticket_over"),
+        (with(|facts| facts.desk.touched = true), "touched_by_agent"),
+        (with(|facts| facts.requester = Requester::Nobody), "no_requester"),
+        (
+            with(|facts| facts.requester = Requester::NotAPerson),
+            "requester_not_active",
+        ),
+        (
+            with(|facts| facts.requester = Requester::WithoutAddress),
+            "requester_without_address",
+        ),
+        (
+            with(|facts| facts.requester = Requester::Stranger),
+            "requester_not_in_directory",
+        ),
+        (
+            with(|facts| facts.requester = Requester::Ambiguous),
+            "requester_ambiguous",
+        ),
+        (
+            with(|facts| facts.requester = Requester::Unread),
+            "directory_unavailable",
+        ),
+        (
+            with_known(|known| known.person.account_enabled = false),
+            "account_disabled",
+        ),
+        (with_known(|known| known.person.guest = true), "guest_account"),
+        (with_known(|known| known.privileged = true), "privileged_account"),
+        (
+            with(|facts| facts.reading = Reading::Declined),
+            "classifier_declined",
+        ),
+        (
+            with(|facts| facts.reading = Reading::Unread),
+            "classifier_unavailable",
+        ),
+        (
+            with(|facts| facts.reading = Reading::NotAsked),
+            "check_unanswered",
+        ),
+        (with(|facts| facts.plan = Plan::NotSought), "check_unanswered"),
+        (
+            with_reading(|reading| reading.confidence = 0.8499),
+            "below_threshold",
+        ),
+        (
+            with_reading(|reading| reading.confidence = f64::NAN),
+            "below_threshold",
+        ),
+        (
+            with_reading(|reading| reading.about = About::SomebodyElse),
+            "about_somebody_else",
+        ),
+        (
+            with_reading(|reading| reading.about = About::Unclear),
+            "about_unclear",
+        ),
+        (with(|facts| facts.plan = Plan::Several), "several_playbooks"),
+        (with(|facts| facts.plan = Plan::Nothing), "no_active_playbook"),
+        (with(|facts| facts.plan = Plan::Unread), "playbooks_unavailable"),
+        (with(|facts| facts.execution = Execution::Open), "execution_open"),
+        (
+            with(|facts| facts.execution = Execution::Ended),
+            "already_automated",
+        ),
+        (
+            with(|facts| facts.execution = Execution::Unread),
+            "executions_unavailable",
+        ),
+    ];
+    for (facts, code) in table {
+        assert_eq!(codes(&facts), [code]);
+    }
+}
+
+#[test]
+fn every_reason_is_given_and_not_only_the_first() {
+    let mut facts = with_known(|known| {
+        known.person.account_enabled = false;
+        known.privileged = true;
+    });
+    facts.desk.touched = true;
+    facts.execution = Execution::Open;
+    assert_eq!(
+        codes(&facts),
+        [
+            "touched_by_agent",
+            "account_disabled",
+            "privileged_account",
+            "execution_open"
+        ]
+    );
+}
+
+#[test]
+fn the_threshold_itself_is_enough() {
+    assert!(codes(&with_reading(|reading| reading.confidence = THRESHOLD)).is_empty());
+}
+
+#[test]
+fn a_check_that_nobody_answered_is_a_no() {
+    let mut answers = weigh(&good(), THRESHOLD);
+    answers.guest = Answer::Moot;
+    let Verdict::Manual { against } = decide(answers) else {
+        panic!("automated without an answer");
+    };
+    assert_eq!(against[0].code, "check_unanswered");
+}
+
+#[test]
+fn a_ticket_of_no_category_needs_no_confidence() {
+    let facts = with(|facts| {
+        facts.plan = Plan::Nothing;
+        facts.reading = Reading::Read(Classification {
+            choice: None,
+            confidence: 0.2,
+            ..classification()
+        });
+    });
+    assert_eq!(codes(&facts), ["no_active_playbook"]);
+}

@@ -1,0 +1,111 @@
+//! What the gate found out about a ticket before it decides. No clients here, and no decision either.
+
+use common::{Person, PlaybookRef, UserId};
+
+use crate::classify::Classification;
+
+/// Everything that is weighed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// How the help desk has it.
+    pub desk: Desk,
+    /// Who asks.
+    pub requester: Requester,
+    /// What they ask for.
+    pub reading: Reading,
+    /// What could be done.
+    pub plan: Plan,
+    /// What is already being done.
+    pub execution: Execution,
+}
+
+/// The ticket as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Desk {
+    /// Closed, deleted or merged into another.
+    pub over: bool,
+    /// Assigned to an agent who is not us, or with an entry of theirs in its history.
+    pub touched: bool,
+}
+
+/// Who asks, as the help desk links them and the directory knows them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Requester {
+    /// The help desk links nobody.
+    Nobody,
+    /// The help desk's user is inactive, or a machine's account.
+    NotAPerson,
+    /// The help desk knows no address of theirs.
+    WithoutAddress,
+    /// The directory knows nobody with that address.
+    Stranger,
+    /// More than one account fits, or the help desk and the directory disagree about which.
+    Ambiguous,
+    /// Exactly one account.
+    Known(Box<Known>),
+    /// The directory could not be read in time.
+    Unread,
+}
+
+/// Somebody in the directory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// The account.
+    pub person: Person,
+    /// Holds a role, or belongs to a group, that automation must not touch.
+    pub privileged: bool,
+    /// The manager on record, for the record; approvals look them up afresh.
+    pub manager: Option<UserId>,
+}
+
+/// What the classifier made of the text.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reading {
+    /// Its answer.
+    Read(Classification),
+    /// It will not answer this ticket.
+    Declined,
+    /// It gave no usable answer in time.
+    Unread,
+    /// It was not asked: what to choose from is not known.
+    NotAsked,
+}
+
+/// What could be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Plan {
+    /// The one active playbook for the category.
+    Fits(Offered),
+    /// More than one active playbook stands for the category.
+    Several,
+    /// None does.
+    Nothing,
+    /// The playbook service could not be read in time.
+    Unread,
+    /// There is no category to look for.
+    NotSought,
+}
+
+/// A playbook and the category it stands for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offered {
+    /// Exactly which document.
+    pub playbook: PlaybookRef,
+    /// Its category.
+    pub category: String,
+    /// Its sub-category.
+    pub sub_category: Option<String>,
+}
+
+/// Whether the ticket has been automated before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Execution {
+    /// Never.
+    None,
+    /// One is under way.
+    Open,
+    /// One has ended: what it left is for people to look at.
+    Ended,
+    /// The orchestration service could not be read in time.
+    Unread,
+}

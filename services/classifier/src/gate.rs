@@ -1,0 +1,481 @@
+//! The gate: takes each ticket from "seen" to "done", one committed stage at a time.
+//!
+//! Stopping anywhere loses nothing: a stage is repeated until it is written down, and each is harmless to repeat. The
+//! decision itself is `decide`'s; nothing here weighs anything.
+
+use std::time::Duration;
+
+use chassis::{Did, telemetry};
+use common::client::PeerError;
+use common::{
+    AutomationStatus, Blocker, Decision, DecisionId, ExecutePlaybook, Subject, TicketId, TicketSnapshot,
+};
+use connectors::CallError;
+use connectors::halopsa::Ticket;
+use time::OffsetDateTime;
+use tracing::Instrument as _;
+
+use crate::decide::{Verdict, decide, weigh};
+use crate::facts::{Facts, Known, Offered, Plan, Reading, Requester};
+use crate::gather::{Dossier, Gap, Sources};
+use crate::intake;
+use crate::mark::{MarkError, Marker};
+use crate::store::{Claim, Decided, Judgement, LEASE, Next, Stage, Store, StoreError};
+
+/// First and longest pause between two tries of a stage.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// A help desk that refuses to show a decision so often will not show it; orchestration writes the fields as well.
+const MARK_TRIES: u32 = 5;
+/// Nothing fits.
+const OTHER: &str = "OTHER";
+
+#[derive(Clone)]
+pub(crate) struct Gate {
+    store: Store,
+    sources: Sources,
+    marker: Marker,
+    threshold: f64,
+    patience: Duration,
+}
+
+/// How far judging a ticket has come.
+#[derive(Debug)]
+enum Judged {
+    Decided(Box<Decision>),
+    Unknown,
+    Waiting { what: String, pause: Duration },
+}
+
+/// Why there is no decision to answer with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoDecision {
+    /// The help desk does not know the ticket.
+    #[error("the help desk knows no ticket `{0}`")]
+    UnknownTicket(TicketId),
+    /// Somebody is deciding on it right now.
+    #[error("ticket `{0}` is being decided on")]
+    UnderWay(TicketId),
+    /// Something it takes is away.
+    #[error("{what} is away; the ticket is decided on when it is back")]
+    Away {
+        /// What.
+        what: String,
+        /// When to ask again.
+        retry_after: Duration,
+    },
+    /// The database did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Gate {
+    pub(crate) fn new(
+        store: Store,
+        sources: Sources,
+        marker: Marker,
+        threshold: f64,
+        patience: Duration,
+    ) -> Self {
+        Self {
+            store,
+            sources,
+            marker,
+            threshold,
+            patience,
+        }
+    }
+
+    /// One stage of one ticket.
+    pub(crate) async fn step(&self) -> Result<Did, StoreError> {
+        let Some(claim) = self.store.claim_due().await? else {
+            return Ok(self
+                .store
+                .next_due()
+                .await?
+                .map_or(Did::Nothing, Did::NothingUntil));
+        };
+        match self.hold(&claim, self.advance(&claim)).await {
+            Err(StoreError::Overtaken(ticket)) => {
+                tracing::info!(ticket.id = %ticket, "somebody else has taken the ticket up");
+                Ok(Did::Work)
+            }
+            done => done.map(|()| Did::Work),
+        }
+    }
+
+    /// The recorded decision, or the one made now, exactly as the worker would.
+    pub(crate) async fn decide_now(&self, ticket: &TicketId) -> Result<Decision, NoDecision> {
+        if let Some(decision) = self.store.decision(ticket).await? {
+            return Ok(decision);
+        }
+        self.store
+            .keep(&[intake::asked(ticket)], telemetry::trace_context().as_deref())
+            .await?;
+        let claim = self
+            .store
+            .claim(ticket)
+            .await?
+            .ok_or_else(|| NoDecision::UnderWay(ticket.clone()))?;
+        if claim.stage != Stage::Seen {
+            return self
+                .store
+                .decision(ticket)
+                .await?
+                .ok_or_else(|| NoDecision::UnderWay(ticket.clone()));
+        }
+        match self.hold(&claim, self.judge(&claim)).await {
+            Ok(Judged::Decided(decision)) => Ok(*decision),
+            Ok(Judged::Unknown) => Err(NoDecision::UnknownTicket(ticket.clone())),
+            Ok(Judged::Waiting { what, pause }) => Err(NoDecision::Away {
+                what,
+                retry_after: pause,
+            }),
+            Err(StoreError::Overtaken(ticket)) => Err(NoDecision::UnderWay(ticket)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Renew the claim while `work` goes on, as part of the ticket's trace.
+    async fn hold<T>(
+        &self,
+        claim: &Claim,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let span = tracing::info_span!("gate", service = "classifier", ticket.id = %claim.ticket, stage = claim.stage.name());
+        telemetry::adopt(&span, claim.traceparent.as_deref());
+        let renewing = async {
+            loop {
+                tokio::time::sleep(LEASE / 3).await;
+                if let Err(error) = self.store.renew(claim).await {
+                    tracing::warn!(error = %chassis::chain(&error), "could not hold on to the ticket");
+                }
+            }
+        };
+        let working = async {
+            tokio::select! {
+                done = work => done,
+                () = renewing => unreachable!("renewing never ends"),
+            }
+        };
+        working.instrument(span).await
+    }
+
+    async fn advance(&self, claim: &Claim) -> Result<(), StoreError> {
+        match &claim.stage {
+            Stage::Seen => self.judge(claim).await.map(|_| ()),
+            Stage::Decided(decided) => {
+                let automated = decided.decision.automated;
+                let (status, next) = if automated {
+                    (AutomationStatus::Queued, Next::Start)
+                } else {
+                    (AutomationStatus::Manual, Next::Done)
+                };
+                self.mark(claim, decided, status, next).await
+            }
+            Stage::Withdrawn(decided) => {
+                self.mark(claim, decided, AutomationStatus::Manual, Next::Done)
+                    .await
+            }
+            Stage::Marked(decided) => self.start(claim, decided).await,
+        }
+    }
+
+    async fn judge(&self, claim: &Claim) -> Result<Judged, StoreError> {
+        let dossier = match self.sources.gather(&claim.ticket).await {
+            Ok(Some(dossier)) => dossier,
+            Ok(None) => {
+                self.store.unknown(claim).await?;
+                tracing::info!("the help desk does not know the ticket: ignored");
+                return Ok(Judged::Unknown);
+            }
+            Err(error) => return self.wait_for_desk(claim, &error).await,
+        };
+        let now = OffsetDateTime::now_utc();
+        let patience_until = claim.patience_until.unwrap_or(now + self.patience);
+        if !dossier.gaps.is_empty() && now < patience_until {
+            return self
+                .wait_for_gaps(claim, &dossier.gaps, patience_until, now)
+                .await;
+        }
+        let judgement = self.conclude(&dossier, now);
+        self.store.decide(claim, &judgement).await?;
+        let decision = judgement.decision;
+        tracing::info!(
+            decision.id = %decision.decision_id,
+            automated = decision.automated,
+            category = decision.category,
+            confidence = decision.confidence,
+            blockers = decision.blockers.iter().map(|blocker| blocker.code.as_str()).collect::<Vec<_>>().join(","),
+            "decided"
+        );
+        Ok(Judged::Decided(Box::new(decision)))
+    }
+
+    /// Nothing can be said about the ticket without the help desk: wait as long as it takes.
+    async fn wait_for_desk(&self, claim: &Claim, error: &CallError) -> Result<Judged, StoreError> {
+        tracing::warn!(error = %chassis::chain(error), "the help desk is away; the ticket waits");
+        let pause = pause(claim.tries, error.retry_after());
+        self.store
+            .wait(claim, pause, claim.patience_until, "the help desk")
+            .await?;
+        let what = "the help desk".to_owned();
+        Ok(Judged::Waiting { what, pause })
+    }
+
+    async fn wait_for_gaps(
+        &self,
+        claim: &Claim,
+        gaps: &[Gap],
+        patience_until: OffsetDateTime,
+        now: OffsetDateTime,
+    ) -> Result<Judged, StoreError> {
+        let asked = gaps.iter().filter_map(|gap| gap.retry_after).max();
+        // Not beyond the end of patience: then the decision is due whatever is missing.
+        let left = Duration::try_from(patience_until - now).unwrap_or_default();
+        let pause = pause(claim.tries, asked).min(left);
+        let what = gaps.iter().map(|gap| gap.source).collect::<Vec<_>>().join(", ");
+        self.store.wait(claim, pause, Some(patience_until), &what).await?;
+        Ok(Judged::Waiting { what, pause })
+    }
+
+    /// Weigh the facts and write the verdict out.
+    fn conclude(&self, dossier: &Dossier, now: OffsetDateTime) -> Judgement {
+        let Dossier { ticket, facts, .. } = dossier;
+        let decision_id = DecisionId::fresh();
+        let verdict = decide(weigh(facts, self.threshold));
+        let (blockers, execution) = match (verdict, &facts.plan, &facts.requester) {
+            (Verdict::Automate, Plan::Fits(offered), Requester::Known(known)) => {
+                (vec![], Some(self.execution(decision_id, ticket, offered, known)))
+            }
+            (Verdict::Automate, ..) => (vec![unfounded()], None),
+            (Verdict::Manual { against }, ..) => (against, None),
+        };
+        let decision = Decision {
+            automated: execution.is_some(),
+            blockers,
+            ..described(decision_id, self, ticket, facts, now)
+        };
+        let known = match &facts.requester {
+            Requester::Known(known) => Some(known),
+            _ => None,
+        };
+        Judgement {
+            decision,
+            reference: ticket.reference(),
+            requester: known.map(|known| known.person.id.clone()),
+            manager: known.and_then(|known| known.manager.clone()),
+            execution,
+        }
+    }
+
+    fn execution(
+        &self,
+        decision_id: DecisionId,
+        ticket: &Ticket,
+        offered: &Offered,
+        known: &Known,
+    ) -> ExecutePlaybook {
+        let tenant_id = self.store.tenant().clone();
+        ExecutePlaybook {
+            tenant_id: tenant_id.clone(),
+            ticket_id: ticket.id.clone(),
+            decision_id,
+            playbook: offered.playbook.clone(),
+            subject: Subject {
+                tenant_id,
+                user_id: known.person.id.clone(),
+            },
+            requester_name: known.person.display_name.clone(),
+            ticket: TicketSnapshot {
+                summary: ticket.summary.clone(),
+                client_name: ticket.client_name.clone(),
+            },
+        }
+    }
+
+    /// Show the decision on the ticket. Safe to repeat: the same values again.
+    async fn mark(
+        &self,
+        claim: &Claim,
+        decided: &Decided,
+        status: AutomationStatus,
+        next: Next,
+    ) -> Result<(), StoreError> {
+        let error = match self
+            .marker
+            .write(&decided.reference, status, &decided.decision)
+            .await
+        {
+            Ok(()) => return self.store.marked(claim, next, true).await,
+            Err(error) => error,
+        };
+        tracing::warn!(error = %chassis::chain(&error), "the decision does not show on the ticket yet");
+        if error.is_final() && claim.tries + 1 >= MARK_TRIES {
+            return self.store.marked(claim, next, false).await;
+        }
+        let pause = pause(claim.tries, error.retry_after());
+        self.store.wait(claim, pause, None, "the help desk").await
+    }
+
+    /// Ask orchestration to run it. Safe to repeat: the decision is the key, and the request is the stored one.
+    async fn start(&self, claim: &Claim, decided: &Decided) -> Result<(), StoreError> {
+        let Some(request) = &decided.execution else {
+            return self
+                .store
+                .refused(claim, Next::Withdraw, "nothing_to_execute")
+                .await;
+        };
+        let error = match self.sources.executions.execute(request).await {
+            Ok(accepted) => {
+                tracing::info!(execution.id = %accepted.execution_id, "the execution is under way");
+                return self.store.started(claim, accepted.execution_id).await;
+            }
+            Err(error) => error,
+        };
+        match (&error, refusal(&error)) {
+            // Another decision's execution: it tells the ticket's story, ours has none.
+            (_, Some("execution_open")) => self.store.refused(claim, Next::Done, "execution_open").await,
+            (_, Some(code)) => {
+                tracing::error!(error = %error, "orchestration refuses the execution: a person must see to the ticket");
+                self.store.refused(claim, Next::Withdraw, code).await
+            }
+            (error, None) => {
+                tracing::warn!(%error, "the execution could not be started yet");
+                let asked = match error {
+                    PeerError::Busy { retry_after, .. } => *retry_after,
+                    PeerError::Refused { .. } | PeerError::Unknown { .. } => None,
+                };
+                self.store
+                    .wait(claim, pause(claim.tries, asked), None, "orchestration")
+                    .await
+            }
+        }
+    }
+}
+
+/// The code of a refusal that stays one. A wrong token or address is the operator's to mend: the ticket waits for that.
+fn refusal(error: &PeerError) -> Option<&str> {
+    match error {
+        PeerError::Refused { problem, .. } if matches!(problem.status, 400 | 409 | 422) => {
+            Some(&problem.code)
+        }
+        _ => None,
+    }
+}
+
+/// Twice as long each time, and never shorter than asked for.
+fn pause(tries: u32, asked: Option<Duration>) -> Duration {
+    let backoff = PAUSE
+        .0
+        .saturating_mul(2_u32.saturating_pow(tries.min(16)))
+        .min(PAUSE.1);
+    asked.map_or(backoff, |asked| asked.max(backoff))
+}
+
+/// Cannot happen, and would not be automated if it did.
+fn unfounded() -> Blocker {
+    Blocker {
+        code: "facts_incomplete".to_owned(),
+        detail: "the playbook or the person behind the ticket is missing".to_owned(),
+    }
+}
+
+/// The decision as far as the facts describe it; neither automated nor blocked yet.
+fn described(id: DecisionId, gate: &Gate, ticket: &Ticket, facts: &Facts, now: OffsetDateTime) -> Decision {
+    let offered = match &facts.plan {
+        Plan::Fits(offered) => Some(offered),
+        Plan::Several | Plan::Nothing | Plan::Unread | Plan::NotSought => None,
+    };
+    let (confidence, model, prompt_version, reasoning) = match &facts.reading {
+        Reading::Read(read) => (
+            read.confidence.clamp(0.0, 1.0),
+            read.model.clone(),
+            read.prompt_version.clone(),
+            read.reasoning.clone(),
+        ),
+        Reading::Declined | Reading::Unread | Reading::NotAsked => (
+            0.0,
+            "none".to_owned(),
+            "none".to_owned(),
+            "the ticket was not classified".to_owned(),
+        ),
+    };
+    Decision {
+        decision_id: id,
+        tenant_id: gate.store.tenant().clone(),
+        ticket_id: ticket.id.clone(),
+        automated: false,
+        category: offered.map_or(OTHER, |offered| &offered.category).to_owned(),
+        sub_category: offered.and_then(|offered| offered.sub_category.clone()),
+        confidence: if confidence.is_nan() { 0.0 } else { confidence },
+        model,
+        prompt_version,
+        reasoning,
+        blockers: vec![],
+        playbook: offered.map(|offered| offered.playbook.clone()),
+        execution_id: None,
+        decided_at: now,
+    }
+}
+
+impl Stage {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Seen => "judge",
+            Self::Decided(_) => "mark",
+            Self::Marked(_) => "start",
+            Self::Withdrawn(_) => "withdraw",
+        }
+    }
+}
+
+impl MarkError {
+    /// Asking again brings the same.
+    fn is_final(&self) -> bool {
+        matches!(self, Self::Call(CallError::Refused { .. }))
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Call(error) => error.retry_after(),
+            Self::NoSuchField(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::Problem;
+
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_limit_and_honour_what_was_asked_for() {
+        assert_eq!(pause(0, None), Duration::from_millis(500));
+        assert_eq!(pause(2, None), Duration::from_secs(2));
+        assert_eq!(pause(60, None), Duration::from_secs(30));
+        assert_eq!(pause(0, Some(Duration::from_secs(9))), Duration::from_secs(9));
+        assert_eq!(pause(60, Some(Duration::from_secs(9))), Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_wrong_token_is_waited_out_and_a_refused_request_is_not() {
+        let refused = |problem| PeerError::Refused {
+            callee: "orchestration".to_owned(),
+            problem: Box::new(problem),
+        };
+        assert_eq!(
+            refusal(&refused(Problem::unauthorized("token_expired", ""))),
+            None
+        );
+        assert_eq!(refusal(&refused(Problem::not_found("no_such_path", ""))), None);
+        assert_eq!(
+            refusal(&refused(Problem::unprocessable("playbook_gone", ""))),
+            Some("playbook_gone")
+        );
+        assert_eq!(
+            refusal(&refused(Problem::conflict("execution_open", ""))),
+            Some("execution_open")
+        );
+    }
+}

@@ -1,0 +1,148 @@
+//! The classifier's doors: webhooks of the help desk, decisions for services and people.
+
+use axum::extract::{FromRef, Path, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use chassis::{Api, ApiError, Json, Shell};
+use common::{ClassifyTicket, Decision, Problem, Role, Service, TicketId};
+use http::{HeaderMap, StatusCode};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::gate::{Gate, NoDecision};
+use crate::intake::{Intake, IntakeError};
+use crate::store::{Source, Store, StoreError};
+
+#[derive(Clone, FromRef)]
+struct Rooms {
+    gate: Gate,
+    intake: Intake,
+    store: Store,
+}
+
+/// Every route behind its door.
+pub(crate) fn api(shell: &Shell, gate: Gate, intake: Intake, store: Store) -> Api {
+    let rooms = Rooms { gate, intake, store };
+    let deciding = OpenApiRouter::new()
+        .routes(routes!(classify_ticket))
+        .with_state(rooms.clone());
+    let looking = OpenApiRouter::new()
+        .routes(routes!(decision))
+        .with_state(rooms.clone());
+    let webhooks = OpenApiRouter::new()
+        .routes(routes!(ticket_created))
+        .routes(routes!(ticket_updated))
+        .with_state(rooms);
+    Api::new(shell)
+        .internal(&[Service::Orchestration, Service::Playbook], deciding)
+        .either(&Service::ALL, &[Role::Operator, Role::Auditor], looking)
+        .webhooks(webhooks)
+}
+
+/// Decide on a ticket now, or answer the decision that was made.
+#[utoipa::path(
+    post, path = "/api/v1/classify_ticket", request_body = ClassifyTicket,
+    responses(
+        (status = 200, body = Decision),
+        (status = 404, body = Problem, description = "the help desk does not know the ticket"),
+        (status = 503, body = Problem, description = "something it takes is away, or it is being decided on: ask again")
+    )
+)]
+async fn classify_ticket(
+    State(gate): State<Gate>,
+    Json(request): Json<ClassifyTicket>,
+) -> Result<Json<Decision>, ApiError> {
+    Ok(Json(gate.decide_now(&request.ticket_id).await?))
+}
+
+/// The decision on a ticket.
+#[utoipa::path(
+    get, path = "/api/v1/decisions/{ticket_id}", params(("ticket_id" = String, Path, description = "as the help desk numbers it")),
+    responses((status = 200, body = Decision), (status = 404, body = Problem))
+)]
+async fn decision(
+    State(store): State<Store>,
+    Path(ticket): Path<TicketId>,
+) -> Result<Json<Decision>, ApiError> {
+    let found = store.decision(&ticket).await?;
+    let missing = || {
+        Problem::not_found(
+            "decision_not_found",
+            format!("ticket `{ticket}` has not been decided on"),
+        )
+    };
+    Ok(Json(found.ok_or_else(missing)?))
+}
+
+/// Take in that a ticket was logged. One event or a list of them.
+#[utoipa::path(
+    post, path = "/webhooks/halopsa/ticket_created", request_body(content = String, content_type = "application/json"),
+    responses((status = 202), (status = 400), (status = 401))
+)]
+async fn ticket_created(
+    State(intake): State<Intake>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, IntakeError> {
+    intake.take(Source::Created, &headers, &body).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Take in that a ticket changed. One event or a list of them.
+#[utoipa::path(
+    post, path = "/webhooks/halopsa/ticket_updated", request_body(content = String, content_type = "application/json"),
+    responses((status = 202), (status = 400), (status = 401))
+)]
+async fn ticket_updated(
+    State(intake): State<Intake>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, IntakeError> {
+    intake.take(Source::Updated, &headers, &body).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+impl IntoResponse for IntakeError {
+    /// The bare status: whoever cannot prove themselves learns nothing.
+    fn into_response(self) -> Response {
+        match self {
+            Self::Unproven(why) => {
+                tracing::warn!(%why, "refused a webhook");
+                metrics::counter!("firstline_refused_webhooks_total", "service" => "classifier").increment(1);
+                StatusCode::UNAUTHORIZED.into_response()
+            }
+            Self::Unreadable(why) => {
+                tracing::warn!(%why, "refused a webhook");
+                StatusCode::BAD_REQUEST.into_response()
+            }
+            Self::Store(error) => ApiError::from(error).into_response(),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<NoDecision> for ApiError {
+    fn from(error: NoDecision) -> Self {
+        match &error {
+            NoDecision::UnknownTicket(_) => Problem::not_found("ticket_not_found", &error).into(),
+            NoDecision::UnderWay(_) => unavailable("decision_under_way", &error, 1),
+            NoDecision::Away { retry_after, .. } => unavailable(
+                common::problem::OUTSIDE_UNAVAILABLE,
+                &error,
+                retry_after.as_secs().max(1),
+            ),
+            NoDecision::Store(error) => Self::internal(error),
+        }
+    }
+}
+
+fn unavailable(code: &str, error: &NoDecision, retry_after_s: u64) -> ApiError {
+    let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, error);
+    problem.retry_after_s = Some(retry_after_s);
+    ApiError(problem)
+}

@@ -1,0 +1,276 @@
+//! What the classifier reads at its start.
+
+use std::time::Duration;
+
+use chassis::{BaseSettings, Reader, Settings};
+use common::Service;
+use connectors::entra::EntraSettings;
+use connectors::halopsa::HaloSettings;
+use connectors::halopsa::webhook::{Encoding, WebhookAuth};
+use connectors::openai::{ChatSettings, LimitField};
+use secrecy::SecretString;
+use url::Url;
+
+/// One question to a model, retries included. The gate's patience covers what does not fit.
+const MODEL_LIMIT: Duration = Duration::from_secs(30);
+
+/// All of them.
+pub struct ClassifierSettings {
+    base: BaseSettings,
+    pub(crate) halo: HaloSettings,
+    /// Our own agent at the help desk: its changes are not news.
+    pub(crate) own_agent: i64,
+    pub(crate) webhook: WebhookAuth,
+    pub(crate) fields: FieldNames,
+    pub(crate) poll_interval: Duration,
+    pub(crate) entra: EntraSettings,
+    /// `None`: the embedded classifier.
+    pub(crate) model: Option<ChatSettings>,
+    pub(crate) playbook_url: Url,
+    pub(crate) orchestration_url: Url,
+    /// Below it, a ticket goes to a person; 0 to 1.
+    pub(crate) threshold: f64,
+    /// How long a source other than the help desk may be away before a ticket goes to a person.
+    pub(crate) patience: Duration,
+}
+
+/// Names or numbers of the custom fields that tell the help desk what became of a ticket.
+#[derive(Debug, Clone)]
+pub(crate) struct FieldNames {
+    pub(crate) status: String,
+    pub(crate) playbook: String,
+    pub(crate) confidence: String,
+}
+
+impl Settings for ClassifierSettings {
+    const SERVICE: Service = Service::Classifier;
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let base = BaseSettings::read(from);
+        let halo = halo(from);
+        let own_agent = from.required(
+            "HALOPSA_AGENT_ID",
+            "our agent's number there; its own changes are ignored",
+        );
+        let webhook = webhook(from);
+        let fields = fields(from);
+        let poll_interval = seconds(
+            from,
+            "HALOPSA_POLL_INTERVAL_S",
+            60,
+            "catch-up for lost webhooks, in seconds",
+        );
+        let entra = entra(from);
+        let model = model(from);
+        let playbook_url = from.required("PLAYBOOK_URL", "the playbook service, e.g. http://playbook:8082");
+        let orchestration_url = from.required(
+            "ORCHESTRATION_URL",
+            "the orchestration service, e.g. http://orchestration:8083",
+        );
+        let threshold = threshold(from);
+        let patience = seconds(
+            from,
+            "GATE_PATIENCE_S",
+            120,
+            "how long the model or the directory may be away before a ticket goes to a person, in seconds",
+        );
+        Some(Self {
+            base: base?,
+            halo: halo?,
+            own_agent: own_agent?,
+            webhook: webhook?,
+            fields: fields?,
+            poll_interval: poll_interval?,
+            entra: entra?,
+            model: model?,
+            playbook_url: playbook_url?,
+            orchestration_url: orchestration_url?,
+            threshold: threshold?,
+            patience: patience?,
+        })
+    }
+
+    fn base(&self) -> &BaseSettings {
+        &self.base
+    }
+}
+
+fn seconds(from: &mut Reader<'_>, name: &str, default: u64, meaning: &str) -> Option<Duration> {
+    from.or(name, default, meaning).map(Duration::from_secs)
+}
+
+fn halo(from: &mut Reader<'_>) -> Option<HaloSettings> {
+    let resource_url = from.required(
+        "HALOPSA_URL",
+        "resource server, e.g. https://acme.halopsa.com/api",
+    );
+    let auth_url = from.required(
+        "HALOPSA_AUTH_URL",
+        "authorisation server, e.g. https://acme.halopsa.com/auth",
+    );
+    let tenant = from.optional("HALOPSA_TENANT", "tenant, for hosted help desks");
+    let client_id = from.required("HALOPSA_CLIENT_ID", "client id of the API application");
+    let client_secret = from.secret("HALOPSA_CLIENT_SECRET", "its secret");
+    let rate = from.or(
+        "HALOPSA_RATE_PER_5MIN",
+        300,
+        "most requests in five minutes (0: no limit of our own)",
+    );
+    Some(HaloSettings {
+        resource_url: resource_url?,
+        auth_url: auth_url?,
+        tenant: tenant?,
+        client_id: client_id?,
+        client_secret: client_secret?,
+        rate_per_5min: Some(rate?).filter(|rate| *rate > 0),
+    })
+}
+
+#[derive(Clone, Copy)]
+enum Proof {
+    Signature,
+    Basic,
+    Bearer,
+}
+
+fn webhook(from: &mut Reader<'_>) -> Option<WebhookAuth> {
+    let kinds = [
+        ("signature", Proof::Signature),
+        ("basic", Proof::Basic),
+        ("bearer", Proof::Bearer),
+    ];
+    let proof = from.one_of("HALOPSA_WEBHOOK_AUTH", &kinds, "how webhooks prove themselves");
+    let header = from.or(
+        "HALOPSA_WEBHOOK_HEADER",
+        "Token".to_owned(),
+        "header of the signature",
+    );
+    let prefix = from.optional("HALOPSA_WEBHOOK_PREFIX", "text before the signature");
+    let encodings = [("base64", Encoding::Base64), ("hex", Encoding::Hex)];
+    let encoding = from.one_of(
+        "HALOPSA_WEBHOOK_ENCODING",
+        &encodings,
+        "how the signature is written",
+    );
+    let username = from.optional::<String>("HALOPSA_WEBHOOK_USERNAME", "user name, for `basic`");
+    let secret: Option<SecretString> = from.secret(
+        "HALOPSA_WEBHOOK_SECRET",
+        "signing key, password or token of the webhooks",
+    );
+    let (prefix, username) = (prefix?.unwrap_or_default(), username?);
+    match (proof?, username) {
+        (Proof::Signature, _) => Some(WebhookAuth::Signature {
+            header: header?,
+            prefix,
+            encoding: encoding?,
+            secret: secret?,
+        }),
+        (Proof::Basic, Some(username)) => Some(WebhookAuth::Basic {
+            username,
+            secret: secret?,
+        }),
+        (Proof::Basic, None) => {
+            from.reject("HALOPSA_WEBHOOK_USERNAME is not set, and HALOPSA_WEBHOOK_AUTH is `basic`")
+        }
+        (Proof::Bearer, _) => Some(WebhookAuth::Bearer { secret: secret? }),
+    }
+}
+
+fn fields(from: &mut Reader<'_>) -> Option<FieldNames> {
+    let mut name = |setting: &str, default: &str, what: &str| {
+        from.or(
+            setting,
+            default.to_owned(),
+            &format!("custom field for {what}: its name or number"),
+        )
+    };
+    let status = name(
+        "HALOPSA_FIELD_STATUS",
+        "CFautomation_status",
+        "the status of the automation",
+    );
+    let playbook = name("HALOPSA_FIELD_PLAYBOOK", "CFplaybook_id", "the playbook");
+    let confidence = name(
+        "HALOPSA_FIELD_CONFIDENCE",
+        "CFautomation_confidence",
+        "the confidence",
+    );
+    Some(FieldNames {
+        status: status?,
+        playbook: playbook?,
+        confidence: confidence?,
+    })
+}
+
+fn literal(text: &'static str) -> Url {
+    text.parse().expect("the literal is an address")
+}
+
+fn entra(from: &mut Reader<'_>) -> Option<EntraSettings> {
+    let login_url = from.or(
+        "ENTRA_LOGIN_URL",
+        literal("https://login.microsoftonline.com"),
+        "login of the directory",
+    );
+    let graph_url = from.or(
+        "GRAPH_URL",
+        literal("https://graph.microsoft.com/v1.0"),
+        "Microsoft Graph",
+    );
+    let tenant_id = from.required("ENTRA_TENANT_ID", "directory id or a verified domain");
+    let client_id = from.required(
+        "ENTRA_CLIENT_ID",
+        "app registration of the classifier (User.Read.All)",
+    );
+    let client_secret = from.secret("ENTRA_CLIENT_SECRET", "its secret");
+    Some(EntraSettings {
+        login_url: login_url?,
+        graph_url: graph_url?,
+        // The classifier pushes to nobody.
+        mfa_url: literal("https://strongauthenticationservice.auth.microsoft.com"),
+        tenant_id: tenant_id?,
+        client_id: client_id?,
+        client_secret: client_secret?,
+    })
+}
+
+#[expect(
+    clippy::option_option,
+    reason = "bad and missing differ, and `?` should stop at bad only"
+)]
+fn model(from: &mut Reader<'_>) -> Option<Option<ChatSettings>> {
+    let base_url = from.or(
+        "OPENAI_BASE_URL",
+        literal("https://api.openai.com/v1"),
+        "any OpenAI-compatible endpoint",
+    );
+    let api_key = from.optional_secret(
+        "OPENAI_API_KEY",
+        "its key; not set: the embedded classifier, without a network",
+    );
+    let model = from.or("OPENAI_MODEL", "gpt-4.1-mini".to_owned(), "model that classifies");
+    let (base_url, api_key, model) = (base_url?, api_key?, model?);
+    Some(api_key.map(|api_key| ChatSettings {
+        base_url,
+        api_key,
+        model,
+        limit_field: LimitField::default(),
+        temperature: Some(0.0),
+        timeout: MODEL_LIMIT,
+    }))
+}
+
+fn threshold(from: &mut Reader<'_>) -> Option<f64> {
+    let threshold = from.or(
+        "CONFIDENCE_THRESHOLD",
+        0.85,
+        "confidence below which a ticket goes to a person, 0 to 1",
+    )?;
+    if (0.0..=1.0).contains(&threshold) {
+        Some(threshold)
+    } else {
+        from.reject(format!(
+            "CONFIDENCE_THRESHOLD is `{threshold}`, not between 0 and 1"
+        ))
+    }
+}

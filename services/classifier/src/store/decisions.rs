@@ -1,0 +1,192 @@
+//! Decisions: written once, with their audit event, in the transaction that moves the ticket on.
+
+use chassis::AuditEvent;
+use common::{Blocker, Decision, DecisionId, ExecutePlaybook, ExecutionId, PlaybookRef, TicketId, UserId};
+use connectors::halopsa::TicketRef;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Claim, Store, StoreError, overtaken_unless};
+
+/// What the gate made of a ticket, ready to be written down.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Judgement {
+    pub(crate) decision: Decision,
+    /// What the help desk wants repeated with every update.
+    pub(crate) reference: TicketRef,
+    pub(crate) requester: Option<UserId>,
+    pub(crate) manager: Option<UserId>,
+    /// Present if and only if it is automated.
+    pub(crate) execution: Option<ExecutePlaybook>,
+}
+
+/// A decision with what is needed to carry it out.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Decided {
+    pub(crate) decision: Decision,
+    pub(crate) reference: TicketRef,
+    pub(crate) execution: Option<ExecutePlaybook>,
+}
+
+struct Row {
+    decision_id: Uuid,
+    automated: bool,
+    category: String,
+    sub_category: Option<String>,
+    confidence: f64,
+    model: String,
+    prompt_version: String,
+    reasoning: String,
+    blockers: Value,
+    playbook: Option<Value>,
+    ticket_type_id: Option<i64>,
+    client_id: Option<i64>,
+    execution_request: Option<Value>,
+    decided_at: OffsetDateTime,
+    execution_id: Option<Uuid>,
+}
+
+impl Store {
+    /// Record the decision: the ticket is decided from now on.
+    pub(crate) async fn decide(&self, claim: &Claim, judgement: &Judgement) -> Result<(), StoreError> {
+        let Judgement {
+            decision,
+            reference,
+            requester,
+            manager,
+            execution,
+        } = judgement;
+        let mut tx = self.pool.begin().await?;
+        let done = sqlx::query!(
+            "INSERT INTO classification_results (
+                 tenant_id, decision_id, ticket_id, automated, category, sub_category, confidence, model, prompt_version,
+                 reasoning, blockers, playbook, ticket_type_id, client_id, requester_id, manager_id, execution_request,
+                 decided_at
+             )
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+             ON CONFLICT (tenant_id, ticket_id) DO NOTHING",
+            self.tenant.as_str(),
+            decision.decision_id.0,
+            claim.ticket.as_str(),
+            decision.automated,
+            decision.category,
+            decision.sub_category,
+            decision.confidence,
+            decision.model,
+            decision.prompt_version,
+            decision.reasoning,
+            json!(decision.blockers),
+            decision.playbook.as_ref().map(|playbook| json!(playbook)),
+            reference.ticket_type_id,
+            reference.client_id,
+            requester.as_ref().map(UserId::as_str),
+            manager.as_ref().map(UserId::as_str),
+            execution.as_ref().map(|execution| json!(execution)),
+            decision.decided_at,
+        )
+        .execute(&mut *tx)
+        .await?;
+        overtaken_unless(done.rows_affected() == 1, &claim.ticket)?;
+        self.step_on(
+            &mut tx,
+            claim,
+            "SEEN",
+            "DECIDED",
+            Some(decision.decision_id),
+            None,
+        )
+        .await?;
+        self.audit
+            .record(&mut tx, &recorded(decision, requester.as_ref()))
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The decision on a ticket, where there is one.
+    pub(crate) async fn decision(&self, ticket: &TicketId) -> Result<Option<Decision>, StoreError> {
+        Ok(self.decided(ticket).await?.map(|decided| decided.decision))
+    }
+
+    pub(super) async fn decided(&self, ticket: &TicketId) -> Result<Option<Decided>, StoreError> {
+        let row = sqlx::query_as!(
+            Row,
+            "SELECT d.decision_id, d.automated, d.category, d.sub_category, d.confidence, d.model, d.prompt_version,
+                    d.reasoning, d.blockers, d.playbook, d.ticket_type_id, d.client_id, d.execution_request,
+                    d.decided_at, t.execution_id
+             FROM classification_results d
+             JOIN tickets t ON t.tenant_id = d.tenant_id AND t.ticket_id = d.ticket_id
+             WHERE d.tenant_id = $1 AND d.ticket_id = $2",
+            self.tenant.as_str(),
+            ticket.as_str(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| self.read(ticket, row)).transpose()
+    }
+
+    fn read(&self, ticket: &TicketId, row: Row) -> Result<Decided, StoreError> {
+        let decision = Decision {
+            decision_id: DecisionId(row.decision_id),
+            tenant_id: self.tenant.clone(),
+            ticket_id: ticket.clone(),
+            automated: row.automated,
+            category: row.category,
+            sub_category: row.sub_category,
+            confidence: row.confidence,
+            model: row.model,
+            prompt_version: row.prompt_version,
+            reasoning: row.reasoning,
+            blockers: parse::<Vec<Blocker>>(ticket, row.blockers)?,
+            playbook: row
+                .playbook
+                .map(|json| parse::<PlaybookRef>(ticket, json))
+                .transpose()?,
+            execution_id: row.execution_id.map(ExecutionId),
+            decided_at: row.decided_at,
+        };
+        Ok(Decided {
+            decision,
+            reference: TicketRef {
+                id: ticket.clone(),
+                ticket_type_id: row.ticket_type_id,
+                client_id: row.client_id,
+            },
+            execution: row
+                .execution_request
+                .map(|json| parse::<ExecutePlaybook>(ticket, json))
+                .transpose()?,
+        })
+    }
+}
+
+fn parse<T: DeserializeOwned>(ticket: &TicketId, json: Value) -> Result<T, StoreError> {
+    serde_json::from_value(json).map_err(|error| StoreError::Corrupt {
+        ticket: ticket.to_string(),
+        what: error.to_string(),
+    })
+}
+
+/// Ids, codes and numbers; what a model wrote stays in its own table.
+fn recorded(decision: &Decision, requester: Option<&UserId>) -> AuditEvent {
+    let blockers: Vec<&str> = decision
+        .blockers
+        .iter()
+        .map(|blocker| blocker.code.as_str())
+        .collect();
+    let detail = json!({
+        "decision": decision.decision_id,
+        "automated": decision.automated,
+        "category": decision.category,
+        "sub_category": decision.sub_category,
+        "confidence": decision.confidence,
+        "model": decision.model,
+        "prompt_version": decision.prompt_version,
+        "blockers": blockers,
+        "playbook": decision.playbook,
+        "requester": requester,
+    });
+    AuditEvent::new("decision.recorded", detail).ticket(&decision.ticket_id)
+}

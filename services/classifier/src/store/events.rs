@@ -1,0 +1,197 @@
+//! What the help desk told us, kept once; and how far the catch-up poll has come.
+
+use std::time::Duration;
+
+use common::TicketId;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Store, StoreError, notify};
+
+/// How we heard of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// `/webhooks/halopsa/ticket_created`.
+    Created,
+    /// `/webhooks/halopsa/ticket_updated`.
+    Updated,
+    /// The catch-up poll.
+    Poll,
+    /// `POST /api/v1/classify_ticket`.
+    Asked,
+}
+
+impl Source {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "CREATED",
+            Self::Updated => "UPDATED",
+            Self::Poll => "POLL",
+            Self::Asked => "ASKED",
+        }
+    }
+}
+
+/// A hint to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewEvent {
+    pub(crate) ticket: TicketId,
+    pub(crate) source: Source,
+    pub(crate) delivery: Option<String>,
+    pub(crate) deduplication_key: String,
+    pub(crate) event: String,
+    pub(crate) agent: Option<i64>,
+    pub(crate) occurred_at: Option<OffsetDateTime>,
+    /// Our own agent caused it.
+    pub(crate) own: bool,
+}
+
+impl Store {
+    /// Keep the events that are news, all or none, and queue the tickets that are to be judged. `traceparent`: the trace
+    /// that a new ticket's story continues.
+    pub(crate) async fn keep(
+        &self,
+        events: &[NewEvent],
+        traceparent: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let now = OffsetDateTime::now_utc();
+        let mut tx = self.pool.begin().await?;
+        let mut woken = false;
+        for event in events {
+            let taken = self.worth(&mut tx, event).await?;
+            let news = self.insert(&mut tx, event, taken, now).await?;
+            if news && taken == "WORK" {
+                self.queue(&mut tx, &event.ticket, traceparent, now).await?;
+                woken = true;
+            }
+        }
+        if woken {
+            notify(&mut tx).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn worth(
+        &self,
+        connection: &mut PgConnection,
+        event: &NewEvent,
+    ) -> Result<&'static str, StoreError> {
+        if event.own {
+            return Ok("OWN_CHANGE");
+        }
+        let decided = sqlx::query_scalar!(
+            "SELECT decision_id IS NOT NULL FROM tickets WHERE tenant_id = $1 AND ticket_id = $2",
+            self.tenant.as_str(),
+            event.ticket.as_str(),
+        )
+        .fetch_optional(connection)
+        .await?;
+        Ok(if decided.flatten() == Some(true) {
+            "ALREADY_DECIDED"
+        } else {
+            "WORK"
+        })
+    }
+
+    /// `false` where it is no news: the same delivery, or the same change told again.
+    async fn insert(
+        &self,
+        connection: &mut PgConnection,
+        event: &NewEvent,
+        taken: &str,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "INSERT INTO ticket_events (
+                 tenant_id, id, ticket_id, source, delivery_id, deduplication_key, event, agent_id, occurred_at,
+                 received_at, taken
+             )
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+             ON CONFLICT DO NOTHING",
+            self.tenant.as_str(),
+            Uuid::now_v7(),
+            event.ticket.as_str(),
+            event.source.as_str(),
+            event.delivery,
+            event.deduplication_key,
+            event.event,
+            event.agent,
+            event.occurred_at,
+            now,
+            taken,
+        )
+        .execute(connection)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// A ticket that was unknown may have come into being meanwhile; one that is being judged is read afresh anyway.
+    async fn queue(
+        &self,
+        connection: &mut PgConnection,
+        ticket: &TicketId,
+        traceparent: Option<&str>,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "INSERT INTO tickets (tenant_id, ticket_id, state, traceparent, first_seen_at, changed_at, work_at)
+             VALUES ($1, $2, 'SEEN', $3, $4, $4, $4)
+             ON CONFLICT (tenant_id, ticket_id) DO UPDATE
+             SET state = 'SEEN', work_at = $4, changed_at = $4, tries = 0
+             WHERE tickets.state = 'UNKNOWN'",
+            self.tenant.as_str(),
+            ticket.as_str(),
+            traceparent,
+            now,
+        )
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Claim the catch-up poll: since when to look, or `None` where it is not due. At the very first start everything
+    /// before is the help desk's own business.
+    pub(crate) async fn claim_poll(&self, every: Duration) -> Result<Option<OffsetDateTime>, StoreError> {
+        let now = OffsetDateTime::now_utc();
+        let since = sqlx::query_scalar!(
+            "INSERT INTO ticket_polls (tenant_id, seen_until, due_at)
+             VALUES ($1, $2, $3)
+             ON CONFLICT (tenant_id) DO UPDATE
+             SET due_at = $3
+             WHERE ticket_polls.due_at <= $2
+             RETURNING seen_until",
+            self.tenant.as_str(),
+            now,
+            now + every,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(since)
+    }
+
+    /// Everything up to `until` has been seen.
+    pub(crate) async fn polled(&self, until: OffsetDateTime) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE ticket_polls SET seen_until = greatest(seen_until, $2) WHERE tenant_id = $1",
+            self.tenant.as_str(),
+            until,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// How long until the poll is due.
+    pub(crate) async fn poll_due(&self) -> Result<Duration, StoreError> {
+        let due = sqlx::query_scalar!(
+            "SELECT due_at FROM ticket_polls WHERE tenant_id = $1",
+            self.tenant.as_str(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let wait = due.map(|due| Duration::try_from(due - OffsetDateTime::now_utc()).unwrap_or_default());
+        Ok(wait.unwrap_or_default())
+    }
+}
