@@ -321,7 +321,9 @@ impl Window {
             sent.pop_front();
         }
         match sent.front() {
-            Some(first) if sent.len() >= self.limit => Some(Self::LENGTH - now.duration_since(*first)),
+            Some(first) if sent.len() >= self.limit => {
+                Some(Self::LENGTH.saturating_sub(now.duration_since(*first)))
+            }
             _ => {
                 sent.push_back(now);
                 None

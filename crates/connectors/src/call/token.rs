@@ -13,6 +13,9 @@ use super::send::{Answer, Call, Caller, Repeat};
 use super::wire::unreadable;
 use super::{CallError, System};
 
+/// The longest that a token is kept, whatever its issuer says.
+const LONGEST_LIFE: Duration = Duration::from_hours(24);
+
 /// A token and how long it lives.
 pub(crate) struct Grant {
     pub(crate) token: SecretString,
@@ -55,11 +58,12 @@ impl TokenCache {
         match (fetch.await, &*held) {
             (Ok(grant), _) => {
                 let token = Arc::new(grant.token);
-                let ends_at = now + grant.life;
+                // A life beyond a day is renewed daily all the same: no clock of ours overflows on what an issuer claims.
+                let life = grant.life.min(LONGEST_LIFE);
                 *held = Some(Held {
                     token: Arc::clone(&token),
-                    renew_at: ends_at - self.early.min(grant.life / 2),
-                    ends_at,
+                    renew_at: now + life.saturating_sub(self.early.min(life / 2)),
+                    ends_at: now + life,
                 });
                 Ok(token)
             }

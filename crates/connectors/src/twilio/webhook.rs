@@ -159,7 +159,7 @@ fn legacy_query(url: &str) -> String {
             match byte {
                 b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => written.push(char::from(byte)),
                 b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')' => {
-                    written.push(char::from(byte))
+                    written.push(char::from(byte));
                 }
                 other => {
                     // Writing into a `String` can't fail.

@@ -87,9 +87,9 @@ impl Access {
     async fn fetch(&self) -> Result<Grant, CallError> {
         let mut credential = self.credential.lock().await;
         let soon = OffsetDateTime::now_utc() + SECRET_EARLY;
-        if !credential
+        if credential
             .as_ref()
-            .is_some_and(|credential| credential.ends > soon)
+            .is_none_or(|credential| credential.ends <= soon)
         {
             self.replace(&mut credential).await?;
         }

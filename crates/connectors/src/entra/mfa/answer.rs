@@ -271,7 +271,7 @@ mod tests {
         let good = answer("Success", "<AuthenticationResult>true</AuthenticationResult>");
         assert!(read(good.as_bytes()).is_ok());
         for bad in [
-            "".to_owned(),
+            String::new(),
             "Success".to_owned(),
             "<Value>Success</Value>".to_owned(),
             good.replace(ROOT, "EndTwoWayAuthenticationResponse"),

@@ -1,0 +1,284 @@
+//! HaloPSA has no public extract: its requests are held against the contract's examples.
+
+use common::TicketId;
+use connectors::halopsa::{Agent, Halo, HaloSettings, NewNote, Outcome, TicketRef};
+use connectors::{CallError, http_client};
+use serde_json::{Value, json};
+use time::macros::datetime;
+use wiremock::{MockServer, ResponseTemplate};
+
+use crate::support::{answer, arrived, header, on, once, only, pairs, query, token_form, tokens};
+
+fn halo(server: &MockServer) -> Halo {
+    let at = |path: &str| format!("{}{path}", server.uri()).parse().unwrap();
+    let settings = HaloSettings {
+        resource_url: at("/api"),
+        auth_url: at("/auth"),
+        tenant: Some("acme".to_owned()),
+        client_id: "our-id".to_owned(),
+        client_secret: "our-secret".into(),
+        rate_per_5min: None,
+    };
+    Halo::new(settings, http_client().unwrap())
+}
+
+async fn start() -> (MockServer, Halo) {
+    let server = MockServer::start().await;
+    tokens(&server, "/auth/token").await;
+    let halo = halo(&server);
+    (server, halo)
+}
+
+fn id(text: &str) -> TicketId {
+    text.parse().unwrap()
+}
+
+fn reference() -> TicketRef {
+    TicketRef {
+        id: id("4242"),
+        ticket_type_id: Some(25),
+        client_id: Some(1),
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_is_asked_for_with_a_token_of_the_tenant() {
+    let (server, halo) = start().await;
+    let sample: Value = serde_json::from_str(include_str!("../data/halo-new-ticket.json")).unwrap();
+    on(
+        &server,
+        "GET",
+        "/api/Tickets/4242",
+        answer(200, &sample["ticket"]),
+    )
+    .await;
+
+    let ticket = halo.ticket(&id("4242")).await.unwrap().unwrap();
+    assert_eq!(
+        (ticket.id.as_str(), ticket.user_id, ticket.agent_id),
+        ("4242", Some(345), None)
+    );
+
+    let request = only(&server).await;
+    assert_eq!(header(&request, "authorization"), "Bearer the-token");
+    assert_eq!(
+        query(&request),
+        pairs(&[("includedetails", "true"), ("includelastaction", "false")])
+    );
+    let token = server.received_requests().await.unwrap().remove(0);
+    assert_eq!(query(&token), pairs(&[("tenant", "acme")]));
+    let expected = [
+        ("grant_type", "client_credentials"),
+        ("client_id", "our-id"),
+        ("client_secret", "our-secret"),
+        ("scope", "read:tickets edit:tickets read:customers"),
+    ];
+    assert_eq!(token_form(&server).await, pairs(&expected));
+}
+
+#[tokio::test]
+async fn an_unknown_ticket_is_none_in_both_ways_that_halo_says_so() {
+    let (server, halo) = start().await;
+    on(&server, "GET", "/api/Tickets/1", ResponseTemplate::new(404)).await;
+    on(&server, "GET", "/api/Tickets/2", answer(200, &json!({}))).await;
+    assert_eq!(halo.ticket(&id("1")).await.unwrap(), None);
+    assert_eq!(halo.ticket(&id("2")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_ticket_id_can_not_leave_its_place_in_the_path() {
+    let (server, halo) = start().await;
+    on(
+        &server,
+        "GET",
+        "/api/Tickets/..%2FUsers%3Fx",
+        ResponseTemplate::new(404),
+    )
+    .await;
+    assert_eq!(halo.ticket(&id("../Users?x")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_forced_early_401_costs_one_new_token() {
+    let (server, halo) = start().await;
+    once(&server, "GET", "/api/Users/345", ResponseTemplate::new(401)).await;
+    let user =
+        json!({ "id": "345", "name": "Alice Archer", "emailaddress": "alice@example.test", "site_id": 18.0 });
+    on(&server, "GET", "/api/Users/345", answer(200, &user)).await;
+    let user = halo.user(345).await.unwrap().unwrap();
+    assert_eq!(
+        (user.id, user.email.as_deref()),
+        (345, Some("alice@example.test"))
+    );
+    assert_eq!(arrived(&server).await.len(), 2);
+    assert_eq!(server.received_requests().await.unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_note_is_posted_as_the_contract_shows() {
+    let (server, halo) = start().await;
+    on(
+        &server,
+        "POST",
+        "/api/Actions",
+        answer(201, &json!([{ "id": 1, "ticket_id": 4242 }])),
+    )
+    .await;
+    let note = NewNote {
+        text: "Adele <approved> the request.\nThen it was done.",
+        private: true,
+        outcome: Outcome::Id(7),
+        new_status: Some(9),
+        new_agent: Some(Agent::Nobody),
+        marker: "fl-01",
+    };
+    halo.add_note(&id("4242"), &note).await.unwrap();
+    let body: Value = only(&server).await.body_json().unwrap();
+    let expected = json!([{
+        "ticket_id": 4242,
+        "outcome_id": 7,
+        "note_html": "<p>Adele &lt;approved&gt; the request.<br>Then it was done.</p><p><small>fl-01</small></p>",
+        "hiddenfromuser": true,
+        "sendemail": false,
+        "new_status": 9,
+        "new_agent": 1,
+        "dont_do_rules": true,
+    }]);
+    assert_eq!(body, expected);
+}
+
+#[tokio::test]
+async fn a_note_that_failed_unclearly_is_not_posted_again_and_can_be_looked_for() {
+    let (server, halo) = start().await;
+    on(&server, "POST", "/api/Actions", ResponseTemplate::new(500)).await;
+    let history = json!({ "record_count": 1, "actions": [
+        { "id": 3, "who_agentid": 1, "note_html": "<p>done</p><p><small>fl-01</small></p>", "hiddenfromuser": true },
+    ]});
+    on(&server, "GET", "/api/Actions", answer(200, &history)).await;
+    let note = NewNote {
+        text: "done",
+        private: true,
+        outcome: Outcome::Name("Internal Note".to_owned()),
+        new_status: None,
+        new_agent: None,
+        marker: "fl-01",
+    };
+    let error = halo.add_note(&id("4242"), &note).await.unwrap_err();
+    assert!(matches!(error, CallError::Unknown { .. }), "{error}");
+    assert!(halo.find_marker(&id("4242"), "fl-01").await.unwrap());
+    assert!(!halo.find_marker(&id("4242"), "fl-02").await.unwrap());
+
+    let requests = arrived(&server).await;
+    assert_eq!(
+        requests.iter().filter(|request| request.method == "POST").count(),
+        1
+    );
+    let expected = [
+        ("ticket_id", "4242"),
+        ("excludesys", "true"),
+        ("includehtmlnote", "true"),
+        ("count", "500"),
+    ];
+    assert_eq!(query(&requests[1]), pairs(&expected));
+}
+
+#[tokio::test]
+async fn updates_name_type_and_customer_and_set_off_no_rules() {
+    let (server, halo) = start().await;
+    on(
+        &server,
+        "POST",
+        "/api/Tickets",
+        answer(201, &json!({ "id": 4242 })),
+    )
+    .await;
+    halo.set_custom_fields(&reference(), &[(178, json!("running"))])
+        .await
+        .unwrap();
+    halo.set_status(&reference(), 9).await.unwrap();
+    halo.unassign(&reference()).await.unwrap();
+    let bodies: Vec<Value> = arrived(&server)
+        .await
+        .iter()
+        .map(|request| request.body_json().unwrap())
+        .collect();
+    let with = |name: &str, value: Value| {
+        let mut record = json!({ "id": 4242, "tickettype_id": 25, "client_id": 1, "dont_do_rules": true });
+        record[name] = value;
+        json!([record])
+    };
+    let expected = [
+        with("customfields", json!([{ "id": 178, "value": "running" }])),
+        with("status_id", json!(9)),
+        with("agent_id", json!(1)),
+    ];
+    assert_eq!(bodies, expected);
+}
+
+#[tokio::test]
+async fn a_write_that_was_taken_with_an_error_is_refused() {
+    let (server, halo) = start().await;
+    let taken = json!({ "id": 4242, "_warning": "status not allowed", "_warning_is_error": true });
+    on(&server, "POST", "/api/Tickets", answer(200, &taken)).await;
+    let error = halo.set_status(&reference(), 9).await.unwrap_err();
+    assert!(error.is_refused("warning"), "{error}");
+}
+
+#[tokio::test]
+async fn statuses_and_fields_are_found_by_name_or_number() {
+    let (server, halo) = start().await;
+    let statuses = json!([{ "id": 1, "name": "New" }, { "id": "10", "name": "Resolved" }]);
+    on(&server, "GET", "/api/Status", answer(200, &statuses)).await;
+    let fields =
+        json!([{ "id": 178, "name": "automation_status" }, { "id": 179.0, "name": "CFplaybook_id" }]);
+    on(&server, "GET", "/api/FieldInfo", answer(200, &fields)).await;
+    assert_eq!(halo.status_id("resolved").await.unwrap(), Some(10));
+    assert_eq!(halo.status_id("1").await.unwrap(), Some(1));
+    assert_eq!(halo.status_id("Gone").await.unwrap(), None);
+    let ids = halo
+        .field_ids(&["CFautomation_status", "179", "CFmissing"])
+        .await
+        .unwrap();
+    let expected = [("179".to_owned(), 179), ("CFautomation_status".to_owned(), 178)];
+    assert_eq!(ids.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn changes_are_read_page_by_page_and_each_ticket_once() {
+    let (server, halo) = start().await;
+    let page = |from: i64, to: i64| {
+        let rows: Vec<Value> = (from..to)
+            .map(|id| json!({ "id": id, "last_update": "2026-02-10T09:15:00.123" }))
+            .collect();
+        answer(200, &json!({ "record_count": 150, "tickets": rows }))
+    };
+    once(&server, "GET", "/api/Tickets", page(0, 101).clone()).await;
+    once(&server, "GET", "/api/Tickets", page(90, 120)).await;
+    let stubs = halo.updated_since(datetime!(2026-02-10 09:00 UTC)).await.unwrap();
+    // Number 0 is no ticket; 90 to 100 came twice.
+    assert_eq!(stubs.len(), 119);
+    assert_eq!(stubs[0].updated, Some(datetime!(2026-02-10 09:15:00.123 UTC)));
+    let requests = arrived(&server).await;
+    let expected = [
+        ("open_only", "true"),
+        ("lastupdatefromdate", "2026-02-10T09:00:00.000Z"),
+        ("order", "lastupdate"),
+        ("orderdesc", "false"),
+        ("pageinate", "true"),
+        ("page_size", "100"),
+        ("page_no", "2"),
+    ];
+    assert_eq!(query(&requests[1]), pairs(&expected));
+}
+
+#[tokio::test]
+async fn the_rolling_limit_of_the_vendor_is_the_callers_to_wait_out() {
+    let (server, halo) = start().await;
+    let text = "Rate Limit Reached - 300 Requests per rolling 5 minute window.";
+    let throttled = ResponseTemplate::new(429)
+        .insert_header("retry-after", "120")
+        .set_body_string(text);
+    on(&server, "GET", "/api/Tickets/1", throttled).await;
+    let error = halo.ticket(&id("1")).await.unwrap_err();
+    assert_eq!(error.retry_after().map(|wait| wait.as_secs()), Some(120));
+}

@@ -1,0 +1,13 @@
+//! Every client against a server that keeps what it was sent: the requests are held against the vendors' own specs
+//! (`tests/specs/`) or, where the vendor has none, against the contract's examples.
+
+#![expect(clippy::unwrap_used, reason = "a test that can not go on should say where")]
+
+mod entra;
+mod halopsa;
+mod mfa;
+mod openai;
+mod spec;
+mod support;
+mod teams;
+mod twilio;
