@@ -8,9 +8,12 @@ use std::time::Duration;
 use common::client::{PeerError, StepClient};
 use common::problem::OUTSIDE_UNAVAILABLE;
 use common::{
-    ActionName, ExecutionId, OperationId, OperationView, StepAnswer, StepCall, StepRequest, Subject, TicketId,
+    ActionName, ExecutionId, OperationId, OperationView, Pending, StepAnswer, StepCall, StepRequest, Subject,
+    TicketId,
 };
 use playbook_lang::{Call, Event};
+
+use crate::manners;
 
 /// A service is told the deadline and answers by then; a little more for the way back.
 const AFTER_DEADLINE: Duration = Duration::from_secs(2);
@@ -101,8 +104,18 @@ fn request(whose: &OnBehalf, call: Call) -> StepRequest {
 /// What an answer to a call means.
 fn answered(call: StepCall, answer: Result<StepAnswer, PeerError>) -> Event {
     match answer {
-        Ok(StepAnswer::Done(result)) => Event::Answered { call, result },
-        Ok(StepAnswer::Pending(pending)) => Event::Accepted { call, pending },
+        Ok(StepAnswer::Done(result)) => Event::Answered {
+            call,
+            result: manners::result(result),
+        },
+        Ok(StepAnswer::Pending(pending)) => {
+            let explanation = manners::sentence(&pending.explanation);
+            let pending = Pending {
+                explanation,
+                ..pending
+            };
+            Event::Accepted { call, pending }
+        }
         Err(error) => not_answered(call, error),
     }
 }
@@ -114,7 +127,7 @@ fn seen_as(call: StepCall, operation: OperationId, seen: Result<OperationView, P
         Ok(view) if view.operation != operation => Event::Unanswered { call },
         Ok(view) => Event::OperationSeen {
             operation,
-            result: view.result,
+            result: view.result.map(manners::result),
         },
         Err(error) => not_answered(call, error),
     }
@@ -162,6 +175,7 @@ fn not_answered(call: StepCall, error: PeerError) -> Event {
 
 /// As people write one: a capital in front, a full stop behind.
 fn sentence(words: &str) -> String {
+    let words = manners::sentence(words);
     let words = words.trim().trim_end_matches('.');
     let mut letters = words.chars();
     match letters.next() {
@@ -173,7 +187,7 @@ fn sentence(words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use common::{Outcome, Pending, Problem, StepResult};
+    use common::{Outcome, Problem, StepResult};
 
     fn call() -> StepCall {
         StepCall {

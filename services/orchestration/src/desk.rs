@@ -28,6 +28,9 @@ pub(crate) enum DeskError {
     /// The tenant has no such status or field: a person must mend the settings.
     #[error("{0}")]
     SetUp(String),
+    /// Given up while it was under way: it may have arrived.
+    #[error("the help desk took too long")]
+    TooLong,
 }
 
 /// What may be done about it.
@@ -65,7 +68,7 @@ impl DeskError {
                 }
             }
             Self::Call(CallError::Busy { retry_after, .. }) => Remedy::Wait(retry_after.unwrap_or_default()),
-            Self::Call(CallError::Unknown { .. }) => Remedy::Look,
+            Self::Call(CallError::Unknown { .. }) | Self::TooLong => Remedy::Look,
             Self::SetUp(_) => Remedy::Wait(Duration::from_mins(1)),
         }
     }
@@ -106,7 +109,7 @@ impl Desk {
                         tracing::error!(why, "the help desk does not fit the settings");
                         shell.readiness().blocked(READINESS, why);
                     }
-                    Err(DeskError::Call(error)) => {
+                    Err(error) => {
                         tracing::warn!(%error, "the help desk could not be asked for its statuses and fields");
                         shell.readiness().degraded(READINESS, error.to_string());
                     }
@@ -158,8 +161,8 @@ impl Desk {
         Ok(self.halo.add_note(ticket, &note).await?)
     }
 
-    /// Make the ticket say `status`: the custom field, and at an end what the note should have done already. A rule of
-    /// the tenant may have kept the old status.
+    /// Make the ticket say `status`: the custom field, and at an end the status that the note should have set already (a
+    /// rule of the tenant may have kept the old one). Whom it is assigned to is left alone: a person may have taken it.
     pub(crate) async fn settle(&self, ticket: &Ticket, status: AutomationStatus) -> Result<(), DeskError> {
         let numbers = self.numbers().await?;
         let reference = ticket.reference();
@@ -170,9 +173,6 @@ impl Desk {
         };
         if let Some(wanted) = wanted.filter(|wanted| ticket.status_id != *wanted && !ticket.closed) {
             self.halo.set_status(&reference, wanted).await?;
-        }
-        if status == AutomationStatus::Escalated && ticket.agent_id.is_some() {
-            self.halo.unassign(&reference).await?;
         }
         let said = ticket
             .custom_field(&self.settings.field_status)

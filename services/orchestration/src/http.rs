@@ -10,6 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::accept::Intake;
+use crate::manners;
 use crate::store::{SignalRefused, Store, StoreError};
 
 /// Who performs steps, and so may bring their results.
@@ -86,7 +87,7 @@ async fn signal(
     State(store): State<Store>,
     caller: Caller,
     Path(id): Path<ExecutionId>,
-    Json(signal): Json<Signal>,
+    Json(mut signal): Json<Signal>,
 ) -> Result<StatusCode, ApiError> {
     let Caller::Service(sender) = caller else {
         return Err(Problem::forbidden("caller_not_allowed", "signals come from services").into());
@@ -94,6 +95,7 @@ async fn signal(
     if &signal.tenant_id != store.tenant() {
         return Err(Problem::forbidden("wrong_tenant", "the tenant is not this fleet's").into());
     }
+    signal.result = manners::result(signal.result);
     store
         .hear(id, &signal, sender.name(), OffsetDateTime::now_utc())
         .await?;

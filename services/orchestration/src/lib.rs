@@ -10,6 +10,7 @@ mod desk;
 mod drive;
 mod http;
 mod library;
+mod manners;
 mod outbox;
 mod runner;
 mod settings;

@@ -50,16 +50,16 @@ impl Library {
             return Ok(Arc::clone(known));
         }
         let report = check(source, &self.registry);
-        let Some(checked) = report.playbook else {
+        let Some(passed) = report.playbook else {
             let codes: Vec<String> = report.findings.into_iter().map(|finding| finding.code).collect();
             return Err(codes.join(", "));
         };
-        let playbook = Arc::new(checked);
-        let mut shelf = self.shelf();
-        if shelf.len() >= MOST {
-            shelf.clear();
+        let playbook = Arc::new(passed);
+        let mut known = self.shelf();
+        if known.len() >= MOST {
+            known.clear();
         }
-        shelf.insert(digest, Arc::clone(&playbook));
+        known.insert(digest, Arc::clone(&playbook));
         Ok(playbook)
     }
 

@@ -11,14 +11,18 @@ use std::time::Duration;
 use chassis::{AuditEvent, Did};
 use common::AutomationStatus;
 use serde_json::json;
+use tracing::Instrument;
 
 use crate::desk::{Desk, DeskError, Remedy};
 use crate::store::{ClaimedTicket, Settled, Store, StoreError};
 use crate::update::{Due, Marker, Update};
 use plan::{Dispatch, Note, Stories, plan};
 
-/// Longer than any single call of the help desk; every settled update begins it anew.
-const LEASE: Duration = Duration::from_secs(90);
+/// Longer than telling one update can take: a note that is still under way must never be looked for in vain. Every
+/// settled update begins it anew.
+const LEASE: Duration = Duration::from_mins(1);
+/// Telling one update may take this long.
+const LONGEST_TELLING: Duration = Duration::from_secs(40);
 /// The vendor's window is a rolling five minutes: no wait needs to be longer.
 const WAITS_S: [u64; 8] = [1, 2, 5, 10, 20, 40, 60, 120];
 
@@ -67,20 +71,31 @@ impl Sender {
                 .await?
                 .map_or(Did::Nothing, Did::NothingUntil));
         };
-        match self.tell(claimed.clone()).await {
-            Ok(()) => {}
-            Err(Stopped::Store(StoreError::Fenced)) => {
-                tracing::info!(ticket.id = %claimed.ticket, "another sender has taken over");
-            }
-            Err(Stopped::Store(error)) => return Err(error),
-            Err(Stopped::Desk(error)) => self.postpone(&claimed, &error).await?,
-        }
+        let span = tracing::info_span!("tell", ticket.id = %claimed.ticket);
+        chassis::telemetry::adopt(&span, claimed.traceparent.as_deref());
+        self.tell_or_let_go(claimed).instrument(span).await?;
         Ok(Did::Work)
+    }
+
+    async fn tell_or_let_go(&self, claimed: ClaimedTicket) -> Result<(), StoreError> {
+        match self.tell(claimed.clone()).await {
+            Ok(()) => Ok(()),
+            Err(Stopped::Store(StoreError::Fenced)) => {
+                tracing::info!("another sender has taken over");
+                Ok(())
+            }
+            Err(Stopped::Store(error)) => {
+                // Whether the last sending was settled is not known. Where this fails, too, the lease runs out by itself.
+                let _ = self.store.postpone(&claimed, Duration::from_secs(1), true).await;
+                Err(error)
+            }
+            Err(Stopped::Desk(error)) => self.postpone(&claimed, &error).await,
+        }
     }
 
     async fn tell(&self, mut claimed: ClaimedTicket) -> Result<(), Stopped> {
         let mut standing = if claimed.doubt {
-            Some(self.desk.standing(&claimed.ticket).await?)
+            Some(in_time(self.desk.standing(&claimed.ticket)).await?)
         } else {
             None
         };
@@ -142,7 +157,7 @@ impl Sender {
             // All of it stands there already, or was told with a later one.
             return self.settled(claimed, &note.covers, Settled::Sent, None).await;
         };
-        match self.desk.add(&claimed.ticket, &text, marker, &note).await {
+        match in_time(self.desk.add(&claimed.ticket, &text, marker, &note)).await {
             Ok(()) => self.settled(claimed, &note.covers, Settled::Sent, None).await,
             // A workflow may forbid the status: then the words matter more, and `fields` tries the status by itself.
             Err(error) if error.remedy() == Remedy::GiveUp && note.change().is_some() => {
@@ -159,11 +174,11 @@ impl Sender {
         covers: &[i64],
         status: AutomationStatus,
     ) -> Result<(), Stopped> {
-        let Some(ticket) = self.desk.ticket(&claimed.ticket).await? else {
+        let Some(ticket) = in_time(self.desk.ticket(&claimed.ticket)).await? else {
             let why = "the help desk does not know the ticket";
             return self.settled(claimed, covers, Settled::Refused, Some(why)).await;
         };
-        match self.desk.settle(&ticket, status).await {
+        match in_time(self.desk.settle(&ticket, status)).await {
             Ok(()) => self.settled(claimed, covers, Settled::Sent, None).await,
             Err(error) => self.not_taken(claimed, covers, error).await,
         }
@@ -227,6 +242,12 @@ impl Sender {
         metrics::gauge!("firstline_outbox_tickets").set(tickets as f64);
         Ok(())
     }
+}
+
+/// A telling that takes too long may still arrive.
+async fn in_time<T>(telling: impl Future<Output = Result<T, DeskError>>) -> Result<T, DeskError> {
+    let told = tokio::time::timeout(LONGEST_TELLING, telling).await;
+    told.unwrap_or(Err(DeskError::TooLong))
 }
 
 /// The wait after one more failure, a fifth shorter or longer so that tickets do not all come back at once.

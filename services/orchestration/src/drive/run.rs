@@ -180,8 +180,7 @@ impl<'a> Run<'a> {
         let Some(call) = call.cloned() else { return };
         let action = self.playbook.step(&call.id).and_then(|step| step.action());
         if action.is_some_and(|action| !action.action.answers(&result.outcome)) {
-            let outcome: String = result.outcome.as_str().chars().take(40).collect();
-            let detail = json!({"step": call, "outcome": outcome});
+            let detail = json!({"step": call, "outcome": result.outcome});
             self.chronicle
                 .audit
                 .push(self.about().event("step.outcome_undeclared", detail));

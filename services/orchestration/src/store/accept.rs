@@ -7,6 +7,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::{EXECUTIONS, Store, StoreError, notify};
+use crate::manners;
 
 /// An execution about to be accepted.
 #[derive(Debug)]
@@ -110,8 +111,8 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Option<ExecutionId>, StoreError> {
         let id = ExecutionId::fresh();
-        let ticket =
-            serde_json::to_value(&request.ticket).map_err(StoreError::corrupt("playbook_executions"))?;
+        let ticket = serde_json::to_value(manners::ticket(&request.ticket))
+            .map_err(StoreError::corrupt("playbook_executions"))?;
         let playbook = &request.playbook;
         let mut transaction = self.pool.begin().await?;
         self.pin(&mut transaction, playbook, source, now).await?;
@@ -129,7 +130,7 @@ impl Store {
             playbook.version.as_str(),
             playbook.digest.as_str(),
             request.subject.user_id.as_str(),
-            request.requester_name,
+            manners::sentence(&request.requester_name),
             ticket,
             traceparent.as_deref(),
             state,

@@ -20,6 +20,8 @@ pub(crate) struct ClaimedTicket {
     pub(crate) doubt: bool,
     /// How often in a row the help desk could not be told.
     pub(crate) failures: i32,
+    /// The trace of the ticket.
+    pub(crate) traceparent: Option<String>,
 }
 
 /// What became of updates.
@@ -49,7 +51,7 @@ impl Store {
         lease: Duration,
     ) -> Result<Vec<ClaimedTicket>, StoreError> {
         let rows = sqlx::query!(
-            "WITH due AS (
+            r#"WITH due AS (
                  SELECT ticket_id, held
                  FROM ticket_outboxes
                  WHERE tenant_id = $1 AND wake_at <= now()
@@ -64,7 +66,14 @@ impl Store {
                  doubt = doubt OR due.held   -- whoever held it and let the lease run out may have sent something
              FROM due
              WHERE outbox.tenant_id = $1 AND outbox.ticket_id = due.ticket_id
-             RETURNING outbox.ticket_id, fence, enqueued, doubt, failures",
+             RETURNING outbox.ticket_id, fence, enqueued, doubt, failures,
+                 (
+                     SELECT execution.traceparent
+                     FROM playbook_executions execution
+                     WHERE execution.tenant_id = $1 AND execution.ticket_id = outbox.ticket_id
+                     ORDER BY execution.id DESC
+                     LIMIT 1
+                 ) AS traceparent"#,
             self.tenant_id(),
             most,
             interval(lease),
@@ -82,6 +91,7 @@ impl Store {
                     enqueued: row.enqueued,
                     doubt: row.doubt,
                     failures: row.failures,
+                    traceparent: row.traceparent,
                 })
             })
             .collect()

@@ -1,0 +1,395 @@
+//! Orchestration through its door, on a real database, with scripted services around it: what it promises whatever
+//! happens to it or to them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails loudly, on its stage as well"
+)]
+
+mod stage;
+
+use std::time::Duration;
+
+use common::client::PeerError;
+use common::execution::ExecutionStatus;
+use common::{ExecutionId, OperationId, Outcome, Service, Signal, StepCall, StepResult};
+use serde_json::json;
+use stage::{MFA, RESET, SMS, Stage, done, eventually, ok, pending};
+use wiremock::ResponseTemplate;
+
+fn outcomes(view: &common::ExecutionView) -> Vec<(String, String)> {
+    let outcome = |step: &common::StepView| {
+        step.outcome
+            .as_ref()
+            .map_or("open".to_owned(), Outcome::to_string)
+    };
+    view.steps
+        .iter()
+        .map(|step| (step.call.id.to_string(), outcome(step)))
+        .collect()
+}
+
+fn signal(operation: OperationId, outcome: Outcome) -> Signal {
+    let mut result = StepResult::new(outcome, "Adele Vance answered on her phone.");
+    result.permit = Some(common::PermitToken::from_text("a.permit"));
+    Signal {
+        tenant_id: "default".parse().unwrap(),
+        operation,
+        step: StepCall {
+            id: "verify_mfa".parse().unwrap(),
+            visit: 1,
+            attempt: 1,
+        },
+        result,
+    }
+}
+
+fn refused_with<T: std::fmt::Debug>(answer: Result<T, PeerError>) -> (u16, String) {
+    match answer {
+        Err(PeerError::Refused { problem, .. }) => (problem.status, problem.code),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// How often each marker stands on the ticket.
+fn markers(notes: &[(bool, String)]) -> Vec<usize> {
+    let text: String = notes.iter().map(|(_, text)| text.as_str()).collect();
+    let mut all: Vec<&str> = text
+        .split("fl-")
+        .skip(1)
+        .filter_map(|rest| rest.get(..16))
+        .collect();
+    all.sort_unstable();
+    all.chunk_by(|a, b| a == b).map(<[&str]>::len).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_goes_from_step_to_step_and_its_whole_story_stands_on_the_ticket() {
+    let stage = Stage::set().await;
+    let operation = OperationId::fresh();
+    stage.steps.answer(MFA, [pending(operation)]);
+    let running = stage.orchestration(&[]);
+    let id = stage.execute(&running).await.execution_id;
+    eventually("the user is asked", async || {
+        let view = stage.view(&running, id).await;
+        (view.status == ExecutionStatus::Waiting).then_some(())
+    })
+    .await;
+    stage
+        .signal(
+            &running,
+            Service::Verification,
+            id,
+            &signal(operation, Outcome::Success),
+        )
+        .await
+        .unwrap();
+    let view = stage.ended(&running, id).await;
+    assert_eq!(view.status, ExecutionStatus::Resolved);
+    let path = [
+        ("verify_mfa", "success"),
+        ("reset_password", "success"),
+        ("deliver", "success"),
+        ("resolved", "success"),
+    ];
+    assert_eq!(
+        outcomes(&view),
+        path.map(|(step, outcome)| (step.to_owned(), outcome.to_owned()))
+    );
+
+    // What a step brought went to the next one, and all of it is one trace.
+    let (reset, sms) = (&stage.steps.asked(RESET)[0], &stage.steps.asked(SMS)[0]);
+    assert!(reset.request.permit.is_some() && sms.request.sealed.is_some());
+    assert_eq!(reset.key, format!("{id}/reset_password/1/1"));
+    for asked in [reset, sms] {
+        let trace = asked.traceparent.as_deref().unwrap_or_default();
+        assert!(trace.contains("0af7651916cd43dd8448eb211c80319c"), "{trace}");
+    }
+
+    stage.told().await;
+    let notes = stage.desk.notes();
+    assert_eq!(
+        (stage.desk.status(), stage.desk.field().last().map(String::as_str)),
+        (Some(10), Some("resolved"))
+    );
+    assert!(markers(&notes).iter().all(|times| *times == 1), "{notes:#?}");
+    let public: Vec<_> = notes.iter().filter(|(private, _)| !private).collect();
+    assert_eq!(public.len(), 1, "{notes:#?}");
+    let story = &notes.last().unwrap().1;
+    for words in [
+        "Automation record",
+        "Verify User via MFA",
+        "asked to approve on her phone",
+        "Ending: resolved",
+    ] {
+        assert!(story.contains(words), "{story}");
+    }
+    let audit = stage.audit().await;
+    for kind in [
+        "execution.accepted",
+        "step.asked",
+        "signal.received",
+        "step.ended",
+        "execution.ended",
+        "ticket_update.sent",
+    ] {
+        assert!(
+            audit.iter().any(|event| event == kind),
+            "{kind} is missing in {audit:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_raises_the_alarm_and_the_ticket_goes_back_to_its_queue() {
+    let stage = Stage::set().await;
+    stage.steps.answer(MFA, [done("denied")]);
+    let running = stage.orchestration(&[]);
+    let view = stage
+        .ended(&running, stage.execute(&running).await.execution_id)
+        .await;
+    assert_eq!(
+        view.reason.as_deref(),
+        Some("The user denied the request: possible account takeover")
+    );
+    assert!(stage.steps.asked(RESET).is_empty());
+    stage.told().await;
+    assert_eq!(
+        (stage.desk.agent(), stage.desk.field().last().map(String::as_str)),
+        (Some(1), Some("escalated"))
+    );
+    assert!(
+        stage.desk.notes().iter().all(|(private, _)| *private),
+        "an alarm is not for the requester's eyes"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_starts_one_execution_and_a_ticket_has_one_open() {
+    let stage = Stage::set().await;
+    stage.steps.answer(MFA, [pending(OperationId::fresh())]);
+    let running = stage.orchestration(&[]);
+    let client = stage.client(&running, Service::Classifier);
+    let request = stage.request("4242");
+    let first = eventually("it is accepted", async || client.execute(&request).await.ok()).await;
+    assert_eq!(
+        client.execute(&request).await.unwrap().execution_id,
+        first.execution_id
+    );
+    let other = stage.request("4242");
+    assert_eq!(
+        refused_with(client.execute(&other).await),
+        (409, "execution_open".to_owned())
+    );
+    let mut foreign = stage.request("4243");
+    foreign.subject.tenant_id = "other".parse().unwrap();
+    assert_eq!(
+        refused_with(client.execute(&foreign).await),
+        (403, "wrong_tenant".to_owned())
+    );
+    let mut changed = stage.request("4243");
+    changed.playbook.digest = common::Digest::of("another document");
+    assert_eq!(
+        refused_with(client.execute(&changed).await),
+        (422, "playbook_digest".to_owned())
+    );
+    let executor = stage.client(&running, Service::Executor);
+    assert_eq!(
+        refused_with(executor.execute(&stage.request("4244")).await).0,
+        403
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_repeated_and_foreign_signals_change_nothing() {
+    let stage = Stage::set().await;
+    let operation = OperationId::fresh();
+    stage.steps.answer(MFA, [pending(operation)]);
+    let running = stage.orchestration(&[]);
+    let id = stage.execute(&running).await.execution_id;
+    eventually("the user is asked", async || {
+        let view = stage.view(&running, id).await;
+        view.steps
+            .first()
+            .is_some_and(|step| step.explanation.contains("was asked"))
+            .then_some(())
+    })
+    .await;
+    let yes = signal(operation, Outcome::Success);
+    let unknown = stage
+        .signal(&running, Service::Verification, ExecutionId::fresh(), &yes)
+        .await;
+    assert_eq!(refused_with(unknown), (404, "execution_not_found".to_owned()));
+    let not_theirs = stage.signal(&running, Service::Executor, id, &yes).await;
+    assert_eq!(refused_with(not_theirs), (409, "operation_foreign".to_owned()));
+    let other = signal(OperationId::fresh(), Outcome::Success);
+    let not_ours = stage.signal(&running, Service::Verification, id, &other).await;
+    assert_eq!(refused_with(not_ours), (409, "operation_foreign".to_owned()));
+    stage
+        .signal(&running, Service::Verification, id, &yes)
+        .await
+        .unwrap();
+    let ended = stage.ended(&running, id).await;
+    let no = signal(operation, Outcome::Denied);
+    // Another body under the same key is refused by the idempotency layer; without one it is a repeated signal.
+    assert_eq!(
+        refused_with(stage.signal(&running, Service::Verification, id, &no).await).0,
+        422
+    );
+    stage
+        .signal(&running, Service::Verification, id, &yes)
+        .await
+        .unwrap();
+    assert_eq!(stage.view(&running, id).await, ended);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_callback_costs_latency_and_nothing_else() {
+    let stage = Stage::set().await;
+    let operation = OperationId::fresh();
+    stage.steps.answer(MFA, [pending(operation)]);
+    let result = signal(operation, Outcome::Success).result;
+    let stands = json!({
+        "operation": operation, "execution_id": ExecutionId::fresh(), "step": {"id": "verify_mfa", "visit": 1, "attempt": 1},
+        "explanation": "It is over.", "deadline": "2026-11-22T02:30:00Z", "result": result,
+    });
+    stage.operation_stands(operation, ok(stands)).await;
+    let running = stage.orchestration(&[]);
+    let view = stage
+        .ended(&running, stage.execute(&running).await.execution_id)
+        .await;
+    assert_eq!(view.status, ExecutionStatus::Resolved, "{view:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_parks_the_work_and_spends_no_attempt() {
+    let stage = Stage::set().await;
+    let away = common::Problem::outside_unavailable("Twilio", Some(1));
+    let away = ResponseTemplate::new(503)
+        .insert_header("retry-after", "1")
+        .set_body_json(away);
+    stage.steps.answer(SMS, [away.clone(), away, done("success")]);
+    let running = stage.orchestration(&[]);
+    let view = stage
+        .ended(&running, stage.execute(&running).await.execution_id)
+        .await;
+    assert_eq!(view.status, ExecutionStatus::Resolved, "{view:#?}");
+    let keys: Vec<String> = stage
+        .steps
+        .asked(SMS)
+        .into_iter()
+        .map(|asked| asked.key)
+        .collect();
+    assert_eq!(keys.len(), 3);
+    assert!(keys.iter().all(|key| key.ends_with("/deliver/1/1")), "{keys:?}");
+    assert_eq!(
+        view.steps.len(),
+        4,
+        "an outage is no step of its own: {:#?}",
+        view.steps
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_nobody_declared_is_a_failure_and_on_record() {
+    let stage = Stage::set().await;
+    stage.steps.answer(RESET, [done("marvellous")]);
+    let running = stage.orchestration(&[]);
+    let view = stage
+        .ended(&running, stage.execute(&running).await.execution_id)
+        .await;
+    assert_eq!(view.status, ExecutionStatus::Escalated, "{view:#?}");
+    assert!(
+        stage
+            .audit()
+            .await
+            .contains(&"step.outcome_undeclared".to_owned())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_runner_held_is_taken_over_and_asked_for_under_the_same_key() {
+    let stage = Stage::set().await;
+    let slow = done("success").set_delay(Duration::from_secs(20));
+    stage.steps.answer(RESET, [slow, done("success")]);
+    let lease = [("LEASE_S", "2")];
+    let first = stage.orchestration(&lease);
+    let id = stage.execute(&first).await.execution_id;
+    eventually("the call is out", async || {
+        stage.steps.asked(RESET).first().cloned()
+    })
+    .await;
+    first.kill();
+    let second = stage.orchestration(&lease);
+    let view = stage.ended(&second, id).await;
+    assert_eq!(view.status, ExecutionStatus::Resolved, "{view:#?}");
+    let asked = stage.steps.asked(RESET);
+    assert_eq!(asked.len(), 2);
+    assert_eq!(
+        (&asked[0].key, &asked[0].request),
+        (&asked[1].key, &asked[1].request),
+        "the very same call"
+    );
+    assert_eq!(stage.steps.asked(SMS).len(), 1);
+    stage.told().await;
+    assert!(markers(&stage.desk.notes()).iter().all(|times| *times == 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_runner_gives_back_what_it_holds_at_once() {
+    let stage = Stage::set().await;
+    let slow = done("success").set_delay(Duration::from_secs(25));
+    stage.steps.answer(RESET, [slow, done("success")]);
+    let lease = [("LEASE_S", "600")];
+    let first = stage.orchestration(&lease);
+    let second = stage.orchestration(&lease);
+    let id = stage.execute(&first).await.execution_id;
+    eventually("the call is out", async || {
+        stage.steps.asked(RESET).first().cloned()
+    })
+    .await;
+    // Whoever of the two drives it: the other one goes on, long before any lease runs out.
+    first.stop().await;
+    let third = stage.orchestration(&lease);
+    second.stop().await;
+    let view = stage.ended(&third, id).await;
+    assert_eq!(view.status, ExecutionStatus::Resolved, "{view:#?}");
+    assert_eq!(stage.steps.asked(SMS).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_note_whose_answer_was_lost_is_looked_for_and_not_repeated() {
+    let stage = Stage::set().await;
+    stage.desk.swallow(2);
+    let running = stage.orchestration(&[]);
+    stage
+        .ended(&running, stage.execute(&running).await.execution_id)
+        .await;
+    stage.told().await;
+    let notes = stage.desk.notes();
+    assert!(markers(&notes).iter().all(|times| *times == 1), "{notes:#?}");
+    assert!(
+        notes.last().unwrap().1.contains("Automation record"),
+        "{notes:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_help_desk_that_is_away_is_told_everything_once_it_is_back() {
+    let stage = Stage::set().await;
+    stage.desk.away(true);
+    let running = stage.orchestration(&[]);
+    let view = stage
+        .ended(&running, stage.execute(&running).await.execution_id)
+        .await;
+    assert_eq!(view.status, ExecutionStatus::Resolved);
+    assert!(stage.desk.notes().is_empty());
+    stage.desk.away(false);
+    stage.told().await;
+    assert_eq!(
+        (stage.desk.status(), stage.desk.field()),
+        (Some(10), vec!["resolved".to_owned()])
+    );
+    assert_eq!(stage.desk.notes().len(), 3, "{:#?}", stage.desk.notes());
+}

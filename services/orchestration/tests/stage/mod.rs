@@ -1,0 +1,539 @@
+//! What orchestration talks to, scripted: a step service, a help desk, a playbook service; and orchestration itself, on a
+//! real database, startable as often as wanted and killable.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::client::{OrchestrationClient, Outbound, Peer, PeerError};
+use common::execution::ExecutionAccepted;
+use common::{
+    DecisionId, Digest, ExecutePlaybook, ExecutionId, ExecutionView, OperationId, Outcome, PlaybookRef,
+    Service, Signal, StepRequest, StepResult, Subject, TenantId, TicketSnapshot, UserId,
+};
+use http::HeaderMap;
+use launcher::testing::TestDatabase;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use trust::{Identity, SigningKey, TrustedKeys};
+use wiremock::matchers::{method, path, path_regex};
+use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
+
+/// A playbook with one step of each kind; every wait is short.
+pub(crate) const PLAYBOOK: &str = r#"
+name: password_reset
+version: "1.2"
+enabled: true
+description: "Automated password reset"
+category: REQUEST
+sub_category: PASSWORD_RESET
+steps:
+  - id: verify_mfa
+    name: "Verify User via MFA"
+    service: verification.mfa
+    timeout: 2
+    on_success: reset_password
+    on_failure: escalate
+    on_denied: escalate_denied
+  - id: reset_password
+    name: "Reset Password"
+    service: executor.reset_password
+    timeout: 20
+    on_success: deliver
+    on_failure: escalate
+  - id: deliver
+    name: "Deliver Credentials"
+    service: delivery.sms
+    timeout: 20
+    on_success: resolved
+    on_failure: escalate
+  - id: resolved
+    name: "Resolved"
+    type: terminal
+    status: RESOLVED
+  - id: escalate
+    name: "Hand over"
+    type: escalation
+    reason: "The automation could not finish"
+  - id: escalate_denied
+    name: "Alarm"
+    type: escalation
+    reason: "The user denied the request: possible account takeover"
+"#;
+
+pub(crate) const MFA: &str = "/api/v1/verification/mfa";
+pub(crate) const RESET: &str = "/api/v1/executor/reset_password";
+pub(crate) const SMS: &str = "/api/v1/delivery/sms";
+
+/// A call that a step service got.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) path: String,
+    pub(crate) key: String,
+    pub(crate) traceparent: Option<String>,
+    pub(crate) request: StepRequest,
+}
+
+/// Answers steps as scripted; the last answer of a path is given again and again.
+#[derive(Clone, Default)]
+pub(crate) struct Steps {
+    script: Arc<Mutex<HashMap<String, VecDeque<ResponseTemplate>>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Steps {
+    pub(crate) fn answer(&self, path: &str, answers: impl IntoIterator<Item = ResponseTemplate>) {
+        self.script
+            .lock()
+            .unwrap()
+            .insert(path.to_owned(), answers.into_iter().collect());
+    }
+
+    pub(crate) fn asked(&self, path: &str) -> Vec<Asked> {
+        self.asked
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|asked| asked.path == path)
+            .cloned()
+            .collect()
+    }
+}
+
+impl Respond for Steps {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        let path = request.url.path().to_owned();
+        let header = |name: &str| {
+            request
+                .headers
+                .get(name)
+                .map(|value| value.to_str().unwrap().to_owned())
+        };
+        if let Ok(body) = serde_json::from_slice(&request.body) {
+            self.asked.lock().unwrap().push(Asked {
+                path: path.clone(),
+                key: header("idempotency-key").unwrap_or_default(),
+                traceparent: header("traceparent"),
+                request: body,
+            });
+        }
+        let mut script = self.script.lock().unwrap();
+        let answers = script
+            .get_mut(&path)
+            .unwrap_or_else(|| panic!("nothing is scripted for {path}"));
+        if answers.len() > 1 {
+            answers.pop_front().unwrap()
+        } else {
+            answers[0].clone()
+        }
+    }
+}
+
+/// A help desk with one ticket per number asked for.
+#[derive(Clone, Default)]
+pub(crate) struct Desk(Arc<Mutex<DeskState>>);
+
+#[derive(Default)]
+struct DeskState {
+    /// (private, text), oldest first.
+    notes: Vec<(bool, String)>,
+    status: Option<i64>,
+    agent: Option<i64>,
+    field: Vec<String>,
+    /// How many notes are taken and then not answered for.
+    swallow: usize,
+    /// Nothing is answered at all.
+    away: bool,
+}
+
+impl Desk {
+    pub(crate) fn notes(&self) -> Vec<(bool, String)> {
+        self.0.lock().unwrap().notes.clone()
+    }
+
+    /// Every value that the custom field had.
+    pub(crate) fn field(&self) -> Vec<String> {
+        self.0.lock().unwrap().field.clone()
+    }
+
+    pub(crate) fn status(&self) -> Option<i64> {
+        self.0.lock().unwrap().status
+    }
+
+    pub(crate) fn agent(&self) -> Option<i64> {
+        self.0.lock().unwrap().agent
+    }
+
+    /// Take the next `notes` notes and answer 500 all the same.
+    pub(crate) fn swallow(&self, notes: usize) {
+        self.0.lock().unwrap().swallow = notes;
+    }
+
+    pub(crate) fn away(&self, away: bool) {
+        self.0.lock().unwrap().away = away;
+    }
+
+    fn answer(&self, request: &Request) -> ResponseTemplate {
+        let mut state = self.0.lock().unwrap();
+        if state.away {
+            return ResponseTemplate::new(503);
+        }
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        match (request.method.as_str(), request.url.path()) {
+            ("POST", "/auth/token") => {
+                ok(json!({"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}))
+            }
+            ("GET", "/api/Status") => {
+                ok(json!([{"id": 2, "name": "In Progress"}, {"id": 10, "name": "Resolved"}]))
+            }
+            ("GET", "/api/FieldInfo") => ok(json!([{"id": 178, "name": "CFautomation_status"}])),
+            ("POST", "/api/Actions") => state.act(&body[0]),
+            ("GET", "/api/Actions") => {
+                let actions = state.notes.iter().zip(1..).map(|((private, note), id)| {
+                    json!({"id": id, "note_html": note, "hiddenfromuser": private, "outcome": "Internal Note"})
+                });
+                ok(json!({"actions": actions.collect::<Vec<_>>()}))
+            }
+            ("POST", "/api/Tickets") => state.change(&body[0]),
+            ("GET", ticket) if ticket.starts_with("/api/Tickets/") => ok(json!({
+                "id": 4242, "summary": "I can't log in", "status_id": state.status.unwrap_or(2),
+                "tickettype_id": 1, "client_id": 12, "agent_id": state.agent.unwrap_or(7),
+                "customfields": [{"id": 178, "name": "CFautomation_status", "value": state.field.last()}],
+            })),
+            (method, path) => panic!("the help desk was asked {method} {path}"),
+        }
+    }
+}
+
+impl DeskState {
+    fn act(&mut self, action: &Value) -> ResponseTemplate {
+        let private = action["hiddenfromuser"].as_bool().unwrap();
+        self.notes
+            .push((private, action["note_html"].as_str().unwrap().to_owned()));
+        self.status = action["new_status"].as_i64().or(self.status);
+        self.agent = action["new_agent"].as_i64().or(self.agent);
+        if self.swallow > 0 {
+            self.swallow -= 1;
+            return ResponseTemplate::new(500);
+        }
+        ok(json!({"id": self.notes.len()}))
+    }
+
+    fn change(&mut self, ticket: &Value) -> ResponseTemplate {
+        self.status = ticket["status_id"].as_i64().or(self.status);
+        self.agent = ticket["agent_id"].as_i64().or(self.agent);
+        if let Some(value) = ticket["customfields"][0]["value"].as_str() {
+            self.field.push(value.to_owned());
+        }
+        ok(json!({"id": 4242}))
+    }
+}
+
+impl Respond for Desk {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        self.answer(request)
+    }
+}
+
+pub(crate) fn ok(body: Value) -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_json(body)
+}
+
+/// `200` with this outcome, and with what the machine wants to see of a success.
+pub(crate) fn done(outcome: &str) -> ResponseTemplate {
+    let mut result = StepResult::new(Outcome::from(outcome), format!("It ended in {outcome}."));
+    if outcome == "success" {
+        result.permit = Some(common::PermitToken::from_text("a.permit"));
+        result.sealed = Some(common::SealedCredential::from_text("sealed"));
+    }
+    ok(serde_json::to_value(result).unwrap())
+}
+
+/// `202`.
+pub(crate) fn pending(operation: OperationId) -> ResponseTemplate {
+    let body =
+        json!({"operation": operation, "explanation": "Adele Vance was asked to approve on her phone."});
+    ResponseTemplate::new(202).set_body_json(body)
+}
+
+struct Caller(Identity);
+
+impl Outbound for Caller {
+    fn decorate(&self, callee: &str, body: &[u8], headers: &mut HeaderMap) {
+        let now = time::OffsetDateTime::now_utc();
+        let token = trust::token::issue(&self.0, callee, body, now, uuid::Uuid::now_v7()).unwrap();
+        headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+        headers.insert(
+            "traceparent",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+                .parse()
+                .unwrap(),
+        );
+    }
+}
+
+/// Everything around orchestration.
+pub(crate) struct Stage {
+    pub(crate) database: TestDatabase,
+    pub(crate) steps: Steps,
+    pub(crate) desk: Desk,
+    pub(crate) playbook: PlaybookRef,
+    server: MockServer,
+    keys: tempfile::TempDir,
+    pems: BTreeMap<Service, String>,
+    trusted: String,
+}
+
+impl Stage {
+    pub(crate) async fn set() -> Self {
+        chassis::telemetry::install_quiet();
+        let (database, server) = (launcher::testing::database().await, MockServer::start().await);
+        let (steps, desk) = (Steps::default(), Desk::default());
+        let playbook = PlaybookRef {
+            name: "password_reset".parse().unwrap(),
+            version: "1.2".parse().unwrap(),
+            digest: Digest::of(PLAYBOOK),
+        };
+        let view = json!({
+            "name": playbook.name, "version": playbook.version, "digest": playbook.digest, "active": true,
+            "description": "", "category": "REQUEST", "published_at": "2026-11-22T02:30:00Z", "source": PLAYBOOK,
+        });
+        Mock::given(path("/api/v1/playbooks/password_reset"))
+            .respond_with(ok(view))
+            .mount(&server)
+            .await;
+        Mock::given(path_regex("^/api/v1/(verification|executor|delivery)/"))
+            .respond_with(steps.clone())
+            .mount(&server)
+            .await;
+        Mock::given(path_regex("^/(auth|api/[A-Z])"))
+            .respond_with(desk.clone())
+            .mount(&server)
+            .await;
+        let (pems, trusted) = fleet_keys();
+        let keys = tempfile::tempdir().unwrap();
+        std::fs::write(keys.path().join("own.key"), &pems[&Service::Orchestration]).unwrap();
+        std::fs::write(keys.path().join("trusted.json"), &trusted).unwrap();
+        steps.answer(MFA, [done("success")]);
+        steps.answer(RESET, [done("success")]);
+        steps.answer(SMS, [done("success")]);
+        Self {
+            database,
+            steps,
+            desk,
+            playbook,
+            server,
+            keys,
+            pems,
+            trusted,
+        }
+    }
+
+    /// Answer the question how `operation` stands.
+    pub(crate) async fn operation_stands(&self, operation: OperationId, answer: ResponseTemplate) {
+        let path = path(format!("/api/v1/verification/{operation}"));
+        Mock::given(method("GET"))
+            .and(path)
+            .respond_with(answer)
+            .with_priority(1)
+            .mount(&self.server)
+            .await;
+    }
+
+    pub(crate) fn settings(&self, more: &[(&str, &str)]) -> orchestration::OrchestrationSettings {
+        let url = self.server.uri();
+        let key = |name: &str| self.keys.path().join(name).display().to_string();
+        let given = [
+            (
+                "DATABASE_URL",
+                self.database.url(Service::Orchestration).to_string(),
+            ),
+            ("REDIS_URL", self.database.redis_url().to_string()),
+            ("SERVICE_KEY_FILE", key("own.key")),
+            ("TRUSTED_KEYS_FILE", key("trusted.json")),
+            ("PLAYBOOK_URL", url.clone()),
+            ("VERIFICATION_URL", url.clone()),
+            ("EXECUTOR_URL", url.clone()),
+            ("DELIVERY_URL", url.clone()),
+            ("HALOPSA_URL", format!("{url}/api")),
+            ("HALOPSA_AUTH_URL", format!("{url}/auth")),
+            ("HALOPSA_CLIENT_ID", "id".to_owned()),
+            ("HALOPSA_CLIENT_SECRET", "secret".to_owned()),
+            ("CIRCUIT_PROBE_S", "1".to_owned()),
+        ];
+        let more = more.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        let all = given
+            .into_iter()
+            .chain(more)
+            .map(|(name, value)| (name.to_owned(), value));
+        chassis::from_map(&all.collect()).unwrap()
+    }
+
+    /// Orchestration on a runtime of its own, so that it can die like a process.
+    pub(crate) fn orchestration(&self, more: &[(&str, &str)]) -> Running {
+        let settings = self.settings(more);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let shutdown = CancellationToken::new();
+        let stopping = shutdown.clone();
+        let serving = runtime.spawn(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            orchestration::serve(settings, listener, stopping).await.unwrap();
+        });
+        Running {
+            url,
+            shutdown,
+            serving,
+            runtime: Some(runtime),
+        }
+    }
+
+    /// A client in the name of `service`.
+    pub(crate) fn client(&self, running: &Running, service: Service) -> OrchestrationClient {
+        let key = SigningKey::from_pem(self.pems[&service].as_bytes()).unwrap();
+        let trusted = TrustedKeys::from_json(self.trusted.as_bytes()).unwrap();
+        let caller = Caller(Identity::new(service, key, trusted).unwrap());
+        let http = common::client::http_client(Duration::from_secs(10)).unwrap();
+        OrchestrationClient(Peer::new(
+            "orchestration",
+            running.url.parse().unwrap(),
+            http,
+            Arc::new(caller),
+        ))
+    }
+
+    pub(crate) fn request(&self, ticket: &str) -> ExecutePlaybook {
+        let tenant_id: TenantId = "default".parse().unwrap();
+        let user_id: UserId = "11111111-2222-4333-8444-555555555555".parse().unwrap();
+        ExecutePlaybook {
+            tenant_id: tenant_id.clone(),
+            ticket_id: ticket.parse().unwrap(),
+            decision_id: DecisionId::fresh(),
+            playbook: self.playbook.clone(),
+            subject: Subject { tenant_id, user_id },
+            requester_name: "Adele Vance".to_owned(),
+            ticket: TicketSnapshot {
+                summary: "I can't log in".to_owned(),
+                client_name: None,
+            },
+        }
+    }
+
+    /// Start an execution for ticket 4242.
+    pub(crate) async fn execute(&self, running: &Running) -> ExecutionAccepted {
+        let client = self.client(running, Service::Classifier);
+        let request = self.request("4242");
+        eventually("the execution is accepted", async || {
+            client.execute(&request).await.ok()
+        })
+        .await
+    }
+
+    pub(crate) async fn view(&self, running: &Running, id: ExecutionId) -> ExecutionView {
+        self.client(running, Service::Classifier)
+            .execution(id)
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn ended(&self, running: &Running, id: ExecutionId) -> ExecutionView {
+        let client = self.client(running, Service::Classifier);
+        eventually("the execution ends", async || {
+            client.execution(id).await.ok().filter(|view| view.status.ended())
+        })
+        .await
+    }
+
+    /// The help desk has been told everything.
+    pub(crate) async fn told(&self) {
+        let owner = self.database.owner().await;
+        eventually("the help desk is told", async || {
+            let due = "SELECT COUNT(*) FROM ticket_updates WHERE settled IS NULL";
+            let due: i64 = sqlx::query_scalar(due).fetch_one(&owner).await.unwrap();
+            (due == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// Kinds of audit events, oldest first.
+    pub(crate) async fn audit(&self) -> Vec<String> {
+        let owner = self.database.owner().await;
+        sqlx::query_scalar("SELECT kind FROM audit_events ORDER BY id")
+            .fetch_all(&owner)
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn signal(
+        &self,
+        running: &Running,
+        from: Service,
+        id: ExecutionId,
+        signal: &Signal,
+    ) -> Result<(), PeerError> {
+        self.client(running, from).signal(id, signal).await
+    }
+}
+
+/// One orchestration.
+pub(crate) struct Running {
+    pub(crate) url: String,
+    shutdown: CancellationToken,
+    serving: tokio::task::JoinHandle<()>,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Running {
+    /// As `kill -9` would: nothing is finished, nothing is given back.
+    pub(crate) fn kill(mut self) {
+        self.runtime.take().unwrap().shutdown_background();
+    }
+
+    /// As SIGTERM would.
+    pub(crate) async fn stop(mut self) {
+        self.shutdown.cancel();
+        (&mut self.serving).await.unwrap();
+        self.runtime.take().unwrap().shutdown_background();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Wait for a state, at most 30 s.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let mut often = tokio::time::interval(Duration::from_millis(20));
+    let looking = async {
+        loop {
+            often.tick().await;
+            if let Some(seen) = look().await {
+                return seen;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), looking)
+        .await
+        .unwrap_or_else(|_| panic!("waited in vain: {what}"))
+}
+
+fn fleet_keys() -> (BTreeMap<Service, String>, String) {
+    let mut trusted = TrustedKeys::new();
+    let mut pems = BTreeMap::new();
+    for service in Service::ALL {
+        let key = SigningKey::generate(&mut rand::rng()).unwrap();
+        trusted.trust(service, key.verifying_key().unwrap()).unwrap();
+        pems.insert(service, key.to_pem().unwrap().to_string());
+    }
+    (pems, trusted.to_json())
+}
