@@ -9,7 +9,7 @@ use connectors::twilio::{MessageStatus, Twilio};
 use time::OffsetDateTime;
 use tracing::Instrument as _;
 
-use crate::store::{Claim, Due, Held, Store, StoreError, Work};
+use crate::store::{Answered, Claim, Due, Held, Store, StoreError, Work};
 use crate::verdict::{next_look, verdict};
 
 /// A text that could not be removed after this many tries (a quarter of an hour) stays: the pass in it is spent or dead.
@@ -107,7 +107,7 @@ impl Follow {
         };
         self.store.saw(held, status).await?;
         // `false`: a callback came in between, and its own look ends it.
-        if self.store.end(held, &result, now).await? {
+        if self.store.end(held, &result, Answered::BySignal).await? {
             let outcome = result.outcome.to_string();
             metrics::counter!("firstline_deliveries_total", "channel" => "sms", "outcome" => outcome)
                 .increment(1);

@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::refusal::SendError;
 use crate::settings::DeliverySettings;
-use crate::store::{Begun, Lease, Store, Visit};
+use crate::store::{Answered, Begun, Lease, Store, Visit};
 use crate::text::message;
 use crate::verdict::{refused, verdict};
 
@@ -236,7 +236,7 @@ impl Sender {
         result: StepResult,
     ) -> Result<StepAnswer, SendError> {
         let about = lease.about(request);
-        if self.store.end(&about, &result, OffsetDateTime::now_utc()).await? {
+        if self.store.end(&about, &result, Answered::Now).await? {
             Ok(StepAnswer::Done(result))
         } else {
             Err(SendError::UnderWay)

@@ -99,6 +99,15 @@ pub(crate) enum Visit {
     Mine(Lease),
 }
 
+/// How orchestration learns a result.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Answered {
+    /// As the answer of the request under way.
+    Now,
+    /// By a signal: its request was answered with an operation.
+    BySignal,
+}
+
 /// What came of an intent.
 #[derive(Debug)]
 pub(crate) enum Begun {
@@ -329,24 +338,32 @@ impl Store {
         Ok(true)
     }
 
-    /// Write how it ended, and that orchestration is to be told. `false`: somebody else has it.
+    /// Write how it ended. Where orchestration is being `answered` it needs no signal: an answer that gets lost is asked
+    /// for again. `false`: somebody else has it.
     pub(crate) async fn end(
         &self,
         held: &Held,
         result: &StepResult,
-        now: OffsetDateTime,
+        answered: Answered,
     ) -> Result<bool, StoreError> {
+        let now = OffsetDateTime::now_utc();
+        let signalled_at = match answered {
+            Answered::Now => Some(now),
+            Answered::BySignal => None,
+        };
         let stored = serde_json::to_value(result).map_err(|_| StoreError::Corrupt(held.operation.0))?;
         let mut transaction = self.pool.begin().await?;
         let ended = sqlx::query!(
             "UPDATE deliveries
-             SET state = 'ENDED', result = $4, ended_at = $5, leased_until = NULL, work_at = $5, tries = 0
+             SET state = 'ENDED', result = $4, ended_at = $5, leased_until = NULL, work_at = $5, tries = 0,
+                 signalled_at = $6
              WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state <> 'ENDED'",
             self.tenant.as_str(),
             held.operation.0,
             held.fence,
             stored,
             now,
+            signalled_at,
         )
         .execute(&mut *transaction)
         .await?;
