@@ -39,7 +39,7 @@ pub use machine::{
     Rules, State, Transition,
 };
 pub use playbook::{ActionStep, Playbook, Step, StepKind};
-pub use proof::{Assurance, Proof};
+pub use proof::Proof;
 pub use registry::{Action, Credential, Kind, Parameter, Registry, RegistryError};
 pub use retry::{Backoff, Retry};
 pub use template::{Facts, fill};

@@ -1,33 +1,10 @@
 //! What an execution has proven so far about the person who asks. The check walks it over the graph, the machine carries
 //! it at run time: one rule, two readers.
 
-use common::Outcome;
+use common::{Assurance, Outcome};
 use serde::{Deserialize, Serialize};
 
 use crate::registry::Action;
-
-/// How sure a verification makes us, or how sure an action wants to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Assurance {
-    /// A weak sign, such as knowing an address.
-    Low,
-    /// Something the person holds, or somebody who knows them: a push, a manager.
-    Substantial,
-    /// Phishing-resistant or in person.
-    High,
-}
-
-impl Assurance {
-    /// As playbooks, the registry and messages write it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Substantial => "substantial",
-            Self::High => "high",
-        }
-    }
-}
 
 /// The proof state of one path through a playbook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

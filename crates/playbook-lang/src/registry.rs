@@ -5,10 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use common::{ActionName, Outcome};
+use common::{ActionName, Assurance, Outcome};
 use serde_json::Value;
-
-use crate::proof::Assurance;
 
 /// One action of one service.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,1 +1,48 @@
-//! stub
+//! Playbooks: keeps every published version word for word, says which one new executions get, and publishes nothing that
+//! could act on an unverified person. What a playbook means is `playbook-lang`'s affair; running one is orchestration's.
+
+mod body;
+mod http;
+mod publish;
+mod settings;
+mod shipped;
+mod store;
+
+use chassis::{Api, ServeError, Shell, StartError};
+use common::{Role, Service};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use publish::Library;
+pub use settings::PlaybookSettings;
+
+/// Who may read: everybody who works with playbooks, which is everybody.
+const READERS: (&[Service], &[Role]) = (
+    &Service::ALL,
+    &[Role::Admin, Role::Operator, Role::Auditor, Role::User],
+);
+
+/// Run the service until `shutdown`.
+///
+/// It refuses to start where a shipped playbook has findings: better none than one that was not proven.
+pub async fn serve(
+    settings: PlaybookSettings,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
+    let shipped = match &settings.playbooks_dir {
+        Some(directory) => shipped::read(directory)
+            .await
+            .map_err(|refusal| StartError::Own(refusal.to_string()))?,
+        None => Vec::new(),
+    };
+    let shell = Shell::start(Service::Playbook, &settings.base, shutdown).await?;
+    let library = Library::new(&shell);
+    shell.spawn(shipped::load(shell.clone(), library.clone(), shipped));
+
+    let (services, roles) = READERS;
+    let api = Api::new(&shell)
+        .either(services, roles, http::readers(library.clone()))
+        .people(&[Role::Admin], http::admins(library));
+    shell.serve(api, listener).await
+}

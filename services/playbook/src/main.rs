@@ -1,2 +1,5 @@
-//! stub
-fn main() {}
+//! The playbook service as a process.
+
+fn main() -> std::process::ExitCode {
+    chassis::main(playbook::serve)
+}

@@ -5,13 +5,13 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use common::{Finding, Outcome, Severity};
+use common::{Assurance, Finding, Outcome, Severity};
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::graph::{Edge, Graph, Node};
 use crate::document::KindDocument;
 use crate::findings::{Findings, about, code};
-use crate::proof::{Assurance, Proof};
+use crate::proof::Proof;
 use crate::registry::{Action, Credential};
 
 pub(super) fn check(graph: &Graph<'_>, findings: &mut Findings) {

@@ -1,0 +1,32 @@
+//! What the playbook service reads from its environment.
+
+use std::path::PathBuf;
+
+use chassis::{BaseSettings, Reader, Settings};
+use common::Service;
+
+/// Settings of the playbook service.
+pub struct PlaybookSettings {
+    pub(crate) base: BaseSettings,
+    pub(crate) playbooks_dir: Option<PathBuf>,
+}
+
+impl Settings for PlaybookSettings {
+    const SERVICE: Service = Service::Playbook;
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let base = BaseSettings::read(from);
+        let playbooks_dir = from.optional(
+            "PLAYBOOKS_DIR",
+            "folder of `*.yml` that are published, and activated where `enabled`, unless the database knows their names",
+        );
+        Some(Self {
+            base: base?,
+            playbooks_dir: playbooks_dir?,
+        })
+    }
+
+    fn base(&self) -> &BaseSettings {
+        &self.base
+    }
+}

@@ -1,0 +1,397 @@
+//! The table `playbooks`: all SQL of the service. A row is never changed but for `active`, and the service's role could
+//! not change more.
+
+use chassis::{AuditEvent, AuditLog, Shell};
+use common::playbook::PlaybookView;
+use common::{Digest, PlaybookName, PlaybookRef, PlaybookVersion, TenantId};
+use playbook_lang::Playbook;
+use serde_json::json;
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+
+use crate::shipped::Shipped;
+
+/// The database failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// It is away or refused.
+    #[error("the database did not do it")]
+    Database(#[from] sqlx::Error),
+    /// A row says what no code of ours wrote.
+    #[error("version `{version}` of playbook `{name}` is corrupt in the database")]
+    Corrupt { name: String, version: String },
+}
+
+/// What became of a publication.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Inserted {
+    New,
+    /// The version is there, with this content.
+    There(Digest),
+}
+
+/// One row, its source only where it was asked for.
+struct Row {
+    name: String,
+    version: String,
+    digest: String,
+    source: Option<String>,
+    description: String,
+    category: String,
+    sub_category: Option<String>,
+    examples: Vec<String>,
+    active: bool,
+    published_at: OffsetDateTime,
+}
+
+impl TryFrom<Row> for PlaybookView {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let reference = || {
+            Some(PlaybookRef {
+                name: row.name.parse().ok()?,
+                version: row.version.parse().ok()?,
+                digest: row.digest.parse().ok()?,
+            })
+        };
+        let Some(playbook) = reference() else {
+            return Err(StoreError::Corrupt {
+                name: row.name,
+                version: row.version,
+            });
+        };
+        Ok(Self {
+            playbook,
+            active: row.active,
+            description: row.description,
+            category: row.category,
+            sub_category: row.sub_category,
+            examples: row.examples,
+            published_at: row.published_at,
+            source: row.source,
+        })
+    }
+}
+
+/// The playbooks of one tenant.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pool: PgPool,
+    tenant: TenantId,
+    audit: AuditLog,
+}
+
+impl Store {
+    pub(crate) fn new(shell: &Shell) -> Self {
+        Self {
+            pool: shell.pool().clone(),
+            tenant: shell.tenant().clone(),
+            audit: shell.audit(),
+        }
+    }
+
+    /// Every active version, by name, without sources.
+    pub(crate) async fn all_active(&self) -> Result<Vec<PlaybookView>, StoreError> {
+        let rows = sqlx::query_as!(
+            Row,
+            r#"
+            SELECT name, version, digest, NULL::text AS source, description, category, sub_category, examples,
+                active, published_at
+            FROM playbooks
+            WHERE tenant_id = $1 AND active
+            ORDER BY name
+            "#,
+            self.tenant.as_str(),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(PlaybookView::try_from).collect()
+    }
+
+    /// Every version of one playbook, newest first, without sources.
+    pub(crate) async fn versions(&self, name: &PlaybookName) -> Result<Vec<PlaybookView>, StoreError> {
+        let rows = sqlx::query_as!(
+            Row,
+            r#"
+            SELECT name, version, digest, NULL::text AS source, description, category, sub_category, examples,
+                active, published_at
+            FROM playbooks
+            WHERE tenant_id = $1 AND name = $2
+            ORDER BY published_at DESC, version DESC
+            "#,
+            self.tenant.as_str(),
+            name.as_str(),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(PlaybookView::try_from).collect()
+    }
+
+    /// One version with its source.
+    pub(crate) async fn version(
+        &self,
+        name: &PlaybookName,
+        version: &PlaybookVersion,
+    ) -> Result<Option<PlaybookView>, StoreError> {
+        let row = sqlx::query_as!(
+            Row,
+            r#"
+            SELECT name, version, digest, source AS "source?", description, category, sub_category, examples,
+                active, published_at
+            FROM playbooks
+            WHERE tenant_id = $1 AND name = $2 AND version = $3
+            "#,
+            self.tenant.as_str(),
+            name.as_str(),
+            version.as_str(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(PlaybookView::try_from).transpose()
+    }
+
+    /// The active version with its source.
+    pub(crate) async fn active(&self, name: &PlaybookName) -> Result<Option<PlaybookView>, StoreError> {
+        let row = sqlx::query_as!(
+            Row,
+            r#"
+            SELECT name, version, digest, source AS "source?", description, category, sub_category, examples,
+                active, published_at
+            FROM playbooks
+            WHERE tenant_id = $1 AND name = $2 AND active
+            "#,
+            self.tenant.as_str(),
+            name.as_str(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(PlaybookView::try_from).transpose()
+    }
+
+    /// Whether any version of it was ever published.
+    pub(crate) async fn exists(&self, name: &PlaybookName) -> Result<bool, StoreError> {
+        let exists = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM playbooks WHERE tenant_id = $1 AND name = $2) AS "exists!""#,
+            self.tenant.as_str(),
+            name.as_str(),
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(exists)
+    }
+
+    /// Add a version, unless it is there.
+    pub(crate) async fn publish(
+        &self,
+        playbook: &Playbook,
+        source: &str,
+        actor: &str,
+    ) -> Result<Inserted, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        if self.insert(&mut transaction, playbook, source, actor).await? {
+            transaction.commit().await?;
+            return Ok(Inserted::New);
+        }
+        // The insert has waited for whoever was first, so their row is visible now.
+        let digest = sqlx::query_scalar!(
+            "SELECT digest FROM playbooks WHERE tenant_id = $1 AND name = $2 AND version = $3",
+            self.tenant.as_str(),
+            playbook.name().as_str(),
+            playbook.version().as_str(),
+        )
+        .fetch_one(&mut *transaction)
+        .await?;
+        digest
+            .parse()
+            .map(Inserted::There)
+            .map_err(|_| StoreError::Corrupt {
+                name: playbook.name().to_string(),
+                version: playbook.version().to_string(),
+            })
+    }
+
+    /// Whether it was new.
+    async fn insert(
+        &self,
+        connection: &mut PgConnection,
+        playbook: &Playbook,
+        source: &str,
+        actor: &str,
+    ) -> Result<bool, StoreError> {
+        let inserted = sqlx::query!(
+            r#"
+            INSERT INTO playbooks (
+                tenant_id, name, version, digest, source, description, category, sub_category, examples,
+                published_at, published_by
+            )
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now(), $10)
+            ON CONFLICT (tenant_id, name, version) DO NOTHING
+            "#,
+            self.tenant.as_str(),
+            playbook.name().as_str(),
+            playbook.version().as_str(),
+            playbook.digest().as_str(),
+            source,
+            playbook.description(),
+            playbook.category(),
+            playbook.sub_category(),
+            playbook.examples(),
+            actor,
+        )
+        .execute(&mut *connection)
+        .await?
+        .rows_affected();
+        if inserted == 1 {
+            self.record(connection, "playbook.published", playbook.reference(), actor)
+                .await?;
+        }
+        Ok(inserted == 1)
+    }
+
+    /// Make this version the active one; where it is already, nothing happens.
+    pub(crate) async fn activate(&self, playbook: &PlaybookRef, actor: &str) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        self.lock(&mut transaction, &playbook.name).await?;
+        self.make_active(&mut transaction, playbook, actor).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Under the lock.
+    async fn make_active(
+        &self,
+        connection: &mut PgConnection,
+        playbook: &PlaybookRef,
+        actor: &str,
+    ) -> Result<(), StoreError> {
+        let (tenant, name, version) = (
+            self.tenant.as_str(),
+            playbook.name.as_str(),
+            playbook.version.as_str(),
+        );
+        // First the old one: there is no moment with two.
+        sqlx::query!(
+            "UPDATE playbooks SET active = false WHERE tenant_id = $1 AND name = $2 AND version <> $3 AND active",
+            tenant,
+            name,
+            version,
+        )
+        .execute(&mut *connection)
+        .await?;
+        let changed = sqlx::query!(
+            "UPDATE playbooks SET active = true WHERE tenant_id = $1 AND name = $2 AND version = $3 AND NOT active",
+            tenant,
+            name,
+            version,
+        )
+        .execute(&mut *connection)
+        .await?
+        .rows_affected();
+        if changed == 1 {
+            self.record(connection, "playbook.activated", playbook, actor)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Make no version active. Answers the one that was.
+    pub(crate) async fn deactivate(
+        &self,
+        name: &PlaybookName,
+        actor: &str,
+    ) -> Result<Option<PlaybookVersion>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        self.lock(&mut transaction, name).await?;
+        let row = sqlx::query!(
+            r#"
+            UPDATE playbooks
+            SET active = false
+            WHERE tenant_id = $1 AND name = $2 AND active
+            RETURNING version, digest
+            "#,
+            self.tenant.as_str(),
+            name.as_str(),
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let corrupt = || StoreError::Corrupt {
+            name: name.to_string(),
+            version: row.version.clone(),
+        };
+        let stopped = PlaybookRef {
+            name: name.clone(),
+            version: row.version.parse().map_err(|_| corrupt())?,
+            digest: row.digest.parse().map_err(|_| corrupt())?,
+        };
+        self.record(&mut transaction, "playbook.deactivated", &stopped, actor)
+            .await?;
+        transaction.commit().await?;
+        Ok(Some(stopped.version))
+    }
+
+    /// Publish and activate what is shipped under names that the database does not know, all or none. Answers the names.
+    pub(crate) async fn introduce(&self, shipped: &[Shipped]) -> Result<Vec<PlaybookName>, StoreError> {
+        const ACTOR: &str = "service:playbook";
+        let mut transaction = self.pool.begin().await?;
+        // Replicas start together; the second one then finds the names known.
+        sqlx::query!(
+            "SELECT pg_advisory_xact_lock(hashtext('playbooks/' || $1))",
+            self.tenant.as_str()
+        )
+        .execute(&mut *transaction)
+        .await?;
+        let known: Vec<String> = sqlx::query_scalar!(
+            "SELECT DISTINCT name FROM playbooks WHERE tenant_id = $1",
+            self.tenant.as_str(),
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        let new = shipped
+            .iter()
+            .filter(|shipped| !known.iter().any(|name| name == shipped.playbook.name().as_str()));
+        let mut names = Vec::new();
+        for Shipped { playbook, source } in new {
+            self.insert(&mut transaction, playbook, source, ACTOR).await?;
+            if playbook.enabled() {
+                self.make_active(&mut transaction, playbook.reference(), ACTOR)
+                    .await?;
+            }
+            names.push(playbook.name().clone());
+        }
+        transaction.commit().await?;
+        Ok(names)
+    }
+
+    /// Two admins who activate at once do so one after the other.
+    async fn lock(&self, connection: &mut PgConnection, name: &PlaybookName) -> Result<(), StoreError> {
+        sqlx::query!(
+            "SELECT version FROM playbooks WHERE tenant_id = $1 AND name = $2 ORDER BY version FOR UPDATE",
+            self.tenant.as_str(),
+            name.as_str(),
+        )
+        .fetch_all(connection)
+        .await?;
+        Ok(())
+    }
+
+    async fn record(
+        &self,
+        connection: &mut PgConnection,
+        kind: &'static str,
+        playbook: &PlaybookRef,
+        actor: &str,
+    ) -> Result<(), StoreError> {
+        let detail = json!({
+            "playbook": playbook.name,
+            "version": playbook.version,
+            "digest": playbook.digest,
+        });
+        let event = AuditEvent::new(kind, detail).actor(actor);
+        self.audit.record(connection, &event).await?;
+        Ok(())
+    }
+}
