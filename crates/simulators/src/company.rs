@@ -18,6 +18,10 @@ pub const USER_ADMINISTRATOR: &str = "fe930be7-5e62-47db-91af-98c3a49a38b1";
 
 /// One person, as the directory and the help desk know them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a record of independent facts, as the directory keeps them"
+)]
 pub struct Person {
     /// The directory's object id.
     pub id: Uuid,

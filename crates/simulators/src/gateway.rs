@@ -142,9 +142,14 @@ mod tests {
 
     #[test]
     fn a_webhook_goes_to_its_owner_or_through_the_public_address() {
-        let mut settings = WorldSettings::default();
-        settings.public_url = "https://firstline.contoso.example/".parse().unwrap();
-        settings.targets.delivery = Some("http://127.0.0.1:8086".parse().unwrap());
+        let settings = WorldSettings {
+            public_url: "https://firstline.contoso.example/".parse().unwrap(),
+            targets: Targets {
+                delivery: Some("http://127.0.0.1:8086".parse().unwrap()),
+                ..Targets::default()
+            },
+            ..WorldSettings::default()
+        };
         let gateway = Gateway::new(&settings).unwrap();
         let status = gateway.public("/webhooks/twilio/sms_status?x=1");
         assert_eq!(

@@ -49,6 +49,9 @@ struct Arguments {
     /// HaloPSA's limit of requests per five minutes; without it there is none
     #[arg(long, env = "SIM_HALO_RATE")]
     halo_rate: Option<u32>,
+    /// Number of the first ticket
+    #[arg(long, env = "SIM_FIRST_TICKET", default_value_t = 4243)]
+    first_ticket: i64,
 }
 
 impl From<Arguments> for WorldSettings {
@@ -71,6 +74,7 @@ impl From<Arguments> for WorldSettings {
             teams_auto_install: given.bot_installed,
             think: Duration::from_millis(given.think_ms),
             halo_rate_per_5min: given.halo_rate,
+            first_ticket: given.first_ticket,
             ..Self::default()
         }
     }

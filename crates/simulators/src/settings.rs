@@ -68,6 +68,8 @@ pub struct WorldSettings {
     pub think: Duration,
     /// HaloPSA's limit of requests per rolling five minutes; `None` is without.
     pub halo_rate_per_5min: Option<u32>,
+    /// Number of the first ticket: a help desk that starts empty beside an old database must not count anew.
+    pub first_ticket: i64,
 }
 
 impl Default for WorldSettings {
@@ -82,6 +84,7 @@ impl Default for WorldSettings {
             teams_auto_install: false,
             think: Duration::from_millis(300),
             halo_rate_per_5min: None,
+            first_ticket: 4243,
         }
     }
 }

@@ -127,7 +127,11 @@ impl World {
         let doors = systems.map(|system| (system, Door::new(system, core.journal.clone())));
         let world = Self {
             public_url: settings.public_url,
-            halo: HaloSim::new(Arc::clone(&core), settings.halo_rate_per_5min),
+            halo: HaloSim::new(
+                Arc::clone(&core),
+                settings.halo_rate_per_5min,
+                settings.first_ticket,
+            ),
             entra: EntraSim::new(Arc::clone(&core)),
             openai: OpenAiSim::new(Arc::clone(&core)),
             teams: TeamsSim::new(Arc::clone(&core)),

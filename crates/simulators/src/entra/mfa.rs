@@ -17,7 +17,7 @@ use crate::text::{bearer, media_type};
 use crate::tokens::Audience;
 
 /// When the service itself gives up on a person.
-const GIVES_UP: Duration = Duration::from_secs(60);
+const GIVES_UP: Duration = Duration::from_mins(1);
 
 /// The order that the service's serialiser insists on.
 const BEGIN_ORDER: [&str; 10] = [

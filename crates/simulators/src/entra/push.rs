@@ -94,14 +94,14 @@ impl PushAnswer {
     /// `Result/Value` and `AuthenticationResult`; `None` is nil.
     pub(crate) fn wire(&self) -> (&str, Option<&'static str>) {
         match self {
-            Self::Approve => ("Success", Some("true")),
+            // A malformed answer never gets so far as to say anything.
+            Self::Approve | Self::Malformed => ("Success", Some("true")),
             Self::Deny => ("PhoneAppDenied", Some("false")),
             Self::Fraud => ("PhoneAppFraud", Some("false")),
             Self::NoAnswer => ("PhoneAppNoResponse", Some("false")),
             Self::NoMethod => ("NoDefaultAuthenticationMethodIsConfigured", Some("false")),
             Self::Challenge => ("Success", Some("challenge")),
             Self::SuccessWithoutTrue => ("Success", None),
-            Self::Malformed => ("Success", Some("true")),
             Self::Other(value) => (value, Some("false")),
         }
     }

@@ -18,7 +18,7 @@ use crate::text::{bearer, is_form, pairs, value};
 use crate::tokens::{Audience, Grant};
 
 /// Halo's rolling window.
-const WINDOW: Duration = Duration::from_secs(300);
+const WINDOW: Duration = Duration::from_mins(5);
 
 /// A program with a live token.
 pub(crate) struct Caller(Grant);

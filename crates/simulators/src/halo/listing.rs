@@ -17,6 +17,7 @@ use super::tenant::CLIENT;
 const PAGE_LIMIT: usize = 100;
 
 #[derive(Debug, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the vendor's query parameters")]
 pub(crate) struct Filter {
     #[serde(default)]
     open_only: bool,

@@ -60,7 +60,7 @@ struct Desk {
 }
 
 impl HaloSim {
-    pub(crate) fn new(core: Arc<Core>, rate_per_5min: Option<u32>) -> Self {
+    pub(crate) fn new(core: Arc<Core>, rate_per_5min: Option<u32>, first_ticket: i64) -> Self {
         let sender = Sender::new(Arc::clone(&core));
         let options = HaloOptions {
             rate_per_5min,
@@ -69,7 +69,7 @@ impl HaloSim {
         Self {
             desk: Arc::new(Desk {
                 core,
-                state: Shared::default(),
+                state: Shared::new(HaloState::starting_at(first_ticket)),
                 options: Shared::new(options),
                 window: Shared::default(),
                 sender,

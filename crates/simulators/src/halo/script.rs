@@ -93,7 +93,7 @@ impl Default for HaloOptions {
             workflow_refuses_bare_status: false,
             rate_per_5min: None,
             retry_after: None,
-            token_life: Duration::from_secs(3600),
+            token_life: Duration::from_hours(1),
         }
     }
 }

@@ -16,28 +16,23 @@ use crate::text::naive;
 /// What Halo writes where there is no date.
 const NO_DATE: &str = "1900-01-01T00:00:00";
 
-/// The first ticket's number is one more.
-const FIRST_TICKET: i64 = 4242;
-
 #[derive(Debug)]
 pub(crate) struct HaloState {
     pub(crate) tickets: BTreeMap<i64, Ticket>,
-    last: i64,
-}
-
-impl Default for HaloState {
-    fn default() -> Self {
-        Self {
-            tickets: BTreeMap::new(),
-            last: FIRST_TICKET,
-        }
-    }
+    next: i64,
 }
 
 impl HaloState {
+    pub(crate) fn starting_at(first_ticket: i64) -> Self {
+        Self {
+            tickets: BTreeMap::new(),
+            next: first_ticket,
+        }
+    }
+
     pub(crate) fn next_id(&mut self) -> i64 {
-        self.last += 1;
-        self.last
+        self.next += 1;
+        self.next - 1
     }
 }
 

@@ -226,7 +226,7 @@ impl Sender {
         }
     }
 
-    fn accept(self: &Arc<Self>, happening: Happening, envelope: Value) {
+    fn accept(self: &Arc<Self>, happening: Happening, envelope: &Value) {
         let mode = self.mode.lock().clone();
         if mode.silent {
             return;
@@ -298,7 +298,7 @@ impl HaloSim {
                 envelope["action"] = action;
             }
         }
-        self.desk.sender.accept(happening, envelope);
+        self.desk.sender.accept(happening, &envelope);
     }
 
     /// Change how the webhooks behave from now on.

@@ -80,6 +80,19 @@ const ELSE: [&str; 7] = [
     "unsupported",
 ];
 
+/// Words by which a ticket speaks of somebody else's trouble.
+const OTHERS: [&str; 9] = [
+    "colleague",
+    "coworker",
+    "on behalf",
+    "for him",
+    "for her",
+    "his password",
+    "her password",
+    "their password",
+    "my boss",
+];
+
 /// How sure the heuristic is when words speak for an answer, and when none does.
 const SURE: f64 = 0.97;
 const UNSURE: f64 = 0.4;
@@ -87,12 +100,14 @@ const UNSURE: f64 = 0.4;
 /// The text of a ticket, weighed.
 pub(crate) struct Reader {
     text: String,
+    /// What the system's messages say of each offered word, one a line.
+    guide: String,
     /// Category words with the number of ticket words that speak for them.
     spoken_for: Vec<(&'static str, usize)>,
 }
 
 impl Reader {
-    pub(crate) fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str, guide: &str) -> Self {
         let text = text.to_lowercase().replace('\u{2019}', "'");
         let spoken_for = TOPICS
             .iter()
@@ -110,11 +125,31 @@ impl Reader {
                 })
             })
             .collect();
-        Self { text, spoken_for }
+        Self {
+            text,
+            guide: guide.to_lowercase(),
+            spoken_for,
+        }
+    }
+
+    /// The headline of the guide's line about an offered word: an alias says nothing by itself.
+    fn headline(&self, offered: &str) -> &str {
+        let line = self
+            .guide
+            .lines()
+            .find_map(|line| line.split_once(&format!("{offered}:")));
+        line.and_then(|(_, rest)| rest.split('.').next())
+            .unwrap_or_default()
     }
 
     fn score(&self, offered: &str) -> usize {
         let offered = offered.to_lowercase();
+        let headline = self.headline(&offered);
+        let offered = if headline.is_empty() {
+            offered.as_str()
+        } else {
+            headline
+        };
         let parts = offered
             .split(|character: char| !character.is_alphanumeric())
             .filter(|part| part.len() > 2);
@@ -133,6 +168,9 @@ impl Reader {
     /// The offered word that fits best; where none does, one for everything else, else the last.
     fn choose<'a>(&self, offered: &'a [Value]) -> &'a Value {
         const NOTHING: &Value = &Value::Null;
+        if let Some(about) = self.about(offered) {
+            return about;
+        }
         let scored = offered
             .iter()
             .filter_map(|value| Some((self.score(value.as_str()?), value)));
@@ -152,6 +190,20 @@ impl Reader {
             .or_else(otherwise)
             .or(offered.last())
             .unwrap_or(NOTHING)
+    }
+
+    /// Where the question is whom the ticket is about: the writer, unless the words point at somebody else.
+    fn about<'a>(&self, offered: &'a [Value]) -> Option<&'a Value> {
+        let find = |word: &str| offered.iter().find(|value| value.as_str() == Some(word));
+        let (requester, other) = (find("requester")?, find("somebody_else")?);
+        if OTHERS.iter().any(|words| self.text.contains(words)) {
+            return Some(other);
+        }
+        let first_person = self.text.split(|character: char| !character.is_alphanumeric());
+        let writer = first_person
+            .into_iter()
+            .any(|word| matches!(word, "i" | "my" | "me" | "mine"));
+        if writer { Some(requester) } else { find("unclear") }
     }
 
     fn fits(&self) -> bool {
@@ -222,7 +274,7 @@ mod tests {
 
     fn category(ticket: &str, offered: &[&str]) -> Value {
         let schema = json!({"enum": offered});
-        Reader::of(ticket).fill(&schema, &schema, "category")
+        Reader::of(ticket, "").fill(&schema, &schema, "category")
     }
 
     #[test]
@@ -247,13 +299,36 @@ mod tests {
     }
 
     #[test]
+    fn an_alias_is_chosen_by_what_the_guide_says_of_it() {
+        let guide = "Categories:\n- c_1: INCIDENT / PRINTER. Paper jams on any laptop.\n\
+                     - c_2: REQUEST / PASSWORD_RESET. Cannot log in. Examples: \"locked out\"";
+        let choose = |ticket: &str, offered: Value| {
+            let schema = json!({ "enum": offered });
+            Reader::of(ticket, guide).fill(&schema, &schema, "category")
+        };
+        let aliases = || json!(["c_1", "c_2", "none"]);
+        assert_eq!(choose("I can't log in", aliases()), "c_2");
+        assert_eq!(
+            choose("My laptop screen is broken", json!(["c_2", "none"])),
+            "none"
+        );
+        let about = || json!(["requester", "somebody_else", "unclear"]);
+        assert_eq!(choose("I can't log in", about()), "requester");
+        assert_eq!(
+            choose("my colleague forgot her password", about()),
+            "somebody_else"
+        );
+        assert_eq!(choose("password reset please", about()), "unclear");
+    }
+
+    #[test]
     fn everything_that_is_asked_for_gets_a_value() {
         let schema = json!({"type": "object", "properties": {
             "category": {"$ref": "#/$defs/category"}, "confidence": {"type": "number"},
             "affected_user": {"type": ["string", "null"]}, "reasoning": {"type": "string"},
             "tags": {"type": "array", "items": {"type": "string"}}},
             "$defs": {"category": {"type": "string", "enum": ["password_reset", "other"]}}});
-        let answer = Reader::of("forgot my password").fill(&schema, &schema, "");
+        let answer = Reader::of("forgot my password", "").fill(&schema, &schema, "");
         assert_eq!(answer["category"], "password_reset");
         assert_eq!(answer["confidence"], SURE);
         assert_eq!(answer["affected_user"], Value::Null);

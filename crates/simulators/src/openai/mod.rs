@@ -4,6 +4,7 @@
 //! Source: `contracts/openai.md`. It learns nothing and guesses by words; same question, same answer.
 
 mod answer;
+mod error;
 mod schema;
 mod script;
 mod wire;
@@ -19,7 +20,7 @@ use http::StatusCode;
 pub use script::Scripted;
 
 use crate::core::{Core, Shared};
-use wire::ModelError;
+use error::ModelError;
 
 /// The simulated model. Cheap to clone.
 #[derive(Debug, Clone)]

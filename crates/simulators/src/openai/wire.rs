@@ -3,77 +3,25 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 
 use super::answer::Reader;
+use super::error::ModelError;
 use super::schema::fault;
 use super::{OpenAiSim, Scripted};
 use crate::journal::Event;
 use crate::text::{bearer, media_type};
 
-/// The vendor's error body.
-#[derive(Debug)]
-pub(crate) struct ModelError {
-    status: StatusCode,
-    kind: &'static str,
-    code: Option<String>,
-    param: Option<&'static str>,
-    message: String,
-    retry_after: Option<u64>,
-}
-
-impl ModelError {
-    pub(crate) fn new(status: StatusCode, kind: &'static str, code: Option<&str>, message: &str) -> Self {
-        let code = code.map(str::to_owned);
-        Self {
-            status,
-            kind,
-            code,
-            param: None,
-            message: message.to_owned(),
-            retry_after: None,
-        }
-    }
-
-    fn invalid(message: &str, param: Option<&'static str>) -> Self {
-        Self {
-            param,
-            ..Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", None, message)
-        }
-    }
-
-    pub(crate) fn rate_limit() -> Self {
-        let message = "Rate limit reached. Please try again in 1s.";
-        Self::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "requests",
-            Some("rate_limit_exceeded"),
-            message,
-        )
-    }
-}
-
-impl IntoResponse for ModelError {
-    fn into_response(self) -> Response {
-        let body = json!({ "error": {
-            "message": self.message, "type": self.kind, "param": self.param, "code": self.code,
-        } });
-        let mut answer = (self.status, Json(body)).into_response();
-        if let Some(seconds) = self.retry_after {
-            answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-        }
-        answer
-    }
-}
-
 /// A question, whichever endpoint it came by.
 struct Question {
     model: String,
     text: String,
+    /// What the system's messages say of the offered answers.
+    guide: String,
     schema: Option<Value>,
 }
 
@@ -156,20 +104,23 @@ impl OpenAiSim {
         Ok(request)
     }
 
-    fn reply(&self, question: &Question) -> Result<Reply, Response> {
+    /// What the model says, or the failure that was prepared for it.
+    fn reply(&self, question: &Question) -> Result<Reply, Box<Response>> {
         let scripted = {
             let mut state = self.state.lock();
             state.calls += 1;
             state.scripted.pop_front()
         };
-        let reader = Reader::of(&question.text);
+        if let Some(failure) = scripted.as_ref().and_then(failure) {
+            return Err(Box::new(failure));
+        }
         let natural = || match &question.schema {
-            Some(schema) => reader.fill(schema, schema, "").to_string(),
+            Some(schema) => Reader::of(&question.text, &question.guide)
+                .fill(schema, schema, "")
+                .to_string(),
             None => "I can only fill in schemas.".to_owned(),
         };
-        let refused = |error: ModelError| Err(error.into_response());
         let reply = match scripted {
-            None => Reply::stop(natural()),
             Some(Scripted::Content(value)) => Reply::stop(value.to_string()),
             Some(Scripted::Text(text)) => Reply::stop(text),
             Some(Scripted::Fenced(value)) => Reply::stop(format!("Here you are:\n```json\n{value}\n```\n")),
@@ -200,40 +151,7 @@ impl OpenAiSim {
                 finish: "abort",
                 ..Reply::stop(natural())
             },
-            Some(Scripted::RateLimit) => {
-                return refused(ModelError {
-                    retry_after: Some(1),
-                    ..ModelError::rate_limit()
-                });
-            }
-            Some(Scripted::InsufficientQuota) => {
-                let message = "You exceeded your current quota, please check your plan and billing details.";
-                let quota = "insufficient_quota";
-                return refused(ModelError::new(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    quota,
-                    Some(quota),
-                    message,
-                ));
-            }
-            Some(Scripted::NumericCode) => {
-                let error = json!({ "code": 400, "message": "failed to parse grammar", "type": "invalid_request_error" });
-                return Err((StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response());
-            }
-            Some(Scripted::BareError) => {
-                let error = json!({ "object": "error", "message": "bad request", "type": "BadRequestError", "code": 400 });
-                return Err((StatusCode::BAD_REQUEST, Json(error)).into_response());
-            }
-            Some(Scripted::Refused(code)) => {
-                let kind = "invalid_request_error";
-                let error = ModelError::new(
-                    StatusCode::BAD_REQUEST,
-                    kind,
-                    Some(&code),
-                    "The request is not possible.",
-                );
-                return refused(error);
-            }
+            _ => Reply::stop(natural()),
         };
         let told = reply
             .content
@@ -246,6 +164,32 @@ impl OpenAiSim {
         });
         Ok(reply)
     }
+}
+
+/// The failures among the prepared answers.
+fn failure(scripted: &Scripted) -> Option<Response> {
+    let bad = |body: Value| (StatusCode::BAD_REQUEST, Json(body)).into_response();
+    let answer = match scripted {
+        Scripted::RateLimit => ModelError::rate_limit().after(1).into_response(),
+        Scripted::InsufficientQuota => {
+            let message = "You exceeded your current quota, please check your plan and billing details.";
+            let quota = "insufficient_quota";
+            ModelError::new(StatusCode::TOO_MANY_REQUESTS, quota, Some(quota), message).into_response()
+        }
+        Scripted::NumericCode => bad(json!({ "error": {
+            "code": 400, "message": "failed to parse grammar", "type": "invalid_request_error",
+        } })),
+        Scripted::BareError => bad(json!({
+            "object": "error", "message": "bad request", "type": "BadRequestError", "code": 400,
+        })),
+        Scripted::Refused(code) => {
+            let kind = "invalid_request_error";
+            let message = "The request is not possible.";
+            ModelError::new(StatusCode::BAD_REQUEST, kind, Some(code), message).into_response()
+        }
+        _ => return None,
+    };
+    Some(answer)
 }
 
 /// A strict format, checked as the vendor does: its name and its schema.
@@ -306,6 +250,13 @@ fn chat_question(request: &Map<String, Value>) -> Result<Question, ModelError> {
         .filter(|message| message["role"] == "user")
         .map(|message| content(&message["content"]));
     let text = said.collect::<Vec<_>>().join("\n");
+    let told = messages
+        .iter()
+        .filter(|message| message["role"] == "system" || message["role"] == "developer");
+    let guide = told
+        .map(|message| content(&message["content"]))
+        .collect::<Vec<_>>()
+        .join("\n");
     let format = request.get("response_format").unwrap_or(&Value::Null);
     let schema = match format["type"].as_str() {
         None | Some("text") => None,
@@ -333,7 +284,12 @@ fn chat_question(request: &Map<String, Value>) -> Result<Question, ModelError> {
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_owned();
-    Ok(Question { model, text, schema })
+    Ok(Question {
+        model,
+        text,
+        guide,
+        schema,
+    })
 }
 
 fn now() -> i64 {
@@ -350,7 +306,7 @@ pub(crate) async fn chat(State(sim): State<OpenAiSim>, headers: HeaderMap, body:
     };
     let reply = match sim.reply(&question) {
         Ok(reply) => reply,
-        Err(answer) => return answer,
+        Err(failure) => return *failure,
     };
     let message = json!({
         "role": "assistant", "content": reply.content, "refusal": reply.refusal, "annotations": [],
@@ -399,7 +355,13 @@ fn response_question(request: &Map<String, Value>) -> Result<Question, ModelErro
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_owned();
-    Ok(Question { model, text, schema })
+    let guide = request.get("instructions").map(content).unwrap_or_default();
+    Ok(Question {
+        model,
+        text,
+        guide,
+        schema,
+    })
 }
 
 pub(crate) async fn responses(State(sim): State<OpenAiSim>, headers: HeaderMap, body: Bytes) -> Response {
@@ -412,7 +374,7 @@ pub(crate) async fn responses(State(sim): State<OpenAiSim>, headers: HeaderMap, 
     };
     let reply = match sim.reply(&question) {
         Ok(reply) => reply,
-        Err(answer) => return answer,
+        Err(failure) => return *failure,
     };
     let part = match reply.refusal {
         Some(refusal) => json!({ "type": "refusal", "refusal": refusal }),

@@ -159,12 +159,10 @@ struct Pressed {
 
 fn pressed(card: &Value, press: &Press) -> Option<Pressed> {
     let action = action_of(card, press.choice.word())?;
-    let chosen = match press.form {
-        Form::Execute => action,
-        // Old clients know only the fallback, where there is one.
-        Form::Submit if action["fallback"].is_object() => &action["fallback"],
-        Form::Submit => action,
-    };
+    // Old clients know only the fallback, where there is one.
+    let fallback =
+        Some(&action["fallback"]).filter(|fallback| press.form == Form::Submit && fallback.is_object());
+    let chosen = fallback.unwrap_or(action);
     let mut data = chosen["data"].as_object().cloned().unwrap_or_default();
     for (index, (id, value)) in inputs(card).into_iter().enumerate() {
         let typed = press.comment.clone().filter(|_| index == 0).unwrap_or(value);

@@ -33,6 +33,9 @@ pub enum Fate {
     Repeated,
 }
 
+/// Makes an answer, or none, of the text of a message.
+type Replier = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// What somebody texts back.
 #[derive(Clone)]
 pub enum Reply {
@@ -47,7 +50,7 @@ pub enum Reply {
     /// Nothing.
     Ignore,
     /// Whatever this makes of the message.
-    With(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>),
+    With(Replier),
 }
 
 impl fmt::Debug for Reply {
