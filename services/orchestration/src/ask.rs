@@ -134,7 +134,10 @@ fn seen_as(call: StepCall, operation: OperationId, seen: Result<OperationView, P
 }
 
 fn not_answered(call: StepCall, error: PeerError) -> Event {
+    tracing::warn!(step = %call.id, %error, "the service did not do it");
     match error {
+        // A clock that is off, a key that is just being renewed: says nothing about the step, and is mended without it.
+        PeerError::Refused { problem, .. } if problem.status == 401 => Event::Unreached { call },
         PeerError::Refused { problem, .. } => {
             let why = if problem.detail.is_empty() {
                 problem.title
@@ -162,14 +165,8 @@ fn not_answered(call: StepCall, error: PeerError) -> Event {
                 explanation: sentence(why),
             }
         }
-        error @ PeerError::Busy { .. } => {
-            tracing::info!(step = %call.id, %error, "the call did not arrive");
-            Event::Unreached { call }
-        }
-        error @ PeerError::Unknown { .. } => {
-            tracing::warn!(step = %call.id, %error, "the call was not answered");
-            Event::Unanswered { call }
-        }
+        PeerError::Busy { .. } => Event::Unreached { call },
+        PeerError::Unknown { .. } => Event::Unanswered { call },
     }
 }
 
@@ -217,6 +214,10 @@ mod tests {
             callee: "executor".to_owned(),
             problem: Box::new(Problem::unprocessable("protected", "the account is protected")),
         };
+        let stranger = PeerError::Refused {
+            callee: "executor".to_owned(),
+            problem: Box::new(Problem::unauthorized("token_expired", "the token is too old")),
+        };
         let away = Problem::outside_unavailable("Twilio", Some(7)).to_string();
         let unknown = PeerError::Unknown {
             callee: "executor".to_owned(),
@@ -261,6 +262,7 @@ mod tests {
                 Err(busy(None, "connection refused")),
                 Event::Unreached { call: call() },
             ),
+            (Err(stranger), Event::Unreached { call: call() }),
             (Err(unknown), Event::Unanswered { call: call() }),
         ];
         for (answer, event) in table {

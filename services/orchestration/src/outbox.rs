@@ -26,6 +26,9 @@ const LONGEST_TELLING: Duration = Duration::from_secs(40);
 /// The vendor's window is a rolling five minutes: no wait needs to be longer.
 const WAITS_S: [u64; 8] = [1, 2, 5, 10, 20, 40, 60, 120];
 
+/// A note that was sent and not answered for may still be on its way: look for it no sooner.
+const BEFORE_LOOKING: Duration = Duration::from_secs(3);
+
 /// Tells the help desk.
 pub(crate) struct Sender {
     store: Store,
@@ -227,7 +230,8 @@ impl Sender {
         let wait = backoff(claimed.failures, rand::random());
         let wait = match remedy {
             Remedy::Wait(at_least) => wait.max(at_least),
-            Remedy::Look | Remedy::GiveUp => wait,
+            Remedy::Look => wait.max(BEFORE_LOOKING),
+            Remedy::GiveUp => wait,
         };
         let failures = claimed.failures + 1;
         tracing::warn!(ticket.id = %claimed.ticket, %error, failures, wait_s = wait.as_secs_f64(), "the help desk was not told; will be tried again");

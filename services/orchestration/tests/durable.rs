@@ -362,6 +362,7 @@ async fn a_stopped_runner_gives_back_what_it_holds_at_once() {
 async fn a_note_whose_answer_was_lost_is_looked_for_and_not_repeated() {
     let stage = Stage::set().await;
     stage.desk.swallow(2);
+    stage.desk.blind(4);
     let running = stage.orchestration(&[]);
     stage
         .ended(&running, stage.execute(&running).await.execution_id)
@@ -392,4 +393,56 @@ async fn a_help_desk_that_is_away_is_told_everything_once_it_is_back() {
         (Some(10), vec!["resolved".to_owned()])
     );
     assert_eq!(stage.desk.notes().len(), 3, "{:#?}", stage.desk.notes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forty_runs_survive_the_death_of_their_runners() {
+    const RUNS: usize = 40;
+    let stage = Stage::set().await;
+    for path in [MFA, RESET, SMS] {
+        stage
+            .steps
+            .answer(path, [done("success").set_delay(Duration::from_millis(100))]);
+    }
+    let lease = [("LEASE_S", "1"), ("MAX_IN_FLIGHT", "8")];
+    let (doomed, leaving) = (stage.orchestration(&lease), stage.orchestration(&lease));
+    let client = stage.client(&doomed, Service::Classifier);
+    let mut runs = vec![];
+    for ticket in 0..RUNS {
+        let request = stage.request(&format!("{}", 5000 + ticket));
+        let accepted = eventually("it is accepted", async || client.execute(&request).await.ok()).await;
+        runs.push(accepted.execution_id);
+    }
+    eventually("some have got somewhere", async || {
+        (stage.steps.asked(RESET).len() > 3).then_some(())
+    })
+    .await;
+    doomed.kill();
+    let heir = stage.orchestration(&lease);
+    eventually("some more have", async || {
+        (stage.steps.asked(RESET).len() > 12).then_some(())
+    })
+    .await;
+    leaving.stop().await;
+    for id in runs {
+        let view = stage.ended(&heir, id).await;
+        assert_eq!(view.status, ExecutionStatus::Resolved, "{view:#?}");
+        assert_eq!(view.steps.len(), 4, "{view:#?}");
+    }
+    // Calls may repeat, and then they are the very same.
+    for path in [MFA, RESET, SMS] {
+        let mut keys: Vec<String> = stage
+            .steps
+            .asked(path)
+            .into_iter()
+            .map(|asked| asked.key)
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), RUNS, "{path}");
+    }
+    stage.told().await;
+    let notes = stage.desk.notes();
+    assert!(markers(&notes).iter().all(|times| *times == 1));
+    assert_eq!(notes.iter().filter(|(private, _)| !private).count(), RUNS);
 }

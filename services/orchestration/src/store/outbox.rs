@@ -208,7 +208,7 @@ impl Store {
         Ok(row.held.then_some(row.enqueued))
     }
 
-    /// Let go of a ticket that could not be told, until `wait` has passed.
+    /// Let go of a ticket that could not be told, until `wait` has passed. A `doubt` stays until something was settled.
     pub(crate) async fn postpone(
         &self,
         claimed: &ClaimedTicket,
@@ -217,7 +217,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         sqlx::query!(
             "UPDATE ticket_outboxes
-             SET held = false, wake_at = now() + $4, doubt = $5, failures = failures + 1
+             SET held = false, wake_at = now() + $4, doubt = doubt OR $5, failures = failures + 1
              WHERE tenant_id = $1 AND ticket_id = $2 AND fence = $3 AND held",
             self.tenant_id(),
             claimed.ticket.as_str(),

@@ -142,6 +142,8 @@ struct DeskState {
     field: Vec<String>,
     /// How many notes are taken and then not answered for.
     swallow: usize,
+    /// How many more times notes cannot be looked at.
+    blind: usize,
     /// Nothing is answered at all.
     away: bool,
 }
@@ -169,6 +171,11 @@ impl Desk {
         self.0.lock().unwrap().swallow = notes;
     }
 
+    /// Do not show the notes the next `times` times.
+    pub(crate) fn blind(&self, times: usize) {
+        self.0.lock().unwrap().blind = times;
+    }
+
     pub(crate) fn away(&self, away: bool) {
         self.0.lock().unwrap().away = away;
     }
@@ -188,6 +195,10 @@ impl Desk {
             }
             ("GET", "/api/FieldInfo") => ok(json!([{"id": 178, "name": "CFautomation_status"}])),
             ("POST", "/api/Actions") => state.act(&body[0]),
+            ("GET", "/api/Actions") if state.blind > 0 => {
+                state.blind -= 1;
+                ResponseTemplate::new(503)
+            }
             ("GET", "/api/Actions") => {
                 let actions = state.notes.iter().zip(1..).map(|((private, note), id)| {
                     json!({"id": id, "note_html": note, "hiddenfromuser": private, "outcome": "Internal Note"})
