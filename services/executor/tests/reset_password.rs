@@ -1,0 +1,389 @@
+//! `executor.reset_password` through its door, on a real database and the simulated directory.
+
+mod house;
+
+use common::{Outcome, Service, StepRequest};
+use house::{ADELE, House, code, until};
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use simulators::System;
+use simulators::entra::TapPolicy;
+use simulators::faults::{Fault, FaultKind};
+use time::{Duration, OffsetDateTime};
+
+const CREATE: &str = "temporaryAccessPassMethods";
+
+fn next_attempt(request: &StepRequest) -> StepRequest {
+    let mut next = request.clone();
+    next.step.attempt += 1;
+    next
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permit_gives_one_pass_that_only_delivery_can_read() {
+    let house = House::new().await;
+    let running = house.run().await;
+    let request = house.request(ADELE);
+
+    let result = house.ask(&running, &request).await.unwrap();
+
+    assert_eq!(result.outcome, Outcome::Success);
+    house.assert_delivers_the_one_live_pass(ADELE, &request, &result);
+    let opened = house
+        .open(&request, result.sealed.as_ref().unwrap())
+        .ok()
+        .unwrap();
+    assert_eq!(
+        Some(opened.destination().expose_secret()),
+        house.world.person(ADELE).e164().as_deref()
+    );
+    assert_eq!(
+        house.audit(&request).await,
+        ["permit.spent", "effect.intended", "effect.done"]
+    );
+    assert!(house.world.entra().live_passes(ADELE)[0].once);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asked_again_for_the_same_visit_it_answers_the_same_and_makes_nothing() {
+    let house = House::new().await;
+    let running = house.run().await;
+    let request = house.request(ADELE);
+
+    let first = house.ask(&running, &request).await.unwrap();
+    let repeated = house.ask(&running, &request).await.unwrap();
+    let mut retried = next_attempt(&request);
+    // A retry belongs to the intent that burned the permit and needs no other.
+    retried.permit = None;
+    let retried = house.ask(&running, &retried).await.unwrap();
+
+    assert_eq!(first, repeated);
+    assert_eq!(first, retried);
+    assert_eq!(house.world.entra().passes_created(ADELE), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_right_proof_nothing_is_made_and_the_audit_says_why() {
+    let house = House::new().await;
+    let running = house.run().await;
+    let other = house.request("alex@contoso.example");
+    let now = OffsetDateTime::now_utc();
+    let cases: [(&str, Box<dyn Fn(&mut StepRequest) + '_>); 9] = [
+        ("permit_missing", Box::new(|request| request.permit = None)),
+        (
+            "permit_malformed",
+            Box::new(|request| request.permit = Some(common::PermitToken::from_text(""))),
+        ),
+        (
+            "permit_mismatch",
+            Box::new(|request| request.permit.clone_from(&other.permit)),
+        ),
+        (
+            "permit_mismatch",
+            Box::new(|request| request.subject = other.subject.clone()),
+        ),
+        (
+            "permit_mismatch",
+            Box::new(|request| request.ticket_id = "4243".parse().unwrap()),
+        ),
+        (
+            "permit_mismatch",
+            Box::new(|request| {
+                request
+                    .parameters
+                    .insert("lifetime_minutes".to_owned(), json!(480));
+            }),
+        ),
+        (
+            "permit_too_weak",
+            Box::new(|request| {
+                request.permit =
+                    Some(house.permit(request, |claims| claims.assurance = common::Assurance::Low));
+            }),
+        ),
+        (
+            "permit_expired",
+            Box::new(|request| {
+                request.permit = Some(house.permit(request, |claims| {
+                    claims.issued = now - Duration::minutes(11);
+                    claims.expires = now - Duration::minutes(1);
+                }));
+            }),
+        ),
+        (
+            "permit_signature",
+            Box::new(|request| {
+                let text = request.permit.as_ref().unwrap().as_text();
+                let (message, _) = text.rsplit_once('.').unwrap();
+                let (_, signature) = other.permit.as_ref().unwrap().as_text().rsplit_once('.').unwrap();
+                request.permit = Some(common::PermitToken::from_text(format!("{message}.{signature}")));
+            }),
+        ),
+    ];
+    for (expected, spoil) in cases {
+        let mut request = house.request(ADELE);
+        spoil(&mut request);
+        assert_eq!(code(house.ask(&running, &request).await), expected);
+        assert_eq!(house.audit(&request).await, ["permit.refused"], "{expected}");
+    }
+    assert_eq!(house.world.entra().passes_created(ADELE), 0);
+    assert_eq!(house.world.entra().passes_created("alex@contoso.example"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spent_permit_is_good_for_nothing_else() {
+    let house = House::new().await;
+    let running = house.run().await;
+    let request = house.request(ADELE);
+    house.ask(&running, &request).await.unwrap();
+
+    let mut second_visit = request.clone();
+    second_visit.step.visit = 2;
+
+    assert_eq!(code(house.ask(&running, &second_visit).await), "permit_spent");
+    assert_eq!(house.world.entra().passes_created(ADELE), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_orchestration_may_ask() {
+    let house = House::new().await;
+    let running = house.run().await;
+    let request = house.request(ADELE);
+    for service in Service::ALL {
+        if service == Service::Orchestration {
+            continue;
+        }
+        let answer = house
+            .client(&running, service)
+            .perform("/api/v1/executor/reset_password", &request)
+            .await;
+        assert!(
+            matches!(answer, Err(common::client::PeerError::Refused { problem, .. }) if problem.status == 403)
+        );
+    }
+    assert_eq!(house.world.entra().passes_created(ADELE), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_whom_a_program_must_not_touch_are_left_to_people() {
+    let house = House::new().await;
+    let running = house.run().await;
+    for (email, expected) in [
+        ("diego@contoso.example", "subject_disabled"),
+        ("grady@contoso.example", "subject_privileged"),
+        ("lynne@contoso.example", "subject_has_no_mobile"),
+        ("gus@fabrikam.example", "subject_guest"),
+    ] {
+        let request = house.request(email);
+        assert_eq!(code(house.ask(&running, &request).await), expected);
+        assert_eq!(house.world.entra().passes_created(email), 0);
+        assert_eq!(house.audit(&request).await, ["effect.refused"], "{email}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lifetime_is_clamped_to_the_tenant_s_policy() {
+    let house = House::new().await;
+    let running = house.run().await;
+    house.world.entra().tap_policy(TapPolicy {
+        minimum_minutes: 30,
+        maximum_minutes: 120,
+        ..TapPolicy::default()
+    });
+    for (wanted, given) in [(10, 30), (45, 45), (4_000, 120)] {
+        let mut request = house.unproven(ADELE);
+        request
+            .parameters
+            .insert("lifetime_minutes".to_owned(), json!(wanted));
+        request.permit = Some(house.permit(&request, |_| {}));
+        house.ask(&running, &request).await.unwrap();
+        assert_eq!(house.world.entra().live_passes(ADELE)[0].minutes, given);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_made_up_for_and_the_delivered_pass_is_the_one_that_lives() {
+    let house = House::new().await;
+    let running = house.run().await;
+    let faults = house.world.faults(System::Entra);
+    faults.inject(
+        Fault::new(FaultKind::DropAfter)
+            .on(CREATE)
+            .method("POST")
+            .times(1),
+    );
+    let request = house.request(ADELE);
+
+    let result = house.ask(&running, &request).await.unwrap();
+
+    assert_eq!(house.world.entra().passes_created(ADELE), 2);
+    house.assert_delivers_the_one_live_pass(ADELE, &request, &result);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_stays_silent_parks_the_work_and_the_intent_goes_on_later() {
+    let house = House::new().await;
+    let running = house.run().await;
+    let faults = house.world.faults(System::Entra);
+    let silence = faults.inject(Fault::new(FaultKind::DropAfter).on(CREATE).method("POST"));
+    let request = house.request(ADELE);
+
+    assert_eq!(code(house.ask(&running, &request).await), "outside_unavailable");
+    faults.lift(silence);
+    let mut again = request.clone();
+    again.permit = None;
+    let result = house.ask(&running, &again).await.unwrap();
+
+    house.assert_delivers_the_one_live_pass(ADELE, &request, &result);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_is_away_costs_neither_the_permit_nor_anything_else() {
+    let house = House::new().await;
+    let running = house.run().await;
+    house.world.faults(System::Entra).outage(true);
+    let request = house.request(ADELE);
+
+    assert_eq!(code(house.ask(&running, &request).await), "outside_unavailable");
+    assert!(house.audit(&request).await.is_empty());
+    house.world.faults(System::Entra).outage(false);
+
+    let result = house.ask(&running, &request).await.unwrap();
+    house.assert_delivers_the_one_live_pass(ADELE, &request, &result);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_requests_at_once_one_acts() {
+    let house = House::new().await;
+    let running = house.run().await;
+    let latency = std::time::Duration::from_millis(300);
+    house
+        .world
+        .faults(System::Entra)
+        .inject(Fault::new(FaultKind::Latency(latency)).on(CREATE).method("POST"));
+    let request = house.request(ADELE);
+    let attempts = [1, 2, 3, 4].map(|attempt| {
+        let mut request = request.clone();
+        request.step.attempt = attempt;
+        request
+    });
+
+    let [a, b, c, d] = &attempts;
+    let (a, b, c, d) = tokio::join!(
+        house.ask(&running, a),
+        house.ask(&running, b),
+        house.ask(&running, c),
+        house.ask(&running, d)
+    );
+
+    let answers = [a, b, c, d];
+    let (done, others): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    assert_eq!(done.len(), 1);
+    for other in others {
+        assert_eq!(code(other), "effect_in_flight");
+    }
+    assert_eq!(house.world.entra().passes_created(ADELE), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_crash_in_the_middle_of_the_act_one_pass_lives_and_it_is_the_delivered_one() {
+    let house = House::new().await;
+    let running = house.run().await;
+    let request = house.request(ADELE);
+    let latency = std::time::Duration::from_secs(1);
+    house.world.faults(System::Entra).inject(
+        Fault::new(FaultKind::Latency(latency))
+            .on(CREATE)
+            .method("POST")
+            .times(1),
+    );
+    let asked = {
+        let client = house.client(&running, Service::Orchestration);
+        let request = request.clone();
+        tokio::spawn(async move { client.perform("/api/v1/executor/reset_password", &request).await })
+    };
+    until("the directory is being asked", || house.is_asking(&request)).await;
+    // From here on its maker can write nothing more: the pass is made, and dies with them.
+    let mut hold = house.owner.begin().await.unwrap();
+    sqlx::query("SELECT FROM effects FOR UPDATE")
+        .execute(&mut *hold)
+        .await
+        .unwrap();
+    until("the pass is made", || async {
+        house.world.entra().passes_created(ADELE) == 1
+    })
+    .await;
+    drop(running);
+    asked.abort();
+    hold.rollback().await.unwrap();
+
+    let restarted = house.run().await;
+    let early = house.ask(&restarted, &next_attempt(&request)).await;
+    assert_eq!(code(early), "effect_in_flight");
+    house.let_leases_run_out().await;
+    let result = house.ask(&restarted, &next_attempt(&request)).await.unwrap();
+
+    assert_eq!(house.world.entra().passes_created(ADELE), 2);
+    house.assert_delivers_the_one_live_pass(ADELE, &request, &result);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_disabled_since_the_crash_gets_no_pass_and_loses_the_lost_one() {
+    let house = House::new().await;
+    let running = house.run().await;
+    let faults = house.world.faults(System::Entra);
+    faults.inject(Fault::new(FaultKind::DropAfter).on(CREATE).method("POST"));
+    let request = house.request(ADELE);
+    assert_eq!(code(house.ask(&running, &request).await), "outside_unavailable");
+    faults.lift_all();
+    house.world.entra().set_enabled(ADELE, false);
+
+    let result = house.ask(&running, &request).await.unwrap();
+
+    assert_eq!(result.outcome, Outcome::Failure);
+    assert!(house.world.entra().live_passes(ADELE).is_empty());
+    assert_eq!(
+        house.audit(&request).await.last().map(String::as_str),
+        Some("effect.failed")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn past_its_deadline_nothing_is_begun() {
+    let house = House::new().await;
+    let running = house.run().await;
+    let mut request = house.request(ADELE);
+    request.deadline = OffsetDateTime::now_utc() - Duration::SECOND;
+
+    let result = house.ask(&running, &request).await.unwrap();
+
+    assert_eq!(result.outcome, Outcome::Timeout);
+    assert_eq!(house.world.entra().passes_created(ADELE), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_table_ever_holds_the_pass_or_the_number() {
+    let house = House::new().await;
+    let running = house.run().await;
+    let request = house.request(ADELE);
+    let result = house.ask(&running, &request).await.unwrap();
+    let opened = house
+        .open(&request, result.sealed.as_ref().unwrap())
+        .ok()
+        .unwrap();
+
+    for table in ["effects", "spent_permits", "audit_events"] {
+        let everything: Option<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+            "SELECT string_agg(t::text, ' ') FROM {table} t"
+        )))
+        .fetch_one(&house.owner)
+        .await
+        .unwrap();
+        let everything = everything.unwrap();
+        assert!(!everything.contains(opened.secret().expose_secret()), "{table}");
+        assert!(
+            !everything.contains(&opened.destination().expose_secret()[4..]),
+            "{table}"
+        );
+    }
+}
