@@ -94,6 +94,7 @@ impl fmt::Debug for PhoneNumber {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_number_shows_its_country_and_three_digits_only() {
@@ -146,5 +147,22 @@ mod tests {
     fn an_error_does_not_repeat_the_number() {
         let error = "07700900123".parse::<PhoneNumber>().unwrap_err();
         assert!(!error.to_string().contains("0077"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_number_shows_more_than_its_ends(digits in "[1-9][0-9]{6,14}") {
+            let number: PhoneNumber = format!("+{digits}").parse().unwrap();
+            let shown = number.to_string();
+            prop_assert!(shown.chars().filter(char::is_ascii_digit).count() <= 6, "{}", shown);
+            prop_assert!(shown.ends_with(&digits[digits.len() - 3..]));
+        }
+
+        #[test]
+        fn whatever_a_directory_holds_is_a_number_or_refused(text in ".*") {
+            if let Ok(number) = PhoneNumber::from_directory(&text) {
+                prop_assert_eq!(number.as_e164().parse(), Ok(number.clone()));
+            }
+        }
     }
 }

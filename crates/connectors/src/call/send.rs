@@ -38,6 +38,8 @@ pub(crate) struct Call {
     pub(crate) timeout: Duration,
     /// Largest answer that is read.
     pub(crate) limit_bytes: usize,
+    /// A 503 means "not taken", by this vendor and for this call: where a mistake would cost little.
+    pub(crate) not_taken_on_503: bool,
     /// Which bodies of a 429 mean "never" and not "later"; they come back as an answer.
     pub(crate) hopeless: fn(&[u8]) -> bool,
     pub(crate) builder: reqwest::RequestBuilder,
@@ -50,6 +52,7 @@ impl Call {
             repeat,
             timeout: Duration::from_secs(15),
             limit_bytes: 4 * 1024 * 1024,
+            not_taken_on_503: false,
             hopeless: |_| false,
             builder,
         }
@@ -280,6 +283,7 @@ async fn read(mut response: reqwest::Response, call: &Call) -> Seen {
     let detail = status.to_string();
     match status.as_u16() {
         429 if !(call.hopeless)(&body) => Seen::NotDone { detail, retry_after },
+        503 if call.not_taken_on_503 => Seen::NotDone { detail, retry_after },
         500.. => Seen::Unclear { detail, retry_after },
         _ => Seen::Answered(Answer {
             status,

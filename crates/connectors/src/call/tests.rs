@@ -294,3 +294,56 @@ async fn a_wrong_secret_is_refused_without_telling_it() {
     assert!(error.to_string().contains("AADSTS7000215"));
     assert!(!format!("{error:?}").contains("s3cret"));
 }
+
+#[tokio::test]
+async fn a_token_that_is_still_good_serves_while_its_issuer_is_away() {
+    let server = server(ResponseTemplate::new(200)).await;
+    // Renewed after half its life, good for the other half.
+    let granted = serde_json::json!({"access_token": "t", "expires_in": 4});
+    let first = ResponseTemplate::new(200).set_body_json(granted);
+    Mock::given(path("/token"))
+        .respond_with(first)
+        .up_to_n_times(1)
+        .mount(&server)
+        .await;
+    Mock::given(path("/token"))
+        .respond_with(ResponseTemplate::new(503))
+        .mount(&server)
+        .await;
+    let authorized = authorized(&server);
+    let deadline = Instant::now() + Duration::from_millis(3500);
+    while tokens(&server).await < 4 && Instant::now() < deadline {
+        let answered = authorized.call(|| get(&authorized.caller, &server.uri())).await;
+        assert!(answered.is_ok(), "{}", answered.err().unwrap());
+    }
+    assert!(tokens(&server).await >= 4, "it was not renewed");
+}
+
+#[tokio::test]
+async fn those_who_queued_behind_a_failed_renewal_fail_with_it() {
+    let server = server(ResponseTemplate::new(200)).await;
+    Mock::given(path("/token"))
+        .respond_with(ResponseTemplate::new(503))
+        .mount(&server)
+        .await;
+    let authorized = authorized(&server);
+    let uri = server.uri();
+    let calls = (0..8).map(|_| authorized.call(|| get(&authorized.caller, &uri)));
+    let failed = futures::future::join_all(calls).await;
+    assert!(
+        failed
+            .iter()
+            .all(|failed| failed.as_ref().err().is_some_and(CallError::is_busy))
+    );
+    assert_eq!(tokens(&server).await, 3);
+}
+
+#[tokio::test]
+async fn a_503_that_means_not_taken_lets_even_an_act_be_repeated() {
+    let server = server(ResponseTemplate::new(503)).await;
+    let caller = caller();
+    let mut call = post(&caller, &server.uri());
+    call.not_taken_on_503 = true;
+    let error = caller.call(call).await.err().unwrap();
+    assert!(error.is_busy(), "{error}");
+}

@@ -15,6 +15,8 @@ use super::{CallError, System};
 
 /// The longest that a token is kept, whatever its issuer says.
 const LONGEST_LIFE: Duration = Duration::from_hours(24);
+/// How long an issuer that did not answer is not asked again.
+const AWAY: Duration = Duration::from_secs(1);
 
 /// A token and how long it lives.
 pub(crate) struct Grant {
@@ -28,11 +30,44 @@ struct Held {
     ends_at: Instant,
 }
 
+/// The issuer did not answer a moment ago.
+struct Away {
+    until: Instant,
+    system: System,
+    detail: String,
+    retry_after: Option<Duration>,
+}
+
+#[derive(Default)]
+struct State {
+    held: Option<Held>,
+    away: Option<Away>,
+}
+
+impl State {
+    /// What can be said without asking the issuer.
+    fn known(&self, now: Instant) -> Option<Result<Arc<SecretString>, CallError>> {
+        let away = self.away.as_ref().filter(|away| now < away.until);
+        match (&self.held, away) {
+            (Some(held), _) if now < held.renew_at => Some(Ok(Arc::clone(&held.token))),
+            // Renewed early exactly for this: the old one serves while its issuer is away.
+            (Some(held), Some(_)) if now < held.ends_at => Some(Ok(Arc::clone(&held.token))),
+            // Whoever queued behind a failed renewal would only fail as slowly.
+            (_, Some(away)) => Some(Err(CallError::Busy {
+                system: away.system,
+                detail: away.detail.clone(),
+                retry_after: away.retry_after,
+            })),
+            (_, None) => None,
+        }
+    }
+}
+
 /// One cached token. The lock is held while renewing, on purpose: where a new token invalidates the one before, two
 /// callers that renew at once would keep locking each other out.
 pub(crate) struct TokenCache {
     early: Duration,
-    held: Mutex<Option<Held>>,
+    state: Mutex<State>,
 }
 
 impl TokenCache {
@@ -40,7 +75,7 @@ impl TokenCache {
     pub(crate) fn new(early: Duration) -> Self {
         Self {
             early,
-            held: Mutex::new(None),
+            state: Mutex::default(),
         }
     }
 
@@ -49,37 +84,56 @@ impl TokenCache {
         &self,
         fetch: impl Future<Output = Result<Grant, CallError>>,
     ) -> Result<Arc<SecretString>, CallError> {
-        let mut held = self.held.lock().await;
-        let now = Instant::now();
-        match &*held {
-            Some(fresh) if now < fresh.renew_at => return Ok(Arc::clone(&fresh.token)),
-            _ => {}
+        let mut state = self.state.lock().await;
+        if let Some(known) = state.known(Instant::now()) {
+            return known;
         }
-        match (fetch.await, &*held) {
-            (Ok(grant), _) => {
+        let fetched = fetch.await;
+        let now = Instant::now();
+        match fetched {
+            Ok(grant) => {
                 let token = Arc::new(grant.token);
-                // A life beyond a day is renewed daily all the same: no clock of ours overflows on what an issuer claims.
+                // A life beyond a day is renewed daily all the same: no clock overflows on what an issuer claims.
                 let life = grant.life.min(LONGEST_LIFE);
-                *held = Some(Held {
+                state.away = None;
+                state.held = Some(Held {
                     token: Arc::clone(&token),
                     renew_at: now + life.saturating_sub(self.early.min(life / 2)),
                     ends_at: now + life,
                 });
                 Ok(token)
             }
-            // Renewed early exactly for this: the old one serves while the token's issuer is away.
-            (Err(CallError::Busy { .. }), Some(old)) if Instant::now() < old.ends_at => {
-                Ok(Arc::clone(&old.token))
+            Err(CallError::Busy {
+                system,
+                detail,
+                retry_after,
+            }) => {
+                let error = CallError::Busy {
+                    system,
+                    detail: detail.clone(),
+                    retry_after,
+                };
+                state.away = Some(Away {
+                    until: now + AWAY,
+                    system,
+                    detail,
+                    retry_after,
+                });
+                state.known(now).unwrap_or(Err(error))
             }
-            (Err(error), _) => Err(error),
+            Err(error) => Err(error),
         }
     }
 
     /// Drop `token`, unless somebody has renewed it already.
     pub(crate) async fn forget(&self, token: &Arc<SecretString>) {
-        let mut held = self.held.lock().await;
-        if held.as_ref().is_some_and(|held| Arc::ptr_eq(&held.token, token)) {
-            *held = None;
+        let mut state = self.state.lock().await;
+        if state
+            .held
+            .as_ref()
+            .is_some_and(|held| Arc::ptr_eq(&held.token, token))
+        {
+            state.held = None;
         }
     }
 }
@@ -145,7 +199,8 @@ pub(crate) async fn grant(issuer: &Caller, url: &Url, form: &[(&str, &str)]) -> 
         .post(url.clone())
         .header(http::header::ACCEPT, "application/json")
         .form(form);
-    let answer = issuer.call(Call::new("token", Repeat::Safe, builder)).await?;
+    let call = Call::new("token", Repeat::Safe, builder).within(Duration::from_secs(8));
+    let answer = issuer.call(call).await?;
     if !answer.status.is_success() {
         return Err(token_refused(issuer.system, &answer));
     }

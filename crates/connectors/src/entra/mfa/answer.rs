@@ -156,6 +156,7 @@ impl Said {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const ASKED: &str = "maya.okafor@northwind.example";
 
@@ -321,5 +322,26 @@ mod tests {
             read(foreign.as_bytes()).unwrap().outcome(ASKED),
             PushOutcome::Approved
         );
+    }
+
+    proptest! {
+        #[test]
+        fn no_single_changed_byte_turns_a_refusal_into_an_approval(at in 0_usize..600, byte in any::<u8>()) {
+            for (value, result) in [("PhoneAppDenied", "false"), ("PhoneAppNoResponse", "false"), ("Success", "false")] {
+                let rest = format!("<AuthenticationResult>{result}</AuthenticationResult>");
+                let mut body = answer(value, &rest).into_bytes();
+                if let Some(place) = body.get_mut(at) {
+                    *place = byte;
+                }
+                if let Ok(said) = read(&body) {
+                    prop_assert_ne!(said.outcome(ASKED), PushOutcome::Approved);
+                }
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_the_reader_panic_or_approve(body in any::<Vec<u8>>()) {
+            prop_assert!(read(&body).is_err());
+        }
     }
 }
