@@ -13,6 +13,9 @@ use time::{Duration, OffsetDateTime};
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
+/// What a hostile caller makes of an honest request.
+type Spoil<'a> = Box<dyn Fn(&mut StepRequest) + 'a>;
+
 fn next_attempt(request: &StepRequest) -> StepRequest {
     let mut next = request.clone();
     next.step.attempt += 1;
@@ -78,7 +81,7 @@ async fn what_is_not_sealed_for_here_and_now_stays_shut() {
     let running = house.run().await;
     let honest = house.request();
     let soon = OffsetDateTime::now_utc() + Duration::HOUR;
-    let cases: [(&str, Box<dyn Fn(&mut StepRequest) + '_>); 5] = [
+    let cases: [(&str, Spoil<'_>); 5] = [
         ("sealed_missing", Box::new(|request| request.sealed = None)),
         (
             "sealed_unreadable",

@@ -118,8 +118,8 @@ mod tests {
             mobile: Some("+447700900123".parse().unwrap()),
             policy: PassPolicy {
                 enabled: true,
-                shortest: Duration::from_mins(60),
-                longest: Duration::from_mins(480),
+                shortest: Duration::from_hours(1),
+                longest: Duration::from_hours(8),
                 one_time_only: false,
             },
         }
@@ -128,7 +128,7 @@ mod tests {
     fn objection(change: impl FnOnce(&mut Facts)) -> &'static str {
         let mut facts = facts();
         change(&mut facts);
-        decide(facts, Duration::from_mins(60)).unwrap_err().code()
+        decide(facts, Duration::from_hours(1)).unwrap_err().code()
     }
 
     #[test]

@@ -13,6 +13,9 @@ use time::{Duration, OffsetDateTime};
 
 const CREATE: &str = "temporaryAccessPassMethods";
 
+/// What a hostile caller makes of an honest request.
+type Spoil<'a> = Box<dyn Fn(&mut StepRequest) + 'a>;
+
 fn next_attempt(request: &StepRequest) -> StepRequest {
     let mut next = request.clone();
     next.step.attempt += 1;
@@ -68,7 +71,7 @@ async fn without_the_right_proof_nothing_is_made_and_the_audit_says_why() {
     let running = house.run().await;
     let other = house.request("alex@contoso.example");
     let now = OffsetDateTime::now_utc();
-    let cases: [(&str, Box<dyn Fn(&mut StepRequest) + '_>); 9] = [
+    let cases: [(&str, Spoil<'_>); 9] = [
         ("permit_missing", Box::new(|request| request.permit = None)),
         (
             "permit_malformed",

@@ -1,5 +1,7 @@
 //! A delivery service on a real database with the simulated SMS gateway, and an orchestration that only listens.
 
+#![expect(clippy::unwrap_used, reason = "a house that cannot be built ends its test")]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -186,7 +188,7 @@ impl House {
     }
 
     pub(crate) fn client(&self, running: &Running, caller: Service) -> StepClient {
-        let http = http_client(Duration::from_secs(60)).unwrap();
+        let http = http_client(Duration::from_mins(1)).unwrap();
         let outbound = Arc::new(Stamp(self.identity(caller)));
         StepClient(Peer::new("delivery", running.base.clone(), http, outbound))
     }
@@ -214,13 +216,13 @@ impl House {
 
     /// A request with a pass for [`NUMBER`], sealed by the executor for exactly it.
     pub(crate) fn request(&self) -> StepRequest {
-        let mut request = self.unsealed();
+        let mut request = Self::unsealed();
         let life = time::Duration::HOUR;
         request.sealed = Some(self.sealed(&request, Service::Executor, OffsetDateTime::now_utc() + life));
         request
     }
 
-    pub(crate) fn unsealed(&self) -> StepRequest {
+    fn unsealed() -> StepRequest {
         let tenant: TenantId = "default".parse().unwrap();
         StepRequest {
             tenant_id: tenant.clone(),

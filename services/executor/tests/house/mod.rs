@@ -1,5 +1,7 @@
 //! An executor on a real database with the simulated directory, and a caller who has all keys of the fleet.
 
+#![expect(clippy::unwrap_used, reason = "a house that cannot be built ends its test")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -148,7 +150,7 @@ impl House {
 
     /// The executor's client in the name of `caller`.
     pub(crate) fn client(&self, running: &Running, caller: Service) -> StepClient {
-        let http = http_client(Duration::from_secs(60)).unwrap();
+        let http = http_client(Duration::from_mins(1)).unwrap();
         let outbound = Arc::new(Stamp(self.identity(caller)));
         StepClient(Peer::new("executor", running.base.clone(), http, outbound))
     }
