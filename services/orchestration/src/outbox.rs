@@ -20,9 +20,9 @@ use plan::{Dispatch, Note, Stories, plan};
 
 /// Longer than telling one update can take: a note that is still under way must never be looked for in vain. Every
 /// settled update begins it anew.
-const LEASE: Duration = Duration::from_mins(1);
+const LEASE: Duration = Duration::from_secs(30);
 /// Telling one update may take this long.
-const LONGEST_TELLING: Duration = Duration::from_secs(40);
+const LONGEST_TELLING: Duration = Duration::from_secs(20);
 /// The vendor's window is a rolling five minutes: no wait needs to be longer.
 const WAITS_S: [u64; 8] = [1, 2, 5, 10, 20, 40, 60, 120];
 

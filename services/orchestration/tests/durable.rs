@@ -15,7 +15,7 @@ use common::client::PeerError;
 use common::execution::ExecutionStatus;
 use common::{ExecutionId, OperationId, Outcome, Service, Signal, StepCall, StepResult};
 use serde_json::json;
-use stage::{MFA, RESET, SMS, Stage, done, eventually, ok, pending};
+use stage::{MANAGER, MFA, RESET, SMS, Stage, done, eventually, ok, pending};
 use wiremock::ResponseTemplate;
 
 fn outcomes(view: &common::ExecutionView) -> Vec<(String, String)> {
@@ -162,6 +162,24 @@ async fn a_denial_raises_the_alarm_and_the_ticket_goes_back_to_its_queue() {
     assert!(
         stage.desk.notes().iter().all(|(private, _)| *private),
         "an alarm is not for the requester's eyes"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_nobody_answers_goes_to_the_manager_who_reads_why() {
+    let stage = Stage::set().await;
+    stage.steps.answer(MFA, [done("timeout")]);
+    let running = stage.orchestration(&[]);
+    let view = stage
+        .ended(&running, stage.execute(&running).await.execution_id)
+        .await;
+    assert_eq!(view.status, ExecutionStatus::Resolved, "{view:#?}");
+    let asked = &stage.steps.asked(MANAGER)[0].request;
+    assert_eq!(asked.parameters["reason"], "Adele Vance: I can't log in");
+    let allowed = asked.authorizes.as_ref().unwrap();
+    assert_eq!(
+        (allowed.action.as_str(), allowed.step.as_str()),
+        ("executor.reset_password", "reset_password")
     );
 }
 

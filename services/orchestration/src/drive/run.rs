@@ -68,6 +68,8 @@ impl<'a> Run<'a> {
                 execution: claimed.id,
                 ticket: claimed.ticket.clone(),
                 subject: claimed.subject.clone(),
+                requester_name: claimed.requester_name.clone(),
+                snapshot: claimed.snapshot.clone(),
             },
             state,
             status: claimed.status,

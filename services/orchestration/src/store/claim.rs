@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use common::execution::ExecutionStatus;
-use common::{Digest, ExecutionId, OperationId, Signal, StepCall, Subject, TicketId};
+use common::{Digest, ExecutionId, OperationId, Signal, StepCall, Subject, TicketId, TicketSnapshot};
 use sqlx::postgres::types::PgInterval;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -21,6 +21,9 @@ pub(crate) struct Claimed {
     pub(crate) ticket: TicketId,
     pub(crate) digest: Digest,
     pub(crate) subject: Subject,
+    pub(crate) requester_name: String,
+    /// What templates may show of the ticket.
+    pub(crate) snapshot: TicketSnapshot,
     pub(crate) traceparent: Option<String>,
     pub(crate) status: ExecutionStatus,
     /// The machine's state, not yet read.
@@ -141,7 +144,7 @@ impl Store {
              FROM due
              WHERE execution.tenant_id = $1 AND execution.id = due.id
              RETURNING
-                 execution.id, ticket_id, playbook_digest, subject_id, traceparent, status, state, signals,
+                 execution.id, ticket_id, playbook_digest, subject_id, requester_name, ticket, traceparent, status, state, signals,
                  parked_since, parked_told, fence, now() AS "now!",
                  (
                      SELECT step.asked
@@ -176,6 +179,9 @@ impl Store {
                         tenant_id: self.tenant.clone(),
                         user_id,
                     },
+                    requester_name: row.requester_name,
+                    snapshot: serde_json::from_value(row.ticket)
+                        .map_err(StoreError::corrupt("playbook_executions"))?,
                     traceparent: row.traceparent,
                     status: super::view::status(&row.status)?,
                     state: row.state,

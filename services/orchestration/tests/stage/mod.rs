@@ -33,6 +33,15 @@ steps:
     service: verification.mfa
     timeout: 2
     on_success: reset_password
+    on_failure: verify_manager
+    on_denied: escalate_denied
+  - id: verify_manager
+    name: "Manager Approval"
+    service: verification.manager
+    timeout: 20
+    with:
+      reason: "{{ requester.name }}: {{ ticket.summary }}"
+    on_success: reset_password
     on_failure: escalate
     on_denied: escalate_denied
   - id: reset_password
@@ -62,6 +71,7 @@ steps:
 "#;
 
 pub(crate) const MFA: &str = "/api/v1/verification/mfa";
+pub(crate) const MANAGER: &str = "/api/v1/verification/manager_approval";
 pub(crate) const RESET: &str = "/api/v1/executor/reset_password";
 pub(crate) const SMS: &str = "/api/v1/delivery/sms";
 
@@ -326,6 +336,7 @@ impl Stage {
         std::fs::write(keys.path().join("own.key"), &pems[&Service::Orchestration]).unwrap();
         std::fs::write(keys.path().join("trusted.json"), &trusted).unwrap();
         steps.answer(MFA, [done("success")]);
+        steps.answer(MANAGER, [done("success")]);
         steps.answer(RESET, [done("success")]);
         steps.answer(SMS, [done("success")]);
         Self {
@@ -522,7 +533,7 @@ impl Drop for Running {
     }
 }
 
-/// Wait for a state, at most 30 s.
+/// Wait for a state, at most a minute: the longest lease is half of that.
 pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let mut often = tokio::time::interval(Duration::from_millis(20));
     let looking = async {
@@ -533,7 +544,7 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), looking)
+    tokio::time::timeout(Duration::from_mins(1), looking)
         .await
         .unwrap_or_else(|_| panic!("waited in vain: {what}"))
 }
