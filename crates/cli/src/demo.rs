@@ -147,14 +147,15 @@ async fn tell(
     let endings = tickets
         .iter()
         .map(|ticket| stage::ended(&stage.world, &database.owner, *ticket, END_WITHIN));
-    let endings = futures::future::join_all(endings);
-    tokio::pin!(endings);
-    let ended = loop {
-        tokio::select! {
-            ended = &mut endings => break ended,
-            () = tokio::time::sleep(story::TELL_EVERY) => story.tell_settled().await?,
-        }
+    // Side by side, not in turns: whoever waits for a ticket may hold a connection that the story needs.
+    let over = tokio::sync::Notify::new();
+    let waiting = async {
+        let ended = futures::future::join_all(endings).await;
+        over.notify_one();
+        ended
     };
+    let (ended, told) = tokio::join!(waiting, story.tell_until(&over));
+    told?;
     story.tell_rest().await?;
     Ok(ended)
 }

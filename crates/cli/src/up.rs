@@ -75,7 +75,8 @@ async fn set_stage(command: &Up, servers: &Servers) -> anyhow::Result<Stage> {
     }
     let world = WorldSettings {
         listen: Listen::standard(IpAddr::from(Ipv4Addr::LOCALHOST)),
-        // The simulated help desk begins anew each time; the fleet remembers the tickets it has seen.
+        // The simulated world begins anew each time, and the fleet remembers: neither ids nor ticket numbers may repeat.
+        seed: fresh_seed(),
         first_ticket: database.highest_ticket().await?.max(FIRST_TICKET) + 1,
         ..WorldSettings::default()
     };
@@ -91,6 +92,10 @@ async fn set_stage(command: &Up, servers: &Servers) -> anyhow::Result<Stage> {
     };
     database.owner.close().await;
     Ok(Stage::set(settings).await?)
+}
+
+fn fresh_seed() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0
 }
 
 fn run_file(stage: &Stage) -> RunFile {

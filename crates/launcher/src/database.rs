@@ -58,7 +58,7 @@ impl Database {
         Ok(Self {
             urls: Service::ALL.map(|service| (service, url(service))).into(),
             owner: PgPoolOptions::new()
-                .max_connections(2)
+                .max_connections(4)
                 .connect_with(owner)
                 .await?,
         })

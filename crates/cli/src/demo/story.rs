@@ -10,13 +10,14 @@ use simulators::entra::PushAnswer;
 use simulators::{Event, World};
 use sqlx::PgPool;
 use time::OffsetDateTime;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::cast::Part;
 use crate::terminal;
 
 /// How often something is told.
-pub(super) const TELL_EVERY: Duration = Duration::from_millis(100);
+const TELL_EVERY: Duration = Duration::from_millis(100);
 
 /// An audit event is seen a moment after its time, when its transaction has ended. What is younger than this is not
 /// told yet, so that the story keeps to the order of time.
@@ -27,6 +28,10 @@ const COLOURS: [AnsiColors; 3] = [AnsiColors::Cyan, AnsiColors::Yellow, AnsiColo
 
 /// The longest text of a card or message that is told.
 const LONGEST_QUOTE: usize = 400;
+
+/// Where the sentences begin, and how wide they may be: together they fit a terminal of 120 columns.
+const INDENT: usize = 41;
+const WIDTH: usize = 79;
 
 struct Lane {
     ticket: i64,
@@ -88,17 +93,24 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// Tell what has happened up to a moment ago.
-    pub(super) async fn tell_settled(&mut self) -> anyhow::Result<()> {
-        self.listen().await?;
-        self.tell_until(OffsetDateTime::now_utc() - SETTLED_AFTER);
-        Ok(())
+    /// Tell what happens until it is `over`.
+    pub(super) async fn tell_until(&mut self, over: &Notify) -> anyhow::Result<()> {
+        let over = over.notified();
+        tokio::pin!(over);
+        loop {
+            self.listen().await?;
+            self.tell_before(OffsetDateTime::now_utc() - SETTLED_AFTER);
+            tokio::select! {
+                () = &mut over => return Ok(()),
+                () = tokio::time::sleep(TELL_EVERY) => {}
+            }
+        }
     }
 
     /// Tell all that is left.
     pub(super) async fn tell_rest(&mut self) -> anyhow::Result<()> {
         self.listen().await?;
-        self.tell_until(OffsetDateTime::now_utc());
+        self.tell_before(OffsetDateTime::now_utc());
         Ok(())
     }
 
@@ -141,7 +153,7 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    fn tell_until(&mut self, moment: OffsetDateTime) {
+    fn tell_before(&mut self, moment: OffsetDateTime) {
         while self.scenes.front().is_some_and(|scene| scene.at <= moment) {
             if let Some(scene) = self.scenes.pop_front() {
                 self.tell(&scene);
@@ -155,8 +167,7 @@ impl<'a> Story<'a> {
         let who = lane
             .map(|lane| format!("#{} {}", lane.ticket, lane.given_name))
             .unwrap_or_default();
-        let indent = " ".repeat(41);
-        let what = scene.what.trim().replace('\n', &format!("\n{indent}"));
+        let what = wrapped(&scene.what, WIDTH).join(&format!("\n{}", " ".repeat(INDENT)));
         let text = format!("{after:6.1} s  {who:<14}{:<16}  {what}", scene.place);
         match lane {
             Some(lane) if self.colours => terminal::line(&text.color(lane.colour).to_string()),
@@ -339,7 +350,7 @@ pub(super) fn passes(world: &World, email: &str) -> Vec<String> {
         .collect()
 }
 
-/// What a service decided, from its audit event; nothing for what a neighbouring event says already.
+/// What a service decided, from its audit event; nothing for what a neighbouring line says already.
 fn decided_inside(kind: &str, detail: &Value) -> Option<String> {
     let text = |name: &str| {
         detail
@@ -356,12 +367,14 @@ fn decided_inside(kind: &str, detail: &Value) -> Option<String> {
             .to_owned()
     };
     Some(match kind {
+        "decision.recorded" => decision(detail),
+        "execution.accepted" => format!("starts the playbook {} {}", text("playbook"), text("version")),
         "step.begun" => format!("step `{}` begins", step()),
         "step.asked" => text("explanation"),
         "step.ended" => {
             let next = detail.get("next").and_then(Value::as_str);
             let next = next
-                .map(|next| format!(" -> next step: `{next}`"))
+                .map(|next| format!("\nnext step: `{next}`"))
                 .unwrap_or_default();
             format!(
                 "step `{}`: {}. {}{next}",
@@ -372,26 +385,94 @@ fn decided_inside(kind: &str, detail: &Value) -> Option<String> {
         }
         "step.failed" | "step.parked" => format!("step `{}`: {}", step(), text("explanation")),
         "execution.ended" => format!("the playbook has ended at `{}`", text("step")),
-        "permit.issued" => format!("signs a permit: {}", brief(detail)),
-        other => format!("{other}: {}", brief(detail)),
+        "permit.issued" => format!(
+            "signs a permit for {}, good once and for 10 minutes",
+            text("action")
+        ),
+        "permit.spent" => format!("checks and burns the permit (method {})", text("method")),
+        "effect.done" => {
+            "seals the pass to delivery's key, with the phone number from the directory".to_owned()
+        }
+        "delivery.sent" => "opens the seal and hands one SMS to Twilio".to_owned(),
+        // Told by their neighbours: the step's own lines, the help desk's, the phone's.
+        "ticket.marked"
+        | "execution.requested"
+        | "signal.received"
+        | "ticket_update.sent"
+        | "effect.intended"
+        | "delivery.intended"
+        | "delivery.done"
+        | "verification.asked"
+        | "verification.push_sent"
+        | "verification.card_sent"
+        | "verification.answered"
+        | "verification.ended" => return None,
+        other => format!("{other} {}", brief(detail)),
     })
 }
 
-/// The values of an event, short.
+/// The gate's verdict with its reasons.
+fn decision(detail: &Value) -> String {
+    let confidence = detail
+        .get("confidence")
+        .and_then(Value::as_f64)
+        .unwrap_or_default();
+    let blockers = detail
+        .get("blockers")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let blockers: Vec<&str> = blockers.filter_map(Value::as_str).collect();
+    let named = |name: &str| detail.get(name).and_then(Value::as_str);
+    let category = named("sub_category")
+        .or_else(|| named("category"))
+        .unwrap_or("no category");
+    if blockers.is_empty() {
+        format!("may be automated: {category}, confidence {confidence:.2}")
+    } else {
+        format!(
+            "is left to a person: {} ({category}, confidence {confidence:.2})",
+            blockers.join(", ")
+        )
+    }
+}
+
+/// The values of an event that tell a person something: no ids, no digests.
 pub(super) fn brief(detail: &Value) -> String {
     let Some(members) = detail.as_object() else {
-        return detail.to_string();
+        return String::new();
     };
-    let one = |(name, value): (&String, &Value)| {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        format!("{name}={}", shortened(&value, 60))
-    };
-    members
+    let told = members
         .iter()
-        .filter(|(_, value)| !value.is_null())
-        .map(one)
-        .collect::<Vec<_>>()
-        .join(" ")
+        .filter_map(|(name, value)| Some(format!("{name}={}", plain(value)?)));
+    told.collect::<Vec<_>>().join(" ")
+}
+
+fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::Array(items) => {
+            let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+            Some(format!("[{}]", items.join(", "))).filter(|text| text != "[]")
+        }
+        Value::Bool(_) => Some(value.to_string()),
+        Value::Number(number) => number
+            .as_f64()
+            .map(|number| format!("{}", (number * 100.0).round() / 100.0)),
+        Value::String(text) if text.is_empty() || is_machine_readable(text) => None,
+        Value::String(text) => Some(shortened(text, 100)),
+        // A step by its id, anything else by what is inside.
+        Value::Object(members) => match members.get("id").and_then(Value::as_str) {
+            Some(id) => Some(id.to_owned()),
+            None => Some(format!("({})", brief(value))).filter(|text| text != "()"),
+        },
+    }
+}
+
+/// An id, a digest or a token: long, and nothing but letters, digits and dashes with at least one digit among them.
+fn is_machine_readable(text: &str) -> bool {
+    let marks = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | ':' | '_');
+    text.len() > 16 && text.chars().all(marks) && text.contains(|c: char| c.is_ascii_digit())
 }
 
 fn pressed(answer: &PushAnswer) -> String {
@@ -406,6 +487,25 @@ fn pressed(answer: &PushAnswer) -> String {
 
 fn quote(text: &str) -> String {
     format!("\"{}\"", shortened(text.trim(), LONGEST_QUOTE))
+}
+
+/// The lines of `text`, none wider than `width` where its words allow it.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in text.trim().lines() {
+        let mut current = String::new();
+        for word in line.split(' ') {
+            if !current.is_empty() && current.chars().count() + 1 + word.chars().count() > width {
+                lines.push(std::mem::take(&mut current));
+            }
+            if !current.is_empty() {
+                current.push(' ');
+            }
+            current.push_str(word);
+        }
+        lines.push(current);
+    }
+    lines
 }
 
 fn shortened(text: &str, longest: usize) -> String {
@@ -463,6 +563,12 @@ mod tests {
     }
 
     #[test]
+    fn long_sentences_wrap_between_words() {
+        assert_eq!(wrapped("one two three\nfour", 8), ["one two", "three", "four"]);
+        assert_eq!(wrapped("unbreakable", 4), ["unbreakable"]);
+    }
+
+    #[test]
     fn a_number_keeps_its_country_and_its_last_digits() {
         assert_eq!(mask_number("+447700900102"), "+44•••••••102");
     }
@@ -477,7 +583,7 @@ mod tests {
         });
         assert_eq!(
             decided_inside("step.ended", &detail).unwrap(),
-            "step `verify_mfa`: timeout. Alex Wilber did not answer. -> next step: `verify_manager`"
+            "step `verify_mfa`: timeout. Alex Wilber did not answer.\nnext step: `verify_manager`"
         );
     }
 }

@@ -54,9 +54,9 @@ async fn show(world: &World, owner: &PgPool, part: &Part, ticket: &TicketView) -
         let masked =
             mask_pass(&body, &passes(world, &part.person.email)).replace('\n', "\n                        ");
         let number = part.person.e164().unwrap_or_default();
-        terminal::line(&format!("  SMS to {} {masked}", mask_number(&number)));
+        terminal::line(&format!("  SMS to {:<14} {masked}", mask_number(&number)));
     }
-    terminal::line("  audit trail");
+    terminal::line("  audit trail (ids and digests left out)");
     let trail: Vec<(OffsetDateTime, String, String, String, Value)> = sqlx::query_as(
         "SELECT at, service, kind, actor, detail
          FROM audit_events

@@ -20,6 +20,7 @@ use serde_json::Value;
 use simulators::halo::{NewTicket, TicketView};
 use simulators::{World, WorldSettings};
 use sqlx::PgPool;
+use trust::{Identity, SigningKey, TrustedKeys};
 
 use super::{TestDatabase, chain, database};
 use crate::fleet::{Fleet, Ports, SettingsMap};
@@ -58,7 +59,7 @@ pub struct TestFleet {
     owner: PgPool,
     /// Postgres and Redis of this test.
     pub database: TestDatabase,
-    _keys: tempfile::TempDir,
+    keys: tempfile::TempDir,
 }
 
 impl Deref for TestFleet {
@@ -113,7 +114,7 @@ impl TestFleet {
             stage,
             owner: database.owner().await,
             database,
-            _keys: directory,
+            keys: directory,
         }
     }
 
@@ -159,6 +160,17 @@ impl TestFleet {
             Err(error) if error.is_not_found() => None,
             Err(error) => panic!("no view of ticket {ticket}: {error}"),
         }
+    }
+
+    /// Who a service of this fleet is, to knock at the others' doors in its name.
+    ///
+    /// # Panics
+    /// Its key files are gone.
+    pub fn identity(&self, service: Service) -> Identity {
+        let read = |name: &str| std::fs::read(self.keys.path().join("keys").join(name)).expect("a key file");
+        let key = SigningKey::from_pem(&read(&format!("{service}.key"))).expect("a key");
+        let trusted = TrustedKeys::from_json(&read("trusted.json")).expect("trusted keys");
+        Identity::new(service, key, trusted).expect("a key that is trusted")
     }
 
     /// Orchestration, for a person with these roles.
