@@ -324,7 +324,9 @@ impl Approval {
         // INVARIANT: the deadline has spoken, even where no timer has noticed it yet.
         if now >= self.deadline {
             let late = Note::AnsweredLate(answer);
-            return self.end(Ending::TimedOut(Silence::NoAnswer), now).note(late);
+            return self
+                .ended(Ending::TimedOut(Silence::NoAnswer), now)
+                .step_after(late);
         }
         // A press tells us where the card lies, should we not know it yet.
         match (&mut self.card, &answer.card) {
@@ -346,7 +348,7 @@ impl Approval {
                 fraud: false,
             },
         };
-        self.end(ending, now).note(Note::Answered(answer))
+        self.ended(ending, now).step_after(Note::Answered(answer))
     }
 
     fn reachable_or_ended(self: Box<Self>, now: OffsetDateTime) -> Step {
@@ -358,6 +360,10 @@ impl Approval {
     }
 
     fn end(self: Box<Self>, ending: Ending, now: OffsetDateTime) -> Step {
+        self.ended(ending, now).step()
+    }
+
+    fn ended(self: Box<Self>, ending: Ending, now: OffsetDateTime) -> Ended {
         let open_card = match self.card {
             Card::Sent(message) => Some((message, Duty::due(now))),
             Card::Due(_) | Card::Sending(_) | Card::Off => None,
@@ -368,7 +374,6 @@ impl Approval {
             open_card,
             ..Ended::owing(ending, now)
         }
-        .step()
     }
 }
 

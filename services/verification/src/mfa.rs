@@ -15,6 +15,9 @@ use crate::operation::{
 pub const MAX_PUSHES: u8 = 2;
 /// How long to leave a person alone who looks at a prompt already (`UserAuthFailedDuplicateRequest`, contract 7.2).
 pub const PROMPT_OPEN_WAIT: Duration = Duration::seconds(60);
+/// How long after a lost answer the second and last push follows: long enough for what broke to mend and for the first
+/// prompt to be read, short enough to leave time for an answer.
+const LOST_WAIT: Duration = Duration::seconds(15);
 /// How soon to look again whether another operation's prompt has gone; its end wakes us anyway.
 const ELSEWHERE_WAIT: Duration = Duration::seconds(5);
 
@@ -149,22 +152,16 @@ impl Mfa {
                     Verdict::Deny
                 };
                 let late = Note::AnsweredLate(self.note(verdict));
-                Ended::owing(Ending::TimedOut(Silence::NoAnswer), now)
-                    .step()
-                    .note(late)
+                Ended::owing(Ending::TimedOut(Silence::NoAnswer), now).step_after(late)
             }
             PushAnswer::Approved => {
                 let note = Note::Answered(self.note(Verdict::Approve));
-                Ended::owing(Ending::Approved { by, channel }, now)
-                    .step()
-                    .note(note)
+                Ended::owing(Ending::Approved { by, channel }, now).step_after(note)
             }
             PushAnswer::Denied | PushAnswer::Fraud => {
                 let fraud = *answer == PushAnswer::Fraud;
                 let note = Note::Answered(self.note(Verdict::Deny));
-                Ended::owing(Ending::Denied { by, channel, fraud }, now)
-                    .step()
-                    .note(note)
+                Ended::owing(Ending::Denied { by, channel, fraud }, now).step_after(note)
             }
             PushAnswer::NoAnswer => Ended::owing(Ending::TimedOut(Silence::NoAnswer), now).step(),
             PushAnswer::Impossible(obstacle) => Ended::owing(Ending::Impossible(*obstacle), now).step(),
@@ -176,7 +173,10 @@ impl Mfa {
             PushAnswer::Lost if number >= MAX_PUSHES => {
                 Ended::owing(Ending::TimedOut(Silence::AnswerLost), now).step()
             }
-            PushAnswer::Lost => self.later(number, 0, now + wait(1, None)),
+            PushAnswer::Lost => {
+                let pause = LOST_WAIT.min((self.deadline - now) / 2);
+                self.later(number, 0, now + pause)
+            }
         }
     }
 

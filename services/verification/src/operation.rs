@@ -307,6 +307,13 @@ impl Ended {
         Step::to(State::Ended(Box::new(self))).note(note)
     }
 
+    /// Into a step that records first what led to it.
+    pub fn step_after(self, cause: Note) -> Step {
+        let mut step = self.step();
+        step.notes.insert(0, cause);
+        step
+    }
+
     fn apply(mut self: Box<Self>, event: Event, now: OffsetDateTime) -> Option<Step> {
         let mut notes = vec![];
         let mut commands = vec![];

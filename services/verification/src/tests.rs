@@ -13,6 +13,7 @@ use crate::words;
 
 mod machine;
 mod presses;
+mod stored;
 mod texts;
 
 pub(crate) const START: OffsetDateTime = datetime!(2026-11-22 09:40 UTC);

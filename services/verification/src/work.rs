@@ -275,30 +275,37 @@ impl Verifier {
             step: operation.facts.call.clone(),
             result,
         };
-        match self
+        let told = self
             .orchestration
             .signal(operation.facts.execution, &signal)
-            .await
-        {
-            Ok(()) => Ok(Event::SignalTaken),
-            // It knows nothing of the execution, or has ended it: our part is done.
-            Err(PeerError::Refused { problem, .. }) if matches!(problem.status, 404 | 409 | 410) => {
-                tracing::info!(
-                    code = problem.code,
-                    "orchestration no longer waits for the result"
-                );
-                Ok(Event::SignalTaken)
+            .await;
+        Ok(match told {
+            Ok(()) => {
+                tracing::info!(outcome = %signal.result.outcome, "the result was taken");
+                Event::SignalTaken
             }
-            Err(error) => {
-                tracing::warn!(error = %chassis::chain(&error), "the result was not taken yet");
-                let retry_after = match error {
-                    PeerError::Busy { retry_after, .. } => retry_after.and_then(|wait| wait.try_into().ok()),
-                    PeerError::Refused { .. } | PeerError::Unknown { .. } => None,
-                };
-                Ok(Event::SignalNotTaken { retry_after })
-            }
-        }
+            Err(error) => not_told(&error),
+        })
     }
+}
+
+fn not_told(error: &PeerError) -> Event {
+    match error {
+        // It knows nothing of the execution, or has ended it: our part is done.
+        PeerError::Refused { problem, .. } if matches!(problem.status, 404 | 409 | 410) => {
+            tracing::info!(
+                code = problem.code,
+                "orchestration no longer waits for the result"
+            );
+            return Event::SignalTaken;
+        }
+        _ => tracing::warn!(error = %chassis::chain(error), "the result was not taken yet"),
+    }
+    let retry_after = match error {
+        PeerError::Busy { retry_after, .. } => retry_after.and_then(|wait| wait.try_into().ok()),
+        PeerError::Refused { .. } | PeerError::Unknown { .. } => None,
+    };
+    Event::SignalNotTaken { retry_after }
 }
 
 fn wait_of(error: &CallError) -> Option<Duration> {

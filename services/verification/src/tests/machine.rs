@@ -131,8 +131,13 @@ fn a_lost_answer_counts_as_a_push_and_a_busy_connector_does_not() {
     }
     story.then(200, Event::Woken);
     story.then(200, Event::Push(PushAnswer::Lost));
-    story.then(210, Event::Woken);
-    story.then(210, Event::Push(PushAnswer::Lost));
+    assert_eq!(
+        story.operation.state.wake_at(),
+        Some(at(215)),
+        "what broke may mend meanwhile"
+    );
+    story.then(215, Event::Woken);
+    story.then(215, Event::Push(PushAnswer::Lost));
     assert_eq!(story.ended().ending, Ending::TimedOut(Silence::AnswerLost));
     assert_eq!(
         story
@@ -187,7 +192,7 @@ fn a_prompt_for_another_ticket_waits_and_is_not_counted() {
     story.then(5, Event::Woken);
     story.then(6, Event::Push(PushAnswer::Lost));
     assert!(
-        matches!(story.then(8, Event::Woken)[..], [Command::Push { .. }]),
+        matches!(story.then(21, Event::Woken)[..], [Command::Push { .. }]),
         "that was the first"
     );
 }

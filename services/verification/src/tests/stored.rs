@@ -1,0 +1,309 @@
+//! The store on a real database, under the service's own role.
+
+use chassis::AuditLog;
+use common::{Service, TenantId};
+use launcher::testing::{TestDatabase, database};
+use secrecy::SecretString;
+
+use super::*;
+use crate::approval::{CardReport, SmsReport};
+use crate::mfa::PushAnswer;
+use crate::operation::{Command, Ended, Ending, Event, Obstacle, Silence};
+use crate::sms::Hasher;
+use crate::store::{Claim, InboundSms, Queue, Recognised, Store, StoreError};
+
+const LEASE: Duration = Duration::seconds(15);
+
+struct Desk {
+    store: Store,
+    owner: sqlx::PgPool,
+    _database: TestDatabase,
+}
+
+async fn desk() -> Desk {
+    let database = database().await;
+    let tenant: TenantId = "default".parse().unwrap();
+    let pool = database.pool(Service::Verification).await;
+    let audit = AuditLog::new(Service::Verification, tenant.clone());
+    Desk {
+        store: Store::new(pool, audit, tenant),
+        owner: database.owner().await,
+        _database: database,
+    }
+}
+
+impl Desk {
+    async fn begin(&self, operation: &Operation) -> OperationId {
+        self.store.begin(operation).await.unwrap().facts.id
+    }
+
+    async fn claim(&self, queue: Queue, when: OffsetDateTime) -> Claim {
+        let claim = self.store.claim_due(queue, when, LEASE).await.unwrap();
+        claim.expect("something is due")
+    }
+
+    async fn report(&self, claim: &Claim, event: Event, when: i64) -> Operation {
+        let reported = self.store.report(claim, event, at(when)).await.unwrap();
+        reported.expect("the claim holds")
+    }
+
+    async fn read(&self, id: OperationId) -> Operation {
+        self.store.find(id).await.unwrap().unwrap()
+    }
+
+    async fn audited(&self) -> Vec<String> {
+        sqlx::query_scalar("SELECT kind FROM audit_events ORDER BY id")
+            .fetch_all(&self.owner)
+            .await
+            .unwrap()
+    }
+}
+
+fn hasher() -> Hasher {
+    Hasher::new(SecretString::from("key"), "default".parse().unwrap())
+}
+
+fn inbound(id: &str) -> InboundSms {
+    InboundSms {
+        id: id.to_owned(),
+        sender: "+44•••••123".to_owned(),
+        received_at: at(310),
+    }
+}
+
+#[tokio::test]
+async fn every_state_reads_back_as_it_was_written() {
+    let desk = desk().await;
+    let push = push_operation();
+    let id = desk.begin(&push).await;
+    assert_eq!(desk.read(id).await, push);
+    let claim = desk.claim(Queue::Pushes, START).await;
+    assert_eq!(desk.read(id).await, claim.operation, "a push that is open");
+    for (event, when) in [
+        (Event::Push(PushAnswer::Busy { retry_after: None }), 1),
+        (Event::Woken, 2),
+        (Event::Push(PushAnswer::Approved), 3),
+        (Event::SignalNotTaken { retry_after: None }, 4),
+        (Event::SignalTaken, 5),
+    ] {
+        let written = desk.report(&claim, event.clone(), when).await;
+        assert_eq!(desk.read(id).await, written, "{event:?}");
+    }
+
+    let approval = approval_operation();
+    let id = desk.begin(&approval).await;
+    assert_eq!(desk.read(id).await, approval);
+    let claim = desk.claim(Queue::Rest, START).await;
+    assert_eq!(desk.read(id).await, claim.operation, "a card on its way");
+    for (event, when) in [
+        (Event::Card(CardReport::Lost), 1),
+        (Event::Card(CardReport::Busy { retry_after: None }), 2),
+        (Event::Card(CardReport::Sent(card_message())), 3),
+        (Event::Sms(SmsReport::Busy { retry_after: None }), 4),
+        (Event::Sms(SmsReport::Intended(code())), 5),
+        (Event::WrongCode, 6),
+        (Event::Sms(SmsReport::Sent { message: None }), 7),
+        (Event::Answered(answer(Verdict::Deny, Channel::Sms)), 8),
+        (Event::CardNotClosed { retry_after: None }, 9),
+        (Event::CardClosed, 10),
+    ] {
+        let written = desk.report(&claim, event.clone(), when).await;
+        assert_eq!(desk.read(id).await, written, "{event:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_way_to_end_is_a_row() {
+    let desk = desk().await;
+    let endings = Silence::ALL
+        .iter()
+        .map(|silence| Ending::TimedOut(*silence))
+        .chain(Obstacle::ALL.iter().map(|obstacle| Ending::Impossible(*obstacle)));
+    for ending in endings {
+        let operation = Operation {
+            state: State::Ended(Box::new(Ended {
+                signal: None,
+                ..Ended::owing(ending, START)
+            })),
+            ..push_operation()
+        };
+        let id = desk.begin(&operation).await;
+        assert_eq!(desk.read(id).await, operation);
+    }
+    assert!(
+        desk.store
+            .claim_due(Queue::Rest, at(9999), LEASE)
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn a_visit_of_a_step_has_one_operation() {
+    let desk = desk().await;
+    let first = push_operation();
+    let mut second = push_operation();
+    second.facts.execution = first.facts.execution;
+    second.facts.call.attempt = 2;
+    let id = desk.begin(&first).await;
+    assert_eq!(desk.begin(&second).await, id);
+    desk.store.adopt(id, 2).await.unwrap();
+    assert_eq!(desk.read(id).await.facts.call.attempt, 2);
+    assert_eq!(desk.audited().await, ["verification.asked"]);
+}
+
+#[tokio::test]
+async fn one_person_has_one_prompt_at_a_time_and_the_next_follows() {
+    let desk = desk().await;
+    desk.begin(&push_operation()).await;
+    desk.begin(&push_operation()).await;
+    let first = desk.claim(Queue::Pushes, START).await;
+    let second = desk.claim(Queue::Pushes, START).await;
+    assert!(matches!(first.commands[..], [Command::Push { .. }]));
+    assert_eq!(second.commands, [], "the phone is in use");
+    desk.store.release(&second).await.unwrap();
+    desk.report(&first, Event::Push(PushAnswer::NoAnswer), 2).await;
+    desk.store.release(&first).await.unwrap();
+    let next = desk.claim(Queue::Pushes, at(2)).await;
+    assert!(
+        matches!(next.commands[..], [Command::Push { .. }]),
+        "its end woke the other"
+    );
+}
+
+#[tokio::test]
+async fn a_runner_that_overslept_writes_nothing() {
+    let desk = desk().await;
+    let id = desk.begin(&push_operation()).await;
+    let slept = desk.claim(Queue::Pushes, START).await;
+    assert!(
+        desk.store
+            .claim_due(Queue::Pushes, at(10), LEASE)
+            .await
+            .unwrap()
+            .is_none(),
+        "it is held"
+    );
+    let next = desk.claim(Queue::Pushes, at(15)).await;
+    assert!(
+        matches!(next.commands[..], [Command::Push { .. }]),
+        "the first answer is lost, so one more push"
+    );
+    let late = desk
+        .store
+        .report(&slept, Event::Push(PushAnswer::Approved), at(16))
+        .await
+        .unwrap();
+    assert_eq!(late, None);
+    assert!(!desk.store.renew(&slept, at(40)).await.unwrap());
+    assert!(desk.read(id).await.state.ended().is_none());
+}
+
+#[tokio::test]
+async fn an_answer_by_text_counts_once_and_is_answered_alike() {
+    let desk = desk().await;
+    let number = "+447700900123".parse().unwrap();
+    let (id, claim) = sent_by_text(&desk, &number).await;
+    let (ours, other) = (hasher().answer(&number, "4821"), hasher().answer(&number, "4822"));
+    let number_hash = hasher().number(&number);
+    let recognise = async |answer: Option<&str>| desk.store.recognise(&number_hash, answer).await.unwrap();
+    assert_eq!(recognise(Some(&ours)).await, Recognised::Answer(id));
+    assert_eq!(recognise(Some(&other)).await, Recognised::Number(id));
+    let stranger = hasher().number(&"+447700900999".parse().unwrap());
+    assert_eq!(
+        desk.store.recognise(&stranger, None).await.unwrap(),
+        Recognised::Nobody
+    );
+
+    let yes = || Some((id, Event::Answered(answer(Verdict::Approve, Channel::Sms))));
+    let take = async |message: &str, reply: &'static str| {
+        let words = |_: Option<(&Operation, &Operation)>| ("counted", reply.to_owned());
+        desk.store
+            .take_message(&inbound(message), yes(), words)
+            .await
+            .unwrap()
+    };
+    assert_eq!(take("SM1", "thanks").await, "thanks");
+    assert_eq!(
+        take("SM1", "twice").await,
+        "thanks",
+        "the same message gets the same reply"
+    );
+    let answered = desk.audited().await;
+    assert_eq!(
+        answered
+            .iter()
+            .filter(|kind| *kind == "verification.answered")
+            .count(),
+        1
+    );
+    assert!(
+        !answered.contains(&"verification.answered_late".to_owned()),
+        "what a repeat did is undone"
+    );
+    assert_eq!(
+        recognise(Some(&ours)).await,
+        Recognised::Answer(id),
+        "a late answer is still recognised"
+    );
+    drop(claim);
+}
+
+#[tokio::test]
+async fn a_code_is_good_for_one_open_request_of_a_number() {
+    let desk = desk().await;
+    let number = "+447700900123".parse().unwrap();
+    sent_by_text(&desk, &number).await;
+    let mut second = approval_operation();
+    let State::Approval(approval) = &mut second.state else {
+        panic!()
+    };
+    approval.request.reference.push('2');
+    desk.begin(&second).await;
+    let claim = desk.claim(Queue::Rest, at(1)).await;
+    let same = Event::Sms(SmsReport::Intended(
+        hasher().code(&number, &SecretString::from("4821")),
+    ));
+    let clash = desk.store.report(&claim, same, at(2)).await;
+    assert!(matches!(clash, Err(StoreError::CodeInUse)), "{clash:?}");
+    let other = Event::Sms(SmsReport::Intended(
+        hasher().code(&number, &SecretString::from("4822")),
+    ));
+    desk.report(&claim, other, 2).await;
+}
+
+/// Megan was sent `4821` at `number`.
+async fn sent_by_text(desk: &Desk, number: &connectors::PhoneNumber) -> (OperationId, Claim) {
+    let id = desk.begin(&approval_operation()).await;
+    let claim = desk.claim(Queue::Rest, START).await;
+    desk.report(&claim, Event::Card(CardReport::Refused), 1).await;
+    let code = hasher().code(number, &SecretString::from("4821"));
+    desk.report(&claim, Event::Sms(SmsReport::Intended(code)), 1)
+        .await;
+    desk.report(&claim, Event::Sms(SmsReport::Sent { message: None }), 2)
+        .await;
+    (id, claim)
+}
+
+#[tokio::test]
+async fn neither_number_nor_code_nor_token_is_in_the_tables() {
+    let desk = desk().await;
+    let number = "+447700900123".parse().unwrap();
+    let (_, claim) = sent_by_text(&desk, &number).await;
+    desk.report(&claim, Event::Answered(answer(Verdict::Approve, Channel::Sms)), 3)
+        .await;
+    for query in [
+        "SELECT string_agg(row_to_json(v)::text, ' ') FROM verifications v",
+        "SELECT string_agg(row_to_json(a)::text, ' ') FROM audit_events a",
+    ] {
+        let text: String = sqlx::query_scalar(query).fetch_one(&desk.owner).await.unwrap();
+        for secret in ["7700900123", "\"4821\"", "eyJ", "log in since"] {
+            let shown_on_the_card = secret == "log in since" && query.contains("verifications v");
+            assert!(
+                shown_on_the_card || !text.contains(secret),
+                "`{secret}` is in: {text}"
+            );
+        }
+    }
+}
