@@ -1,0 +1,320 @@
+//! Who may call what: every door, knocked at by the wrong ones.
+
+use common::problem::Problem;
+use common::{Role, Service};
+use launcher::testing::TestFleet;
+use time::OffsetDateTime;
+
+use crate::{ADELE, assert_no_effect, fleet};
+
+/// Every internal door, with one service that may not pass it.
+const INTERNAL: [(Service, &str, &str, Service); 8] = [
+    (
+        Service::Classifier,
+        "POST",
+        "/api/v1/classify_ticket",
+        Service::Delivery,
+    ),
+    (
+        Service::Orchestration,
+        "POST",
+        "/api/v1/orchestration/execute_playbook",
+        Service::Verification,
+    ),
+    (
+        Service::Orchestration,
+        "POST",
+        "/api/v1/orchestration/executions/01890000-0000-7000-8000-000000000000/signals",
+        Service::Classifier,
+    ),
+    (
+        Service::Verification,
+        "POST",
+        "/api/v1/verification/mfa",
+        Service::Classifier,
+    ),
+    (
+        Service::Verification,
+        "POST",
+        "/api/v1/verification/manager_approval",
+        Service::Executor,
+    ),
+    (
+        Service::Executor,
+        "POST",
+        "/api/v1/executor/reset_password",
+        Service::Classifier,
+    ),
+    (
+        Service::Delivery,
+        "POST",
+        "/api/v1/delivery/sms",
+        Service::Executor,
+    ),
+    (
+        Service::Delivery,
+        "GET",
+        "/api/v1/delivery/01890000-0000-7000-8000-000000000000",
+        Service::Classifier,
+    ),
+];
+
+/// Every door for people, with a role that is not enough.
+const PEOPLE: [(Service, &str, &str, Role); 7] = [
+    (Service::Playbook, "POST", "/api/v1/playbooks", Role::Operator),
+    (
+        Service::Playbook,
+        "PUT",
+        "/api/v1/playbooks/password_reset/activate",
+        Role::Auditor,
+    ),
+    (
+        Service::Playbook,
+        "PUT",
+        "/api/v1/playbooks/password_reset/deactivate",
+        Role::Operator,
+    ),
+    (
+        Service::Orchestration,
+        "GET",
+        "/api/v1/orchestration/execution/1",
+        Role::User,
+    ),
+    (
+        Service::Orchestration,
+        "GET",
+        "/api/v1/orchestration/executions",
+        Role::User,
+    ),
+    (
+        Service::Orchestration,
+        "GET",
+        "/api/v1/orchestration/executions/01890000-0000-7000-8000-000000000000",
+        Role::User,
+    ),
+    (Service::Classifier, "GET", "/api/v1/decisions/1", Role::User),
+];
+
+/// Ask `callee` as `caller` would, with a token over exactly this body. Answers status and text.
+pub(crate) async fn call(
+    fleet: &TestFleet,
+    caller: Service,
+    callee: Service,
+    method: &str,
+    path: &str,
+    body: &[u8],
+    key: Option<&str>,
+) -> (u16, String) {
+    let identity = fleet.identity(caller);
+    let now = OffsetDateTime::now_utc();
+    let token = trust::token::issue(&identity, callee.name(), body, now, uuid::Uuid::now_v7()).unwrap();
+    knock(fleet, callee, method, path, body, Some(&token), key).await
+}
+
+pub(crate) async fn knock(
+    fleet: &TestFleet,
+    callee: Service,
+    method: &str,
+    path: &str,
+    body: &[u8],
+    token: Option<&str>,
+    key: Option<&str>,
+) -> (u16, String) {
+    let url = fleet.fleet.url(callee).join(path).unwrap();
+    let http = common::client::http_client(crate::SOON).unwrap();
+    let mut request = http
+        .request(method.parse().unwrap(), url)
+        .header("content-type", "application/json");
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    if let Some(key) = key {
+        request = request.header("idempotency-key", key);
+    }
+    let response = request.body(body.to_vec()).send().await.unwrap();
+    (response.status().as_u16(), response.text().await.unwrap())
+}
+
+fn body_for(method: &str) -> &'static [u8] {
+    if method == "GET" { b"" } else { b"{}" }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_door_opens_to_nobody_without_a_token_and_not_to_the_wrong_service() {
+    let fleet = fleet().await;
+    for (callee, method, path, wrong) in INTERNAL {
+        let body = body_for(method);
+        let (status, text) = knock(&fleet, callee, method, path, body, None, None).await;
+        assert_eq!(status, 401, "{method} {path} without a token: {text}");
+        assert!(
+            serde_json::from_str::<Problem>(&text).is_ok(),
+            "the refusal explains itself: {text}"
+        );
+        let (status, text) = call(&fleet, wrong, callee, method, path, body, None).await;
+        assert_eq!(status, 403, "{method} {path} as {wrong}: {text}");
+        let admin = fleet
+            .world()
+            .token_for("grady@contoso.example", &["admin", "operator", "auditor", "user"]);
+        let (status, text) = knock(&fleet, callee, method, path, body, Some(&admin), None).await;
+        assert!(
+            matches!(status, 401 | 403),
+            "people have no access to {method} {path}: {status} {text}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_pass_with_their_role_and_not_with_a_lesser_one() {
+    let fleet = fleet().await;
+    for (callee, method, path, lesser) in PEOPLE {
+        let body = body_for(method);
+        let (status, _) = knock(&fleet, callee, method, path, body, None, None).await;
+        assert_eq!(status, 401, "{method} {path} without a token");
+        let role = serde_json::to_value(lesser).unwrap();
+        let token = fleet.world().token_for(ADELE, &[role.as_str().unwrap()]);
+        let (status, text) = knock(&fleet, callee, method, path, body, Some(&token), None).await;
+        assert_eq!(status, 403, "{method} {path} as {lesser:?}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_good_for_its_body_its_callee_and_its_minute() {
+    let fleet = fleet().await;
+    let identity = fleet.identity(Service::Classifier);
+    let now = OffsetDateTime::now_utc();
+    let path = "/api/v1/orchestration/execute_playbook";
+    let issue = |audience: &str, body: &[u8], at: OffsetDateTime| {
+        trust::token::issue(&identity, audience, body, at, uuid::Uuid::now_v7()).unwrap()
+    };
+    let sound = issue("orchestration", b"{}", now);
+    let (status, _) = knock(
+        &fleet,
+        Service::Orchestration,
+        "POST",
+        path,
+        b"{}",
+        Some(&sound),
+        None,
+    )
+    .await;
+    assert!(
+        matches!(status, 400 | 422),
+        "past the door, the body is judged: {status}"
+    );
+    for (why, token, body) in [
+        ("another body", issue("orchestration", b"{\"a\":1}", now), b"{}"),
+        ("another callee", issue("executor", b"{}", now), b"{}"),
+        (
+            "expired",
+            issue("orchestration", b"{}", now - time::Duration::minutes(3)),
+            b"{}",
+        ),
+        (
+            "not yet",
+            issue("orchestration", b"{}", now + time::Duration::minutes(3)),
+            b"{}",
+        ),
+        ("no token at all", "e30.e30.e30".to_owned(), b"{}"),
+    ] {
+        let (status, text) = knock(
+            &fleet,
+            Service::Orchestration,
+            "POST",
+            path,
+            body,
+            Some(&token),
+            None,
+        )
+        .await;
+        assert_eq!(status, 401, "{why}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_executor_does_nothing_for_an_orchestrator_without_a_permit() {
+    let fleet = fleet().await;
+    let person = fleet.world().person(ADELE);
+    let request = |permit: serde_json::Value| {
+        serde_json::json!({
+            "tenant_id": "default", "execution_id": uuid::Uuid::now_v7(), "ticket_id": "1",
+            "step": {"id": "reset_password", "visit": 1, "attempt": 1}, "action": "executor.reset_password",
+            "subject": {"tenant_id": "default", "user_id": person.id}, "parameters": {},
+            "deadline": "2100-01-01T00:00:00Z", "permit": permit,
+        })
+    };
+    for permit in [
+        serde_json::Value::Null,
+        "".into(),
+        "e30.e30.".into(),
+        "x".repeat(100_000).into(),
+    ] {
+        let body = request(permit).to_string();
+        let path = "/api/v1/executor/reset_password";
+        let (status, text) = call(
+            &fleet,
+            Service::Orchestration,
+            Service::Executor,
+            "POST",
+            path,
+            body.as_bytes(),
+            None,
+        )
+        .await;
+        assert!((400..500).contains(&status), "{status}: {text}");
+    }
+    assert_no_effect(&fleet, ADELE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_service_tells_how_it_is_and_what_it_offers() {
+    let fleet = fleet().await;
+    for service in Service::ALL {
+        for (path, expected) in [
+            ("/healthz", "ok"),
+            ("/readyz", "degraded"),
+            ("/metrics", "# TYPE"),
+            ("/openapi.json", "\"openapi\""),
+            ("/docs", "<html"),
+        ] {
+            let (status, text) = knock(&fleet, service, "GET", path, b"", None, None).await;
+            assert_eq!(status, 200, "{service}{path}: {text}");
+            assert!(
+                text.contains(expected),
+                "{service}{path} says `{expected}`: {}",
+                &text[..text.len().min(300)]
+            );
+        }
+        let (status, text) = knock(&fleet, service, "GET", "/api/v1/nowhere", b"", None, None).await;
+        assert_eq!(status, 404);
+        assert!(serde_json::from_str::<Problem>(&text).is_ok(), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_database_role_reaches_its_own_tables_only() {
+    let fleet = fleet().await;
+    for (service, foreign) in [
+        (Service::Classifier, "verifications"),
+        (Service::Playbook, "tickets"),
+        (Service::Orchestration, "effects"),
+        (Service::Verification, "spent_permits"),
+        (Service::Executor, "deliveries"),
+        (Service::Delivery, "playbook_executions"),
+    ] {
+        let pool = fleet.database.pool(service).await;
+        let read = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {foreign}")))
+            .execute(&pool)
+            .await;
+        assert!(read.is_err(), "{service} may not read {foreign}");
+        for change in [
+            "UPDATE audit_events SET kind = 'x'",
+            "DELETE FROM audit_events",
+            "DROP TABLE audit_events",
+        ] {
+            assert!(
+                sqlx::query(change).execute(&pool).await.is_err(),
+                "{service} may not {change}"
+            );
+        }
+    }
+}
