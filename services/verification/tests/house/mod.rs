@@ -1,5 +1,10 @@
 //! A verification service on a real database with the simulated world around it, and an orchestration that listens.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop where it is"
+)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU16, Ordering};
