@@ -1,6 +1,6 @@
 //! RSA keys that sign the tokens of Entra and of the Bot Framework, and their JSON Web Key Sets.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -20,14 +20,42 @@ pub struct KeyError;
 #[derive(Debug)]
 pub(crate) struct SigningKey {
     pub(crate) kid: String,
-    pair: RsaKeyPair,
+    pair: Arc<RsaKeyPair>,
 }
+
+/// Whose first key: made once per process and shared by all its worlds, as making one is slow.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Signer {
+    Entra,
+    BotConnector,
+}
+
+static FIRST_PAIRS: [OnceLock<Arc<RsaKeyPair>>; 2] = [const { OnceLock::new() }; 2];
 
 impl SigningKey {
     /// A new key. Takes a tenth of a second: off the runtime, please.
     pub(crate) fn generate(kid: String) -> Result<Self, KeyError> {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError)?;
-        Ok(Self { kid, pair })
+        Ok(Self {
+            kid,
+            pair: Arc::new(pair),
+        })
+    }
+
+    /// The first key of `signer` under this world's `kid`. Slow at most once.
+    pub(crate) fn first(signer: Signer, kid: String) -> Result<Self, KeyError> {
+        let place = &FIRST_PAIRS[signer as usize];
+        if let Some(pair) = place.get() {
+            return Ok(Self {
+                kid,
+                pair: Arc::clone(pair),
+            });
+        }
+        let pair = Self::generate(String::new())?.pair;
+        Ok(Self {
+            kid,
+            pair: Arc::clone(place.get_or_init(|| pair)),
+        })
     }
 
     /// RSASSA-PKCS1-v1_5 with SHA-256, which JWS calls RS256.

@@ -18,7 +18,7 @@ use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::serve::{IncomingStream, Listener};
-use futures::stream;
+use futures::stream::{self, StreamExt as _};
 use http::{StatusCode, header};
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -239,8 +239,13 @@ async fn half(answer: Response) -> Response {
     let body = to_bytes(body, BODY_LIMIT_BYTES).await.unwrap_or_default();
     let first = body.slice(..body.len() / 2);
     parts.headers.remove(header::CONTENT_LENGTH);
-    let pieces: [io::Result<Bytes>; 2] = [Ok(first), Err(io::ErrorKind::ConnectionReset.into())];
-    Response::from_parts(parts, Body::from_stream(stream::iter(pieces)))
+    let reset = stream::once(async {
+        // One turn of waiting lets the server send what it has; an error at once would swallow the head too.
+        tokio::task::yield_now().await;
+        Err::<Bytes, io::Error>(io::ErrorKind::ConnectionReset.into())
+    });
+    let pieces = stream::once(async move { Ok(first) }).chain(reset);
+    Response::from_parts(parts, Body::from_stream(pieces))
 }
 
 /// One connection's cable, cuttable from within a handler.

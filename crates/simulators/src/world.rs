@@ -16,7 +16,7 @@ use crate::faults::Faults;
 use crate::gateway::{Gateway, Targets};
 use crate::halo::HaloSim;
 use crate::journal::Journal;
-use crate::keys::{KeyError, Keyring, SigningKey};
+use crate::keys::{KeyError, Keyring, Signer, SigningKey};
 use crate::openai::OpenAiSim;
 use crate::settings::{self, Secrets, Urls, WorldSettings};
 use crate::teams::TeamsSim;
@@ -77,8 +77,8 @@ async fn bind(address: SocketAddr, host: &str) -> Result<(TcpListener, Url), Sta
     Ok((listener, url))
 }
 
-async fn key(kid: String) -> Result<Keyring, KeyError> {
-    let key = tokio::task::spawn_blocking(|| SigningKey::generate(kid))
+async fn key(signer: Signer, kid: String) -> Result<Keyring, KeyError> {
+    let key = tokio::task::spawn_blocking(move || SigningKey::first(signer, kid))
         .await
         .map_err(|_| KeyError)??;
     Ok(Keyring::new(key))
@@ -95,8 +95,10 @@ impl World {
         let (teams_listener, teams) = bind(listen.teams, host).await?;
         let (twilio_listener, twilio) = bind(listen.twilio, host).await?;
         let seed = Seed(settings.seed);
-        let (entra_keys, bot_keys) =
-            tokio::try_join!(key(seed.hex("entra/kid")), key(seed.hex("teams/kid")))?;
+        let (entra_keys, bot_keys) = tokio::try_join!(
+            key(Signer::Entra, seed.hex("entra/kid")),
+            key(Signer::BotConnector, seed.hex("teams/kid"))
+        )?;
         let core = Core::new(CoreParts {
             seed,
             secrets: settings
