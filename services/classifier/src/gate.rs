@@ -94,7 +94,7 @@ impl Gate {
                 .await?
                 .map_or(Did::Nothing, Did::NothingUntil));
         };
-        match self.hold(&claim, self.advance(&claim)).await {
+        match self.hold(&claim, Box::pin(self.advance(&claim))).await {
             Err(StoreError::Overtaken(ticket)) => {
                 tracing::info!(ticket.id = %ticket, "somebody else has taken the ticket up");
                 Ok(Did::Work)
@@ -108,22 +108,13 @@ impl Gate {
         if let Some(decision) = self.store.decision(ticket).await? {
             return Ok(decision);
         }
-        self.store
-            .keep(&[intake::asked(ticket)], telemetry::trace_context().as_deref())
-            .await?;
-        let claim = self
-            .store
-            .claim(ticket)
-            .await?
-            .ok_or_else(|| NoDecision::UnderWay(ticket.clone()))?;
-        if claim.stage != Stage::Seen {
-            return self
-                .store
-                .decision(ticket)
-                .await?
-                .ok_or_else(|| NoDecision::UnderWay(ticket.clone()));
-        }
-        match self.hold(&claim, self.judge(&claim)).await {
+        let trace = telemetry::trace_context();
+        let Some(claim) = self.store.ask(&intake::asked(ticket), trace.as_deref()).await? else {
+            // Decided on this very moment, or about to be.
+            let decision = self.store.decision(ticket).await?;
+            return decision.ok_or_else(|| NoDecision::UnderWay(ticket.clone()));
+        };
+        match self.hold(&claim, Box::pin(self.judge(&claim))).await {
             Ok(Judged::Decided(decision)) => Ok(*decision),
             Ok(Judged::Unknown) => Err(NoDecision::UnknownTicket(ticket.clone())),
             Ok(Judged::Waiting { what, pause }) => Err(NoDecision::Away {
@@ -181,7 +172,7 @@ impl Gate {
     }
 
     async fn judge(&self, claim: &Claim) -> Result<Judged, StoreError> {
-        let dossier = match self.sources.gather(&claim.ticket).await {
+        let dossier = match Box::pin(self.sources.gather(&claim.ticket)).await {
             Ok(Some(dossier)) => dossier,
             Ok(None) => {
                 self.store.unknown(claim).await?;
@@ -325,22 +316,22 @@ impl Gate {
                 .refused(claim, Next::Withdraw, "nothing_to_execute")
                 .await;
         };
-        let error = match self.sources.executions.execute(request).await {
+        match self.sources.executions.execute(request).await {
             Ok(accepted) => {
                 tracing::info!(execution.id = %accepted.execution_id, "the execution is under way");
-                return self.store.started(claim, accepted.execution_id).await;
+                self.store.started(claim, accepted.execution_id).await
             }
-            Err(error) => error,
-        };
-        match (&error, refusal(&error)) {
+            Err(error) => self.not_started(claim, &error).await,
+        }
+    }
+
+    async fn not_started(&self, claim: &Claim, error: &PeerError) -> Result<(), StoreError> {
+        tracing::warn!(%error, "the execution was not started");
+        match refusal(error) {
             // Another decision's execution: it tells the ticket's story, ours has none.
-            (_, Some("execution_open")) => self.store.refused(claim, Next::Done, "execution_open").await,
-            (_, Some(code)) => {
-                tracing::error!(error = %error, "orchestration refuses the execution: a person must see to the ticket");
-                self.store.refused(claim, Next::Withdraw, code).await
-            }
-            (error, None) => {
-                tracing::warn!(%error, "the execution could not be started yet");
+            Some("execution_open") => self.store.refused(claim, Next::Done, "execution_open").await,
+            Some(code) => self.store.refused(claim, Next::Withdraw, code).await,
+            None => {
                 let asked = match error {
                     PeerError::Busy { retry_after, .. } => *retry_after,
                     PeerError::Refused { .. } | PeerError::Unknown { .. } => None,

@@ -42,7 +42,7 @@ impl Poller {
             }
             // The next poll looks from the same moment on.
             Err(error) => {
-                tracing::warn!(error = %chassis::chain(&error), "could not catch up with the help desk")
+                tracing::warn!(error = %chassis::chain(&error), "could not catch up with the help desk");
             }
         }
         Ok(Did::NothingUntil(self.store.poll_due().await?))

@@ -122,23 +122,36 @@ impl Store {
         self.claimed(row).await
     }
 
-    /// Take up one ticket, due or not; `None` where somebody else has it or nothing is left to do.
-    pub(crate) async fn claim(&self, ticket: &TicketId) -> Result<Option<Claim>, StoreError> {
+    /// Keep that somebody asks, and take the ticket up in the same breath, before any worker can. `None` where somebody
+    /// else has it, or it has been decided on.
+    pub(crate) async fn ask(
+        &self,
+        event: &NewEvent,
+        traceparent: Option<&str>,
+    ) -> Result<Option<Claim>, StoreError> {
         let now = OffsetDateTime::now_utc();
+        let mut tx = self.pool.begin().await?;
+        self.insert(&mut tx, event, "WORK", now).await?;
         let row = sqlx::query_as!(
             ClaimRow,
-            "UPDATE tickets
-             SET leased_until = $4, fence = fence + 1
-             WHERE tenant_id = $1 AND ticket_id = $2 AND work_at IS NOT NULL
-               AND (leased_until IS NULL OR leased_until < $3)
+            "INSERT INTO tickets (
+                 tenant_id, ticket_id, state, traceparent, first_seen_at, changed_at, work_at, leased_until, fence
+             )
+             VALUES ($1, $2, 'SEEN', $3, $4, $4, $4, $5, 1)
+             ON CONFLICT (tenant_id, ticket_id) DO UPDATE
+             SET state = 'SEEN', work_at = $4, changed_at = $4, leased_until = $5, fence = tickets.fence + 1
+             WHERE tickets.state = 'UNKNOWN'
+                OR tickets.state = 'SEEN' AND (tickets.leased_until IS NULL OR tickets.leased_until < $4)
              RETURNING ticket_id, state, traceparent, patience_until, tries, fence",
             self.tenant.as_str(),
-            ticket.as_str(),
+            event.ticket.as_str(),
+            traceparent,
             now,
             now + LEASE,
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut *tx)
         .await?;
+        tx.commit().await?;
         self.claimed(row).await
     }
 

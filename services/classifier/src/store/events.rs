@@ -96,7 +96,7 @@ impl Store {
     }
 
     /// `false` where it is no news: the same delivery, or the same change told again.
-    async fn insert(
+    pub(super) async fn insert(
         &self,
         connection: &mut PgConnection,
         event: &NewEvent,

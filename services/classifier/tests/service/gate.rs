@@ -1,0 +1,219 @@
+//! Which tickets may be automated, and what happens to those that may not.
+
+use common::Service;
+use simulators::halo::HUMAN_AGENT;
+use simulators::halo::WebhookMode;
+use simulators::openai::Scripted;
+
+use crate::story::{Story, codes, playbook};
+
+const RESET: &str = "I forgot my password";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_request_is_queued_and_its_execution_started() {
+    let story = Story::begin(&[]).await;
+    let ticket = story.file("adele@contoso.example", RESET);
+    assert_eq!(story.settled(ticket).await, "DONE");
+    let decision = story.decision(ticket).await;
+    assert!(decision.automated, "{decision:?}");
+    assert_eq!(
+        (decision.category.as_str(), decision.sub_category.as_deref()),
+        ("REQUEST", Some("PASSWORD_RESET"))
+    );
+    assert_eq!(
+        story.field(ticket, "CFautomation_status").as_deref(),
+        Some("queued")
+    );
+    assert_eq!(
+        story.field(ticket, "CFplaybook_id").as_deref(),
+        Some("password_reset")
+    );
+    let executions = story.executions().await;
+    assert_eq!(executions.len(), 1);
+    let (key, request) = &executions[0];
+    assert_eq!(*key, format!("decision/{}", decision.decision_id));
+    let adele = story.world.person("adele@contoso.example");
+    assert_eq!(request["subject"]["user_id"], adele.id.to_string());
+    assert_eq!(request["requester_name"], "Adele Vance");
+    assert!(decision.execution_id.is_some());
+    assert_eq!(
+        story.audit(ticket).await,
+        ["decision.recorded", "ticket.marked", "execution.requested"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_speaks_against_it_leaves_the_ticket_to_a_person_with_the_reason() {
+    let story = Story::begin(&[]).await;
+    let guest = story
+        .world
+        .company()
+        .into_iter()
+        .find(|person| person.user_type == "Guest")
+        .unwrap();
+    let table = [
+        (
+            "adele@contoso.example",
+            "My laptop screen is broken",
+            "no_active_playbook",
+        ),
+        (
+            "adele@contoso.example",
+            "reset password for my colleague Bob",
+            "no_active_playbook",
+        ),
+        (
+            "adele@contoso.example",
+            "I can't log in to the VPN",
+            "below_threshold",
+        ),
+        ("diego@contoso.example", RESET, "account_disabled"),
+        ("grady@contoso.example", RESET, "privileged_account"),
+        (guest.email.as_str(), RESET, "guest_account"),
+    ];
+    for (from, summary, code) in table {
+        let ticket = story.file(from, summary);
+        assert_eq!(story.settled(ticket).await, "DONE");
+        let decision = story.decision(ticket).await;
+        assert!(
+            !decision.automated && codes(&decision).contains(&code),
+            "{from} `{summary}`: {decision:?}"
+        );
+        assert_eq!(
+            story.field(ticket, "CFautomation_status").as_deref(),
+            Some("manual")
+        );
+        assert!(story.ticket(ticket).notes.is_empty(), "otherwise untouched");
+    }
+    assert!(story.executions().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_that_an_agent_has_taken_up_or_closed_is_left_to_them() {
+    let story = Story::begin(&[]).await;
+    let silent = WebhookMode {
+        silent: true,
+        ..WebhookMode::default()
+    };
+    story.world.halo().webhooks(silent);
+    let noted = story.file("adele@contoso.example", RESET);
+    story.world.halo().agent_note(noted, "calling her");
+    let assigned = story.file("adele@contoso.example", RESET);
+    story.world.halo().assign(assigned, HUMAN_AGENT);
+    let closed = story.file("adele@contoso.example", RESET);
+    story.world.halo().set_status(closed, "Closed");
+    for (ticket, code) in [
+        (noted, "touched_by_agent"),
+        (assigned, "touched_by_agent"),
+        (closed, "ticket_over"),
+    ] {
+        let answer = story.classify(Service::Orchestration, ticket).await;
+        assert_eq!(answer.status(), 200);
+        let decision = answer.json().await.unwrap();
+        assert!(codes(&decision).contains(&code), "{decision:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asking_decides_as_the_webhook_would_and_only_once() {
+    let story = Story::begin(&[]).await;
+    let ticket = story.file("adele@contoso.example", RESET);
+    let recorded = story.decision(ticket).await;
+    let asked: common::Decision = story
+        .classify(Service::Orchestration, ticket)
+        .await
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(asked.decision_id, recorded.decision_id);
+    assert_eq!(story.settled(ticket).await, "DONE");
+    assert_eq!(story.executions().await.len(), 1);
+
+    let unknown = story.classify(Service::Orchestration, 999_999).await;
+    assert_eq!(unknown.status(), 404);
+    assert_eq!(story.classify(Service::Delivery, ticket).await.status(), 403);
+    let token = story.world.token_for("megan@contoso.example", &["admin"]);
+    let person = story
+        .request(http::Method::POST, "/api/v1/classify_ticket")
+        .bearer_auth(token);
+    let person = person
+        .header("content-type", "application/json")
+        .body(r#"{"ticket_id":"1"}"#)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(person.status(), 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_with_the_role_may_look_and_others_may_not() {
+    let story = Story::begin(&[]).await;
+    let ticket = story.file("adele@contoso.example", RESET);
+    let _ = story.decision(ticket).await;
+    for (role, status) in [("auditor", 200), ("operator", 200), ("user", 403)] {
+        let token = story.world.token_for("megan@contoso.example", &[role]);
+        let path = format!("/api/v1/decisions/{ticket}");
+        let answer = story
+            .request(http::Method::GET, &path)
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), status, "{role}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_category_with_two_active_playbooks_goes_to_a_person() {
+    let story = Story::begin(&[]).await;
+    story.peers.reset().await;
+    story
+        .offer(&[playbook("password_reset"), playbook("another_reset")])
+        .await;
+    story.accept_executions().await;
+    let ticket = story.file("adele@contoso.example", RESET);
+    let decision = story.decision(ticket).await;
+    assert!(codes(&decision).contains(&"several_playbooks"), "{decision:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_execution_is_withdrawn_and_the_ticket_says_manual() {
+    let mut story = Story::prepare(&[]).await;
+    story
+        .executions_answer(422, common::Problem::unprocessable("playbook_gone", "gone"), 1)
+        .await;
+    story.start().await;
+    let ticket = story.file("adele@contoso.example", RESET);
+    assert_eq!(story.settled(ticket).await, "DONE");
+    assert_eq!(
+        story.field(ticket, "CFautomation_status").as_deref(),
+        Some("manual")
+    );
+    assert_eq!(
+        story.audit(ticket).await,
+        [
+            "decision.recorded",
+            "ticket.marked",
+            "execution.refused",
+            "ticket.marked"
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_language_model_classifies_and_its_refusal_leaves_the_ticket_to_a_person() {
+    let mut story = Story::prepare(&[]).await;
+    story.accept_executions().await;
+    story.use_model();
+    story.start().await;
+    let ticket = story.file("adele@contoso.example", RESET);
+    let decision = story.decision(ticket).await;
+    assert!(decision.automated, "{decision:?}");
+    assert_ne!(decision.model, classifier::embedded::MODEL);
+    for refusal in [Scripted::Refusal, Scripted::ContentFilter] {
+        story.world.openai().script(refusal);
+        let ticket = story.file("alex@contoso.example", RESET);
+        let decision = story.decision(ticket).await;
+        assert_eq!(codes(&decision), ["classifier_declined"]);
+    }
+}

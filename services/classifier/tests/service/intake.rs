@@ -1,0 +1,183 @@
+//! Webhooks: proof first, every change once, nothing believed.
+
+use http::{HeaderMap, HeaderValue};
+use simulators::halo::{WebhookMode, WebhookPayload};
+
+use crate::story::Story;
+
+const CREATED: &str = "/webhooks/halopsa/ticket_created";
+const UPDATED: &str = "/webhooks/halopsa/ticket_updated";
+
+fn signed(story: &Story, body: &[u8]) -> HeaderMap {
+    use base64::Engine as _;
+    use hmac::{KeyInit as _, Mac as _};
+    let secrets = story.world.secrets();
+    let key = secrets.halo_webhook_secret.as_bytes();
+    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(key).unwrap();
+    mac.update(body);
+    let signature = base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes());
+    let name: http::HeaderName = secrets.halo_webhook_header.parse().unwrap();
+    HeaderMap::from_iter([(name, HeaderValue::from_str(&signature).unwrap())])
+}
+
+fn envelope(delivery: &str, ticket: i64, event: &str, agent: i64) -> String {
+    serde_json::json!({
+        "id": delivery, "event": event, "object_id": ticket, "agent_id": agent, "timestamp": "2026-11-22T00:00:00Z",
+    })
+    .to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_without_proof_gets_the_bare_status_and_leaves_nothing() {
+    let story = Story::begin(&[]).await;
+    let body = envelope("d-1", 1, "new ticket logged", 1);
+    for path in [CREATED, UPDATED] {
+        let unsigned = story.push(path, HeaderMap::new(), body.clone()).await;
+        assert_eq!(
+            (
+                unsigned.status().as_u16(),
+                unsigned.text().await.unwrap().as_str()
+            ),
+            (401, "")
+        );
+        let of_another = signed(&story, b"another body");
+        assert_eq!(story.push(path, of_another, body.clone()).await.status(), 401);
+    }
+    assert_eq!(
+        story.count("ticket_events").await + story.count("tickets").await,
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_and_oversized_bodies_are_refused_and_leave_nothing() {
+    let story = Story::begin(&[]).await;
+    for body in ["{", "[]", r#"{"hello": 1}"#] {
+        let answer = story.push(CREATED, signed(&story, body.as_bytes()), body).await;
+        assert_eq!(answer.status(), 400, "{body}");
+    }
+    let large = vec![b' '; 2 * 1024 * 1024 + 1];
+    let answer = story.push(CREATED, signed(&story, &large), large).await;
+    assert_eq!(answer.status(), 413);
+    assert_eq!(
+        story.count("ticket_events").await + story.count("tickets").await,
+        0
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_for_a_ticket_that_nobody_knows_is_accepted_recorded_and_ignored() {
+    let story = Story::begin(&[]).await;
+    let body = envelope("d-1", 987_654, "new ticket logged", 1);
+    assert_eq!(
+        story
+            .push(CREATED, signed(&story, body.as_bytes()), body)
+            .await
+            .status(),
+        202
+    );
+    assert_eq!(story.settled(987_654).await, "UNKNOWN");
+    assert_eq!(story.audit(987_654).await, ["ticket.unknown"]);
+    assert_eq!(story.count("classification_results").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_delivered_five_times_makes_one_execution() {
+    let story = Story::begin(&[]).await;
+    let five = WebhookMode {
+        duplicates: 4,
+        ..WebhookMode::default()
+    };
+    story.world.halo().webhooks(five);
+    let ticket = story.file("adele@contoso.example", "I can't log in");
+    assert_eq!(story.settled(ticket).await, "DONE");
+    let sent = || {
+        story
+            .world
+            .halo()
+            .deliveries()
+            .iter()
+            .filter(|delivery| delivery.status == Some(202))
+            .count()
+    };
+    story
+        .until("five deliveries", async || (sent() >= 1).then_some(()))
+        .await;
+    assert_eq!(story.executions().await.len(), 1);
+    assert_eq!(story.count("classification_results").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_change_told_by_two_deliveries_is_kept_once_and_our_own_changes_are_not_news() {
+    let story = Story::begin(&[]).await;
+    let own: i64 = story.world.secrets().halo_agent_id;
+    for (delivery, agent) in [("d-1", 1), ("d-1", 1), ("d-2", 1)] {
+        let body = envelope(delivery, 987_001, "new ticket logged", agent);
+        assert_eq!(
+            story
+                .push(CREATED, signed(&story, body.as_bytes()), body)
+                .await
+                .status(),
+            202
+        );
+    }
+    let body = envelope("d-3", 987_002, "ticket updated", own);
+    assert_eq!(
+        story
+            .push(UPDATED, signed(&story, body.as_bytes()), body)
+            .await
+            .status(),
+        202
+    );
+    assert_eq!(story.count("ticket_events").await, 2);
+    assert_eq!(story.count("tickets").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_bare_events_is_taken_in_and_each_ticket_decided() {
+    let story = Story::begin(&[]).await;
+    let batches = WebhookMode {
+        payload: WebhookPayload::EventOnly,
+        batch: Some(2),
+        ..WebhookMode::default()
+    };
+    story.world.halo().webhooks(batches);
+    let one = story.file("adele@contoso.example", "I can't log in");
+    let other = story.file("alex@contoso.example", "My laptop screen is broken");
+    assert!(story.decision(one).await.automated);
+    assert!(!story.decision(other).await.automated);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_a_decided_ticket_is_recorded_and_changes_nothing() {
+    let story = Story::begin(&[]).await;
+    let ticket = story.file("adele@contoso.example", "My laptop screen is broken");
+    assert_eq!(story.settled(ticket).await, "DONE");
+    let first = story.decision(ticket).await;
+    story.world.halo().user_note(ticket, "I also forgot my password");
+    story
+        .until("the change on record", async || {
+            let query = "SELECT count(*) FROM ticket_events WHERE taken = 'ALREADY_DECIDED'";
+            let seen: i64 = sqlx::query_scalar(query)
+                .fetch_one(&story.database.owner().await)
+                .await
+                .unwrap();
+            (seen > 0).then_some(())
+        })
+        .await;
+    assert_eq!(story.decision(ticket).await, first);
+    assert!(story.executions().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_whose_webhook_never_came_is_found_by_the_poll() {
+    let story = Story::begin(&[("HALOPSA_POLL_INTERVAL_S", "1")]).await;
+    let silent = WebhookMode {
+        silent: true,
+        ..WebhookMode::default()
+    };
+    story.world.halo().webhooks(silent);
+    let ticket = story.file("adele@contoso.example", "I forgot my password");
+    assert!(story.decision(ticket).await.automated);
+    assert_eq!(story.settled(ticket).await, "DONE");
+}

@@ -1,0 +1,116 @@
+//! What is away is waited for; what stops is taken up again; nothing is lost and nothing is done twice.
+
+use common::Problem;
+use simulators::System;
+use simulators::openai::Scripted;
+
+use crate::story::{Story, codes};
+
+const RESET: &str = "I forgot my password";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_help_desk_that_is_away_is_waited_for_longer_than_any_patience() {
+    let story = Story::begin(&[("GATE_PATIENCE_S", "1")]).await;
+    story.world.faults(System::Halo).outage(true);
+    let ticket = story.file("adele@contoso.example", RESET);
+    story
+        .until("three tries in vain", async || {
+            let tries: Option<i32> = sqlx::query_scalar("SELECT tries FROM tickets")
+                .fetch_optional(&story.database.owner().await)
+                .await
+                .unwrap();
+            (tries? >= 3).then_some(())
+        })
+        .await;
+    assert_eq!(story.state(ticket).await.as_deref(), Some("SEEN"));
+    story.world.faults(System::Halo).outage(false);
+    assert!(story.decision(ticket).await.automated);
+    assert_eq!(story.settled(ticket).await, "DONE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_stays_away_ends_the_patience_and_never_in_automation() {
+    let story = Story::begin(&[("GATE_PATIENCE_S", "2")]).await;
+    story.world.faults(System::Entra).outage(true);
+    let ticket = story.file("adele@contoso.example", RESET);
+    let decision = story.decision(ticket).await;
+    assert_eq!(codes(&decision), ["directory_unavailable"]);
+    assert_eq!(story.settled(ticket).await, "DONE");
+    assert_eq!(
+        story.field(ticket, "CFautomation_status").as_deref(),
+        Some("manual")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_comes_back_in_time_costs_nothing_but_time() {
+    let story = Story::begin(&[]).await;
+    story.world.faults(System::Entra).outage(true);
+    let ticket = story.file("adele@contoso.example", RESET);
+    story
+        .until("the wait", async || {
+            let waiting: Option<Option<String>> = sqlx::query_scalar("SELECT waiting_for FROM tickets")
+                .fetch_optional(&story.database.owner().await)
+                .await
+                .unwrap();
+            (waiting??.contains("the directory")).then_some(())
+        })
+        .await;
+    story.world.faults(System::Entra).outage(false);
+    assert!(story.decision(ticket).await.automated);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_talks_nonsense_is_asked_again() {
+    let mut story = Story::prepare(&[]).await;
+    story.accept_executions().await;
+    story.use_model();
+    story.start().await;
+    story.world.openai().script(Scripted::HalfJson);
+    story.world.openai().script(Scripted::Content(
+        serde_json::json!({"category": "PASSWORD_RESET"}),
+    ));
+    let ticket = story.file("adele@contoso.example", RESET);
+    assert!(story.decision(ticket).await.automated);
+    assert!(story.world.openai().calls() >= 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_classifier_goes_on_where_it_was_with_the_very_same_request() {
+    let mut story = Story::prepare(&[]).await;
+    let away = Problem::outside_unavailable("orchestration", Some(1));
+    story.executions_answer(503, away, u64::MAX).await;
+    story.start().await;
+    let ticket = story.file("adele@contoso.example", RESET);
+    story
+        .until("a request in vain", async || {
+            (!story.executions().await.is_empty()).then_some(())
+        })
+        .await;
+    story.kill();
+    let before = story.executions().await;
+
+    story.peers.reset().await;
+    story.accept_executions().await;
+    story.start().await;
+    assert_eq!(story.settled(ticket).await, "DONE");
+    let after = story.executions().await;
+    assert_eq!(after.len(), 1);
+    assert_eq!(after[0], before[0], "same key, same body");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_taken_in_before_a_stop_is_decided_after_it() {
+    let mut story = Story::begin(&[]).await;
+    story.world.faults(System::Halo).outage(true);
+    let ticket = story.file("adele@contoso.example", RESET);
+    story
+        .until("the ticket on record", async || story.state(ticket).await)
+        .await;
+    story.stop().await;
+    story.world.faults(System::Halo).outage(false);
+    story.start().await;
+    assert!(story.decision(ticket).await.automated);
+    assert_eq!(story.settled(ticket).await, "DONE");
+    assert_eq!(story.executions().await.len(), 1);
+}
