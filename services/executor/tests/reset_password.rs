@@ -390,3 +390,63 @@ async fn no_table_ever_holds_the_pass_or_the_number() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_the_directory_itself_is_a_failure_that_stands() {
+    let house = House::new().await;
+    let running = house.run().await;
+    let faults = house.world.faults(System::Entra);
+    faults.inject(
+        Fault::new(FaultKind::Status(403))
+            .on(CREATE)
+            .method("POST")
+            .times(1),
+    );
+    let request = house.request(ADELE);
+
+    let result = house.ask(&running, &request).await.unwrap();
+
+    assert_eq!(result.outcome, Outcome::Failure);
+    assert_eq!(
+        house.ask(&running, &next_attempt(&request)).await.unwrap(),
+        result
+    );
+    assert_eq!(house.world.entra().passes_created(ADELE), 0);
+    assert_eq!(
+        house.audit(&request).await,
+        ["permit.spent", "effect.intended", "effect.failed"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_but_the_executor_reaches_the_ledger_and_not_even_it_unspends_a_permit() {
+    let house = House::new().await;
+    let running = house.run().await;
+    house.ask(&running, &house.request(ADELE)).await.unwrap();
+    let own = house.pool(Service::Executor).await;
+    for forbidden in [
+        "DELETE FROM spent_permits",
+        "UPDATE spent_permits SET id = gen_random_uuid()",
+        "DELETE FROM effects",
+        "UPDATE audit_events SET kind = 'nothing'",
+    ] {
+        let error = sqlx::query(forbidden).execute(&own).await.unwrap_err();
+        assert!(
+            error.to_string().contains("permission denied"),
+            "{forbidden}: {error}"
+        );
+    }
+    for service in Service::ALL {
+        if service == Service::Executor {
+            continue;
+        }
+        let error = sqlx::query("SELECT FROM effects")
+            .execute(&house.pool(service).await)
+            .await
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("permission denied"),
+            "{service}: {error}"
+        );
+    }
+}

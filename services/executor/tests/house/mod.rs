@@ -263,6 +263,11 @@ impl House {
         assert_eq!(live, [opened.secret().expose_secret()]);
     }
 
+    /// The database as the role of `service` sees it.
+    pub(crate) async fn pool(&self, service: Service) -> PgPool {
+        self.database.pool(service).await
+    }
+
     /// The kinds of the audit events of an execution, oldest first.
     pub(crate) async fn audit(&self, request: &StepRequest) -> Vec<String> {
         sqlx::query("SELECT kind FROM audit_events WHERE execution_id = $1 ORDER BY id")
