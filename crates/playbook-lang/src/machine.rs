@@ -49,7 +49,9 @@ impl<'a> Machine<'a> {
 
             // Taking it up, for the first time or after a crash.
             (Phase::Ready { step, visit }, Event::Claimed) => self.begin(state, step, visit, moment),
-            (Phase::Calling { attempt, deadline }, Event::Claimed) => self.repeat(state, attempt, deadline),
+            (Phase::Calling { attempt, deadline }, Event::Claimed) => {
+                self.resume(state, attempt, deadline, moment)
+            }
             (
                 Phase::Asking {
                     attempt, operation, ..
@@ -86,13 +88,7 @@ impl<'a> Machine<'a> {
                 Event::Claimed | Event::TimerFired,
             ) => match deadline {
                 _ if moment.now < until => Ok(waiting(state, until)),
-                Some(deadline) => {
-                    let calling = Phase::Calling {
-                        attempt: attempt.clone(),
-                        deadline,
-                    };
-                    self.repeat(state.with(calling), attempt, deadline)
-                }
+                Some(deadline) => self.resume(state, attempt, deadline, moment),
                 None => self.attempt(state, attempt, moment),
             },
             (Phase::Parked { attempt, until }, Event::Claimed | Event::TimerFired) => {

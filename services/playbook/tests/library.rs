@@ -1,5 +1,7 @@
 //! The playbook service through its door, on a real database.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so at once")]
+
 mod house;
 
 use common::playbook::{CheckAnswer, PlaybookView};
@@ -163,7 +165,13 @@ async fn one_version_is_active_and_new_executions_get_it() {
         1,
         "{kinds:?}"
     );
+}
 
+#[tokio::test]
+async fn what_is_not_there_is_told_apart() {
+    let house = House::new().await;
+    house.ship("password_reset.yml", SHIPPED);
+    let running = house.run().await;
     for (path, code) in [
         (format!("{ONE}?version=9"), "playbook_version_not_found"),
         (format!("{ONE}?version="), "playbook_version_not_found"),

@@ -74,6 +74,30 @@ impl Machine<'_> {
         Ok(transition)
     }
 
+    /// Ask again for a call whose answer was lost. Within its deadline it is the same call, key and body, and the answer
+    /// lies ready. After it, the service would rightly refuse to begin, so a further attempt asks with a fresh deadline:
+    /// it belongs to the same visit, so what was done is not done again. No attempt is spent by our own absence.
+    pub(super) fn resume(
+        &self,
+        state: State,
+        attempt: Attempt,
+        deadline: OffsetDateTime,
+        moment: Moment,
+    ) -> Result<Transition, IllegalEvent> {
+        if moment.now < deadline {
+            let calling = Phase::Calling {
+                attempt: attempt.clone(),
+                deadline,
+            };
+            return self.repeat(state.with(calling), attempt, deadline);
+        }
+        let next = Attempt {
+            call: following(attempt.call),
+            ..attempt
+        };
+        self.attempt(state, next, moment)
+    }
+
     /// The call of this attempt: the first time and each time it must be repeated, the same.
     pub(super) fn repeat(
         &self,
@@ -209,8 +233,8 @@ impl Machine<'_> {
         self.park(state, next, None, explanation, moment)
     }
 
-    /// Sent, and no answer: it may have happened, and the same key asks for the answer. After the deadline it is asked for
-    /// one last time, then the attempt counts as timed out.
+    /// Sent, and no answer: it may have happened, so it is asked for again. Where the very first answer failed to come
+    /// until the deadline, it is asked for once more; else the attempt counts as timed out.
     pub(super) fn unanswered(
         &self,
         state: State,

@@ -134,7 +134,7 @@ pub enum Phase {
         /// 1 for the first time.
         visit: u32,
     },
-    /// The call is out. After a crash the very same call is made again.
+    /// The call is out. After a crash within the deadline the very same call is made again.
     Calling {
         /// The attempt.
         attempt: Attempt,

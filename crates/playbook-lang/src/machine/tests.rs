@@ -268,13 +268,34 @@ fn verified_rehearsal() -> Rehearsal {
 }
 
 #[test]
-fn a_crash_during_a_call_makes_the_very_same_call_again() {
+fn a_crash_during_a_call_makes_the_very_same_call_again_within_its_deadline() {
     let mut rehearsal = verified_rehearsal();
     let first = rehearsal.called();
-    rehearsal.now += Duration::from_hours(1);
+    rehearsal.now += Duration::from_secs(59);
     let stored = serde_json::to_string(&rehearsal.state).unwrap();
     rehearsal.state = serde_json::from_str(&stored).unwrap();
     assert_eq!(rehearsal.called(), first);
+}
+
+#[test]
+fn a_crash_that_outlasts_the_deadline_asks_afresh_in_the_same_visit_and_spends_nothing() {
+    let mut rehearsal = verified_rehearsal();
+    let first = rehearsal.called();
+    rehearsal.now += Duration::from_hours(1);
+    let again = rehearsal.called();
+    assert_eq!(
+        (again.call.visit, again.call.attempt),
+        (1, 2),
+        "another body needs another key"
+    );
+    assert_eq!(again.permit, first.permit);
+    assert_eq!(again.deadline, rehearsal.now + Duration::from_mins(1));
+    assert_eq!(rehearsal.state.phase().attempt().unwrap().failures, 0);
+    rehearsal.tell(Event::Answered {
+        call: again.call,
+        result: reset(),
+    });
+    assert_eq!(rehearsal.path(), ["verify_mfa", "reset_password"]);
 }
 
 #[test]
@@ -398,17 +419,22 @@ fn a_service_that_cannot_be_reached_gets_the_same_call_until_its_deadline_and_th
 fn a_lost_answer_is_asked_for_with_the_same_key_and_once_more_after_the_deadline() {
     let mut rehearsal = verified_rehearsal();
     let first = rehearsal.called();
-    rehearsal.now = first.deadline;
     rehearsal.tell(Event::Unanswered {
         call: first.call.clone(),
     });
     rehearsal.now = rehearsal.state.due_at().unwrap();
     assert_eq!(rehearsal.calls(Event::TimerFired), first);
-    rehearsal.tell(Event::Unanswered {
-        call: first.call.clone(),
-    });
-    rehearsal.now = rehearsal.state.due_at().unwrap();
-    assert_eq!(rehearsal.calls(Event::TimerFired).call.attempt, 2);
+
+    let mut rehearsal = verified_rehearsal();
+    let mut call = rehearsal.called();
+    for (attempt, failures) in [(2, 0), (3, 1)] {
+        rehearsal.now = call.deadline;
+        rehearsal.tell(Event::Unanswered { call: call.call });
+        rehearsal.now = rehearsal.state.due_at().unwrap();
+        call = rehearsal.calls(Event::TimerFired);
+        assert_eq!(call.call.attempt, attempt);
+        assert_eq!(rehearsal.state.phase().attempt().unwrap().failures, failures);
+    }
 }
 
 #[test]

@@ -21,29 +21,30 @@ use trust::{FleetKeys, Identity, SigningKey};
 use url::Url;
 use uuid::Uuid;
 
-pub const SHIPPED: &str = include_str!("../../../../playbooks/password_reset.yml");
+pub(crate) const SHIPPED: &str = include_str!("../../../../playbooks/password_reset.yml");
 
 /// Everything around the service. Keep it to the end of the test.
-pub struct House {
-    pub owner: PgPool,
-    pub database: TestDatabase,
+pub(crate) struct House {
+    pub(crate) owner: PgPool,
+    pub(crate) database: TestDatabase,
     world: World,
     fleet: FleetKeys,
     folder: tempfile::TempDir,
 }
 
 /// Who asks.
-pub enum Who {
+#[derive(Clone, Copy)]
+pub(crate) enum Who {
     Nobody,
     Fleet(Service),
     Person(&'static [&'static str]),
 }
 
-pub const ADMIN: Who = Who::Person(&["admin"]);
+pub(crate) const ADMIN: Who = Who::Person(&["admin"]);
 
 /// A running service; dropped, it is gone as if killed.
-pub struct Running {
-    pub base: Url,
+pub(crate) struct Running {
+    pub(crate) base: Url,
     client: reqwest::Client,
     task: JoinHandle<()>,
 }
@@ -55,13 +56,13 @@ impl Drop for Running {
 }
 
 /// What came back.
-pub struct Answer {
-    pub status: StatusCode,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn json<T: DeserializeOwned>(&self) -> T {
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> T {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| {
             panic!(
                 "{error} in {} {}",
@@ -72,7 +73,7 @@ impl Answer {
     }
 
     /// The body, where the status is the expected one.
-    pub fn expect<T: DeserializeOwned>(&self, status: u16) -> T {
+    pub(crate) fn expect<T: DeserializeOwned>(&self, status: u16) -> T {
         assert_eq!(
             self.status.as_u16(),
             status,
@@ -82,13 +83,13 @@ impl Answer {
         self.json()
     }
 
-    pub fn code(&self) -> (u16, String) {
+    pub(crate) fn code(&self) -> (u16, String) {
         (self.status.as_u16(), self.json::<Problem>().code)
     }
 }
 
 impl House {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let database = database().await;
         let fleet = FleetKeys::generate(&mut rand::rng()).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -107,11 +108,11 @@ impl House {
     }
 
     /// The folder that `PLAYBOOKS_DIR` names.
-    pub fn playbooks(&self) -> PathBuf {
+    pub(crate) fn playbooks(&self) -> PathBuf {
         self.folder.path().join("playbooks")
     }
 
-    pub fn ship(&self, file: &str, source: &str) {
+    pub(crate) fn ship(&self, file: &str, source: &str) {
         std::fs::write(self.playbooks().join(file), source).unwrap();
     }
 
@@ -119,7 +120,7 @@ impl House {
         Path::new(self.folder.path()).join(name).display().to_string()
     }
 
-    pub fn settings(&self) -> PlaybookSettings {
+    pub(crate) fn settings(&self) -> PlaybookSettings {
         let mut map: BTreeMap<String, String> = self.world.settings_map();
         map.retain(|name, _| name.starts_with("OIDC_"));
         map.extend([
@@ -136,7 +137,7 @@ impl House {
     }
 
     /// Start it and wait until it is ready.
-    pub async fn run(&self) -> Running {
+    pub(crate) async fn run(&self) -> Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base: Url = format!("http://{}", listener.local_addr().unwrap())
             .parse()
@@ -173,7 +174,7 @@ impl House {
             Who::Nobody => None,
             Who::Person(roles) => Some(self.world.token_for("adele@contoso.example", roles)),
             Who::Fleet(service) => {
-                let pem = self.fleet.signing_key(*service).to_pem().unwrap();
+                let pem = self.fleet.signing_key(*service).unwrap().to_pem().unwrap();
                 let key = SigningKey::from_pem(pem.as_bytes()).unwrap();
                 let identity = Identity::new(*service, key, self.fleet.trusted().unwrap()).unwrap();
                 let now = OffsetDateTime::now_utc();
@@ -182,11 +183,11 @@ impl House {
         }
     }
 
-    pub async fn get(&self, running: &Running, who: &Who, path: &str) -> Answer {
+    pub(crate) async fn get(&self, running: &Running, who: &Who, path: &str) -> Answer {
         self.send(running, who, Method::GET, path, "", Vec::new()).await
     }
 
-    pub async fn publish(&self, running: &Running, who: &Who, source: &str) -> Answer {
+    pub(crate) async fn publish(&self, running: &Running, who: &Who, source: &str) -> Answer {
         let yaml = source.as_bytes().to_vec();
         self.send(
             running,
@@ -199,14 +200,14 @@ impl House {
         .await
     }
 
-    pub async fn activate(&self, running: &Running, who: &Who, version: &str) -> Answer {
+    pub(crate) async fn activate(&self, running: &Running, who: &Who, version: &str) -> Answer {
         let path = "api/v1/playbooks/password_reset/activate";
         let body = serde_json::json!({ "version": version }).to_string().into_bytes();
         self.send(running, who, Method::PUT, path, "application/json", body)
             .await
     }
 
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         running: &Running,
         who: &Who,
