@@ -243,6 +243,9 @@ pub(crate) fn settings_map(urls: &Urls, secrets: &Secrets, public_url: &Url) -> 
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
-    map.insert("PUBLIC_URL".into(), public_url.to_string());
+    map.insert(
+        "PUBLIC_URL".into(),
+        public_url.as_str().trim_end_matches('/').to_owned(),
+    );
     map
 }

@@ -177,7 +177,7 @@ async fn fates_are_undelivered_out_of_order_or_expired_in_the_queue() {
     let statuses = |callbacks: &[Received]| -> Vec<(String, Option<String>)> {
         callbacks
             .iter()
-            .map(|one| one.form())
+            .map(Received::form)
             .map(|form| (form["MessageStatus"].clone(), form.get("ErrorCode").cloned()))
             .collect()
     };
