@@ -8,6 +8,7 @@ use common::{Ending, ExecutionId, Outcome, StepCall, StepId, TicketId, Values};
 use playbook_lang::{Playbook, Record};
 use serde_json::json;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::store::StepRow;
 use crate::update::{Asked, Progress, Update, automation_status};
@@ -70,7 +71,7 @@ impl Chronicle {
     ) {
         match record {
             Record::Began { call, deadline } => {
-                let detail = json!({"step": call, "deadline": deadline.unix_timestamp()});
+                let detail = json!({"step": call, "deadline": moment(deadline)});
                 self.audit.push(about.event("step.begun", detail));
                 self.step(about.row(&call));
             }
@@ -106,7 +107,7 @@ impl Chronicle {
                 explanation,
                 at,
             } => {
-                let detail = json!({"step": call, "outcome": outcome, "explanation": explanation, "again_at": at.unix_timestamp()});
+                let detail = json!({"step": call, "outcome": outcome, "explanation": explanation, "again_at": moment(at)});
                 self.audit.push(about.event("step.failed", detail));
                 let next = format!(
                     "{}, attempt {}",
@@ -192,8 +193,7 @@ impl Chronicle {
         let first = memory.parked_since.is_none();
         let since = *memory.parked_since.get_or_insert(now);
         if first {
-            let detail =
-                json!({"step": call, "explanation": explanation, "again_at": until.unix_timestamp()});
+            let detail = json!({"step": call, "explanation": explanation, "again_at": moment(until)});
             self.audit.push(about.event("step.parked", detail));
         }
         if now - since >= LONG_OUTAGE && !memory.parked_told {
@@ -288,6 +288,11 @@ impl Subject<'_> {
             output: Values::new(),
         }
     }
+}
+
+/// As the record writes it (RFC 3339).
+fn moment(at: OffsetDateTime) -> String {
+    at.format(&Rfc3339).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -171,15 +171,16 @@ impl Desk {
             AutomationStatus::Escalated => numbers.escalated,
             _ => None,
         };
-        if let Some(wanted) = wanted.filter(|wanted| ticket.status_id != *wanted && !ticket.closed) {
-            self.halo.set_status(&reference, wanted).await?;
-        }
         let said = ticket
             .custom_field(&self.settings.field_status)
             .and_then(|value| value.as_str());
         if said != Some(status.as_str()) {
             let field = (numbers.status_field, serde_json::Value::from(status.as_str()));
             self.halo.set_custom_fields(&reference, &[field]).await?;
+        }
+        // Last, because a workflow may forbid it.
+        if let Some(wanted) = wanted.filter(|wanted| ticket.status_id != *wanted && !ticket.closed) {
+            self.halo.set_status(&reference, wanted).await?;
         }
         Ok(())
     }

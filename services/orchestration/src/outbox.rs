@@ -16,7 +16,7 @@ use tracing::Instrument;
 use crate::desk::{Desk, DeskError, Remedy};
 use crate::store::{ClaimedTicket, Settled, Store, StoreError};
 use crate::update::{Due, Marker, Update};
-use plan::{Dispatch, Note, Stories, plan};
+use plan::{Dispatch, Note, Stories, Told, plan};
 
 /// Longer than telling one update can take: a note that is still under way must never be looked for in vain. Every
 /// settled update begins it anew.
@@ -158,16 +158,16 @@ impl Sender {
     async fn note(&self, claimed: &ClaimedTicket, note: Note) -> Result<(), Stopped> {
         let Some((text, marker)) = note.text() else {
             // All of it stands there already, or was told with a later one.
-            return self.settled(claimed, &note.covers, Settled::Sent, None).await;
+            return self.settled(claimed, &note.told(), Settled::Sent, None).await;
         };
         match in_time(self.desk.add(&claimed.ticket, &text, marker, &note)).await {
-            Ok(()) => self.settled(claimed, &note.covers, Settled::Sent, None).await,
+            Ok(()) => self.settled(claimed, &note.told(), Settled::Sent, None).await,
             // A workflow may forbid the status: then the words matter more, and `fields` tries the status by itself.
             Err(error) if error.remedy() == Remedy::GiveUp && note.change().is_some() => {
                 tracing::warn!(ticket.id = %claimed.ticket, %error, "the help desk refused a note that changes the ticket; sending the words alone");
                 Box::pin(self.note(claimed, note.without_change())).await
             }
-            Err(error) => self.not_taken(claimed, &note.covers, error).await,
+            Err(error) => self.not_taken(claimed, &note.told(), error).await,
         }
     }
 
@@ -177,13 +177,17 @@ impl Sender {
         covers: &[i64],
         status: AutomationStatus,
     ) -> Result<(), Stopped> {
+        let told = Told {
+            what: "automation status",
+            covers,
+        };
         let Some(ticket) = in_time(self.desk.ticket(&claimed.ticket)).await? else {
             let why = "the help desk does not know the ticket";
-            return self.settled(claimed, covers, Settled::Refused, Some(why)).await;
+            return self.settled(claimed, &told, Settled::Refused, Some(why)).await;
         };
         match in_time(self.desk.settle(&ticket, status)).await {
-            Ok(()) => self.settled(claimed, covers, Settled::Sent, None).await,
-            Err(error) => self.not_taken(claimed, covers, error).await,
+            Ok(()) => self.settled(claimed, &told, Settled::Sent, None).await,
+            Err(error) => self.not_taken(claimed, &told, error).await,
         }
     }
 
@@ -191,20 +195,20 @@ impl Sender {
     async fn not_taken(
         &self,
         claimed: &ClaimedTicket,
-        covers: &[i64],
+        told: &Told<'_>,
         error: DeskError,
     ) -> Result<(), Stopped> {
         if error.remedy() != Remedy::GiveUp {
             return Err(error.into());
         }
-        self.settled(claimed, covers, Settled::Refused, Some(&error.to_string()))
+        self.settled(claimed, told, Settled::Refused, Some(&error.to_string()))
             .await
     }
 
     async fn settled(
         &self,
         claimed: &ClaimedTicket,
-        covers: &[i64],
+        Told { what, covers }: &Told<'_>,
         settled: Settled,
         why: Option<&str>,
     ) -> Result<(), Stopped> {
@@ -217,7 +221,7 @@ impl Sender {
         }
         metrics::counter!("firstline_ticket_updates_total", "result" => settled.as_str())
             .increment(covers.len() as u64);
-        let detail = json!({"positions": covers, "why": why});
+        let detail = json!({"what": what, "positions": covers, "why": why});
         let event = AuditEvent::new(kind, detail).ticket(&claimed.ticket);
         Ok(self
             .store

@@ -273,7 +273,7 @@ async fn a_lost_callback_costs_latency_and_nothing_else() {
         "explanation": "It is over.", "deadline": "2026-11-22T02:30:00Z", "result": result,
     });
     stage.operation_stands(operation, ok(stands)).await;
-    let running = stage.orchestration(&[]);
+    let running = stage.orchestration(&[("MFA_TIMEOUT_S", "2")]);
     let view = stage
         .ended(&running, stage.execute(&running).await.execution_id)
         .await;
@@ -411,6 +411,28 @@ async fn a_help_desk_that_is_away_is_told_everything_once_it_is_back() {
         (Some(10), vec!["resolved".to_owned()])
     );
     assert_eq!(stage.desk.notes().len(), 3, "{:#?}", stage.desk.notes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_that_the_workflow_forbids_costs_no_words_and_is_on_record() {
+    let stage = Stage::set().await;
+    stage.desk.stubborn();
+    let running = stage.orchestration(&[]);
+    stage
+        .ended(&running, stage.execute(&running).await.execution_id)
+        .await;
+    stage.told().await;
+    let notes = stage.desk.notes();
+    assert!(
+        notes.last().unwrap().1.contains("Automation record"),
+        "{notes:#?}"
+    );
+    assert_eq!(notes.iter().filter(|(private, _)| !private).count(), 1);
+    assert_eq!(
+        (stage.desk.status(), stage.desk.field().last().map(String::as_str)),
+        (None, Some("resolved"))
+    );
+    assert!(stage.audit().await.contains(&"ticket_update.refused".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

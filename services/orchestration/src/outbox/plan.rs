@@ -58,7 +58,29 @@ pub(crate) enum Change {
     Escalate,
 }
 
+/// What a call told, for the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Told<'a> {
+    /// In a few words.
+    pub(crate) what: &'static str,
+    /// Positions settled by it.
+    pub(crate) covers: &'a [i64],
+}
+
 impl Note {
+    /// What it tells, for the record.
+    pub(crate) fn told(&self) -> Told<'_> {
+        let what = if self.private {
+            "private note"
+        } else {
+            "public note"
+        };
+        Told {
+            what,
+            covers: &self.covers,
+        }
+    }
+
     /// Everything it says, and the marker that the help desk's client adds to it. A note of several parts carries the
     /// markers of the others within.
     pub(crate) fn text(&self) -> Option<(String, &Marker)> {

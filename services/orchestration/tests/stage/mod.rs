@@ -19,7 +19,7 @@ use trust::{Identity, SigningKey, TrustedKeys};
 use wiremock::matchers::{method, path, path_regex};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
-/// A playbook with one step of each kind; every wait is short.
+/// A playbook with one step of each kind.
 pub(crate) const PLAYBOOK: &str = r#"
 name: password_reset
 version: "1.2"
@@ -31,7 +31,7 @@ steps:
   - id: verify_mfa
     name: "Verify User via MFA"
     service: verification.mfa
-    timeout: 2
+    timeout: 60
     on_success: reset_password
     on_failure: verify_manager
     on_denied: escalate_denied
@@ -154,6 +154,8 @@ struct DeskState {
     swallow: usize,
     /// How many more times notes cannot be looked at.
     blind: usize,
+    /// No status is changed, whoever asks.
+    stubborn: bool,
     /// Nothing is answered at all.
     away: bool,
 }
@@ -184,6 +186,11 @@ impl Desk {
     /// Do not show the notes the next `times` times.
     pub(crate) fn blind(&self, times: usize) {
         self.0.lock().unwrap().blind = times;
+    }
+
+    /// Refuse every change of the status.
+    pub(crate) fn stubborn(&self) {
+        self.0.lock().unwrap().stubborn = true;
     }
 
     pub(crate) fn away(&self, away: bool) {
@@ -228,6 +235,9 @@ impl Desk {
 
 impl DeskState {
     fn act(&mut self, action: &Value) -> ResponseTemplate {
+        if self.stubborn && action["new_status"].is_i64() {
+            return ResponseTemplate::new(400).set_body_json("This status is not allowed here");
+        }
         let private = action["hiddenfromuser"].as_bool().unwrap();
         self.notes
             .push((private, action["note_html"].as_str().unwrap().to_owned()));
@@ -241,6 +251,9 @@ impl DeskState {
     }
 
     fn change(&mut self, ticket: &Value) -> ResponseTemplate {
+        if self.stubborn && ticket["status_id"].is_i64() {
+            return ResponseTemplate::new(400).set_body_json("This status is not allowed here");
+        }
         self.status = ticket["status_id"].as_i64().or(self.status);
         self.agent = ticket["agent_id"].as_i64().or(self.agent);
         if let Some(value) = ticket["customfields"][0]["value"].as_str() {
