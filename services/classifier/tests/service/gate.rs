@@ -182,7 +182,7 @@ async fn a_refused_execution_is_withdrawn_and_the_ticket_says_manual() {
     story
         .executions_answer(422, common::Problem::unprocessable("playbook_gone", "gone"), 1)
         .await;
-    story.start().await;
+    story.start();
     let ticket = story.file("adele@contoso.example", RESET);
     assert_eq!(story.settled(ticket).await, "DONE");
     assert_eq!(
@@ -205,7 +205,7 @@ async fn a_language_model_classifies_and_its_refusal_leaves_the_ticket_to_a_pers
     let mut story = Story::prepare(&[]).await;
     story.accept_executions().await;
     story.use_model();
-    story.start().await;
+    story.start();
     let ticket = story.file("adele@contoso.example", RESET);
     let decision = story.decision(ticket).await;
     assert!(decision.automated, "{decision:?}");

@@ -65,7 +65,7 @@ async fn a_model_that_talks_nonsense_is_asked_again() {
     let mut story = Story::prepare(&[]).await;
     story.accept_executions().await;
     story.use_model();
-    story.start().await;
+    story.start();
     story.world.openai().script(Scripted::HalfJson);
     story.world.openai().script(Scripted::Content(
         serde_json::json!({"category": "PASSWORD_RESET"}),
@@ -80,7 +80,7 @@ async fn a_killed_classifier_goes_on_where_it_was_with_the_very_same_request() {
     let mut story = Story::prepare(&[]).await;
     let away = Problem::outside_unavailable("orchestration", Some(1));
     story.executions_answer(503, away, u64::MAX).await;
-    story.start().await;
+    story.start();
     let ticket = story.file("adele@contoso.example", RESET);
     story
         .until("a request in vain", async || {
@@ -92,7 +92,7 @@ async fn a_killed_classifier_goes_on_where_it_was_with_the_very_same_request() {
 
     story.peers.reset().await;
     story.accept_executions().await;
-    story.start().await;
+    story.start();
     assert_eq!(story.settled(ticket).await, "DONE");
     let after = story.executions().await;
     assert_eq!(after.len(), 1);
@@ -109,7 +109,7 @@ async fn a_ticket_taken_in_before_a_stop_is_decided_after_it() {
         .await;
     story.stop().await;
     story.world.faults(System::Halo).outage(false);
-    story.start().await;
+    story.start();
     assert!(story.decision(ticket).await.automated);
     assert_eq!(story.settled(ticket).await, "DONE");
     assert_eq!(story.executions().await.len(), 1);

@@ -13,6 +13,7 @@ use simulators::halo::{NewTicket, TicketView};
 use simulators::{Targets, World, WorldSettings};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use trust::{FleetKeys, Identity, SigningKey};
@@ -34,10 +35,20 @@ pub(crate) struct Story {
     running: Option<Running>,
 }
 
+/// On a runtime of its own, so that it can be cut off with all its workers.
 struct Running {
     url: Url,
     shutdown: CancellationToken,
     serving: JoinHandle<()>,
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Story {
@@ -69,7 +80,7 @@ impl Story {
     pub(crate) async fn begin(extra: &[(&str, &str)]) -> Self {
         let mut story = Self::prepare(extra).await;
         story.accept_executions().await;
-        story.start().await;
+        story.start();
         story
     }
 
@@ -149,15 +160,24 @@ impl Story {
         settings
     }
 
-    pub(crate) async fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let settings: ClassifierSettings = from_map(&self.settings()).unwrap();
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        listener.set_nonblocking(true).unwrap();
         let url: Url = format!("http://{}", listener.local_addr().unwrap())
             .parse()
             .unwrap();
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
-        let serving = tokio::spawn(async move { classifier::serve(settings, listener, stop).await.unwrap() });
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let serving = runtime.spawn(async move {
+            let listener = TcpListener::from_std(listener).unwrap();
+            classifier::serve(settings, listener, stop).await.unwrap();
+        });
         self.world.set_targets(Targets {
             classifier: Some(url.clone()),
             ..Targets::default()
@@ -166,19 +186,20 @@ impl Story {
             url,
             shutdown,
             serving,
+            runtime: Some(runtime),
         });
     }
 
     /// Stop it as an operator would; what is under way finishes.
     pub(crate) async fn stop(&mut self) {
-        let running = self.running.take().unwrap();
+        let mut running = self.running.take().unwrap();
         running.shutdown.cancel();
-        running.serving.await.unwrap();
+        (&mut running.serving).await.unwrap();
     }
 
-    /// Stop it as a power cut would.
+    /// Stop it as a power cut would, wherever it is.
     pub(crate) fn kill(&mut self) {
-        self.running.take().unwrap().serving.abort();
+        drop(self.running.take().unwrap());
     }
 
     pub(crate) fn file(&self, from: &str, summary: &str) -> i64 {
