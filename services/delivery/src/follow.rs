@@ -10,10 +10,13 @@ use time::OffsetDateTime;
 use tracing::Instrument as _;
 
 use crate::store::{Answered, Claim, Due, Held, Store, StoreError, Work};
-use crate::verdict::{next_look, verdict};
+use crate::verdict::{next_look, next_redaction, verdict};
 
-/// A text that could not be removed after this many tries (a quarter of an hour) stays: the pass in it is spent or dead.
-const REDACTIONS: i32 = 30;
+/// A text that could not be removed after this many tries (ten hours, the longest that Twilio keeps a message waiting)
+/// stays: the pass in it is spent or dead.
+const REDACTIONS: i32 = 125;
+/// After this many looks (a minute) a message that is `sent` counts as finished: some carriers never tell more.
+const SETTLED: i32 = 5;
 
 /// Follows messages. Cheap to clone.
 #[derive(Clone)]
@@ -131,20 +134,35 @@ impl Follow {
         }
     }
 
+    /// Have the text removed, once the message is finished: removed earlier, the person would read an empty one.
     async fn redact(&self, held: &Held, tries: i32, message: &str) -> Result<(), StoreError> {
         let now = OffsetDateTime::now_utc();
-        match self.twilio.redact(message).await {
-            Ok(()) => self.store.rest(held, Some(now)).await,
-            Err(error) if tries >= REDACTIONS => {
-                tracing::error!(error = %chassis::chain(&error), "the text of a message stays at the gateway");
+        let redacted = match self.twilio.fetch(message).await {
+            Ok(Some(seen)) if finished(seen.status, tries) => {
+                self.twilio.redact(message).await.map(|()| true)
+            }
+            Ok(Some(_)) => Ok(false),
+            // It is not there, and its text is not either.
+            Ok(None) => Ok(true),
+            Err(error) => Err(error),
+        };
+        match redacted {
+            Ok(true) => self.store.rest(held, Some(now)).await,
+            Ok(false) | Err(_) if tries >= REDACTIONS => {
+                tracing::error!(delivery.id = %held.operation, "the text of a message stays at the gateway");
                 self.store.rest(held, None).await
             }
+            Ok(false) => self.store.again(held, None, next_redaction(now, tries)).await,
             Err(error) => {
                 tracing::debug!(error = %chassis::chain(&error), "could not remove the text of a message yet");
-                self.store.again(held, None, next_look(now, tries)).await
+                self.store.again(held, None, next_redaction(now, tries)).await
             }
         }
     }
+}
+
+fn finished(status: MessageStatus, tries: i32) -> bool {
+    status.is_terminal() || (status == MessageStatus::Sent && tries >= SETTLED)
 }
 
 fn vanished(destination: &str) -> StepResult {

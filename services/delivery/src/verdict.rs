@@ -9,6 +9,7 @@ const MARGIN: Duration = Duration::seconds(5);
 /// First wait before the message is read back; it doubles. Callbacks come sooner, where they come.
 const FIRST_LOOK: Duration = Duration::seconds(2);
 const LONGEST_WAIT: Duration = Duration::seconds(30);
+const LONGEST_REDACTION_WAIT: Duration = Duration::minutes(5);
 
 /// When what is known has to do: a quarter of the time before the deadline, at most [`MARGIN`].
 pub(crate) fn decide_at(intended: OffsetDateTime, deadline: OffsetDateTime) -> OffsetDateTime {
@@ -19,8 +20,16 @@ pub(crate) fn decide_at(intended: OffsetDateTime, deadline: OffsetDateTime) -> O
 
 /// When to look (or try) again after `tries` in vain.
 pub(crate) fn next_look(now: OffsetDateTime, tries: i32) -> OffsetDateTime {
-    let doublings = u32::try_from(tries).unwrap_or(0).min(5);
-    now + (FIRST_LOOK * 2_i32.pow(doublings)).min(LONGEST_WAIT)
+    now + doubled(tries).min(LONGEST_WAIT)
+}
+
+/// When to try again to have a text removed. Nobody waits for it.
+pub(crate) fn next_redaction(now: OffsetDateTime, tries: i32) -> OffsetDateTime {
+    now + doubled(tries).min(LONGEST_REDACTION_WAIT)
+}
+
+fn doubled(tries: i32) -> Duration {
+    FIRST_LOOK * 2_i32.pow(u32::try_from(tries).unwrap_or(0).min(10))
 }
 
 /// How a message that stands at `status` ends, if it ends now. `error` is the gateway's number.

@@ -34,9 +34,7 @@ async fn the_pass_arrives_once_orchestration_hears_of_it_and_the_gateway_forgets
     assert_eq!(signal.operation, operation);
     assert_eq!(signal.step, request.step);
     assert_eq!(signal.result.outcome, Outcome::Success);
-    let [text] = &house.inbox()[..] else {
-        panic!("not one text: {:?}", house.inbox())
-    };
+    let text = house.only_text().await;
     assert!(
         text.contains(PASS) && text.contains("Contoso IT") && text.contains("4242"),
         "{text}"
@@ -72,7 +70,7 @@ async fn asked_again_for_the_same_visit_it_sends_nothing_more() {
 
     assert_eq!(first, repeated);
     assert_eq!(retried.outcome, Outcome::Success);
-    assert_eq!(house.inbox().len(), 1);
+    house.only_text().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -260,7 +258,7 @@ async fn a_lost_answer_of_the_gateway_never_makes_two_texts() {
     pending(house.ask(&running, &request).await);
     house.signal().await;
 
-    assert_eq!(house.inbox().len(), 1);
+    house.only_text().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -299,7 +297,7 @@ async fn a_gateway_that_is_away_costs_nothing_but_time() {
     pending(house.ask(&running, &request).await);
     house.signal().await;
 
-    assert_eq!(house.inbox().len(), 1);
+    house.only_text().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -333,7 +331,7 @@ async fn of_many_requests_at_once_one_sends() {
         assert_eq!(code(other), "delivery_in_flight");
     }
     house.signal().await;
-    assert_eq!(house.inbox().len(), 1);
+    house.only_text().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -276,14 +276,13 @@ impl House {
             .unwrap()
     }
 
-    /// The texts on the person's phone.
-    pub(crate) fn inbox(&self) -> Vec<String> {
-        self.world
-            .twilio()
-            .inbox(NUMBER)
-            .into_iter()
-            .map(|sms| sms.body)
-            .collect()
+    /// The one text that arrives: `sent` is a success, and the phone rings a little later. Another would be with the
+    /// gateway by then.
+    pub(crate) async fn only_text(&self) -> String {
+        let twilio = self.world.twilio();
+        until("a text arrives", || async { !twilio.inbox(NUMBER).is_empty() }).await;
+        assert_eq!(twilio.messages().len(), 1);
+        twilio.inbox(NUMBER).remove(0).body
     }
 
     /// The kinds of the audit events of an execution, oldest first.
