@@ -170,6 +170,22 @@ impl House {
         }
     }
 
+    /// Ask as orchestration does: again, while the directory is away.
+    pub(crate) async fn ask_until_answered(&self, running: &Running, request: &StepRequest) -> StepResult {
+        let asking = async {
+            loop {
+                match self.ask(running, request).await {
+                    Ok(result) => return result,
+                    Err(PeerError::Busy { .. }) => tokio::task::yield_now().await,
+                    Err(error) => panic!("not to be asked again: {error}"),
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), asking)
+            .await
+            .expect("an answer in time")
+    }
+
     /// A well-formed request for `email`, with a permit for exactly it.
     pub(crate) fn request(&self, email: &str) -> StepRequest {
         let mut request = self.unproven(email);
