@@ -1,8 +1,11 @@
 //! `firstline demo`: three tickets, three ways, told live; then a look at what remains of each.
 
 mod cast;
+mod inside;
+mod outside;
 mod story;
 mod verdict;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -68,6 +68,8 @@ impl Stage {
         let mut all = world.settings_map();
         // Automation from the first ticket on: nobody's real tickets are at stake here.
         all.insert("DEFAULT_MODE".into(), "auto".into());
+        // What an SMS begins with: the simulated company's name for its help desk.
+        all.insert("HELP_DESK_NAME".into(), "Contoso IT help desk".into());
         all.extend(settings.settings);
         let mut overrides = BTreeMap::new();
         for service in DIRECTORY_USERS {

@@ -9,7 +9,9 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 
 use super::cast::{Part, Way};
-use super::story::{brief, mask_number, mask_pass, passes};
+use super::inside::brief;
+use super::outside::passes;
+use super::words::{mask_number, mask_pass};
 use crate::terminal;
 
 /// Show each ticket and judge it. Answers whether all ended as they should.
@@ -103,89 +105,133 @@ const fn expected(way: Way) -> &'static str {
 
 /// Everything about the ended ticket and its world that is not as it should be.
 fn differences(world: &World, part: &Part, ticket: &TicketView) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut check = |holds: bool, what: String| {
-        if !holds {
-            found.push(what);
-        }
+    let remains = Remains {
+        passes: passes(world, &part.person.email),
+        texts: received(world, part),
+        cards: cards_about(world, ticket.id),
+        ticket,
     };
-    let field = |name: &str| ticket.custom_fields.get(name).cloned().unwrap_or_default();
-    let passes = passes(world, &part.person.email);
-    let texts = received(world, part);
-    let cards = cards_about(world, ticket.id);
-    if part.way == Way::LeftAlone {
-        check(
-            field(STATUS_FIELD) == "manual",
-            format!("automation_status is `{}`, not `manual`", field(STATUS_FIELD)),
-        );
-        check(
-            ticket.status == "New",
-            format!("the status is `{}`, not untouched `New`", ticket.status),
-        );
-        check(
-            ticket.notes.is_empty(),
-            format!(
-                "{} notes on a ticket that should be left alone",
-                ticket.notes.len()
+    let claims = match part.way {
+        Way::ByPush => [remains.resolved(), remains.without_manager()].concat(),
+        Way::ByManager => [remains.resolved(), remains.with_manager(world, part)].concat(),
+        Way::LeftAlone => remains.untouched(),
+    };
+    let untrue = claims.into_iter().filter(|(holds, _)| !holds);
+    untrue.map(|(_, difference)| difference).collect()
+}
+
+/// What is left of a ticket in the world.
+struct Remains<'a> {
+    ticket: &'a TicketView,
+    passes: Vec<String>,
+    texts: Vec<String>,
+    cards: usize,
+}
+
+/// Whether something is as it should be, and what to say where it is not.
+type Claim = (bool, String);
+
+impl Remains<'_> {
+    fn field(&self, name: &str) -> &str {
+        self.ticket.custom_fields.get(name).map_or("", String::as_str)
+    }
+
+    fn status_is(&self, expected: &str) -> Claim {
+        let status = self.field(STATUS_FIELD);
+        (
+            status == expected,
+            format!("automation_status is `{status}`, not `{expected}`"),
+        )
+    }
+
+    fn resolved(&self) -> Vec<Claim> {
+        let Self {
+            ticket,
+            passes,
+            texts,
+            ..
+        } = self;
+        let delivered = passes
+            .iter()
+            .all(|pass| texts.iter().any(|text| text.contains(pass.as_str())));
+        let leaked = passes
+            .iter()
+            .any(|pass| ticket.notes.iter().any(|note| note.text.contains(pass.as_str())));
+        let playbook = self.field("CFplaybook_id");
+        vec![
+            self.status_is("resolved"),
+            (
+                playbook == "password_reset",
+                format!("playbook_id is `{playbook}`"),
             ),
-        );
-        check(
-            passes.is_empty() && texts.is_empty(),
-            "something was done for a ticket that should be left alone".to_owned(),
-        );
-        return found;
+            (
+                ticket.status == "Resolved",
+                format!("the status is `{}`, not `Resolved`", ticket.status),
+            ),
+            (
+                !ticket.notes.is_empty(),
+                "the ticket does not tell its story".to_owned(),
+            ),
+            (
+                passes.len() == 1,
+                format!("{} live passes instead of one", passes.len()),
+            ),
+            (
+                texts.len() == 1,
+                format!("{} texts to the requester instead of one", texts.len()),
+            ),
+            (
+                delivered,
+                "the text does not hold the pass that exists".to_owned(),
+            ),
+            (!leaked, "the pass stands in a note of the ticket".to_owned()),
+        ]
     }
-    check(
-        field(STATUS_FIELD) == "resolved",
-        format!("automation_status is `{}`, not `resolved`", field(STATUS_FIELD)),
-    );
-    check(
-        field("CFplaybook_id").starts_with("password_reset"),
-        format!("playbook_id is `{}`", field("CFplaybook_id")),
-    );
-    check(
-        ticket.status == "Resolved",
-        format!("the status is `{}`, not `Resolved`", ticket.status),
-    );
-    check(
-        !ticket.notes.is_empty(),
-        "the ticket does not tell its story".to_owned(),
-    );
-    check(
-        passes.len() == 1,
-        format!("{} live passes instead of one", passes.len()),
-    );
-    check(
-        texts.len() == 1,
-        format!("{} texts to the requester instead of one", texts.len()),
-    );
-    let delivered = passes
-        .iter()
-        .all(|pass| texts.iter().any(|text| text.contains(pass.as_str())));
-    check(
-        delivered,
-        "the text does not hold the pass that exists".to_owned(),
-    );
-    let leaked = ticket
-        .notes
-        .iter()
-        .any(|note| passes.iter().any(|pass| note.text.contains(pass.as_str())));
-    check(!leaked, "the pass stands in a note of the ticket".to_owned());
-    match part.way {
-        Way::ByPush => check(
-            cards == 0,
+
+    fn without_manager(&self) -> Vec<Claim> {
+        vec![(
+            self.cards == 0,
             "the manager was asked although the push was approved".to_owned(),
-        ),
-        Way::ByManager => {
-            check(cards == 1, format!("{cards} cards to the manager instead of one"));
-            let pressed = world.journal().count(|event| {
-                matches!(event, Event::ButtonPressed { email, status: 200, .. } if Some(email) == part.person.manager.as_ref())
-            });
-            check(pressed == 1, "the manager did not approve in Teams".to_owned());
-        }
-        Way::LeftAlone => {}
+        )]
     }
-    found
+
+    fn with_manager(&self, world: &World, part: &Part) -> Vec<Claim> {
+        let approved = world.journal().count(|event| {
+            let by_manager = |email: &String| Some(email) == part.person.manager.as_ref();
+            matches!(event, Event::ButtonPressed { email, status: 200, .. } if by_manager(email))
+        });
+        vec![
+            (
+                self.cards == 1,
+                format!("{} cards to the manager instead of one", self.cards),
+            ),
+            (approved == 1, "the manager did not approve in Teams".to_owned()),
+        ]
+    }
+
+    fn untouched(&self) -> Vec<Claim> {
+        let Self {
+            ticket,
+            passes,
+            texts,
+            ..
+        } = self;
+        vec![
+            self.status_is("manual"),
+            (
+                ticket.status == "New",
+                format!("the status is `{}`, not untouched `New`", ticket.status),
+            ),
+            (
+                ticket.notes.is_empty(),
+                format!("{} notes on a ticket to be left alone", ticket.notes.len()),
+            ),
+            (
+                passes.is_empty() && texts.is_empty(),
+                "something was done for a ticket to be left alone".to_owned(),
+            ),
+        ]
+    }
 }
 
 fn cards_about(world: &World, ticket: i64) -> usize {
