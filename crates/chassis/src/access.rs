@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use common::{Problem, Role, Service};
@@ -15,11 +15,11 @@ use http::request::Parts;
 use jsonwebtoken::Algorithm;
 use time::OffsetDateTime;
 
-use crate::ApiError;
 use crate::body::Buffered;
 use crate::jwks::TokenError;
 pub use crate::oidc::PersonCaller;
 use crate::shell::Shell;
+use crate::{ApiError, AuditEvent};
 
 /// Who asks; the door has checked it. An extractor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,10 +96,30 @@ pub(crate) async fn guard(State(guard): State<Arc<Guard>>, mut request: Request,
     };
     if !door.admits(&caller) {
         let detail = format!("`{}` may not do this: it takes {}", caller.actor(), door.wanted());
+        shell.spawn(put_on_record(shell.clone(), caller, route(&request)));
         return refuse(shell, Problem::forbidden("caller_not_allowed", detail));
     }
     request.extensions_mut().insert(caller);
     next.run(request).await
+}
+
+fn route(request: &Request) -> String {
+    let path = request.extensions().get::<MatchedPath>();
+    format!("{} {}", request.method(), path.map_or("", MatchedPath::as_str))
+}
+
+/// Somebody we know tried a door that is not theirs. Beside the answer, which does not wait for the database; strangers
+/// are only counted, or they could fill the record.
+async fn put_on_record(shell: Shell, caller: Caller, route: String) {
+    let event =
+        AuditEvent::new("access.refused", serde_json::json!({ "route": route })).actor(caller.actor());
+    let recorded = async {
+        let mut connection = shell.pool().acquire().await?;
+        shell.audit().record(&mut connection, &event).await
+    };
+    if let Err(error) = recorded.await {
+        tracing::error!(error = %crate::chain(&error), caller = caller.actor(), route, "a refusal is not on record");
+    }
 }
 
 fn refuse(shell: &Shell, problem: Problem) -> Response {

@@ -1,10 +1,15 @@
 //! Prometheus metrics: one recorder per process, shared by all services in it and told apart by the label `service`.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
 
 static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+
+/// A scrape comes every 15 s or so.
+const UPKEEP: Duration = Duration::from_secs(10);
 
 /// Upper bounds in seconds: internal calls take milliseconds, outside calls up to half a minute.
 const SECONDS: [f64; 12] = [
@@ -24,6 +29,18 @@ pub(crate) fn handle() -> &'static PrometheusHandle {
         describe();
         handle
     })
+}
+
+/// Fold histogram samples away until `stopping`: without it they pile up between two scrapes, and for ever without any.
+pub(crate) async fn upkeep(stopping: CancellationToken) {
+    let folding = async {
+        let mut beat = tokio::time::interval(UPKEEP);
+        loop {
+            beat.tick().await;
+            handle().run_upkeep();
+        }
+    };
+    stopping.run_until_cancelled(folding).await;
 }
 
 fn describe() {

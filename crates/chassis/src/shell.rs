@@ -121,7 +121,8 @@ impl Shell {
         let http = common::client::http_client(CALL_LIMIT).map_err(StartError::Http)?;
         let people = base.oidc.as_ref().map(|oidc| People::new(http.clone(), oidc));
         let idempotency = Store::new(base.redis_url.expose_secret(), service).map_err(StartError::Redis)?;
-        metrics::handle();
+        let tasks = TaskTracker::new();
+        tasks.spawn(metrics::upkeep(shutdown.clone()));
         Ok(Self(Arc::new(Inner {
             service,
             tenant: base.tenant_id.clone(),
@@ -133,7 +134,7 @@ impl Shell {
             idempotency,
             readiness: Readiness::default(),
             stopping: shutdown,
-            tasks: TaskTracker::new(),
+            tasks,
         })))
     }
 

@@ -274,3 +274,66 @@ fn threshold(from: &mut Reader<'_>) -> Option<f64> {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn complete() -> BTreeMap<String, String> {
+        [
+            ("DATABASE_URL", "postgres://db/firstline"),
+            ("REDIS_URL", "redis://cache"),
+            ("SERVICE_KEY_FILE", "/keys/classifier.key"),
+            ("TRUSTED_KEYS_FILE", "/keys/trusted.json"),
+            ("HALOPSA_URL", "https://acme.halopsa.com/api"),
+            ("HALOPSA_AUTH_URL", "https://acme.halopsa.com/auth"),
+            ("HALOPSA_CLIENT_ID", "id"),
+            ("HALOPSA_CLIENT_SECRET", "secret"),
+            ("HALOPSA_AGENT_ID", "2"),
+            ("HALOPSA_WEBHOOK_SECRET", "shared"),
+            ("ENTRA_TENANT_ID", "contoso.example"),
+            ("ENTRA_CLIENT_ID", "app"),
+            ("ENTRA_CLIENT_SECRET", "secret"),
+            ("PLAYBOOK_URL", "http://playbook:8082"),
+            ("ORCHESTRATION_URL", "http://orchestration:8083"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    fn errors(changes: &[(&str, &str)]) -> Vec<String> {
+        let mut map = complete();
+        map.extend(
+            changes
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        match chassis::from_map::<ClassifierSettings>(&map) {
+            Ok(_) => vec![],
+            Err(errors) => errors.messages().to_vec(),
+        }
+    }
+
+    #[test]
+    fn help_names_every_setting() {
+        insta::assert_snapshot!(chassis::settings::help::<ClassifierSettings>());
+    }
+
+    #[test]
+    fn what_is_required_is_enough() {
+        assert_eq!(errors(&[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn settings_that_do_not_go_together_are_named() {
+        assert_eq!(
+            errors(&[("HALOPSA_WEBHOOK_AUTH", "basic"), ("CONFIDENCE_THRESHOLD", "85")]),
+            [
+                "HALOPSA_WEBHOOK_USERNAME is not set, and HALOPSA_WEBHOOK_AUTH is `basic`",
+                "CONFIDENCE_THRESHOLD is `85`, not between 0 and 1",
+            ]
+        );
+    }
+}

@@ -8,7 +8,7 @@ use chassis::{AuditEvent, Did};
 use common::Service;
 use tokio::sync::{Notify, mpsc};
 
-use crate::world::{Sample, World, ask, get, serve, text};
+use crate::world::{Sample, World, ask, get, post, serve, text};
 
 /// Far longer than any test: what happens before, a notification did.
 const NEVER: Duration = Duration::from_hours(1);
@@ -141,6 +141,26 @@ async fn audit_events_are_written_in_the_callers_transaction_and_never_changed()
             "{change}: {refused}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_known_caller_at_the_wrong_door_is_put_on_record() {
+    let (world, database) = (World::new(), launcher::testing::database().await);
+    let shell = world.grounded(Service::Delivery, &database).await;
+    let token = world.token(Service::Executor, "delivery", b"{}");
+    let refused = ask(&shell, post("/api/v1/sample/act", Some(&token), "{}")).await;
+    assert_eq!(refused.status(), 403);
+    // The end of a service waits for what runs beside its answers.
+    let (_, serving) = serve(shell, &Sample::default()).await;
+    world.shutdown.cancel();
+    within_reason("the end", serving).await.unwrap();
+    let rows: Vec<(String, String, String)> =
+        sqlx::query_as("SELECT kind, actor, detail->>'route' FROM audit_events")
+            .fetch_all(&database.owner().await)
+            .await
+            .unwrap();
+    let expected = ["access.refused", "service:executor", "POST /api/v1/sample/act"].map(str::to_owned);
+    assert_eq!(rows, [expected.into()]);
 }
 
 #[tokio::test]
