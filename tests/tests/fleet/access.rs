@@ -270,7 +270,7 @@ async fn every_service_tells_how_it_is_and_what_it_offers() {
     let fleet = fleet().await;
     for service in Service::ALL {
         for (path, expected) in [
-            ("/healthz", "ok"),
+            ("/healthz", "alive"),
             ("/readyz", "degraded"),
             ("/metrics", "# TYPE"),
             ("/openapi.json", "\"openapi\""),

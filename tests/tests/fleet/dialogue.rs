@@ -6,7 +6,8 @@ use simulators::entra::Push;
 use simulators::teams::{CardReaction, CardView, Choice, Form, Press, Presser, TokenFlaw};
 
 use crate::{
-    ADELE, ALEX, MEGAN, SOON, assert_no_effect, assert_one_pass_delivered, automation, fleet_with, texts_to,
+    ADELE, ALEX, MEGAN, SOON, assert_no_effect, assert_one_pass_delivered, automation, fleet_with, number_of,
+    texts_to,
 };
 
 /// A fleet in which Alex's ticket waits for Megan, who has the card before her and has pressed nothing.
@@ -166,7 +167,7 @@ async fn a_text_counts_with_its_code_and_from_its_number_only() {
         .map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect::<String>())
         .unwrap();
     assert!(code.len() >= 4, "the code is in the text: {question}");
-    let number = |email: &str| fleet.world().person(email).mobile.unwrap().replace(' ', "");
+    let number = |email: &str| number_of(&fleet, email);
     let wrong = if code == "0000" { "1111" } else { "0000" };
     for (from, body) in [
         (number(MEGAN), "YES".to_owned()),

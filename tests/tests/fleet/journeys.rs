@@ -1,5 +1,7 @@
 //! The ways a ticket may go, told as its people live them.
 
+use common::Service;
+use launcher::testing::TestFleet;
 use simulators::Event;
 use simulators::entra::Push;
 use simulators::openai::Scripted;
@@ -8,7 +10,7 @@ use simulators::twilio::{Fate, Reply};
 
 use crate::{
     ADELE, ALEX, MEGAN, SOON, assert_no_effect, assert_one_pass_delivered, automation, count, fleet,
-    fleet_with, texts_to,
+    fleet_with, number_of, texts_to,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,30 +243,14 @@ async fn without_a_phone_in_the_directory_no_pass_is_made() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_decides_where_one_is_configured() {
-    let fleet = {
-        let world = simulators::WorldSettings {
-            teams_auto_install: true,
-            think: std::time::Duration::from_millis(20),
-            ..simulators::WorldSettings::default()
-        };
-        // The model's address is known only once the world stands, so the classifier is started again with it.
-        let mut fleet = launcher::testing::TestFleet::with(launcher::testing::TestFleetSettings {
-            world,
-            ..launcher::testing::TestFleetSettings::default()
-        })
-        .await;
-        let settings = fleet.world().openai_settings();
-        fleet.fleet().stop(common::Service::Classifier).await.unwrap();
-        for (name, value) in settings {
-            fleet.fleet().set(common::Service::Classifier, &name, value);
-        }
-        fleet
-            .fleet()
-            .start_service(common::Service::Classifier)
-            .await
-            .unwrap();
-        fleet
-    };
+    // The model's address is known only once the world stands, so the classifier is started again with it.
+    let mut fleet = fleet().await;
+    let settings = fleet.world().openai_settings();
+    fleet.fleet().stop(Service::Classifier).await.unwrap();
+    for (name, value) in settings {
+        fleet.fleet().set(Service::Classifier, &name, value);
+    }
+    fleet.fleet().start_service(Service::Classifier).await.unwrap();
     let ticket = fleet.file_ticket(ADELE, "I can't log in");
     assert_eq!(automation(&fleet.wait_for_end(ticket).await), "resolved");
     assert!(fleet.world().openai().calls() >= 1);
@@ -319,11 +305,7 @@ async fn the_pass_is_nowhere_but_on_the_phone() {
     }
 }
 
-fn number_of(fleet: &launcher::testing::TestFleet, email: &str) -> String {
-    fleet.world().person(email).mobile.unwrap().replace(' ', "")
-}
-
-async fn blockers(fleet: &launcher::testing::TestFleet, ticket: i64) -> Vec<String> {
+async fn blockers(fleet: &TestFleet, ticket: i64) -> Vec<String> {
     let rows: Vec<(serde_json::Value,)> =
         sqlx::query_as("SELECT blockers FROM classification_results WHERE ticket_id = $1")
             .bind(ticket.to_string())

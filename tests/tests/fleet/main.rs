@@ -48,12 +48,31 @@ pub(crate) async fn fleet_with(settings: &[(&str, &str)]) -> TestFleet {
     .await
 }
 
+/// A world whose people answer at once, with the bot installed for all of them.
+pub(crate) fn quick_world() -> WorldSettings {
+    WorldSettings {
+        teams_auto_install: true,
+        think: Duration::from_millis(20),
+        ..WorldSettings::default()
+    }
+}
+
 /// What `automation_status` says.
 pub(crate) fn automation(ticket: &TicketView) -> &str {
     ticket
         .custom_fields
         .get("CFautomation_status")
         .map_or("", String::as_str)
+}
+
+/// The person's mobile number in the directory, as texts are sent to it.
+pub(crate) fn number_of(fleet: &TestFleet, email: &str) -> String {
+    fleet
+        .world()
+        .person(email)
+        .mobile
+        .expect("this person has a phone")
+        .replace(' ', "")
 }
 
 /// The texts that the person received, newest last. Their number is the directory's.
@@ -85,8 +104,8 @@ pub(crate) fn assert_one_pass_delivered(fleet: &TestFleet, email: &str) {
     assert_eq!(
         with_pass.len(),
         1,
-        "texts with the pass that works, of {} received",
-        texts.len()
+        "texts with the pass that works, `{}`, of {texts:?}",
+        passes[0].value
     );
 }
 

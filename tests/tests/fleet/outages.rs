@@ -1,13 +1,14 @@
 //! The world goes away for a while, or a service dies: the ticket waits and then ends as it should.
 
 use common::Service;
+use launcher::testing::{TestFleet, TestFleetSettings};
 use simulators::entra::Push;
 use simulators::faults::{Fault, FaultKind};
 use simulators::teams::CardReaction;
 use simulators::{Event, System};
 use std::time::Duration;
 
-use crate::{ADELE, ALEX, MEGAN, SOON, assert_one_pass_delivered, automation, count, fleet, fleet_with};
+use crate::{ADELE, ALEX, MEGAN, SOON, assert_one_pass_delivered, automation, count, fleet, quick_world};
 
 /// An outside system is away from the moment `during` happens until it has been asked in vain three times.
 async fn survives_outage(system: System, during: impl FnMut(&Event) -> bool) {
@@ -137,7 +138,14 @@ async fn without_redis_the_fleet_goes_on_and_says_so() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = closed.local_addr().unwrap();
     drop(closed);
-    let fleet = fleet_with(&[("REDIS_URL", &format!("redis://{address}/"))]).await;
+    let redis = ("REDIS_URL".to_owned(), format!("redis://{address}/"));
+    let overrides = Service::ALL.map(|service| (service, [redis.clone()].into()));
+    let settings = TestFleetSettings {
+        world: quick_world(),
+        overrides: overrides.into(),
+        ..TestFleetSettings::default()
+    };
+    let fleet = TestFleet::with(settings).await;
     let ticket = fleet.file_ticket(ADELE, "I can't log in");
     assert_eq!(automation(&fleet.wait_for_end(ticket).await), "resolved");
     assert_one_pass_delivered(&fleet, ADELE);
