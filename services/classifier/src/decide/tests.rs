@@ -1,3 +1,5 @@
+//! The gate's table of verdicts, written by hand: each fact that speaks against automation, alone and together.
+
 use common::{Digest, Person, PlaybookRef};
 
 use super::*;
