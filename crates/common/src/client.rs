@@ -472,10 +472,7 @@ mod tests {
             .expect(1)
             .mount(&server)
             .await;
-        let answer = PlaybookClient(peer(&server))
-            .check("name: x")
-            .await
-            .unwrap();
+        let answer = PlaybookClient(peer(&server)).check("name: x").await.unwrap();
         assert!(answer.ok);
     }
 

@@ -22,7 +22,7 @@ const SMS_SOON: &[(&str, &str)] = &[("APPROVAL_SMS_AFTER_S", "1")];
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approved_push_brings_a_signal_with_a_permit_for_exactly_what_was_asked() {
     let house = House::new().await;
-    let running = house.run(&[]).await;
+    let running = house.run(&[]);
     let request = house.request(MFA, ADELE);
 
     let pending = house.begin(&running, &request).await;
@@ -50,7 +50,7 @@ async fn an_approved_push_brings_a_signal_with_a_permit_for_exactly_what_was_ask
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denial_silence_and_a_missing_method_are_three_different_things() {
     let house = House::new().await;
-    let running = house.run(&[]).await;
+    let running = house.run(&[]);
     for (email, push, expected) in [
         (ADELE, Push::deny(), Outcome::Denied),
         ("alex@contoso.example", Push::fraud(), Outcome::Denied),
@@ -77,11 +77,11 @@ async fn a_denial_silence_and_a_missing_method_are_three_different_things() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_step_s_deadline_ends_a_push_that_nobody_answers() {
     let house = House::new().await;
-    let running = house.run(&[("MFA_TIMEOUT_S", "2")]).await;
+    let running = house.run(&[("MFA_TIMEOUT_S", "2")]);
     house
         .world
         .entra()
-        .push(ADELE, Push::approve().after(Duration::from_secs(3_600)));
+        .push(ADELE, Push::approve().after(Duration::from_hours(1)));
     let pending = house.begin(&running, &house.request(MFA, ADELE)).await;
     let result = house.told(&pending).await;
     assert_eq!(result.outcome, Outcome::Timeout, "{}", result.explanation);
@@ -90,7 +90,7 @@ async fn the_step_s_deadline_ends_a_push_that_nobody_answers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whom_the_directory_does_not_vouch_for_is_not_asked() {
     let house = House::new().await;
-    let running = house.run(&[]).await;
+    let running = house.run(&[]);
     for (action, email, why) in [
         (
             MFA,
@@ -133,7 +133,7 @@ async fn whom_the_directory_does_not_vouch_for_is_not_asked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn asked_again_it_is_the_same_operation_and_one_push() {
     let house = House::new().await;
-    let running = house.run(&[]).await;
+    let running = house.run(&[]);
     let mut request = house.request(MFA, ADELE);
     let first = house.begin(&running, &request).await;
     assert_eq!(house.begin(&running, &request).await.operation, first.operation);
@@ -166,11 +166,11 @@ async fn asked_again_it_is_the_same_operation_and_one_push() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_kill_in_the_middle_of_a_push_one_more_follows_and_only_its_answer_counts() {
     let house = House::new().await;
-    let running = house.run(&[]).await;
+    let running = house.run(&[]);
     house
         .world
         .entra()
-        .push_next(ADELE, Push::approve().after(Duration::from_secs(3_600)));
+        .push_next(ADELE, Push::approve().after(Duration::from_hours(1)));
     let request = house.request(MFA, ADELE);
     let pending = house.begin(&running, &request).await;
     house
@@ -185,7 +185,7 @@ async fn after_a_kill_in_the_middle_of_a_push_one_more_follows_and_only_its_answ
         .await
         .unwrap();
 
-    let _running = house.run(&[]).await;
+    let _running = house.run(&[]);
     let result = house.told(&pending).await;
 
     assert_eq!(result.outcome, Outcome::Success);
@@ -196,11 +196,11 @@ async fn after_a_kill_in_the_middle_of_a_push_one_more_follows_and_only_its_answ
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_in_the_middle_of_a_push_waits_for_no_lease() {
     let house = House::new().await;
-    let running = house.run(&[]).await;
+    let running = house.run(&[]);
     house
         .world
         .entra()
-        .push_next(ADELE, Push::deny().after(Duration::from_secs(3_600)));
+        .push_next(ADELE, Push::deny().after(Duration::from_hours(1)));
     let pending = house.begin(&running, &house.request(MFA, ADELE)).await;
     house
         .wait("the push", || {
@@ -208,14 +208,14 @@ async fn a_deployment_in_the_middle_of_a_push_waits_for_no_lease() {
         })
         .await;
     running.stop().await;
-    let _running = house.run(&[]).await;
+    let _running = house.run(&[]);
     assert_eq!(house.told(&pending).await.outcome, Outcome::Success);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn outages_cost_time_and_nothing_else() {
     let house = House::new().await;
-    let running = house.run(&[]).await;
+    let running = house.run(&[]);
     house.world.faults(System::Entra).outage(true);
     let request = house.request(MFA, ADELE);
     let error = house.ask(&running, &request).await.unwrap_err();
@@ -250,7 +250,7 @@ async fn outages_cost_time_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manager_approves_in_teams_and_the_card_loses_its_buttons() {
     let house = House::new().await;
-    let running = house.run(&[]).await;
+    let running = house.run(&[]);
     let request = house.request(MANAGER, ADELE);
 
     let pending = house.begin(&running, &request).await;
@@ -282,7 +282,7 @@ async fn a_manager_approves_in_teams_and_the_card_loses_its_buttons() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manager_who_does_not_look_gets_a_text_message_and_answers_with_its_code() {
     let house = House::new().await;
-    let running = house.run(SMS_SOON).await;
+    let running = house.run(SMS_SOON);
     let number = house.world.person(MEGAN).e164().unwrap();
     house.world.teams().react(MEGAN, CardReaction::ignore());
     house.world.twilio().reply(&number, Reply::Yes);
@@ -315,7 +315,7 @@ async fn a_manager_who_does_not_look_gets_a_text_message_and_answers_with_its_co
 #[tokio::test(flavor = "multi_thread")]
 async fn a_no_is_a_denial_by_either_way_and_stays_one() {
     let house = House::new().await;
-    let running = house.run(SMS_SOON).await;
+    let running = house.run(SMS_SOON);
     let number = house.world.person(MEGAN).e164().unwrap();
     house.world.teams().react(MEGAN, CardReaction::ignore());
     house.world.twilio().reply(&number, Reply::No);
@@ -342,7 +342,7 @@ async fn a_no_is_a_denial_by_either_way_and_stays_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_teams_the_text_message_goes_out_at_once() {
     let house = House::new().await;
-    let running = house.run(&[("TEAMS_CATALOG_APP_ID", "")]).await;
+    let running = house.run(&[("TEAMS_CATALOG_APP_ID", "")]);
     let number = house.world.person(MEGAN).e164().unwrap();
     house.world.twilio().reply(&number, Reply::Yes);
     let pending = house.begin(&running, &house.request(MANAGER, ADELE)).await;
@@ -356,7 +356,7 @@ async fn without_teams_the_text_message_goes_out_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_sound_token_and_the_right_person_press_the_button() {
     let house = House::new().await;
-    let running = house.run(&[]).await;
+    let running = house.run(&[]);
     house.world.teams().react(MEGAN, CardReaction::ignore());
     let pending = house.begin(&running, &house.request(MANAGER, ADELE)).await;
     let card = house.card_of(MEGAN).await;
@@ -423,7 +423,7 @@ async fn only_a_sound_token_and_the_right_person_press_the_button() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_client_s_submit_counts_too() {
     let house = House::new().await;
-    let running = house.run(&[]).await;
+    let running = house.run(&[]);
     house.world.teams().react(MEGAN, CardReaction::ignore());
     let pending = house.begin(&running, &house.request(MANAGER, ADELE)).await;
     let card = house.card_of(MEGAN).await;
@@ -437,7 +437,7 @@ async fn an_old_client_s_submit_counts_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_else_and_no_other_words_answer_by_text() {
     let house = House::new().await;
-    let running = house.run(SMS_SOON).await;
+    let running = house.run(SMS_SOON);
     let number = house.world.person(MEGAN).e164().unwrap();
     house.world.teams().react(MEGAN, CardReaction::ignore());
     house.world.twilio().reply(&number, Reply::Ignore);
@@ -490,7 +490,7 @@ async fn nobody_else_and_no_other_words_answer_by_text() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_that_twilio_did_not_sign_is_a_bare_403() {
     let house = House::new().await;
-    let running = house.run(&[]).await;
+    let running = house.run(&[]);
     let url = running.base.join("webhooks/twilio/sms_response").unwrap();
     let http = common::client::http_client(Duration::from_secs(5)).unwrap();
     for signature in [None, Some("AAAAAAAAAAAAAAAAAAAAAAAAAAA=")] {
@@ -516,7 +516,7 @@ async fn a_webhook_that_twilio_did_not_sign_is_a_bare_403() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_orchestration_may_ask() {
     let house = House::new().await;
-    let running = house.run(&[]).await;
+    let running = house.run(&[]);
     let request = house.request(MFA, ADELE);
     for service in [
         Service::Executor,

@@ -95,11 +95,11 @@ const PEOPLE: [(Service, &str, &str, Role); 7] = [
     (Service::Classifier, "GET", "/api/v1/decisions/1", Role::User),
 ];
 
-/// Ask `callee` as `caller` would, with a token over exactly this body. Answers status and text.
+/// Ask the service `at` the other end as `caller` would, with a token over exactly this body. Answers status and text.
 pub(crate) async fn call(
     fleet: &TestFleet,
     caller: Service,
-    callee: Service,
+    at: Service,
     method: &str,
     path: &str,
     body: &[u8],
@@ -107,8 +107,8 @@ pub(crate) async fn call(
 ) -> (u16, String) {
     let identity = fleet.identity(caller);
     let now = OffsetDateTime::now_utc();
-    let token = trust::token::issue(&identity, callee.name(), body, now, uuid::Uuid::now_v7()).unwrap();
-    knock(fleet, callee, method, path, body, Some(&token), key).await
+    let token = trust::token::issue(&identity, at.name(), body, now, uuid::Uuid::now_v7()).unwrap();
+    knock(fleet, at, method, path, body, Some(&token), key).await
 }
 
 pub(crate) async fn knock(

@@ -56,7 +56,7 @@ async fn a_press_with_a_flawed_token_is_refused_and_decides_nothing() {
         TokenFlaw::Hs256,
     ] {
         let press = Press {
-            flaw: flaw.clone(),
+            flaw,
             ..Press::new(Choice::Approve)
         };
         let answer = fleet.world().teams().press(&card, press).await;

@@ -23,7 +23,7 @@ pub(crate) const ALEX: &str = "alex@contoso.example";
 pub(crate) const MEGAN: &str = "megan@contoso.example";
 
 /// Long enough for a busy machine; a wait ends as soon as it sees what it waits for.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 
 /// A fleet whose bot is installed for everybody and whose people answer at once.
 pub(crate) async fn fleet() -> TestFleet {

@@ -188,7 +188,7 @@ impl House {
     }
 
     /// Start the service, with settings changed; the world pushes its webhooks to it.
-    pub(crate) async fn run(&self, changes: &[(&str, &str)]) -> Running {
+    pub(crate) fn run(&self, changes: &[(&str, &str)]) -> Running {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let base: Url = format!("http://{}", listener.local_addr().unwrap())
@@ -325,14 +325,13 @@ impl House {
             if let Some(found) = look() {
                 return found;
             }
-            if tokio::time::Instant::now() > deadline {
-                panic!(
-                    "waited for {what} in vain.\nheard: {:#?}\naudit: {:#?}\nworld: {:#?}",
-                    self.orchestration.heard(),
-                    self.audit().await,
-                    self.world.journal().entries()
-                );
-            }
+            assert!(
+                tokio::time::Instant::now() <= deadline,
+                "waited for {what} in vain.\nheard: {:#?}\naudit: {:#?}\nworld: {:#?}",
+                self.orchestration.heard(),
+                self.audit().await,
+                self.world.journal().entries()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
