@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use tracing::Instrument as _;
 
 use crate::store::{Answered, Claim, Due, Held, Store, StoreError, Work};
-use crate::verdict::{next_look, next_redaction, verdict};
+use crate::verdict::{Patience, next_look, next_redaction, patience, verdict};
 
 /// A text that could not be removed after this many tries (ten hours, the longest that Twilio keeps a message waiting)
 /// stays: the pass in it is spent or dead.
@@ -88,20 +88,18 @@ impl Follow {
         decide_at: OffsetDateTime,
     ) -> Result<(), StoreError> {
         let now = OffsetDateTime::now_utc();
-        let time_is_up = now >= decide_at;
+        let patience = patience(now, decide_at, tries);
+        let time_is_up = patience == Patience::Spent;
         let (status, result) = match seen {
             Ok(Some(message)) => {
                 let status = before.advance(message.status);
-                (
-                    status,
-                    verdict(status, message.error_code, destination, time_is_up),
-                )
+                (status, verdict(status, message.error_code, destination, patience))
             }
             // It took the message and does not know it: look again while there is time.
             Ok(None) => (before, time_is_up.then(|| vanished(destination))),
             Err(error) => {
                 tracing::warn!(error = %chassis::chain(&error), "could not read a message back");
-                (before, verdict(before, None, destination, time_is_up))
+                (before, verdict(before, None, destination, patience))
             }
         };
         let Some(result) = result else {

@@ -18,7 +18,7 @@ use crate::refusal::SendError;
 use crate::settings::DeliverySettings;
 use crate::store::{Answered, Begun, Lease, Store, Visit};
 use crate::text::message;
-use crate::verdict::{refused, verdict};
+use crate::verdict::{Patience, refused, verdict};
 
 const ACTION: &str = "delivery.sms";
 
@@ -223,7 +223,12 @@ impl Sender {
         {
             return Err(SendError::UnderWay);
         }
-        match verdict(message.status, message.error_code, lease.destination(), false) {
+        match verdict(
+            message.status,
+            message.error_code,
+            lease.destination(),
+            Patience::Receipt,
+        ) {
             Some(result) => self.end(request, lease, result).await,
             None => Ok(pending(lease.operation(), lease.destination())),
         }

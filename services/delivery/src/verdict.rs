@@ -11,6 +11,33 @@ const FIRST_LOOK: Duration = Duration::seconds(2);
 const LONGEST_WAIT: Duration = Duration::seconds(30);
 const LONGEST_REDACTION_WAIT: Duration = Duration::minutes(5);
 
+/// Up to this many looks (twelve seconds) the receipt of a message that the carrier has taken is waited for:
+/// `undelivered` comes after `sent`, and a ticket closed too early is worse than one closed seconds later. The first
+/// look is counted when the message is handed over.
+const RECEIPT_LOOKS: i32 = 3;
+
+/// What is still worth waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// The carrier's receipt.
+    Receipt,
+    /// That the carrier takes it.
+    Carrier,
+    /// Nothing: what is known has to do.
+    Spent,
+}
+
+/// What is worth waiting for after `tries` looks.
+pub(crate) fn patience(now: OffsetDateTime, decide_at: OffsetDateTime, tries: i32) -> Patience {
+    if now >= decide_at {
+        Patience::Spent
+    } else if tries < RECEIPT_LOOKS {
+        Patience::Receipt
+    } else {
+        Patience::Carrier
+    }
+}
+
 /// When what is known has to do: a quarter of the time before the deadline, at most [`MARGIN`].
 pub(crate) fn decide_at(intended: OffsetDateTime, deadline: OffsetDateTime) -> OffsetDateTime {
     let time: Duration = deadline - intended;
@@ -37,14 +64,15 @@ pub(crate) fn verdict(
     status: MessageStatus,
     error: Option<u32>,
     destination: &str,
-    time_is_up: bool,
+    patience: Patience,
 ) -> Option<StepResult> {
     let (outcome, explanation) = match status {
         MessageStatus::Delivered | MessageStatus::Read => (
             Outcome::Success,
             format!("The pass was delivered by text message to {destination}."),
         ),
-        // The carrier has it; some never tell more.
+        // The carrier has it, and may yet fail to hand it over; some never tell more.
+        MessageStatus::Sent if patience == Patience::Receipt => return None,
         MessageStatus::Sent => (
             Outcome::Success,
             format!("The pass was sent by text message to {destination}."),
@@ -61,7 +89,7 @@ pub(crate) fn verdict(
         | MessageStatus::Queued
         | MessageStatus::Sending
         | MessageStatus::Other => {
-            if !time_is_up {
+            if patience != Patience::Spent {
                 return None;
             }
             let note = format!(
@@ -120,30 +148,49 @@ mod tests {
 
     const NOW: OffsetDateTime = datetime!(2026-03-02 09:15 UTC);
 
-    fn outcome(status: MessageStatus, time_is_up: bool) -> Option<Outcome> {
-        verdict(status, None, "+44•••••123", time_is_up).map(|result| result.outcome)
+    fn outcome(status: MessageStatus, patience: Patience) -> Option<Outcome> {
+        verdict(status, None, "+44•••••123", patience).map(|result| result.outcome)
     }
 
     #[test]
-    fn sent_and_delivered_succeed_failed_and_undelivered_fail_and_the_rest_waits_for_the_time() {
+    fn delivered_succeeds_undelivered_fails_sent_waits_a_little_and_the_rest_waits_for_the_time() {
         use MessageStatus::{
             Accepted, Canceled, Delivered, Failed, Other, Queued, Read, Scheduled, Sending, Sent, Undelivered,
         };
-        for status in [Sent, Delivered, Read] {
-            assert_eq!(outcome(status, false), Some(Outcome::Success), "{status:?}");
+        for patience in [Patience::Receipt, Patience::Carrier, Patience::Spent] {
+            for status in [Delivered, Read] {
+                assert_eq!(outcome(status, patience), Some(Outcome::Success), "{status:?}");
+            }
+            for status in [Failed, Undelivered, Canceled] {
+                assert_eq!(outcome(status, patience), Some(Outcome::Failure), "{status:?}");
+            }
         }
-        for status in [Failed, Undelivered, Canceled] {
-            assert_eq!(outcome(status, false), Some(Outcome::Failure), "{status:?}");
-        }
+        assert_eq!(outcome(Sent, Patience::Receipt), None);
+        assert_eq!(outcome(Sent, Patience::Carrier), Some(Outcome::Success));
+        assert_eq!(outcome(Sent, Patience::Spent), Some(Outcome::Success));
         for status in [Accepted, Scheduled, Queued, Sending, Other] {
-            assert_eq!(outcome(status, false), None, "{status:?}");
-            assert_eq!(outcome(status, true), Some(Outcome::Success), "{status:?}");
+            assert_eq!(outcome(status, Patience::Receipt), None, "{status:?}");
+            assert_eq!(outcome(status, Patience::Carrier), None, "{status:?}");
+            assert_eq!(
+                outcome(status, Patience::Spent),
+                Some(Outcome::Success),
+                "{status:?}"
+            );
         }
+    }
+
+    #[test]
+    fn a_receipt_is_waited_for_during_some_looks_and_never_past_the_time() {
+        let later = NOW + Duration::minutes(1);
+        assert_eq!(patience(NOW, later, 1), Patience::Receipt);
+        assert_eq!(patience(NOW, later, RECEIPT_LOOKS - 1), Patience::Receipt);
+        assert_eq!(patience(NOW, later, RECEIPT_LOOKS), Patience::Carrier);
+        assert_eq!(patience(later, later, 0), Patience::Spent);
     }
 
     #[test]
     fn an_unconfirmed_success_says_so() {
-        let result = verdict(MessageStatus::Queued, None, "+44•••••123", true).unwrap();
+        let result = verdict(MessageStatus::Queued, None, "+44•••••123", Patience::Spent).unwrap();
         insta::assert_snapshot!(result.explanation);
         assert_eq!(result.output["status"], "queued");
     }

@@ -147,17 +147,28 @@ pub(crate) fn inputs(card: &Value) -> Vec<(String, String)> {
     .collect()
 }
 
+/// As Teams shows its Markdown subset: a backslash keeps the next mark from meaning anything, and is not shown.
+fn rendered(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let kept = letters.next_if(|mark| letter == '\\' && mark.is_ascii_punctuation());
+        shown.push(kept.unwrap_or(letter));
+    }
+    shown
+}
+
 /// All texts of a card, in reading order.
 pub(crate) fn readable(card: &Value) -> String {
     fn walk(value: &Value, lines: &mut Vec<String>) {
         match value {
             Value::Object(fields) => {
                 if let (Some(title), Some(value)) = (fields.get("title"), fields.get("value")) {
-                    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                    let text = |value: &Value| rendered(value.as_str().unwrap_or_default());
                     lines.push(format!("{}: {}", text(title), text(value)));
                 }
                 if let Some(text) = fields.get("text").and_then(Value::as_str) {
-                    lines.push(text.to_owned());
+                    lines.push(rendered(text));
                 }
                 for inner in ["body", "items", "columns", "facts", "inlines"] {
                     if let Some(inner) = fields.get(inner) {
@@ -166,7 +177,7 @@ pub(crate) fn readable(card: &Value) -> String {
                 }
             }
             Value::Array(items) => items.iter().for_each(|item| walk(item, lines)),
-            Value::String(text) => lines.push(text.clone()),
+            Value::String(text) => lines.push(rendered(text)),
             _ => {}
         }
     }
@@ -189,12 +200,12 @@ mod tests {
     fn a_card_is_read_line_by_line_and_its_buttons_are_found_by_what_they_say() {
         let card = json!({"type": "AdaptiveCard", "version": "1.5", "body": [
             {"type": "TextBlock", "text": "Approve?"},
-            {"type": "FactSet", "facts": [{"title": "Ticket", "value": "4711"}]},
+            {"type": "FactSet", "facts": [{"title": "Ticket", "value": "4711 \\(new\\)"}]},
             {"type": "Input.Text", "id": "comment"}],
             "actions": [{"type": "Action.Execute", "id": "a", "verb": "x.approve"},
                         {"type": "Action.Execute", "id": "d", "verb": "x.deny"}]});
         assert_eq!(checked(&message(&card)).unwrap(), card);
-        assert_eq!(readable(&card), "Approve?\nTicket: 4711");
+        assert_eq!(readable(&card), "Approve?\nTicket: 4711 (new)");
         assert_eq!(action_of(&card, "deny").unwrap()["id"], "d");
         assert_eq!(inputs(&card), [("comment".to_owned(), String::new())]);
     }
