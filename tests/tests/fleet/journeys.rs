@@ -319,3 +319,35 @@ async fn blockers(fleet: &TestFleet, ticket: i64) -> Vec<String> {
         .filter_map(|blocker| blocker["code"].as_str().map(str::to_owned))
         .collect()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_ticket_is_one_trace_through_the_services() {
+    chassis::telemetry::install_quiet();
+    let fleet = fleet().await;
+    let (adeles, alexs) = (
+        fleet.file_ticket(ADELE, "I can't log in"),
+        fleet.file_ticket(ALEX, "I can't log in"),
+    );
+    let mut traces = Vec::new();
+    for ticket in [adeles, alexs] {
+        fleet.wait_for_end(ticket).await;
+        // The classifier began it, orchestration was called by it, delivery two calls further on.
+        let rows: Vec<(Option<String>,)> = sqlx::query_as(
+            "SELECT traceparent FROM tickets WHERE ticket_id = $1
+             UNION ALL SELECT traceparent FROM playbook_executions WHERE ticket_id = $1
+             UNION ALL SELECT traceparent FROM deliveries WHERE ticket_id = $1",
+        )
+        .bind(ticket.to_string())
+        .fetch_all(fleet.owner())
+        .await
+        .unwrap();
+        let ids: Vec<_> = rows
+            .iter()
+            .map(|(row,)| row.as_deref().unwrap().split('-').nth(1).unwrap())
+            .collect();
+        assert_eq!(ids.len(), 3);
+        assert!(ids.iter().all(|id| *id == ids[0]), "one trace: {ids:?}");
+        traces.push(ids[0].to_owned());
+    }
+    assert_ne!(traces[0], traces[1], "and another ticket is another trace");
+}
