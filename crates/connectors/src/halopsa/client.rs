@@ -87,11 +87,7 @@ impl Halo {
                 ("page_size", size.as_str()),
                 ("page_no", page.as_str()),
             ];
-            let body = self
-                .find("tickets", &["Tickets"], &query)
-                .await?
-                .unwrap_or_default();
-            let rows = list(&body).map(Vec::as_slice).unwrap_or_default();
+            let rows = self.rows("tickets", "Tickets", &query, "tickets").await?;
             // Rows may shift between pages: each ticket counts once.
             let new = rows.iter().filter_map(TicketStub::read);
             stubs.extend(new.filter(|stub| seen.insert(stub.id.clone())));
@@ -110,11 +106,7 @@ impl Halo {
             ("includehtmlnote", "true"),
             ("count", "500"),
         ];
-        let body = self
-            .find("actions", &["Actions"], &query)
-            .await?
-            .unwrap_or_default();
-        let rows = list(&body).map(Vec::as_slice).unwrap_or_default();
+        let rows = self.rows("actions", "Actions", &query, "actions").await?;
         Ok(rows.iter().filter_map(Action::read).collect())
     }
 
@@ -122,6 +114,19 @@ impl Halo {
     pub async fn find_marker(&self, ticket: &TicketId, marker: &str) -> Result<bool, CallError> {
         let actions = self.actions(ticket).await?;
         Ok(actions.iter().any(|action| action.note.contains(marker)))
+    }
+
+    /// GET a list. Not found is an error as any other shape is: neither says that there are no rows.
+    pub(super) async fn rows(
+        &self,
+        operation: &'static str,
+        path: &str,
+        query: &[(&str, &str)],
+        plural: &str,
+    ) -> Result<Vec<Value>, CallError> {
+        // Not found becomes `null`, and that is no list.
+        let body = self.find(operation, &[path], query).await?.unwrap_or_default();
+        list(body, plural)
     }
 
     /// GET; `None` where HaloPSA does not know the thing.

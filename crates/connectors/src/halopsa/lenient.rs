@@ -1,9 +1,13 @@
 //! Reading what HaloPSA means from what it writes: numbers as texts, two names for one field, 1900 for "never".
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
+
+use crate::call::{CallError, System};
 
 /// The members of one record.
 #[derive(Clone, Copy)]
@@ -88,12 +92,26 @@ pub(super) fn moment(text: &str) -> Option<OffsetDateTime> {
     (at.year() > 1900).then_some(at)
 }
 
-/// A list, whether bare or in an envelope such as `{record_count, tickets: [...]}`.
-pub(super) fn list(value: &Value) -> Option<&Vec<Value>> {
-    match value {
+/// A list, whether bare or under its name in an envelope such as `{record_count, tickets: [...]}`. Other lists of the
+/// envelope, its columns for instance, are none of ours.
+pub(super) fn list(value: Value, plural: &str) -> Result<Vec<Value>, CallError> {
+    let rows = match value {
         Value::Array(rows) => Some(rows),
-        Value::Object(envelope) => envelope.values().find_map(Value::as_array),
+        Value::Object(mut envelope) => match envelope.remove(plural) {
+            Some(Value::Array(rows)) => Some(rows),
+            _ => None,
+        },
         _ => None,
+    };
+    rows.ok_or_else(|| unlike(format!("a list of `{plural}`")))
+}
+
+/// An answer to a question that has another shape than `expected`: it says nothing, so ask again later.
+fn unlike(expected: impl fmt::Display) -> CallError {
+    CallError::Busy {
+        system: System::HaloPsa,
+        detail: format!("the answer is not {expected}"),
+        retry_after: None,
     }
 }
 
@@ -148,12 +166,25 @@ mod tests {
 
     #[test]
     fn a_list_is_found_bare_and_in_its_envelope() {
-        assert_eq!(list(&json!([1, 2])).unwrap().len(), 2);
-        assert_eq!(
-            list(&json!({"record_count": 1, "tickets": [1]})).unwrap().len(),
-            1
-        );
-        assert!(list(&json!("no")).is_none());
+        assert_eq!(list(json!([1, 2]), "tickets").unwrap(), [1, 2]);
+        let envelope = json!({"record_count": 1, "tickets": [1]});
+        assert_eq!(list(envelope, "tickets").unwrap(), [1]);
+    }
+
+    #[test]
+    fn another_list_of_the_envelope_is_never_taken_for_the_one_asked_for() {
+        let envelope = json!({"columns": [{"id": 7}], "record_count": 1, "tickets": [{"id": 1}]});
+        assert_eq!(list(envelope, "tickets").unwrap(), [json!({"id": 1})]);
+        for other in [
+            json!({"columns": [{"id": 7}]}),
+            json!({"tickets": 3}),
+            json!({}),
+            json!(null),
+            json!("no"),
+        ] {
+            let error = list(other, "tickets").unwrap_err();
+            assert!(matches!(error, CallError::Busy { .. }), "{error}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Halo;
-use super::lenient::{Fields, list, record};
+use super::lenient::{Fields, record};
 use crate::call::CallError;
 
 /// A status of the tenant; numbers differ from tenant to tenant.
@@ -48,11 +48,8 @@ impl Halo {
 
     /// All statuses of the tenant.
     pub async fn statuses(&self) -> Result<Vec<Status>, CallError> {
-        let body = self
-            .find("statuses", &["Status"], &[("showall", "true")])
-            .await?
-            .unwrap_or_default();
-        let rows = list(&body).map(Vec::as_slice).unwrap_or_default();
+        let query = [("showall", "true")];
+        let rows = self.rows("statuses", "Status", &query, "statuses").await?;
         Ok(rows.iter().filter_map(Status::read).collect())
     }
 
@@ -69,11 +66,7 @@ impl Halo {
     /// Numbers of custom fields given by name (with or without `CF`, case ignored) or number, under the names as given;
     /// those that the tenant lacks are missing from the answer.
     pub async fn field_ids(&self, names: &[&str]) -> Result<BTreeMap<String, i64>, CallError> {
-        let body = self
-            .find("fields", &["FieldInfo"], &[])
-            .await?
-            .unwrap_or_default();
-        let rows = list(&body).map(Vec::as_slice).unwrap_or_default();
+        let rows = self.rows("fields", "FieldInfo", &[], "fields").await?;
         let known: Vec<(i64, String)> = rows.iter().filter_map(field).collect();
         let number = |wanted: &&str| {
             let found = known.iter().find(|(id, name)| {

@@ -244,6 +244,33 @@ async fn statuses_and_fields_are_found_by_name_or_number() {
 }
 
 #[tokio::test]
+async fn rows_are_read_from_the_list_that_was_asked_for() {
+    let (server, halo) = start().await;
+    let row = json!({ "id": 4242, "last_update": "2026-02-10T09:15:00.123" });
+    let listed = json!({ "columns": [{ "id": 7 }, { "id": 8 }], "record_count": 1, "tickets": [row] });
+    on(&server, "GET", "/api/Tickets", answer(200, &listed)).await;
+    let stubs = halo.updated_since(datetime!(2026-02-10 09:00 UTC)).await.unwrap();
+    assert_eq!(stubs.len(), 1);
+    assert_eq!(stubs[0].id.as_str(), "4242");
+}
+
+#[tokio::test]
+async fn a_lookup_that_answers_something_else_is_asked_again_and_no_tenant_without_fields() {
+    for other in [
+        ResponseTemplate::new(404),
+        answer(200, &json!({ "record_count": 0 })),
+    ] {
+        let (server, halo) = start().await;
+        on(&server, "GET", "/api/Status", other.clone()).await;
+        on(&server, "GET", "/api/FieldInfo", other).await;
+        let error = halo.status_id("Resolved").await.unwrap_err();
+        assert!(matches!(error, CallError::Busy { .. }), "{error}");
+        let error = halo.field_ids(&["CFautomation_status"]).await.unwrap_err();
+        assert!(matches!(error, CallError::Busy { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn changes_are_read_page_by_page_and_each_ticket_once() {
     let (server, halo) = start().await;
     let page = |from: i64, to: i64| {
