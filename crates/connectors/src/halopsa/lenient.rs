@@ -30,7 +30,8 @@ impl<'a> Fields<'a> {
     /// A text that is not empty.
     pub(super) fn text(self, names: &[&str]) -> Option<String> {
         let text = self.value(names)?.as_str()?;
-        (!text.trim().is_empty()).then(|| text.to_owned())
+        // A NUL means nothing to anybody, and no database keeps it: a ticket must not be lost for one.
+        (!text.trim().is_empty()).then(|| text.replace('\0', ""))
     }
 
     /// A whole number.
@@ -107,7 +108,7 @@ pub(super) fn list(value: Value, plural: &str) -> Result<Vec<Value>, CallError> 
 }
 
 /// An answer to a question that has another shape than `expected`: it says nothing, so ask again later.
-fn unlike(expected: impl fmt::Display) -> CallError {
+pub(super) fn unlike(expected: impl fmt::Display) -> CallError {
     CallError::Busy {
         system: System::HaloPsa,
         detail: format!("the answer is not {expected}"),

@@ -4,7 +4,8 @@ use common::TicketId;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::lenient::Fields;
+use super::lenient::{Fields, unlike, whole};
+use crate::call::CallError;
 
 /// A ticket as it stands now. Texts are what people typed: untrusted.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,8 +108,8 @@ pub struct CustomField {
 /// One entry of a ticket's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
-    /// Unique within its ticket only.
-    pub id: i64,
+    /// Unique within its ticket only; `None` where HaloPSA leaves it out: what was done was done all the same.
+    pub id: Option<i64>,
     /// Who, by name.
     pub who: Option<String>,
     /// The agent who acted; `None` for end users and the system.
@@ -186,11 +187,17 @@ impl CustomField {
 }
 
 impl Action {
-    pub(super) fn read(row: &Value) -> Option<Self> {
-        let fields = Fields::of(row)?;
+    /// # Errors
+    /// It is no record, or who acted can't be read: a person's touch must not vanish from the history.
+    pub(super) fn read(row: &Value) -> Result<Self, CallError> {
+        let fields = Fields::of(row).ok_or_else(|| unlike("an action"))?;
+        let who = fields.value(&["who_agentid"]);
+        if who.is_some_and(|who| whole(who).is_none()) {
+            return Err(unlike("an action of an agent or nobody"));
+        }
         let texts = [fields.text(&["note_html"]), fields.text(&["note"])];
-        Some(Self {
-            id: fields.id(&["id"])?,
+        Ok(Self {
+            id: fields.id(&["id"]),
             who: fields.text(&["who"]),
             agent_id: fields.id(&["who_agentid"]),
             outcome: fields.text(&["outcome"]),

@@ -183,6 +183,45 @@ async fn a_note_that_failed_unclearly_is_not_posted_again_and_can_be_looked_for(
 }
 
 #[tokio::test]
+async fn a_history_that_can_not_be_read_is_no_empty_history() {
+    let others = [
+        ResponseTemplate::new(404),
+        answer(200, &json!({})),
+        answer(
+            200,
+            &json!({ "record_count": 1, "rows": [{ "id": 3, "who_agentid": 17 }] }),
+        ),
+        answer(200, &json!({ "record_count": 1, "actions": [[3, 17]] })),
+        answer(
+            200,
+            &json!({ "record_count": 1, "actions": [{ "id": 3, "who_agentid": "Bob" }] }),
+        ),
+    ];
+    for other in others {
+        let (server, halo) = start().await;
+        on(&server, "GET", "/api/Actions", other).await;
+        let error = halo.actions(&id("4242")).await.unwrap_err();
+        assert!(matches!(error, CallError::Busy { .. }), "{error}");
+        let error = halo.find_marker(&id("4242"), "fl-01").await.unwrap_err();
+        assert!(matches!(error, CallError::Busy { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_action_without_a_number_is_an_action() {
+    let (server, halo) = start().await;
+    let history = json!({ "record_count": 2, "actions": [
+        { "who_agentid": "17", "note": "I take this one" },
+        { "id": 0, "who_agentid": null, "note": "fl-01" },
+    ]});
+    on(&server, "GET", "/api/Actions", answer(200, &history)).await;
+    let actions = halo.actions(&id("4242")).await.unwrap();
+    let agents: Vec<Option<i64>> = actions.iter().map(|action| action.agent_id).collect();
+    assert_eq!(agents, [Some(17), None]);
+    assert!(halo.find_marker(&id("4242"), "fl-01").await.unwrap());
+}
+
+#[tokio::test]
 async fn updates_name_type_and_customer_and_set_off_no_rules() {
     let (server, halo) = start().await;
     on(
