@@ -35,9 +35,9 @@ pub(crate) enum Claim {
     Fresh(Ticket),
     /// Done before: answer this.
     Replay(Stored),
-    /// Being done.
+    /// Being done, or a mark was left behind by work that came to nothing: it says nothing of bodies, and expires soon.
     InFlight,
-    /// Done or being done with another body.
+    /// Done with another body.
     Mismatch,
     /// Redis is away: do the work, Postgres keeps it right.
     Skipped,
@@ -63,7 +63,6 @@ pub(crate) struct Ticket {
 #[serde(tag = "state", rename_all = "snake_case")]
 enum Entry {
     InFlight {
-        digest: Digest,
         owner: Uuid,
     },
     Done {
@@ -110,7 +109,6 @@ impl Store {
             return Claim::Skipped;
         }
         let entry = Entry::InFlight {
-            digest: digest.clone(),
             owner: Uuid::now_v7(),
         };
         let mark = serde_json::to_string(&entry).unwrap_or_default();
@@ -219,10 +217,10 @@ impl Working {
 
 fn judge(text: &str, digest: &Digest) -> Claim {
     match serde_json::from_str(text) {
-        Ok(Entry::InFlight { digest: other, .. } | Entry::Done { digest: other, .. }) if other != *digest => {
-            Claim::Mismatch
-        }
+        // Whatever its body: where the mark could not be deleted after an outage, a repeat with a fresh deadline must wait
+        // for it to expire, and not be refused for good.
         Ok(Entry::InFlight { .. }) => Claim::InFlight,
+        Ok(Entry::Done { digest: other, .. }) if other != *digest => Claim::Mismatch,
         Ok(Entry::Done {
             status,
             content_type,

@@ -138,6 +138,30 @@ async fn a_key_in_flight_is_409_and_its_work_ends_though_the_caller_went_away() 
 }
 
 #[tokio::test]
+async fn another_body_is_refused_only_once_there_is_an_answer() {
+    let story = Story::begin().await;
+    let slow = |body| story.request(Service::Orchestration, "/api/v1/sample/slow_act", "k", body);
+    let mut first = Box::pin(ask_of(&story.shell, &story.sample, slow("deadline 1")));
+    tokio::select! {
+        () = story.sample.entered.notified() => {}
+        _ = &mut first => panic!("it ends only when told"),
+    }
+    let meanwhile = problem(ask_of(&story.shell, &story.sample, slow("deadline 2")).await).await;
+    assert_eq!(
+        (meanwhile.status, meanwhile.code.as_str()),
+        (409, "idempotency_in_flight")
+    );
+    story.sample.leave.notify_one();
+    assert_eq!(first.await.status(), 200);
+    let afterwards = problem(ask_of(&story.shell, &story.sample, slow("deadline 2")).await).await;
+    assert_eq!(
+        (afterwards.status, afterwards.code.as_str()),
+        (422, "idempotency_mismatch")
+    );
+    assert_eq!(story.done(), 1);
+}
+
+#[tokio::test]
 async fn redis_never_sees_what_was_asked() {
     let story = Story::begin().await;
     let away = story.request(Service::Orchestration, "/api/v1/sample/away_once", "k", BODY);
