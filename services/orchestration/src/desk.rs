@@ -179,7 +179,7 @@ impl Desk {
             self.halo.set_custom_fields(&reference, &[field]).await?;
         }
         // Last, because a workflow may forbid it.
-        if let Some(wanted) = wanted.filter(|wanted| ticket.status_id != *wanted && !ticket.closed) {
+        if let Some(wanted) = wanted.filter(|wanted| ticket.status_id != Some(*wanted) && !ticket.closed) {
             self.halo.set_status(&reference, wanted).await?;
         }
         Ok(())

@@ -11,7 +11,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use super::lenient::{list, record};
+use super::lenient::{known, list};
 use super::wire::{check_warning, refusal};
 use super::{Action, HaloSettings, Ticket, TicketStub};
 use crate::call::{Authorized, Call, CallError, Caller, Repeat, System, join, unreadable};
@@ -56,15 +56,12 @@ impl Halo {
         }
     }
 
-    /// A ticket as it stands now; `None` where HaloPSA does not know it.
+    /// A ticket as it stands now; `None` where HaloPSA does not know it: not found, or a record without a number.
     pub async fn ticket(&self, id: &TicketId) -> Result<Option<Ticket>, CallError> {
         let query = [("includedetails", "true"), ("includelastaction", "false")];
         let found = self.find("ticket", &["Tickets", id.as_str()], &query).await?;
         let Some(body) = found else { return Ok(None) };
-        let Some(fields) = record(&body) else {
-            return Ok(None);
-        };
-        Ok(Ticket::read(fields))
+        Ok(known(&body)?.and_then(Ticket::read))
     }
 
     /// Open tickets that changed since then, each once. At most 2000.

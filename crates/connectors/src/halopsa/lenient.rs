@@ -124,6 +124,16 @@ pub(super) fn record(value: &Value) -> Option<Fields<'_>> {
     }
 }
 
+/// The record that was asked for; `None` where it has no number, as HaloPSA answers for what it does not know.
+pub(super) fn known(body: &Value) -> Result<Option<Fields<'_>>, CallError> {
+    let fields = record(body).ok_or_else(|| unlike("a record"))?;
+    match fields.value(&["id"]).map(whole) {
+        None => Ok(None),
+        Some(Some(id)) => Ok((id > 0).then_some(fields)),
+        Some(None) => Err(unlike("a record with a whole number")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,6 +195,19 @@ mod tests {
         ] {
             let error = list(other, "tickets").unwrap_err();
             assert!(matches!(error, CallError::Busy { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_a_record_without_a_number_is_unknown() {
+        for unknown in [json!({}), json!({"id": null}), json!({"id": 0}), json!([{}])] {
+            assert!(known(&unknown).unwrap().is_none(), "{unknown}");
+        }
+        for there in [json!({"id": "3"}), json!([{"id": 3.0}])] {
+            assert!(known(&there).unwrap().is_some(), "{there}");
+        }
+        for other in [json!(null), json!("gone"), json!([]), json!({"id": "three"})] {
+            assert!(known(&other).is_err(), "{other}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Halo;
-use super::lenient::{Fields, record};
+use super::lenient::{Fields, known};
 use crate::call::CallError;
 
 /// A status of the tenant; numbers differ from tenant to tenant.
@@ -43,7 +43,8 @@ impl Halo {
         let found = self
             .find("user", &["Users", &id], &[("includedetails", "true")])
             .await?;
-        Ok(found.as_ref().and_then(record).and_then(HaloUser::read))
+        let Some(body) = found else { return Ok(None) };
+        Ok(known(&body)?.and_then(HaloUser::read))
     }
 
     /// All statuses of the tenant.

@@ -16,8 +16,8 @@ pub struct Ticket {
     pub summary: String,
     /// Opening text, plain.
     pub details: String,
-    /// Number of the status; names come from [`super::Halo::statuses`].
-    pub status_id: i64,
+    /// Number of the status, where it is said; names come from [`super::Halo::statuses`].
+    pub status_id: Option<i64>,
     /// Ticket type; every update must repeat it.
     pub ticket_type_id: Option<i64>,
     /// Customer; every update must repeat it.
@@ -125,14 +125,14 @@ pub struct Action {
 }
 
 impl Ticket {
-    /// `None` where the record has no number or no status: HaloPSA answers an empty object for an unknown ticket.
+    /// `None` where the record has no number; everything else may be missing (contract, section 2, rule 5).
     pub(super) fn read(fields: Fields<'_>) -> Option<Self> {
         let custom_fields = fields.value(&["customfields"]).and_then(Value::as_array);
         Some(Self {
             id: ticket_id(fields, &["id"])?,
             summary: fields.text(&["summary"]).unwrap_or_default(),
             details: fields.text(&["details"]).unwrap_or_default(),
-            status_id: fields.number(&["status_id"])?,
+            status_id: fields.number(&["status_id"]),
             ticket_type_id: fields.id(&["tickettype_id"]),
             client_id: fields.id(&["client_id"]),
             client_name: fields.text(&["client_name"]),
@@ -239,6 +239,13 @@ mod tests {
         assert_eq!(action.agent_id, None);
         assert_eq!(action.outcome.as_deref(), Some("User Update"));
         assert!(!action.private);
+    }
+
+    #[test]
+    fn a_number_makes_a_ticket_whatever_else_is_missing() {
+        let bare = serde_json::json!({"id": 4242, "status_id": null});
+        let ticket = Ticket::read(Fields::of(&bare).unwrap()).unwrap();
+        assert_eq!((ticket.id.as_str(), ticket.status_id), ("4242", None));
     }
 
     #[test]

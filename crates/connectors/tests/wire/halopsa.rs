@@ -86,6 +86,36 @@ async fn an_unknown_ticket_is_none_in_both_ways_that_halo_says_so() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_no_ticket_does_not_make_the_ticket_unknown() {
+    for other in [
+        json!(null),
+        json!("maintenance"),
+        json!([]),
+        json!({ "id": "soon" }),
+    ] {
+        let (server, halo) = start().await;
+        on(&server, "GET", "/api/Tickets/4242", answer(200, &other)).await;
+        on(&server, "GET", "/api/Users/345", answer(200, &other)).await;
+        let error = halo.ticket(&id("4242")).await.unwrap_err();
+        assert!(matches!(error, CallError::Busy { .. }), "{error}");
+        let error = halo.user(345).await.unwrap_err();
+        assert!(matches!(error, CallError::Busy { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_without_a_status_is_a_ticket() {
+    let (server, halo) = start().await;
+    let bare = json!({ "id": 4242, "summary": "I can't log in", "status": "New" });
+    on(&server, "GET", "/api/Tickets/4242", answer(200, &bare)).await;
+    let ticket = halo.ticket(&id("4242")).await.unwrap().unwrap();
+    assert_eq!(
+        (ticket.summary.as_str(), ticket.status_id),
+        ("I can't log in", None)
+    );
+}
+
+#[tokio::test]
 async fn a_ticket_id_can_not_leave_its_place_in_the_path() {
     let (server, halo) = start().await;
     on(
