@@ -1,6 +1,7 @@
 //! A whole fleet on one machine: a private Postgres and Redis, migrations, the six services and the simulated outside
 //! world. `firstline up`, `firstline demo` and all tests with a database stand on it. No service may depend on it.
 
+pub mod keys;
 pub mod migrate;
 pub mod servers;
 pub mod testing;
@@ -9,8 +10,6 @@ pub mod testing;
 pub mod database;
 #[cfg(feature = "fleet")]
 pub mod fleet;
-#[cfg(feature = "fleet")]
-pub mod keys;
 #[cfg(feature = "fleet")]
 pub mod people;
 #[cfg(feature = "fleet")]

@@ -1,5 +1,6 @@
 //! Databases for tests: all test processes of this user share one Postgres and one Redis; each test has a database
-//! and a logical Redis database of its own, migrated, empty, and gone when the test is.
+//! and a logical Redis database of its own, migrated, empty, and gone when the test is. And what a service finds around
+//! it besides: keys, a runtime, a caller.
 //!
 //! ```no_run
 //! # async fn test() {
@@ -11,6 +12,10 @@
 
 #[cfg(feature = "fleet")]
 mod fleet;
+mod keys;
+mod running;
+mod step;
+mod waiting;
 mod wire;
 
 use common::Service;
@@ -24,6 +29,10 @@ use crate::servers::{REDIS_DATABASES, Servers};
 
 #[cfg(feature = "fleet")]
 pub use fleet::{SHORT_WAITS, TestFleet, TestFleetSettings};
+pub use keys::{Stamp, TestKeys};
+pub use running::Running;
+pub use step::{audit_of, next_attempt, refusal, step_request};
+pub use waiting::{seen_within, until};
 pub use wire::Wire;
 
 /// Held until the process ends; the servers end with the last process that holds it.

@@ -5,7 +5,8 @@ mod house;
 use std::sync::atomic::Ordering;
 
 use common::{Outcome, Service, StepAnswer, StepRequest};
-use house::{House, NUMBER, PASS, PATH, code, pending, until};
+use house::{House, NUMBER, PASS, PATH, pending};
+use launcher::testing::{next_attempt, refusal, until};
 use simulators::faults::{Fault, FaultKind};
 use simulators::twilio::Fate;
 use simulators::{Event, System};
@@ -16,16 +17,10 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 /// What a hostile caller makes of an honest request.
 type Spoil<'a> = Box<dyn Fn(&mut StepRequest) + 'a>;
 
-fn next_attempt(request: &StepRequest) -> StepRequest {
-    let mut next = request.clone();
-    next.step.attempt += 1;
-    next
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pass_arrives_once_orchestration_hears_of_it_and_the_gateway_forgets_it() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let request = house.request();
 
     let operation = pending(house.ask(&running, &request).await);
@@ -58,7 +53,7 @@ async fn the_pass_arrives_once_orchestration_hears_of_it_and_the_gateway_forgets
 #[tokio::test(flavor = "multi_thread")]
 async fn asked_again_for_the_same_visit_it_sends_nothing_more() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let request = house.request();
 
     let first = pending(house.ask(&running, &request).await);
@@ -76,7 +71,7 @@ async fn asked_again_for_the_same_visit_it_sends_nothing_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_sealed_for_here_and_now_stays_shut() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let honest = house.request();
     let soon = OffsetDateTime::now_utc() + Duration::HOUR;
     let cases: [(&str, Spoil<'_>); 5] = [
@@ -108,7 +103,7 @@ async fn what_is_not_sealed_for_here_and_now_stays_shut() {
     for (expected, spoil) in cases {
         let mut request = house.request();
         spoil(&mut request);
-        assert_eq!(code(house.ask(&running, &request).await), expected);
+        assert_eq!(refusal(house.ask(&running, &request).await), expected);
         assert_eq!(house.audit(&request).await, ["delivery.refused"], "{expected}");
     }
     assert!(house.world.twilio().messages().is_empty());
@@ -117,7 +112,7 @@ async fn what_is_not_sealed_for_here_and_now_stays_shut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_credential_is_opened_for_one_visit_only() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let request = house.request();
     pending(house.ask(&running, &request).await);
 
@@ -125,7 +120,7 @@ async fn a_credential_is_opened_for_one_visit_only() {
     second_visit.step.visit = 2;
 
     assert_eq!(
-        code(house.ask(&running, &second_visit).await),
+        refusal(house.ask(&running, &second_visit).await),
         "sealed_opened_before"
     );
     assert_eq!(house.world.twilio().messages().len(), 1);
@@ -134,7 +129,7 @@ async fn a_credential_is_opened_for_one_visit_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_orchestration_may_ask() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let request = house.request();
     for service in Service::ALL {
         if service == Service::Orchestration {
@@ -151,7 +146,7 @@ async fn only_orchestration_may_ask() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_cannot_be_delivered_is_a_failure() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     for fate in [Fate::Failed(30003), Fate::Undelivered(30005)] {
         house.world.twilio().fate(NUMBER, fate);
         let request = house.request();
@@ -168,7 +163,7 @@ async fn a_message_that_cannot_be_delivered_is_a_failure() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_that_the_gateway_refuses_fails_at_once_and_for_good() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     house.world.twilio().fate(NUMBER, Fate::Refused(21610));
     let request = house.request();
 
@@ -187,7 +182,7 @@ async fn a_number_that_the_gateway_refuses_fails_at_once_and_for_good() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_is_only_queued_when_time_runs_out_succeeds_and_says_so() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     house.world.twilio().fate(NUMBER, Fate::Stuck);
     let mut request = house.request();
     request.deadline = OffsetDateTime::now_utc() + Duration::seconds(4);
@@ -210,7 +205,7 @@ async fn a_message_that_is_only_queued_when_time_runs_out_succeeds_and_says_so()
 #[tokio::test(flavor = "multi_thread")]
 async fn without_any_callback_the_message_is_read_back() {
     let house = House::new().await;
-    let running = house.run_without_callbacks().await;
+    let running = house.run_without_callbacks();
 
     pending(house.ask(&running, &house.request()).await);
 
@@ -220,7 +215,7 @@ async fn without_any_callback_the_message_is_read_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn callbacks_out_of_order_and_repeated_tell_one_result() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     for fate in [Fate::OutOfOrder, Fate::Repeated] {
         house.world.twilio().fate(NUMBER, fate);
         let request = house.request();
@@ -246,7 +241,7 @@ async fn callbacks_out_of_order_and_repeated_tell_one_result() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_of_the_gateway_never_makes_two_texts() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     house.world.faults(System::Twilio).inject(
         Fault::new(FaultKind::DropAfter)
             .on("Messages")
@@ -264,7 +259,7 @@ async fn a_lost_answer_of_the_gateway_never_makes_two_texts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_that_cannot_be_looked_up_is_looked_up_before_the_next_try() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let faults = house.world.faults(System::Twilio);
     faults.inject(
         Fault::new(FaultKind::DropAfter)
@@ -275,7 +270,10 @@ async fn a_lost_answer_that_cannot_be_looked_up_is_looked_up_before_the_next_try
     let blind = faults.inject(Fault::new(FaultKind::Status(503)).on("Messages").method("GET"));
     let request = house.request();
 
-    assert_eq!(code(house.ask(&running, &request).await), "outside_unavailable");
+    assert_eq!(
+        refusal(house.ask(&running, &request).await),
+        "outside_unavailable"
+    );
     faults.lift(blind);
     let again = house.ask(&running, &request).await.unwrap();
 
@@ -288,10 +286,13 @@ async fn a_lost_answer_that_cannot_be_looked_up_is_looked_up_before_the_next_try
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_is_away_costs_nothing_but_time() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     house.world.faults(System::Twilio).outage(true);
     let request = house.request();
-    assert_eq!(code(house.ask(&running, &request).await), "outside_unavailable");
+    assert_eq!(
+        refusal(house.ask(&running, &request).await),
+        "outside_unavailable"
+    );
     house.world.faults(System::Twilio).outage(false);
 
     pending(house.ask(&running, &request).await);
@@ -303,7 +304,7 @@ async fn a_gateway_that_is_away_costs_nothing_but_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_requests_at_once_one_sends() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let latency = std::time::Duration::from_millis(300);
     house.world.faults(System::Twilio).inject(
         Fault::new(FaultKind::Latency(latency))
@@ -328,7 +329,7 @@ async fn of_many_requests_at_once_one_sends() {
     let (done, others): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert_eq!(done.len(), 1);
     for other in others {
-        assert_eq!(code(other), "delivery_in_flight");
+        assert_eq!(refusal(other), "delivery_in_flight");
     }
     house.signal().await;
     house.only_text().await;
@@ -337,7 +338,7 @@ async fn of_many_requests_at_once_one_sends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn orchestration_is_told_until_it_has_heard_also_by_a_successor() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     house.deaf.store(true, Ordering::SeqCst);
     let request = house.request();
     pending(house.ask(&running, &request).await);
@@ -353,7 +354,7 @@ async fn orchestration_is_told_until_it_has_heard_also_by_a_successor() {
         .await
         .unwrap();
 
-    let _successor = house.run().await;
+    let _successor = house.run();
 
     assert_eq!(house.signal().await.result.outcome, Outcome::Success);
 }
@@ -361,7 +362,7 @@ async fn orchestration_is_told_until_it_has_heard_also_by_a_successor() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_that_twilio_did_not_sign_is_refused_bare() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let url = running.base.join("/webhooks/twilio/sms_status").unwrap();
     let http = common::client::http_client(PATIENCE).unwrap();
     for signature in [None, Some("RSOYDt4T1cUTdK1PDd93/VVr8B8="), Some("")] {
@@ -380,7 +381,7 @@ async fn a_callback_that_twilio_did_not_sign_is_refused_bare() {
 #[tokio::test(flavor = "multi_thread")]
 async fn past_its_deadline_nothing_is_sent() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let mut request = house.request();
     request.deadline = OffsetDateTime::now_utc() - Duration::SECOND;
 
@@ -395,7 +396,7 @@ async fn past_its_deadline_nothing_is_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_table_ever_holds_the_pass_or_the_number() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let request = house.request();
     pending(house.ask(&running, &request).await);
     house.signal().await;

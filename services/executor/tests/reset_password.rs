@@ -3,7 +3,8 @@
 mod house;
 
 use common::{Outcome, Service, StepRequest};
-use house::{ADELE, House, code, until};
+use house::{ADELE, House};
+use launcher::testing::{next_attempt, refusal, until};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use simulators::System;
@@ -16,16 +17,10 @@ const CREATE: &str = "temporaryAccessPassMethods";
 /// What a hostile caller makes of an honest request.
 type Spoil<'a> = Box<dyn Fn(&mut StepRequest) + 'a>;
 
-fn next_attempt(request: &StepRequest) -> StepRequest {
-    let mut next = request.clone();
-    next.step.attempt += 1;
-    next
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_permit_gives_one_pass_that_only_delivery_can_read() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let request = house.request(ADELE);
 
     let result = house.ask(&running, &request).await.unwrap();
@@ -50,7 +45,7 @@ async fn a_permit_gives_one_pass_that_only_delivery_can_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn asked_again_for_the_same_visit_it_answers_the_same_and_makes_nothing() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let request = house.request(ADELE);
 
     let first = house.ask(&running, &request).await.unwrap();
@@ -68,7 +63,7 @@ async fn asked_again_for_the_same_visit_it_answers_the_same_and_makes_nothing() 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_right_proof_nothing_is_made_and_the_audit_says_why() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let other = house.request("alex@contoso.example");
     let now = OffsetDateTime::now_utc();
     let cases: [(&str, Spoil<'_>); 9] = [
@@ -126,7 +121,7 @@ async fn without_the_right_proof_nothing_is_made_and_the_audit_says_why() {
     for (expected, spoil) in cases {
         let mut request = house.request(ADELE);
         spoil(&mut request);
-        assert_eq!(code(house.ask(&running, &request).await), expected);
+        assert_eq!(refusal(house.ask(&running, &request).await), expected);
         assert_eq!(house.audit(&request).await, ["permit.refused"], "{expected}");
     }
     assert_eq!(house.world.entra().passes_created(ADELE), 0);
@@ -136,21 +131,21 @@ async fn without_the_right_proof_nothing_is_made_and_the_audit_says_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spent_permit_is_good_for_nothing_else() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let request = house.request(ADELE);
     house.ask(&running, &request).await.unwrap();
 
     let mut second_visit = request.clone();
     second_visit.step.visit = 2;
 
-    assert_eq!(code(house.ask(&running, &second_visit).await), "permit_spent");
+    assert_eq!(refusal(house.ask(&running, &second_visit).await), "permit_spent");
     assert_eq!(house.world.entra().passes_created(ADELE), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_orchestration_may_ask() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let request = house.request(ADELE);
     for service in Service::ALL {
         if service == Service::Orchestration {
@@ -170,7 +165,7 @@ async fn only_orchestration_may_ask() {
 #[tokio::test(flavor = "multi_thread")]
 async fn people_whom_a_program_must_not_touch_are_left_to_people() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     for (email, expected) in [
         ("diego@contoso.example", "subject_disabled"),
         ("grady@contoso.example", "subject_privileged"),
@@ -178,7 +173,7 @@ async fn people_whom_a_program_must_not_touch_are_left_to_people() {
         ("gus@fabrikam.example", "subject_guest"),
     ] {
         let request = house.request(email);
-        assert_eq!(code(house.ask(&running, &request).await), expected);
+        assert_eq!(refusal(house.ask(&running, &request).await), expected);
         assert_eq!(house.world.entra().passes_created(email), 0);
         assert_eq!(house.audit(&request).await, ["effect.refused"], "{email}");
     }
@@ -187,7 +182,7 @@ async fn people_whom_a_program_must_not_touch_are_left_to_people() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lifetime_is_clamped_to_the_tenant_s_policy() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     house.world.entra().tap_policy(TapPolicy {
         minimum_minutes: 30,
         maximum_minutes: 120,
@@ -207,7 +202,7 @@ async fn the_lifetime_is_clamped_to_the_tenant_s_policy() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_is_made_up_for_and_the_delivered_pass_is_the_one_that_lives() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let faults = house.world.faults(System::Entra);
     faults.inject(
         Fault::new(FaultKind::DropAfter)
@@ -226,12 +221,15 @@ async fn a_lost_answer_is_made_up_for_and_the_delivered_pass_is_the_one_that_liv
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_stays_silent_parks_the_work_and_the_intent_goes_on_later() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let faults = house.world.faults(System::Entra);
     let silence = faults.inject(Fault::new(FaultKind::DropAfter).on(CREATE).method("POST"));
     let request = house.request(ADELE);
 
-    assert_eq!(code(house.ask(&running, &request).await), "outside_unavailable");
+    assert_eq!(
+        refusal(house.ask(&running, &request).await),
+        "outside_unavailable"
+    );
     faults.lift(silence);
     let mut again = request.clone();
     again.permit = None;
@@ -243,11 +241,14 @@ async fn a_directory_that_stays_silent_parks_the_work_and_the_intent_goes_on_lat
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_is_away_costs_neither_the_permit_nor_anything_else() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     house.world.faults(System::Entra).outage(true);
     let request = house.request(ADELE);
 
-    assert_eq!(code(house.ask(&running, &request).await), "outside_unavailable");
+    assert_eq!(
+        refusal(house.ask(&running, &request).await),
+        "outside_unavailable"
+    );
     assert!(house.audit(&request).await.is_empty());
     house.world.faults(System::Entra).outage(false);
 
@@ -258,7 +259,7 @@ async fn a_directory_that_is_away_costs_neither_the_permit_nor_anything_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_requests_at_once_one_acts() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let latency = std::time::Duration::from_millis(300);
     house
         .world
@@ -283,7 +284,7 @@ async fn of_many_requests_at_once_one_acts() {
     let (done, others): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert_eq!(done.len(), 1);
     for other in others {
-        assert_eq!(code(other), "effect_in_flight");
+        assert_eq!(refusal(other), "effect_in_flight");
     }
     assert_eq!(house.world.entra().passes_created(ADELE), 1);
 }
@@ -291,7 +292,7 @@ async fn of_many_requests_at_once_one_acts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_crash_in_the_middle_of_the_act_one_pass_lives_and_it_is_the_delivered_one() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let request = house.request(ADELE);
     let latency = std::time::Duration::from_secs(1);
     house.world.faults(System::Entra).inject(
@@ -320,9 +321,9 @@ async fn after_a_crash_in_the_middle_of_the_act_one_pass_lives_and_it_is_the_del
     asked.abort();
     hold.rollback().await.unwrap();
 
-    let restarted = house.run().await;
+    let restarted = house.run();
     let early = house.ask(&restarted, &next_attempt(&request)).await;
-    assert_eq!(code(early), "effect_in_flight");
+    assert_eq!(refusal(early), "effect_in_flight");
     house.let_leases_run_out().await;
     let result = house.ask(&restarted, &next_attempt(&request)).await.unwrap();
 
@@ -333,11 +334,14 @@ async fn after_a_crash_in_the_middle_of_the_act_one_pass_lives_and_it_is_the_del
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_disabled_since_the_crash_gets_no_pass_and_loses_the_lost_one() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let faults = house.world.faults(System::Entra);
     faults.inject(Fault::new(FaultKind::DropAfter).on(CREATE).method("POST"));
     let request = house.request(ADELE);
-    assert_eq!(code(house.ask(&running, &request).await), "outside_unavailable");
+    assert_eq!(
+        refusal(house.ask(&running, &request).await),
+        "outside_unavailable"
+    );
     faults.lift_all();
     house.world.entra().set_enabled(ADELE, false);
 
@@ -354,7 +358,7 @@ async fn somebody_disabled_since_the_crash_gets_no_pass_and_loses_the_lost_one()
 #[tokio::test(flavor = "multi_thread")]
 async fn past_its_deadline_nothing_is_begun() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let mut request = house.request(ADELE);
     request.deadline = OffsetDateTime::now_utc() - Duration::SECOND;
 
@@ -367,7 +371,7 @@ async fn past_its_deadline_nothing_is_begun() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_table_ever_holds_the_pass_or_the_number() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let request = house.request(ADELE);
     let result = house.ask(&running, &request).await.unwrap();
     let opened = house
@@ -394,7 +398,7 @@ async fn no_table_ever_holds_the_pass_or_the_number() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_of_the_directory_itself_is_a_failure_that_stands() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     let faults = house.world.faults(System::Entra);
     faults.inject(
         Fault::new(FaultKind::Status(403))
@@ -421,7 +425,7 @@ async fn a_refusal_of_the_directory_itself_is_a_failure_that_stands() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_but_the_executor_reaches_the_ledger_and_not_even_it_unspends_a_permit() {
     let house = House::new().await;
-    let running = house.run().await;
+    let running = house.run();
     house.ask(&running, &house.request(ADELE)).await.unwrap();
     let own = house.pool(Service::Executor).await;
     for forbidden in [

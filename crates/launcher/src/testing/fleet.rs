@@ -20,12 +20,12 @@ use serde_json::Value;
 use simulators::halo::{NewTicket, TicketView};
 use simulators::{World, WorldSettings};
 use sqlx::PgPool;
-use trust::{Identity, SigningKey, TrustedKeys};
+use trust::Identity;
 
-use super::{TestDatabase, chain, database};
+use super::{TestDatabase, TestKeys, chain, database};
 use crate::fleet::{Fleet, Ports, SettingsMap};
+use crate::people;
 use crate::stage::{Stage, StageSettings, ended, shipped_playbooks};
-use crate::{keys, people};
 
 /// Long enough for every short wait below, twice over, on a machine that compiles beside the tests.
 const END_WITHIN: Duration = Duration::from_secs(90);
@@ -59,7 +59,7 @@ pub struct TestFleet {
     owner: PgPool,
     /// Postgres and Redis of this test.
     pub database: TestDatabase,
-    keys: tempfile::TempDir,
+    keys: TestKeys,
 }
 
 impl Deref for TestFleet {
@@ -90,9 +90,7 @@ impl TestFleet {
     /// It does not start; the message says why.
     pub async fn with(settings: TestFleetSettings) -> Self {
         let database = database().await;
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let keys = directory.path().join("keys");
-        keys::init(&keys).expect("keys in an empty directory");
+        let keys = TestKeys::fresh();
         let short = SHORT_WAITS.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let mut all = SettingsMap::from(short);
         all.extend(settings.settings);
@@ -103,7 +101,7 @@ impl TestFleet {
                 .map(|service| (service, database.url(service)))
                 .into(),
             redis: database.redis_url(),
-            keys,
+            keys: keys.directory().to_owned(),
             playbooks: shipped_playbooks(),
             settings: all,
             overrides: settings.overrides,
@@ -114,7 +112,7 @@ impl TestFleet {
             stage,
             owner: database.owner().await,
             database,
-            keys: directory,
+            keys,
         }
     }
 
@@ -167,10 +165,7 @@ impl TestFleet {
     /// # Panics
     /// Its key files are gone.
     pub fn identity(&self, service: Service) -> Identity {
-        let read = |name: &str| std::fs::read(self.keys.path().join("keys").join(name)).expect("a key file");
-        let key = SigningKey::from_pem(&read(&format!("{service}.key"))).expect("a key");
-        let trusted = TrustedKeys::from_json(&read("trusted.json")).expect("trusted keys");
-        Identity::new(service, key, trusted).expect("a key that is trusted")
+        self.keys.identity(service)
     }
 
     /// Orchestration, for a person with these roles.

@@ -7,17 +7,10 @@ use chassis::from_map;
 use classifier::ClassifierSettings;
 use common::{Decision, Digest, Service};
 use http::{HeaderMap, Method, StatusCode};
-use launcher::testing::TestDatabase;
+use launcher::testing::{Running, TestDatabase, TestKeys, seen_within};
 use serde_json::{Value, json};
 use simulators::halo::{NewTicket, TicketView};
 use simulators::{Targets, World, WorldSettings};
-use tempfile::TempDir;
-use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-use trust::{FleetKeys, Identity, SigningKey};
-use url::Url;
 use wiremock::matchers::{method, path, path_regex};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -29,42 +22,19 @@ pub(crate) struct Story {
     pub(crate) world: World,
     pub(crate) database: TestDatabase,
     pub(crate) peers: MockServer,
-    keys: FleetKeys,
-    directory: TempDir,
+    keys: TestKeys,
     extra: BTreeMap<String, String>,
     running: Option<Running>,
-}
-
-/// On a runtime of its own, so that it can be cut off with all its workers.
-struct Running {
-    url: Url,
-    shutdown: CancellationToken,
-    serving: JoinHandle<()>,
-    runtime: Option<Runtime>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
 }
 
 impl Story {
     /// Everything but the classifier; `extra` settings on top of the world's.
     pub(crate) async fn prepare(extra: &[(&str, &str)]) -> Self {
-        let keys = FleetKeys::generate(&mut rand::rng()).unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        for file in keys.files().unwrap() {
-            std::fs::write(directory.path().join(&file.name), file.contents.as_bytes()).unwrap();
-        }
         let story = Self {
             world: World::start(WorldSettings::default()).await.unwrap(),
             database: launcher::testing::database().await,
             peers: MockServer::start().await,
-            keys,
-            directory,
+            keys: TestKeys::fresh(),
             extra: extra
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -143,14 +113,10 @@ impl Story {
     }
 
     fn settings(&self) -> BTreeMap<String, String> {
-        let file = |name: &str| self.directory.path().join(name).display().to_string();
         let mut settings = self.world.settings_map();
         settings.extend(self.world.entra_settings_for("classifier"));
+        settings.extend(self.keys.settings(Service::Classifier, &self.database));
         let own = [
-            ("DATABASE_URL", self.database.url(Service::Classifier).to_string()),
-            ("REDIS_URL", self.database.redis_url().to_string()),
-            ("SERVICE_KEY_FILE", file("classifier.key")),
-            ("TRUSTED_KEYS_FILE", file("trusted.json")),
             ("PLAYBOOK_URL", self.peers.uri()),
             ("ORCHESTRATION_URL", self.peers.uri()),
             ("HALOPSA_RATE_PER_5MIN", "0".to_owned()),
@@ -162,44 +128,22 @@ impl Story {
 
     pub(crate) fn start(&mut self) {
         let settings: ClassifierSettings = from_map(&self.settings()).unwrap();
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let url: Url = format!("http://{}", listener.local_addr().unwrap())
-            .parse()
-            .unwrap();
-        let shutdown = CancellationToken::new();
-        let stop = shutdown.clone();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let serving = runtime.spawn(async move {
-            let listener = TcpListener::from_std(listener).unwrap();
-            classifier::serve(settings, listener, stop).await.unwrap();
-        });
+        let running = Running::start(Service::Classifier, settings, classifier::serve);
         self.world.set_targets(Targets {
-            classifier: Some(url.clone()),
+            classifier: Some(running.base.clone()),
             ..Targets::default()
         });
-        self.running = Some(Running {
-            url,
-            shutdown,
-            serving,
-            runtime: Some(runtime),
-        });
+        self.running = Some(running);
     }
 
     /// Stop it as an operator would; what is under way finishes.
     pub(crate) async fn stop(&mut self) {
-        let mut running = self.running.take().unwrap();
-        running.shutdown.cancel();
-        (&mut running.serving).await.unwrap();
+        self.running.take().unwrap().stop().await;
     }
 
     /// Stop it as a power cut would, wherever it is.
     pub(crate) fn kill(&mut self) {
-        drop(self.running.take().unwrap());
+        self.running.take().unwrap().kill();
     }
 
     pub(crate) fn file(&self, from: &str, summary: &str) -> i64 {
@@ -216,16 +160,12 @@ impl Story {
 
     /// A service token for exactly this body.
     fn token(&self, caller: Service, body: &[u8]) -> String {
-        let pem = self.keys.signing_key(caller).unwrap().to_pem().unwrap();
-        let key = SigningKey::from_pem(pem.as_bytes()).unwrap();
-        let identity = Identity::new(caller, key, self.keys.trusted().unwrap()).unwrap();
-        let now = time::OffsetDateTime::now_utc();
-        trust::token::issue(&identity, "classifier", body, now, uuid::Uuid::now_v7()).unwrap()
+        self.keys.stamp(caller).token("classifier", body)
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let http = common::client::http_client(REASON).unwrap();
-        http.request(method, self.running.as_ref().unwrap().url.join(path).unwrap())
+        http.request(method, self.running.as_ref().unwrap().base.join(path).unwrap())
     }
 
     pub(crate) async fn push(
@@ -311,17 +251,8 @@ impl Story {
     }
 
     /// Look until `seen` answers something.
-    pub(crate) async fn until<T>(&self, what: &str, mut seen: impl AsyncFnMut() -> Option<T>) -> T {
-        let looking = async {
-            let mut beat = tokio::time::interval(Duration::from_millis(25));
-            loop {
-                beat.tick().await;
-                if let Some(found) = seen().await {
-                    return found;
-                }
-            }
-        };
-        if let Ok(found) = tokio::time::timeout(REASON, looking).await {
+    pub(crate) async fn until<T>(&self, what: &str, seen: impl AsyncFnMut() -> Option<T>) -> T {
+        if let Some(found) = seen_within(REASON, seen).await {
             return found;
         }
         let tickets: Vec<(String, String, Option<String>)> =

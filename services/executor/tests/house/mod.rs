@@ -2,32 +2,22 @@
 
 #![expect(clippy::unwrap_used, reason = "a house that cannot be built ends its test")]
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use common::client::{Outbound, Peer, PeerError, StepClient, http_client};
+use common::client::{PeerError, StepClient};
 use common::{
-    ActionName, Assurance, ExecutionId, PermitId, PermitToken, SealedCredential, Service, StepAnswer,
-    StepCall, StepRequest, StepResult, Subject, Values,
+    Assurance, PermitId, PermitToken, SealedCredential, Service, StepAnswer, StepRequest, StepResult,
 };
 use executor::ExecutorSettings;
-use http::header::{AUTHORIZATION, HeaderMap};
-use launcher::testing::{TestDatabase, database};
+use launcher::testing::{Running, TestDatabase, TestKeys, audit_of, database, step_request};
 use secrecy::ExposeSecret as _;
 use simulators::{World, WorldSettings};
-use sqlx::{PgPool, Row as _};
+use sqlx::PgPool;
 use time::OffsetDateTime;
-use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
-use tokio_util::sync::CancellationToken;
 use trust::{
-    Binding, FleetKeys, Identity, Method, OpenedCredential, Permit, PermitClaims, Purpose, SealError,
-    SealKey, SigningKey, TrustedKeys, parameters_digest,
+    Binding, Identity, Method, OpenedCredential, Permit, PermitClaims, Purpose, SealError, SealKey,
+    parameters_digest,
 };
-use url::Url;
-use uuid::Uuid;
 
 pub(crate) const ADELE: &str = "adele@contoso.example";
 const PATH: &str = "/api/v1/executor/reset_password";
@@ -37,122 +27,49 @@ pub(crate) struct House {
     pub(crate) world: World,
     pub(crate) owner: PgPool,
     database: TestDatabase,
-    keys: tempfile::TempDir,
-    trusted: TrustedKeys,
-}
-
-/// A running executor, on a runtime of its own: dropped, everything of it is gone in the middle of what it did.
-pub(crate) struct Running {
-    base: Url,
-    runtime: Option<Runtime>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-struct Stamp(Identity);
-
-impl Outbound for Stamp {
-    fn decorate(&self, callee: &str, body: &[u8], headers: &mut HeaderMap) {
-        let now = OffsetDateTime::now_utc();
-        let token = trust::token::issue(&self.0, callee, body, now, Uuid::now_v7()).unwrap();
-        headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
-    }
+    keys: TestKeys,
 }
 
 impl House {
     pub(crate) async fn new() -> Self {
         let database = database().await;
         let world = World::start(WorldSettings::default()).await.unwrap();
-        let keys = tempfile::tempdir().unwrap();
-        let fleet = FleetKeys::generate(&mut rand::rng()).unwrap();
-        for file in fleet.files().unwrap() {
-            std::fs::write(keys.path().join(&file.name), file.contents.as_bytes()).unwrap();
-        }
         Self {
             owner: database.owner().await,
-            trusted: fleet.trusted().unwrap(),
             world,
             database,
-            keys,
+            keys: TestKeys::fresh(),
         }
-    }
-
-    fn file(&self, name: &str) -> std::path::PathBuf {
-        Path::new(self.keys.path()).join(name)
     }
 
     pub(crate) fn identity(&self, service: Service) -> Identity {
-        let pem = std::fs::read(self.file(&format!("{service}.key"))).unwrap();
-        Identity::new(service, SigningKey::from_pem(&pem).unwrap(), self.trusted.clone()).unwrap()
+        self.keys.identity(service)
     }
 
     fn settings(&self) -> ExecutorSettings {
-        let mut map: BTreeMap<String, String> = self.world.entra_settings_for("executor");
+        let mut map = self.world.entra_settings_for("executor");
         map.extend(
             self.world
                 .settings_map()
                 .into_iter()
                 .filter(|(name, _)| name.ends_with("_URL")),
         );
-        for (name, value) in [
-            ("DATABASE_URL", self.database.url(Service::Executor).to_string()),
-            ("REDIS_URL", self.database.redis_url().to_string()),
-            (
-                "SERVICE_KEY_FILE",
-                self.file("executor.key").display().to_string(),
-            ),
-            (
-                "TRUSTED_KEYS_FILE",
-                self.file("trusted.json").display().to_string(),
-            ),
-            (
-                "SEAL_PUBLIC_KEY_FILE",
-                self.file("seal.pub").display().to_string(),
-            ),
-        ] {
-            map.insert(name.to_owned(), value);
-        }
+        map.extend(self.keys.settings(Service::Executor, &self.database));
+        let seal_to = self.keys.file("seal.pub").display().to_string();
+        map.insert("SEAL_PUBLIC_KEY_FILE".to_owned(), seal_to);
         let tenant = self.world.settings_map();
         let tenant = tenant.get("ENTRA_TENANT_ID").cloned().unwrap_or_default();
         map.entry("ENTRA_TENANT_ID".to_owned()).or_insert(tenant);
         chassis::from_map(&map).unwrap()
     }
 
-    pub(crate) async fn run(&self) -> Running {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap())
-            .parse()
-            .unwrap();
-        let listener = listener.into_std().unwrap();
-        let settings = self.settings();
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.spawn(async move {
-            let listener = TcpListener::from_std(listener).unwrap();
-            executor::serve(settings, listener, CancellationToken::new())
-                .await
-                .unwrap();
-        });
-        Running {
-            base,
-            runtime: Some(runtime),
-        }
+    pub(crate) fn run(&self) -> Running {
+        Running::start(Service::Executor, self.settings(), executor::serve)
     }
 
     /// The executor's client in the name of `caller`.
     pub(crate) fn client(&self, running: &Running, caller: Service) -> StepClient {
-        let http = http_client(Duration::from_mins(1)).unwrap();
-        let outbound = Arc::new(Stamp(self.identity(caller)));
-        StepClient(Peer::new("executor", running.base.clone(), http, outbound))
+        StepClient(running.peer(self.keys.stamp(caller), Duration::from_mins(1)))
     }
 
     pub(crate) async fn ask(
@@ -194,28 +111,8 @@ impl House {
     }
 
     pub(crate) fn unproven(&self, email: &str) -> StepRequest {
-        let tenant = "default".parse::<common::TenantId>().unwrap();
         let user = self.world.person(email).id.to_string();
-        StepRequest {
-            tenant_id: tenant.clone(),
-            execution_id: ExecutionId::fresh(),
-            ticket_id: "4242".parse().unwrap(),
-            step: StepCall {
-                id: "reset_password".parse().unwrap(),
-                visit: 1,
-                attempt: 1,
-            },
-            action: "executor.reset_password".parse::<ActionName>().unwrap(),
-            subject: Subject {
-                tenant_id: tenant,
-                user_id: user.parse().unwrap(),
-            },
-            parameters: Values::new(),
-            deadline: OffsetDateTime::now_utc() + time::Duration::MINUTE,
-            authorizes: None,
-            permit: None,
-            sealed: None,
-        }
+        step_request("reset_password", "executor.reset_password", &user)
     }
 
     /// A permit for `request`, after `change`, signed by verification.
@@ -251,14 +148,20 @@ impl House {
         request: &StepRequest,
         sealed: &SealedCredential,
     ) -> Result<OpenedCredential, SealError> {
-        let key = SealKey::from_pem(&std::fs::read(self.file("seal.key")).unwrap()).unwrap();
+        let key = SealKey::from_pem(&self.keys.read("seal.key")).unwrap();
         let binding = Binding {
             tenant: &request.tenant_id,
             execution: request.execution_id,
             subject: &request.subject.user_id,
             purpose: Purpose::TemporaryAccessPass,
         };
-        trust::seal::open(sealed, &binding, &key, &self.trusted, OffsetDateTime::now_utc())
+        trust::seal::open(
+            sealed,
+            &binding,
+            &key,
+            self.keys.trusted(),
+            OffsetDateTime::now_utc(),
+        )
     }
 
     /// The pass inside, and that it is the only one that lets its owner in.
@@ -286,14 +189,7 @@ impl House {
 
     /// The kinds of the audit events of an execution, oldest first.
     pub(crate) async fn audit(&self, request: &StepRequest) -> Vec<String> {
-        sqlx::query("SELECT kind FROM audit_events WHERE execution_id = $1 ORDER BY id")
-            .bind(request.execution_id.0)
-            .fetch_all(&self.owner)
-            .await
-            .unwrap()
-            .into_iter()
-            .map(|row| row.get(0))
-            .collect()
+        audit_of(&self.owner, request.execution_id).await
     }
 
     /// The ledger says that the directory was asked, and has no answer.
@@ -313,26 +209,4 @@ impl House {
             .await
             .unwrap();
     }
-}
-
-/// The code of a refusal.
-pub(crate) fn code(answer: Result<StepResult, PeerError>) -> String {
-    match answer {
-        Err(PeerError::Refused { problem, .. }) => problem.code,
-        Err(PeerError::Busy { code, detail, .. }) => code.unwrap_or(detail),
-        other => panic!("not refused: {other:?}"),
-    }
-}
-
-/// Wait until `what` holds, and say what was waited for where it never does.
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let looking = async {
-        while !holds().await {
-            tokio::task::yield_now().await;
-        }
-    };
-    let patience = Duration::from_secs(30);
-    tokio::time::timeout(patience, looking)
-        .await
-        .unwrap_or_else(|_| panic!("never: {what}"));
 }

@@ -1,21 +1,19 @@
 //! What orchestration talks to, scripted: a step service, a help desk, a playbook service; and orchestration itself, on a
 //! real database, startable as often as wanted and killable.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::client::{OrchestrationClient, Outbound, Peer, PeerError};
+use common::client::{OrchestrationClient, Outbound, PeerError};
 use common::execution::ExecutionAccepted;
 use common::{
     DecisionId, Digest, ExecutePlaybook, ExecutionId, ExecutionView, OperationId, Outcome, PlaybookRef,
     Service, Signal, StepRequest, StepResult, Subject, TenantId, TicketSnapshot, UserId,
 };
 use http::HeaderMap;
-use launcher::testing::TestDatabase;
+use launcher::testing::{Running, Stamp, TestDatabase, TestKeys, seen_within};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
-use trust::{Identity, SigningKey, TrustedKeys};
 use wiremock::matchers::{method, path, path_regex};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
@@ -290,13 +288,12 @@ pub(crate) fn pending(operation: OperationId) -> ResponseTemplate {
     ResponseTemplate::new(202).set_body_json(body)
 }
 
-struct Caller(Identity);
+/// A service that is in the middle of a trace.
+struct Caller(Stamp);
 
 impl Outbound for Caller {
     fn decorate(&self, callee: &str, body: &[u8], headers: &mut HeaderMap) {
-        let now = time::OffsetDateTime::now_utc();
-        let token = trust::token::issue(&self.0, callee, body, now, uuid::Uuid::now_v7()).unwrap();
-        headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+        self.0.decorate(callee, body, headers);
         headers.insert(
             "traceparent",
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -313,9 +310,7 @@ pub(crate) struct Stage {
     pub(crate) desk: Desk,
     pub(crate) playbook: PlaybookRef,
     server: MockServer,
-    keys: tempfile::TempDir,
-    pems: BTreeMap<Service, String>,
-    trusted: String,
+    keys: TestKeys,
 }
 
 impl Stage {
@@ -344,10 +339,6 @@ impl Stage {
             .respond_with(desk.clone())
             .mount(&server)
             .await;
-        let (pems, trusted) = fleet_keys();
-        let keys = tempfile::tempdir().unwrap();
-        std::fs::write(keys.path().join("own.key"), &pems[&Service::Orchestration]).unwrap();
-        std::fs::write(keys.path().join("trusted.json"), &trusted).unwrap();
         steps.answer(MFA, [done("success")]);
         steps.answer(MANAGER, [done("success")]);
         steps.answer(RESET, [done("success")]);
@@ -358,9 +349,7 @@ impl Stage {
             desk,
             playbook,
             server,
-            keys,
-            pems,
-            trusted,
+            keys: TestKeys::fresh(),
         }
     }
 
@@ -377,15 +366,7 @@ impl Stage {
 
     pub(crate) fn settings(&self, more: &[(&str, &str)]) -> orchestration::OrchestrationSettings {
         let url = self.server.uri();
-        let key = |name: &str| self.keys.path().join(name).display().to_string();
         let given = [
-            (
-                "DATABASE_URL",
-                self.database.url(Service::Orchestration).to_string(),
-            ),
-            ("REDIS_URL", self.database.redis_url().to_string()),
-            ("SERVICE_KEY_FILE", key("own.key")),
-            ("TRUSTED_KEYS_FILE", key("trusted.json")),
             ("PLAYBOOK_URL", url.clone()),
             ("VERIFICATION_URL", url.clone()),
             ("EXECUTOR_URL", url.clone()),
@@ -397,50 +378,21 @@ impl Stage {
             ("CIRCUIT_PROBE_S", "1".to_owned()),
         ];
         let more = more.iter().map(|(name, value)| (*name, (*value).to_owned()));
-        let all = given
-            .into_iter()
-            .chain(more)
-            .map(|(name, value)| (name.to_owned(), value));
-        chassis::from_map(&all.collect()).unwrap()
+        let mut map = self.keys.settings(Service::Orchestration, &self.database);
+        let own = given.into_iter().chain(more);
+        map.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        chassis::from_map(&map).unwrap()
     }
 
     /// Orchestration on a runtime of its own, so that it can die like a process.
     pub(crate) fn orchestration(&self, more: &[(&str, &str)]) -> Running {
-        let settings = self.settings(more);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let shutdown = CancellationToken::new();
-        let stopping = shutdown.clone();
-        let serving = runtime.spawn(async move {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            orchestration::serve(settings, listener, stopping).await.unwrap();
-        });
-        Running {
-            url,
-            shutdown,
-            serving,
-            runtime: Some(runtime),
-        }
+        Running::start(Service::Orchestration, self.settings(more), orchestration::serve)
     }
 
     /// A client in the name of `service`.
     pub(crate) fn client(&self, running: &Running, service: Service) -> OrchestrationClient {
-        let key = SigningKey::from_pem(self.pems[&service].as_bytes()).unwrap();
-        let trusted = TrustedKeys::from_json(self.trusted.as_bytes()).unwrap();
-        let caller = Caller(Identity::new(service, key, trusted).unwrap());
-        let http = common::client::http_client(Duration::from_secs(10)).unwrap();
-        OrchestrationClient(Peer::new(
-            "orchestration",
-            running.url.parse().unwrap(),
-            http,
-            Arc::new(caller),
-        ))
+        let caller = Caller(self.keys.stamp(service));
+        OrchestrationClient(running.peer(caller, Duration::from_secs(10)))
     }
 
     pub(crate) fn request(&self, ticket: &str) -> ExecutePlaybook {
@@ -516,59 +468,9 @@ impl Stage {
     }
 }
 
-/// One orchestration.
-pub(crate) struct Running {
-    pub(crate) url: String,
-    shutdown: CancellationToken,
-    serving: tokio::task::JoinHandle<()>,
-    runtime: Option<tokio::runtime::Runtime>,
-}
-
-impl Running {
-    /// As `kill -9` would: nothing is finished, nothing is given back.
-    pub(crate) fn kill(mut self) {
-        self.runtime.take().unwrap().shutdown_background();
-    }
-
-    /// As SIGTERM would.
-    pub(crate) async fn stop(mut self) {
-        self.shutdown.cancel();
-        (&mut self.serving).await.unwrap();
-        self.runtime.take().unwrap().shutdown_background();
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 /// Wait for a state, at most a minute: the longest lease is half of that.
-pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let mut often = tokio::time::interval(Duration::from_millis(20));
-    let looking = async {
-        loop {
-            often.tick().await;
-            if let Some(seen) = look().await {
-                return seen;
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_mins(1), looking)
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    seen_within(Duration::from_mins(1), look)
         .await
-        .unwrap_or_else(|_| panic!("waited in vain: {what}"))
-}
-
-fn fleet_keys() -> (BTreeMap<Service, String>, String) {
-    let mut trusted = TrustedKeys::new();
-    let mut pems = BTreeMap::new();
-    for service in Service::ALL {
-        let key = SigningKey::generate(&mut rand::rng()).unwrap();
-        trusted.trust(service, key.verifying_key().unwrap()).unwrap();
-        pems.insert(service, key.to_pem().unwrap().to_string());
-    }
-    (pems, trusted.to_json())
+        .unwrap_or_else(|| panic!("waited in vain: {what}"))
 }

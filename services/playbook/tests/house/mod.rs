@@ -1,35 +1,30 @@
 //! A playbook service on a real database, its callers' keys, and a login that gives people their roles.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use common::client::http_client;
 use common::{Problem, Service};
 use http::Method;
-use launcher::testing::{TestDatabase, database};
+use launcher::testing::{Running, TestDatabase, TestKeys, database, seen_within};
 use playbook::PlaybookSettings;
 use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
 use simulators::{World, WorldSettings};
 use sqlx::PgPool;
-use time::OffsetDateTime;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-use trust::{FleetKeys, Identity, SigningKey};
-use url::Url;
-use uuid::Uuid;
 
 pub(crate) const SHIPPED: &str = include_str!("../../../../playbooks/password_reset.yml");
+
+/// Longest wait for anything to happen.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Everything around the service. Keep it to the end of the test.
 pub(crate) struct House {
     pub(crate) owner: PgPool,
     pub(crate) database: TestDatabase,
     world: World,
-    fleet: FleetKeys,
-    folder: tempfile::TempDir,
+    keys: TestKeys,
+    client: reqwest::Client,
 }
 
 /// Who asks.
@@ -41,19 +36,6 @@ pub(crate) enum Who {
 }
 
 pub(crate) const ADMIN: Who = Who::Person(&["admin"]);
-
-/// A running service; dropped, it is gone as if killed.
-pub(crate) struct Running {
-    pub(crate) base: Url,
-    client: reqwest::Client,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
 
 /// What came back.
 pub(crate) struct Answer {
@@ -91,81 +73,44 @@ impl Answer {
 impl House {
     pub(crate) async fn new() -> Self {
         let database = database().await;
-        let fleet = FleetKeys::generate(&mut rand::rng()).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        for file in fleet.files().unwrap() {
-            std::fs::write(folder.path().join(&file.name), file.contents.as_bytes()).unwrap();
-        }
         let house = Self {
             owner: database.owner().await,
             world: World::start(WorldSettings::default()).await.unwrap(),
             database,
-            fleet,
-            folder,
+            keys: TestKeys::fresh(),
+            client: http_client(PATIENCE).unwrap(),
         };
         std::fs::create_dir(house.playbooks()).unwrap();
         house
     }
 
-    /// The folder that `PLAYBOOKS_DIR` names.
+    /// The folder that `PLAYBOOKS_DIR` names, beside the keys.
     pub(crate) fn playbooks(&self) -> PathBuf {
-        self.folder.path().join("playbooks")
+        self.keys.file("playbooks")
     }
 
     pub(crate) fn ship(&self, file: &str, source: &str) {
         std::fs::write(self.playbooks().join(file), source).unwrap();
     }
 
-    fn file(&self, name: &str) -> String {
-        Path::new(self.folder.path()).join(name).display().to_string()
-    }
-
     pub(crate) fn settings(&self) -> PlaybookSettings {
-        let mut map: BTreeMap<String, String> = self.world.settings_map();
+        let mut map = self.world.settings_map();
         map.retain(|name, _| name.starts_with("OIDC_"));
-        map.extend([
-            (
-                "DATABASE_URL".to_owned(),
-                self.database.url(Service::Playbook).to_string(),
-            ),
-            ("REDIS_URL".to_owned(), self.database.redis_url().to_string()),
-            ("SERVICE_KEY_FILE".to_owned(), self.file("playbook.key")),
-            ("TRUSTED_KEYS_FILE".to_owned(), self.file("trusted.json")),
-            ("PLAYBOOKS_DIR".to_owned(), self.playbooks().display().to_string()),
-        ]);
+        map.extend(self.keys.settings(Service::Playbook, &self.database));
+        let playbooks = self.playbooks().display().to_string();
+        map.insert("PLAYBOOKS_DIR".to_owned(), playbooks);
         chassis::from_map(&map).unwrap()
     }
 
     /// Start it and wait until it is ready.
     pub(crate) async fn run(&self) -> Running {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base: Url = format!("http://{}", listener.local_addr().unwrap())
-            .parse()
-            .unwrap();
-        let settings = self.settings();
-        let task = tokio::spawn(async move {
-            playbook::serve(settings, listener, CancellationToken::new())
-                .await
-                .unwrap();
+        let running = Running::start(Service::Playbook, self.settings(), playbook::serve);
+        let readyz = running.base.join("readyz").unwrap();
+        let ready = seen_within(PATIENCE, async || {
+            let answer = self.client.get(readyz.clone()).send().await.ok()?;
+            answer.status().is_success().then_some(())
         });
-        let client = http_client(Duration::from_secs(30)).unwrap();
-        let running = Running { base, client, task };
-        let ready = async {
-            loop {
-                let ready = running
-                    .client
-                    .get(running.base.join("readyz").unwrap())
-                    .send()
-                    .await;
-                if ready.is_ok_and(|answer| answer.status().is_success()) {
-                    return;
-                }
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), ready)
-            .await
-            .expect("ready within 30 s");
+        ready.await.expect("ready within 30 s");
         running
     }
 
@@ -173,13 +118,7 @@ impl House {
         match who {
             Who::Nobody => None,
             Who::Person(roles) => Some(self.world.token_for("adele@contoso.example", roles)),
-            Who::Fleet(service) => {
-                let pem = self.fleet.signing_key(*service).unwrap().to_pem().unwrap();
-                let key = SigningKey::from_pem(pem.as_bytes()).unwrap();
-                let identity = Identity::new(*service, key, self.fleet.trusted().unwrap()).unwrap();
-                let now = OffsetDateTime::now_utc();
-                Some(trust::token::issue(&identity, "playbook", body, now, Uuid::now_v7()).unwrap())
-            }
+            Who::Fleet(service) => Some(self.keys.stamp(*service).token("playbook", body)),
         }
     }
 
@@ -216,7 +155,7 @@ impl House {
         media_type: &str,
         body: Vec<u8>,
     ) -> Answer {
-        let mut request = running
+        let mut request = self
             .client
             .request(method, running.base.join(path).unwrap())
             .header("content-type", media_type);

@@ -5,8 +5,6 @@
     reason = "a test that cannot go on should stop where it is"
 )]
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,21 +15,19 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use bytes::Bytes;
-use common::client::{Outbound, Peer, PeerError, StepClient, http_client};
+use common::client::{PeerError, StepClient};
 use common::{
-    ActionName, AuthorizedAction, ExecutionId, OperationView, Pending, Service, Signal, StepAnswer, StepCall,
-    StepRequest, StepResult, Subject, Values,
+    ActionName, AuthorizedAction, OperationView, Pending, Service, Signal, StepAnswer, StepRequest,
+    StepResult, Values,
 };
-use launcher::testing::{TestDatabase, database};
+use launcher::testing::{Running, TestDatabase, TestKeys, database, seen_within, step_request};
 use simulators::teams::CardView;
 use simulators::{Targets, World, WorldSettings};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use trust::{Expected, FleetKeys, Identity, Permit, PermitClaims, SigningKey, TrustedKeys};
+use trust::{Expected, Permit, PermitClaims, TrustedKeys};
 use url::Url;
-use uuid::Uuid;
 use verification::VerificationSettings;
 
 pub(crate) const ADELE: &str = "adele@contoso.example";
@@ -46,8 +42,7 @@ pub(crate) struct House {
     pub orchestration: Arc<Orchestration>,
     orchestration_url: Url,
     database: TestDatabase,
-    keys: tempfile::TempDir,
-    trusted: TrustedKeys,
+    keys: TestKeys,
 }
 
 /// What orchestration heard, and how it answers.
@@ -87,53 +82,13 @@ async fn hear(
     StatusCode::from_u16(orchestration.status.load(Ordering::SeqCst)).unwrap()
 }
 
-/// A running service on a runtime of its own; dropped, it is gone as if killed.
-pub(crate) struct Running {
-    pub(crate) base: Url,
-    runtime: Option<tokio::runtime::Runtime>,
-    stop: CancellationToken,
-    served: Option<tokio::task::JoinHandle<()>>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-impl Running {
-    /// Stop it as a deployment does.
-    pub(crate) async fn stop(mut self) {
-        self.stop.cancel();
-        self.served.take().unwrap().await.unwrap();
-    }
-}
-
-struct Stamp(Identity);
-
-impl Outbound for Stamp {
-    fn decorate(&self, callee: &str, body: &[u8], headers: &mut HeaderMap) {
-        let now = OffsetDateTime::now_utc();
-        let token = trust::token::issue(&self.0, callee, body, now, Uuid::now_v7()).unwrap();
-        headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
-    }
-}
-
 impl House {
     pub(crate) async fn new() -> Self {
         let database = database().await;
         let world = World::start(WorldSettings::default()).await.unwrap();
-        let keys = tempfile::tempdir().unwrap();
-        let fleet = FleetKeys::generate(&mut rand::rng()).unwrap();
-        for file in fleet.files().unwrap() {
-            let path = keys.path().join(&file.name);
-            std::fs::write(&path, file.contents.as_bytes()).unwrap();
-        }
-        let trusted = fleet.trusted().unwrap();
+        let keys = TestKeys::fresh();
         let orchestration = Arc::new(Orchestration {
-            trusted: trusted.clone(),
+            trusted: keys.trusted().clone(),
             status: AtomicU16::new(202),
             signals: Mutex::default(),
         });
@@ -152,33 +107,14 @@ impl House {
             orchestration_url,
             database,
             keys,
-            trusted,
         }
     }
 
-    fn file(&self, name: &str) -> String {
-        Path::new(self.keys.path()).join(name).display().to_string()
-    }
-
-    fn identity(&self, service: Service) -> Identity {
-        let pem = std::fs::read(self.file(&format!("{service}.key"))).unwrap();
-        Identity::new(service, SigningKey::from_pem(&pem).unwrap(), self.trusted.clone()).unwrap()
-    }
-
     fn settings(&self, changes: &[(&str, &str)]) -> VerificationSettings {
-        let mut map: BTreeMap<String, String> = self.world.settings_map();
+        let mut map = self.world.settings_map();
         map.extend(self.world.entra_settings_for("verification"));
-        let own = [
-            (
-                "DATABASE_URL",
-                self.database.url(Service::Verification).to_string(),
-            ),
-            ("REDIS_URL", self.database.redis_url().to_string()),
-            ("SERVICE_KEY_FILE", self.file("verification.key")),
-            ("TRUSTED_KEYS_FILE", self.file("trusted.json")),
-            ("ORCHESTRATION_URL", self.orchestration_url.to_string()),
-        ];
-        map.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        map.extend(self.keys.settings(Service::Verification, &self.database));
+        map.insert("ORCHESTRATION_URL".to_owned(), self.orchestration_url.to_string());
         map.extend(
             changes
                 .iter()
@@ -189,40 +125,18 @@ impl House {
 
     /// Start the service, with settings changed; the world pushes its webhooks to it.
     pub(crate) fn run(&self, changes: &[(&str, &str)]) -> Running {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let base: Url = format!("http://{}", listener.local_addr().unwrap())
-            .parse()
-            .unwrap();
         let settings = self.settings(changes);
-        let stop = CancellationToken::new();
-        let stopping = stop.clone();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
-        let served = runtime.spawn(async move {
-            let listener = TcpListener::from_std(listener).unwrap();
-            verification::serve(settings, listener, stopping).await.unwrap();
-        });
+        let running = Running::start(Service::Verification, settings, verification::serve);
         self.world.set_targets(Targets {
-            verification: Some(base.clone()),
+            verification: Some(running.base.clone()),
             ..Targets::default()
         });
-        Running {
-            base,
-            runtime: Some(runtime),
-            stop,
-            served: Some(served),
-        }
+        running
     }
 
     /// The service's client in the name of `caller`.
     pub(crate) fn client(&self, running: &Running, caller: Service) -> StepClient {
-        let http = http_client(Duration::from_secs(20)).unwrap();
-        let outbound = Arc::new(Stamp(self.identity(caller)));
-        StepClient(Peer::new("verification", running.base.clone(), http, outbound))
+        StepClient(running.peer(self.keys.stamp(caller), Duration::from_secs(20)))
     }
 
     pub(crate) async fn ask(
@@ -263,33 +177,17 @@ impl House {
 
     /// A request about `email` that would allow a password reset.
     pub(crate) fn request(&self, action: &str, email: &str) -> StepRequest {
-        let tenant: common::TenantId = "default".parse().unwrap();
-        let mut parameters = Values::new();
-        parameters.insert("reason".to_owned(), "I can't log in".into());
-        StepRequest {
-            tenant_id: tenant.clone(),
-            execution_id: ExecutionId::fresh(),
-            ticket_id: "4242".parse().unwrap(),
-            step: StepCall {
-                id: "verify".parse().unwrap(),
-                visit: 1,
-                attempt: 1,
-            },
-            action: action.parse().unwrap(),
-            subject: Subject {
-                tenant_id: tenant,
-                user_id: self.world.person(email).id.to_string().parse().unwrap(),
-            },
-            parameters,
-            deadline: OffsetDateTime::now_utc() + time::Duration::MINUTE,
-            authorizes: Some(AuthorizedAction {
-                action: "executor.reset_password".parse().unwrap(),
-                step: "reset_password".parse().unwrap(),
-                parameters: Values::new(),
-            }),
-            permit: None,
-            sealed: None,
-        }
+        let user = self.world.person(email).id.to_string();
+        let mut request = step_request("verify", action, &user);
+        request
+            .parameters
+            .insert("reason".to_owned(), "I can't log in".into());
+        request.authorizes = Some(AuthorizedAction {
+            action: "executor.reset_password".parse().unwrap(),
+            step: "reset_password".parse().unwrap(),
+            parameters: Values::new(),
+        });
+        request
     }
 
     /// The result that orchestration was told of this operation.
@@ -314,26 +212,22 @@ impl House {
             at_least: common::Assurance::Substantial,
         };
         let token = result.permit.as_ref().expect("a success comes with its permit");
-        let permit = Permit::verify(token, &expected, &self.trusted, OffsetDateTime::now_utc()).unwrap();
+        let permit =
+            Permit::verify(token, &expected, self.keys.trusted(), OffsetDateTime::now_utc()).unwrap();
         permit.claims().clone()
     }
 
     /// Wait until `look` finds something; everything seen so far is in the panic.
     pub(crate) async fn wait<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            if let Some(found) = look() {
-                return found;
-            }
-            assert!(
-                tokio::time::Instant::now() <= deadline,
-                "waited for {what} in vain.\nheard: {:#?}\naudit: {:#?}\nworld: {:#?}",
-                self.orchestration.heard(),
-                self.audit().await,
-                self.world.journal().entries()
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        if let Some(found) = seen_within(PATIENCE, async || look()).await {
+            return found;
         }
+        panic!(
+            "waited for {what} in vain.\nheard: {:#?}\naudit: {:#?}\nworld: {:#?}",
+            self.orchestration.heard(),
+            self.audit().await,
+            self.world.journal().entries()
+        );
     }
 
     pub(crate) async fn card_of(&self, email: &str) -> CardView {
@@ -349,15 +243,9 @@ impl House {
 
     /// Wait for a kind of audit event.
     pub(crate) async fn audited(&self, kind: &str) {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        while !self.audit().await.iter().any(|seen| seen == kind) {
-            assert!(
-                tokio::time::Instant::now() < deadline,
-                "no {kind}: {:?}",
-                self.audit().await
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let look = async || self.audit().await.iter().find(|seen| *seen == kind).cloned();
+        let seen = seen_within(PATIENCE, look).await;
+        assert!(seen.is_some(), "no {kind}: {:?}", self.audit().await);
     }
 
     pub(crate) async fn audit(&self) -> Vec<String> {
