@@ -230,7 +230,7 @@ async fn outages_cost_time_and_nothing_else() {
     house.world.faults(System::Entra).inject(fault);
     house.orchestration.answers(503);
 
-    let pending = house.begin(&running, &request).await;
+    let pending = house.begin_once_it_is_back(&running, &request).await;
     house.told(&pending).await;
     house.orchestration.answers(202);
     house

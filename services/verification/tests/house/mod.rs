@@ -161,6 +161,18 @@ impl House {
         }
     }
 
+    /// The same as orchestration does it: again, while the directory is away.
+    pub(crate) async fn begin_once_it_is_back(&self, running: &Running, request: &StepRequest) -> Pending {
+        let asked = seen_within(PATIENCE, async || match self.ask(running, request).await {
+            Err(PeerError::Busy { .. }) => None,
+            answer => Some(answer),
+        });
+        match asked.await.expect("an answer in time").unwrap() {
+            StepAnswer::Pending(pending) => pending,
+            StepAnswer::Done(result) => panic!("somebody should be asked: {result:?}"),
+        }
+    }
+
     /// Ask for what nobody can be asked for.
     pub(crate) async fn refused(&self, running: &Running, request: &StepRequest) -> StepResult {
         match self.ask(running, request).await.unwrap() {
