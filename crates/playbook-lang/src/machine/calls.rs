@@ -210,7 +210,7 @@ impl Machine<'_> {
     }
 
     /// The call did not arrive. Before the deadline the same call is repeated; after it, patience: a service of the fleet
-    /// that is away costs budget, not attempts. The fresh deadline then needs a fresh key.
+    /// that is away costs budget, not attempts.
     pub(super) fn unreached(
         &self,
         state: State,
@@ -225,12 +225,7 @@ impl Machine<'_> {
             "The service behind step `{}` could not be reached.",
             attempt.call.id
         );
-        let next = Attempt {
-            call: following(attempt.call),
-            repeats: 0,
-            ..attempt
-        };
-        self.park(state, next, None, explanation, moment)
+        self.park(state, attempt, None, explanation, moment)
     }
 
     /// Sent, and no answer: it may have happened, so it is asked for again. Where the very first answer failed to come
@@ -250,7 +245,8 @@ impl Machine<'_> {
         self.conclude(state, attempt, result.into(), moment)
     }
 
-    /// Wait until the outside is back.
+    /// Wait until the outside is back. The fresh deadline then is another body and needs another key; no attempt of the
+    /// retry budget is spent, and for the service it is still the same visit.
     pub(super) fn park(
         &self,
         state: State,
@@ -263,11 +259,12 @@ impl Machine<'_> {
             .unwrap_or(self.rules.probe)
             .clamp(Duration::from_secs(1), LONGEST_PARK);
         let until = later(moment.now, wait).min(self.budget_end(&state));
-        let call = attempt.call.clone();
         let attempt = Attempt {
+            call: following(attempt.call),
             repeats: 0,
             ..attempt
         };
+        let call = attempt.call.clone();
         Transition {
             state: state.with(Phase::Parked { attempt, until }),
             commands: vec![Command::WakeAt(until)],

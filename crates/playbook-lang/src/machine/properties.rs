@@ -1,11 +1,12 @@
-//! What must hold of any playbook under any events: no privileged call without its own permit, none after a denial, every
-//! execution ends, repeating an event changes nothing, and a state survives being stored.
+//! What must hold of any playbook under any events: no privileged call without its own permit, none after a denial, one
+//! body per key, every execution ends, repeating an event changes nothing, and a state survives being stored.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use common::{OperationId, Outcome, Pending, PermitToken, SealedCredential, StepId, StepResult};
 use proptest::prelude::*;
+use time::OffsetDateTime;
 use time::macros::datetime;
 
 use super::*;
@@ -21,6 +22,8 @@ struct World {
     shown: HashMap<String, (StepId, u32)>,
     /// What the calls that are out were told they authorize.
     authorizes: HashMap<StepId, StepId>,
+    /// The deadline that each call went out with: step, visit and attempt are its key.
+    deadlines: HashMap<StepCall, OffsetDateTime>,
     denied: bool,
 }
 
@@ -29,6 +32,8 @@ impl World {
         let Command::Call(call) = command else {
             return;
         };
+        let deadline = self.deadlines.entry(call.call.clone()).or_insert(call.deadline);
+        assert_eq!(*deadline, call.deadline, "another body under the same key");
         if let Some(authorized) = &call.authorizes {
             self.authorizes
                 .insert(call.call.id.clone(), authorized.step.clone());
@@ -192,6 +197,10 @@ proptest! {
             let moment = Moment { now, chance: f64::from(byte) / 255.0 };
             let once = machine.apply(state.clone(), event.clone(), moment).unwrap();
             once.commands.iter().for_each(|command| world.observe(command));
+            let spent = |state: &State| state.phase().attempt().map(|attempt| attempt.failures);
+            if let Phase::Parked { .. } = once.state.phase() {
+                prop_assert_eq!(spent(&once.state), spent(&state), "parking spends no attempt");
+            }
             for record in &once.story {
                 if let Record::Finished { outcome: Outcome::Denied, .. } = record {
                     world.denied = true;

@@ -340,10 +340,10 @@ fn a_refusal_is_certain_and_not_tried_again() {
 #[test]
 fn an_outage_costs_patience_and_no_attempt() {
     let mut rehearsal = verified_rehearsal();
-    let first = rehearsal.called();
+    let mut last = rehearsal.called();
     for hour in 1..=20 {
         let away = Event::OutsideAway {
-            call: first.call.clone(),
+            call: last.call.clone(),
             retry_after: Some(Duration::from_mins(10)),
             explanation: "The directory does not answer.".to_owned(),
         };
@@ -355,15 +355,22 @@ fn an_outage_costs_patience_and_no_attempt() {
         );
         rehearsal.now = START + Duration::from_secs(3600 * hour);
         let again = rehearsal.calls(Event::TimerFired);
-        assert_eq!(again.call, first.call, "the same attempt");
         assert_eq!(
             again.deadline,
             rehearsal.now + Duration::from_mins(1),
             "a fresh deadline"
         );
+        assert_eq!(
+            (again.call.visit, again.call.attempt),
+            (1, last.call.attempt + 1),
+            "needs a fresh key, in the same visit"
+        );
+        let spent = rehearsal.state.phase().attempt().map(|attempt| attempt.failures);
+        assert_eq!(spent, Some(0), "no attempt is spent");
+        last = again;
     }
     rehearsal.tell(Event::Answered {
-        call: first.call,
+        call: last.call,
         result: reset(),
     });
     assert_eq!(rehearsal.path(), ["verify_mfa", "reset_password"]);
