@@ -18,10 +18,10 @@ use crate::store::{ClaimedTicket, Settled, Store, StoreError};
 use crate::update::{Due, Marker, Update};
 use plan::{Dispatch, Note, Stories, Told, plan};
 
-/// Longer than telling one update can take: a note that is still under way must never be looked for in vain. Every
-/// settled update begins it anew.
+/// Longer than one call of the help desk can take: a note that is still under way must never be looked for in vain. Every
+/// call begins it anew.
 const LEASE: Duration = Duration::from_secs(30);
-/// Telling one update may take this long.
+/// One call of the help desk may take this long.
 const LONGEST_TELLING: Duration = Duration::from_secs(20);
 /// The vendor's window is a rolling five minutes: no wait needs to be longer.
 const WAITS_S: [u64; 8] = [1, 2, 5, 10, 20, 40, 60, 120];
@@ -98,7 +98,7 @@ impl Sender {
 
     async fn tell(&self, mut claimed: ClaimedTicket) -> Result<(), Stopped> {
         let mut standing = if claimed.doubt {
-            Some(in_time(self.desk.standing(&claimed.ticket)).await?)
+            Some(self.call(&claimed, self.desk.standing(&claimed.ticket)).await??)
         } else {
             None
         };
@@ -117,6 +117,20 @@ impl Sender {
             }
             // Looked once, and everything since was heard of.
             standing = None;
+        }
+    }
+
+    /// One call of the help desk, made only where the ticket is still ours, under a lease that outlasts it.
+    fn call<T>(
+        &self,
+        claimed: &ClaimedTicket,
+        telling: impl Future<Output = Result<T, DeskError>>,
+    ) -> impl Future<Output = Result<Result<T, DeskError>, StoreError>> {
+        // On the heap: a call of the help desk is too large to be moved from frame to frame.
+        let telling = Box::pin(telling);
+        async move {
+            self.store.keep(claimed, LEASE).await?;
+            Ok(in_time(telling).await)
         }
     }
 
@@ -160,7 +174,8 @@ impl Sender {
             // All of it stands there already, or was told with a later one.
             return self.settled(claimed, &note.told(), Settled::Sent, None).await;
         };
-        match in_time(self.desk.add(&claimed.ticket, &text, marker, &note)).await {
+        let adding = self.desk.add(&claimed.ticket, &text, marker, &note);
+        match self.call(claimed, adding).await? {
             Ok(()) => self.settled(claimed, &note.told(), Settled::Sent, None).await,
             // A workflow may forbid the status: then the words matter more, and `fields` tries the status by itself.
             Err(error) if error.remedy() == Remedy::GiveUp && note.change().is_some() => {
@@ -181,11 +196,11 @@ impl Sender {
             what: "automation status",
             covers,
         };
-        let Some(ticket) = in_time(self.desk.ticket(&claimed.ticket)).await? else {
+        let Some(ticket) = self.call(claimed, self.desk.ticket(&claimed.ticket)).await?? else {
             let why = "the help desk does not know the ticket";
             return self.settled(claimed, &told, Settled::Refused, Some(why)).await;
         };
-        match in_time(self.desk.settle(&ticket, status)).await {
+        match self.call(claimed, self.desk.settle(&ticket, status)).await? {
             Ok(()) => self.settled(claimed, &told, Settled::Sent, None).await,
             Err(error) => self.not_taken(claimed, &told, error).await,
         }
@@ -269,7 +284,16 @@ fn backoff(failures: i32, chance: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use common::StepCall;
+    use connectors::halopsa::{Halo, HaloSettings};
+    use launcher::testing::TestDatabase;
+    use wiremock::matchers::any;
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
     use super::*;
+    use crate::settings::DeskSettings;
+    use crate::store::stored;
+    use crate::update::Asked;
 
     #[test]
     fn patience_grows_and_stays_within_the_vendors_window() {
@@ -278,5 +302,87 @@ mod tests {
             .to_vec();
         assert_eq!(waits, [1, 2, 5, 120, 120]);
         assert!(backoff(3, 0.0) < backoff(3, 1.0));
+    }
+
+    /// A ticket with something to be told, and a help desk that fails whatever it is asked.
+    async fn a_ticket_and_a_failing_desk() -> (TestDatabase, MockServer, Sender) {
+        let (database, server) = (launcher::testing::database().await, MockServer::start().await);
+        Mock::given(any())
+            .respond_with(ResponseTemplate::new(500))
+            .mount(&server)
+            .await;
+        let store = stored::store(&database).await;
+        let asked = Update::Asked(Asked {
+            call: StepCall {
+                id: "verify_mfa".parse().unwrap(),
+                visit: 1,
+                attempt: 1,
+            },
+            name: "Verify User via MFA".to_owned(),
+            asked: "Adele Vance was asked to approve on her phone.".to_owned(),
+        });
+        // In the company of a story it does not linger.
+        stored::execution(&store, "4242", &[asked, Update::Story]).await;
+        let url = |path: &str| format!("{}{path}", server.uri()).parse().unwrap();
+        let halo = HaloSettings {
+            resource_url: url("/api"),
+            auth_url: url("/auth"),
+            tenant: None,
+            client_id: "id".to_owned(),
+            client_secret: "secret".into(),
+            rate_per_5min: None,
+        };
+        let halo = Halo::new(halo, connectors::http_client().unwrap());
+        let sender = Sender::new(store, Desk::new(halo, desk_settings()));
+        (database, server, sender)
+    }
+
+    fn desk_settings() -> DeskSettings {
+        DeskSettings {
+            field_status: "CFautomation_status".to_owned(),
+            status_resolved: "Resolved".to_owned(),
+            status_escalated: None,
+            outcome_note: "Note".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn every_call_of_the_help_desk_begins_the_lease_anew() {
+        let (_database, server, sender) = a_ticket_and_a_failing_desk().await;
+        let nearly_over = Duration::from_secs(1);
+        let claimed = sender
+            .store
+            .claim_tickets(1, nearly_over)
+            .await
+            .unwrap()
+            .remove(0);
+        let told = sender.tell(claimed).await;
+        assert!(matches!(told, Err(Stopped::Desk(_))));
+        assert!(!server.received_requests().await.unwrap().is_empty());
+        let lease = sender.store.next_ticket_due().await.unwrap().unwrap();
+        assert!(lease > LONGEST_TELLING, "{lease:?}");
+    }
+
+    #[tokio::test]
+    async fn a_sender_whose_ticket_was_taken_over_says_nothing_more() {
+        let (_database, server, sender) = a_ticket_and_a_failing_desk().await;
+        let overslept = sender
+            .store
+            .claim_tickets(1, Duration::ZERO)
+            .await
+            .unwrap()
+            .remove(0);
+        let heir = sender.store.claim_tickets(1, LEASE).await.unwrap().remove(0);
+        assert!(heir.fence > overslept.fence && heir.doubt);
+        for doubt in [false, true] {
+            let told = sender
+                .tell(ClaimedTicket {
+                    doubt,
+                    ..overslept.clone()
+                })
+                .await;
+            assert!(matches!(told, Err(Stopped::Store(StoreError::Fenced))));
+        }
+        assert_eq!(server.received_requests().await.unwrap().len(), 0);
     }
 }

@@ -6,6 +6,8 @@ mod claim;
 mod commit;
 mod outbox;
 mod signal;
+#[cfg(test)]
+pub(crate) mod stored;
 mod view;
 
 use chassis::audit::{AuditEvent, AuditLog};

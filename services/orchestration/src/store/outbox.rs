@@ -147,6 +147,25 @@ impl Store {
             .collect()
     }
 
+    /// Keep a ticket in our hands for another `lease`, where it is still in them.
+    pub(crate) async fn keep(&self, claimed: &ClaimedTicket, lease: Duration) -> Result<(), StoreError> {
+        let held = sqlx::query!(
+            "UPDATE ticket_outboxes
+             SET wake_at = now() + $4
+             WHERE tenant_id = $1 AND ticket_id = $2 AND fence = $3 AND held",
+            self.tenant_id(),
+            claimed.ticket.as_str(),
+            claimed.fence,
+            interval(lease),
+        )
+        .execute(&self.pool)
+        .await?;
+        if held.rows_affected() == 0 {
+            return Err(StoreError::Fenced);
+        }
+        Ok(())
+    }
+
     /// Settle updates of a ticket in our hands, and keep it for another `lease`.
     pub(crate) async fn settle(
         &self,

@@ -1,0 +1,57 @@
+//! What unit tests find stored: an execution, and what its ticket is still to be told.
+
+use common::{
+    DecisionId, Digest, ExecutePlaybook, ExecutionId, PlaybookRef, Service, Subject, TicketSnapshot,
+};
+use launcher::testing::TestDatabase;
+use time::OffsetDateTime;
+
+use super::{Accepted, NewExecution, Store};
+use crate::update::Update;
+
+/// The store of the tenant `default`, with the rights of the service.
+pub(crate) async fn store(database: &TestDatabase) -> Store {
+    let pool = database.pool(Service::Orchestration).await;
+    Store::new(pool, "default".parse().unwrap())
+}
+
+/// A fresh execution for `ticket`, which is still to be told `updates`.
+pub(crate) async fn execution(store: &Store, ticket: &str, updates: &[Update]) -> ExecutionId {
+    let now = OffsetDateTime::now_utc();
+    let source = "steps: []";
+    let request = ExecutePlaybook {
+        tenant_id: store.tenant().clone(),
+        ticket_id: ticket.parse().unwrap(),
+        decision_id: DecisionId::fresh(),
+        playbook: PlaybookRef {
+            name: "password_reset".parse().unwrap(),
+            version: "1.2".parse().unwrap(),
+            digest: Digest::of(source),
+        },
+        subject: Subject {
+            tenant_id: store.tenant().clone(),
+            user_id: "11111111-2222-4333-8444-555555555555".parse().unwrap(),
+        },
+        requester_name: "Adele Vance".to_owned(),
+        ticket: TicketSnapshot {
+            summary: "I can't log in".to_owned(),
+            client_name: None,
+        },
+    };
+    let new = NewExecution {
+        request: &request,
+        source,
+        state: serde_json::json!({}),
+        traceparent: None,
+    };
+    let Accepted::Here(accepted) = store.accept(new, now).await.unwrap() else {
+        panic!("ticket {ticket} has an open execution already");
+    };
+    let mut connection = store.pool.acquire().await.unwrap();
+    let id = accepted.execution_id;
+    store
+        .enqueue(&mut connection, &request.ticket_id, id, updates, now)
+        .await
+        .unwrap();
+    id
+}
