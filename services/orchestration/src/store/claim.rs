@@ -3,12 +3,17 @@
 use std::time::Duration;
 
 use common::execution::ExecutionStatus;
-use common::{Digest, ExecutionId, OperationId, Signal, StepCall, Subject, TicketId, TicketSnapshot};
+use common::{
+    Digest, ExecutionId, OperationId, Signal, StepCall, Subject, TenantId, TicketId, TicketSnapshot,
+};
 use sqlx::postgres::types::PgInterval;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
+
+/// What cannot be read is looked at again after this: often enough to be noticed in the log, too rarely to be in the way.
+const UNREADABLE: Duration = Duration::from_mins(1);
 
 /// One process that drives executions, from its registration until its lease runs out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,6 +47,55 @@ pub(crate) struct Claimed {
     pub(crate) fence: i64,
     /// The database's time of the claim: replicas' own clocks may be minutes apart.
     pub(crate) now: OffsetDateTime,
+}
+
+/// An execution that is due, as it is stored.
+struct DueRow {
+    id: Uuid,
+    ticket_id: String,
+    playbook_digest: String,
+    subject_id: String,
+    requester_name: String,
+    ticket: serde_json::Value,
+    traceparent: Option<String>,
+    status: String,
+    state: serde_json::Value,
+    signals: i64,
+    parked_since: Option<OffsetDateTime>,
+    parked_told: bool,
+    fence: i64,
+    now: OffsetDateTime,
+    asked: Option<String>,
+}
+
+impl DueRow {
+    fn claimed_by(self, runner: RunnerId, tenant: &TenantId) -> Result<Claimed, StoreError> {
+        let corrupt = "playbook_executions";
+        Ok(Claimed {
+            id: ExecutionId(self.id),
+            ticket: self.ticket_id.parse().map_err(StoreError::corrupt(corrupt))?,
+            digest: self
+                .playbook_digest
+                .parse()
+                .map_err(StoreError::corrupt(corrupt))?,
+            subject: Subject {
+                tenant_id: tenant.clone(),
+                user_id: self.subject_id.parse().map_err(StoreError::corrupt(corrupt))?,
+            },
+            requester_name: self.requester_name,
+            snapshot: serde_json::from_value(self.ticket).map_err(StoreError::corrupt(corrupt))?,
+            traceparent: self.traceparent,
+            status: super::view::status(&self.status)?,
+            state: self.state,
+            signals: self.signals,
+            parked_since: self.parked_since,
+            parked_told: self.parked_told,
+            asked: self.asked,
+            runner,
+            fence: self.fence,
+            now: self.now,
+        })
+    }
 }
 
 impl Store {
@@ -128,9 +182,11 @@ impl Store {
         Ok(())
     }
 
-    /// Take up to `most` executions that are due, longest overdue first.
+    /// Take up to `most` executions that are due, longest overdue first. One whose row makes no sense is put off by
+    /// itself, so that it stands in nobody's way: a person can mend it, or a newer version may read it.
     pub(crate) async fn claim_due(&self, runner: RunnerId, most: i64) -> Result<Vec<Claimed>, StoreError> {
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            DueRow,
             r#"WITH due AS (
                  SELECT id
                  FROM playbook_executions
@@ -159,42 +215,38 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter()
-            .map(|row| {
-                let user_id = row
-                    .subject_id
-                    .parse()
-                    .map_err(StoreError::corrupt("playbook_executions"))?;
-                Ok(Claimed {
-                    id: ExecutionId(row.id),
-                    ticket: row
-                        .ticket_id
-                        .parse()
-                        .map_err(StoreError::corrupt("playbook_executions"))?,
-                    digest: row
-                        .playbook_digest
-                        .parse()
-                        .map_err(StoreError::corrupt("playbook_executions"))?,
-                    subject: Subject {
-                        tenant_id: self.tenant.clone(),
-                        user_id,
-                    },
-                    requester_name: row.requester_name,
-                    snapshot: serde_json::from_value(row.ticket)
-                        .map_err(StoreError::corrupt("playbook_executions"))?,
-                    traceparent: row.traceparent,
-                    status: super::view::status(&row.status)?,
-                    state: row.state,
-                    signals: row.signals,
-                    parked_since: row.parked_since,
-                    parked_told: row.parked_told,
-                    asked: row.asked,
-                    runner,
-                    fence: row.fence,
-                    now: row.now,
-                })
-            })
-            .collect()
+        let mut readable = Vec::with_capacity(rows.len());
+        for row in rows {
+            let (id, fence) = (ExecutionId(row.id), row.fence);
+            match row.claimed_by(runner, &self.tenant) {
+                Ok(claimed) => readable.push(claimed),
+                Err(error) => {
+                    let error = chassis::chain(&error);
+                    tracing::error!(execution.id = %id, error, "an execution cannot be read and is put off");
+                    self.put_off(id, runner, fence).await;
+                }
+            }
+        }
+        Ok(readable)
+    }
+
+    /// Let go of an execution that cannot be read. Where this fails, too, the next heartbeat lets go of it.
+    async fn put_off(&self, execution: ExecutionId, runner: RunnerId, fence: i64) {
+        let put_off = sqlx::query!(
+            "UPDATE playbook_executions
+             SET runner = NULL, wake_at = now() + $5
+             WHERE tenant_id = $1 AND id = $2 AND runner = $3 AND fence = $4",
+            self.tenant_id(),
+            execution.0,
+            runner.0,
+            fence,
+            interval(UNREADABLE),
+        )
+        .execute(&self.pool)
+        .await;
+        if let Err(error) = put_off {
+            tracing::warn!(execution.id = %execution, %error, "an execution could not be put off");
+        }
     }
 
     /// How long until the next execution is due; `None` while nothing waits.
@@ -250,5 +302,57 @@ pub(super) fn interval(span: Duration) -> PgInterval {
         months: 0,
         days: 0,
         microseconds: i64::try_from(span.as_micros()).unwrap_or(i64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use launcher::testing::TestDatabase;
+
+    use super::super::stored;
+    use super::*;
+
+    async fn spoil(database: &TestDatabase, id: ExecutionId, column: &str) {
+        let spoiled = format!("UPDATE playbook_executions SET {column} WHERE id = $1");
+        sqlx::query(sqlx::AssertSqlSafe(spoiled))
+            .bind(id.0)
+            .execute(&database.owner().await)
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_row_that_makes_no_sense_stands_in_nobodys_way() {
+        let database = launcher::testing::database().await;
+        let store = stored::store(&database).await;
+        let lost = [
+            stored::execution(&store, "4241", &[]).await,
+            stored::execution(&store, "4242", &[]).await,
+        ];
+        let sound = stored::execution(&store, "4243", &[]).await;
+        spoil(&database, lost[0], "subject_id = ''").await;
+        spoil(&database, lost[1], "ticket = '7'").await;
+        let runner = store.register(Duration::from_mins(1)).await.unwrap();
+
+        let claimed = store.claim_due(runner, 10).await.unwrap();
+        assert_eq!(
+            claimed.iter().map(|claimed| claimed.id).collect::<Vec<_>>(),
+            [sound]
+        );
+        // Nobody holds the others, and they do not come back at once.
+        let next = store.next_due().await.unwrap().unwrap();
+        assert!(
+            next > UNREADABLE / 2 && next <= UNREADABLE,
+            "looked at again in {next:?}"
+        );
+        // Mended, it is driven like any other.
+        spoil(
+            &database,
+            lost[1],
+            "ticket = '{\"summary\": \"I can''t log in\"}', wake_at = now()",
+        )
+        .await;
+        let claimed = store.claim_due(runner, 10).await.unwrap();
+        assert_eq!(claimed.first().map(|claimed| claimed.id), Some(lost[1]));
     }
 }
