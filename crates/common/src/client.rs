@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use crate::decision::Decision;
 use crate::execution::{ExecutePlaybook, ExecutionAccepted, ExecutionView};
 use crate::ids::{ActionName, ExecutionId, OperationId, PlaybookName, PlaybookVersion, TicketId};
 use crate::playbook::{ActivatePlaybook, CheckAnswer, PlaybookRef, PlaybookView};
@@ -230,7 +231,7 @@ impl Peer {
         let repeatable = matches!(status.as_u16(), 408 | 425 | 429 | 503)
             || code.as_deref() == Some(crate::problem::IDEMPOTENCY_IN_FLIGHT);
         if repeatable {
-            let detail = problem.map_or_else(|| status.to_string(), |problem| problem.to_string());
+            let detail = problem.map_or_else(|| status.to_string(), |problem| traceable(&problem));
             return PeerError::Busy {
                 callee,
                 detail,
@@ -239,7 +240,8 @@ impl Peer {
             };
         }
         match problem {
-            _ if status.is_server_error() => self.unknown(status.to_string()),
+            Some(problem) if status.is_server_error() => self.unknown(traceable(&problem)),
+            None if status.is_server_error() => self.unknown(status.to_string()),
             Some(problem) => PeerError::Refused {
                 callee,
                 problem: Box::new(problem),
@@ -262,6 +264,14 @@ impl Peer {
     fn parse<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, PeerError> {
         serde_json::from_slice(body)
             .map_err(|error| self.unknown(format!("the answer is not what was agreed: {error}")))
+    }
+}
+
+/// The problem with the request id, by which the callee's log has it.
+fn traceable(problem: &Problem) -> String {
+    match &problem.instance {
+        Some(request) => format!("{problem} ({request})"),
+        None => problem.to_string(),
     }
 }
 
@@ -345,6 +355,14 @@ impl PlaybookClient {
             ))
             .await
     }
+
+    /// Give new executions no version of it. Running ones go on with theirs.
+    pub async fn deactivate(&self, name: &PlaybookName) -> Result<PlaybookView, PeerError> {
+        let path = format!("/api/v1/playbooks/{name}/deactivate");
+        let mut request = Request::get(&path);
+        request.method = Method::PUT;
+        self.0.read(request).await
+    }
 }
 
 fn yaml<'a>(method: Method, path: &'a str, source: &str) -> Request<'a> {
@@ -355,6 +373,19 @@ fn yaml<'a>(method: Method, path: &'a str, source: &str) -> Request<'a> {
         idempotency_key: None,
         body: source.as_bytes().to_vec(),
         content_type: "application/yaml",
+    }
+}
+
+/// The classifier.
+#[derive(Clone)]
+pub struct ClassifierClient(pub Peer);
+
+impl ClassifierClient {
+    /// The decision on a ticket; not found where it has not been decided on.
+    pub async fn decision(&self, ticket: &TicketId) -> Result<Decision, PeerError> {
+        self.0
+            .read(Request::get(&format!("/api/v1/decisions/{ticket}")))
+            .await
     }
 }
 
@@ -505,6 +536,24 @@ mod tests {
             };
             assert_eq!(seen, expected, "{status} {code}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_fault_of_the_callee_names_its_code_and_the_request() {
+        let server = MockServer::start().await;
+        let mut problem = Problem::internal();
+        problem.instance = Some("urn:request:7".to_owned());
+        Mock::given(method("GET"))
+            .respond_with(ResponseTemplate::new(500).set_body_json(problem))
+            .mount(&server)
+            .await;
+        let error = PlaybookClient(peer(&server))
+            .list()
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("internal_error"), "{error}");
+        assert!(error.contains("urn:request:7"), "{error}");
     }
 
     #[tokio::test]
