@@ -7,6 +7,9 @@ use time::{Duration, OffsetDateTime};
 use super::{Store, StoreError, notify};
 use crate::operation::{Command, Event, Operation};
 
+/// How long an operation that cannot be read is left alone: long enough for the others, short enough to see it mended.
+const SET_ASIDE: Duration = Duration::minutes(1);
+
 /// An operation that a runner holds, and what to do about it.
 #[derive(Debug)]
 pub struct Claim {
@@ -28,7 +31,41 @@ pub enum Queue {
 
 impl Store {
     /// Take the operation that is due the longest and that nobody holds, for `lease`; it has taken [`Event::Woken`].
+    ///
+    /// One that cannot be read is set aside for a minute, so that it holds up nobody else.
     pub async fn claim_due(
+        &self,
+        queue: Queue,
+        now: OffsetDateTime,
+        lease: Duration,
+    ) -> Result<Option<Claim>, StoreError> {
+        loop {
+            match self.claim_first(queue, now, lease).await {
+                Err(StoreError::Corrupt { id, what }) => {
+                    tracing::error!(operation.id = %id, what, "a verification cannot be read and was set aside");
+                    self.set_aside(id, now + SET_ASIDE).await?;
+                }
+                claimed => return claimed,
+            }
+        }
+    }
+
+    /// The row as it is, only later: what cannot be read cannot go through the state machine.
+    async fn set_aside(&self, id: OperationId, until: OffsetDateTime) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE verifications
+             SET wake_at = $3
+             WHERE tenant_id = $1 AND id = $2 AND wake_at < $3",
+            self.tenant.as_str(),
+            id.0,
+            until,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn claim_first(
         &self,
         queue: Queue,
         now: OffsetDateTime,

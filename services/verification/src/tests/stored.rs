@@ -201,6 +201,31 @@ async fn a_runner_that_overslept_writes_nothing() {
 }
 
 #[tokio::test]
+async fn an_operation_that_cannot_be_read_holds_up_nobody() {
+    let desk = desk().await;
+    let unreadable = desk.begin(&push_operation()).await;
+    sqlx::query("UPDATE verifications SET authorizes = '{}', wake_at = $1 WHERE id = $2")
+        .bind(at(-60))
+        .bind(unreadable.0)
+        .execute(&desk.owner)
+        .await
+        .unwrap();
+    let mut next = push_operation();
+    next.facts.subject.id = MEGAN.parse().unwrap();
+    let next = desk.begin(&next).await;
+
+    let claim = desk.claim(Queue::Pushes, START).await;
+
+    assert_eq!(claim.operation.facts.id, next);
+    let again: OffsetDateTime = sqlx::query_scalar("SELECT wake_at FROM verifications WHERE id = $1")
+        .bind(unreadable.0)
+        .fetch_one(&desk.owner)
+        .await
+        .unwrap();
+    assert_eq!(again, at(60), "somebody may have mended it by then");
+}
+
+#[tokio::test]
 async fn an_answer_by_text_counts_once_and_is_answered_alike() {
     let desk = desk().await;
     let number = "+447700900123".parse().unwrap();
