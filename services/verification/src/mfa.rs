@@ -79,6 +79,17 @@ pub enum PushAnswer {
     Lost,
 }
 
+impl PushAnswer {
+    /// What the person said, where they said anything.
+    pub const fn verdict(&self) -> Option<Verdict> {
+        match self {
+            Self::Approved => Some(Verdict::Approve),
+            Self::Denied | Self::Fraud => Some(Verdict::Deny),
+            Self::NoAnswer | Self::Impossible(_) | Self::Busy { .. } | Self::Lost => None,
+        }
+    }
+}
+
 impl Mfa {
     /// When to look at it again.
     pub fn wake_at(&self) -> OffsetDateTime {
@@ -117,6 +128,13 @@ impl Mfa {
                 let (number, attempts) = (*number, *attempts);
                 Some(self.answered(number, attempts, &answer, now))
             }
+            // INVARIANT: a no is never lost. It came by a prompt that was given up already.
+            (Push::Due { sent, attempts, .. }, Event::Push(answer))
+                if answer.verdict() == Some(Verdict::Deny) =>
+            {
+                let (sent, attempts) = (*sent, *attempts);
+                Some(self.answered(sent, attempts, &answer, now))
+            }
             _ => None,
         }
     }
@@ -146,21 +164,17 @@ impl Mfa {
         match answer {
             // An answer at or after the deadline changes nothing: orchestration has gone on without it.
             PushAnswer::Approved | PushAnswer::Denied | PushAnswer::Fraud if now >= self.deadline => {
-                let verdict = if *answer == PushAnswer::Approved {
-                    Verdict::Approve
-                } else {
-                    Verdict::Deny
-                };
-                let late = Note::AnsweredLate(self.note(verdict));
+                let verdict = answer.verdict().unwrap_or(Verdict::Deny);
+                let late = Note::AnsweredLate(said(by, verdict));
                 Ended::owing(Ending::TimedOut(Silence::NoAnswer), now).step_after(late)
             }
             PushAnswer::Approved => {
-                let note = Note::Answered(self.note(Verdict::Approve));
+                let note = Note::Answered(said(by.clone(), Verdict::Approve));
                 Ended::owing(Ending::Approved { by, channel }, now).step_after(note)
             }
             PushAnswer::Denied | PushAnswer::Fraud => {
                 let fraud = *answer == PushAnswer::Fraud;
-                let note = Note::Answered(self.note(Verdict::Deny));
+                let note = Note::Answered(said(by.clone(), Verdict::Deny));
                 Ended::owing(Ending::Denied { by, channel, fraud }, now).step_after(note)
             }
             PushAnswer::NoAnswer => Ended::owing(Ending::TimedOut(Silence::NoAnswer), now).step(),
@@ -184,14 +198,15 @@ impl Mfa {
         let push = Push::Due { sent, attempts, at };
         Step::to(State::Mfa(Self { push, ..self }))
     }
+}
 
-    fn note(&self, verdict: Verdict) -> Answer {
-        Answer {
-            verdict,
-            by: self.subject.clone(),
-            channel: Channel::Push,
-            card: None,
-            provenance: serde_json::json!({}),
-        }
+/// What `by` said on their phone.
+pub fn said(by: UserId, verdict: Verdict) -> Answer {
+    Answer {
+        verdict,
+        by,
+        channel: Channel::Push,
+        card: None,
+        provenance: serde_json::json!({}),
     }
 }

@@ -7,7 +7,7 @@ use common::{PermitId, UserId};
 use time::{Duration, OffsetDateTime};
 
 use crate::approval::{Approval, CardReport, Code, SmsReport};
-use crate::mfa::{Mfa, PushAnswer};
+use crate::mfa::{Mfa, PushAnswer, said};
 
 pub use crate::facts::{
     CardMessage, Channel, Ending, Facts, Method, Obstacle, Party, PermitFacts, Request, Shown, Silence,
@@ -314,6 +314,19 @@ impl Ended {
         step
     }
 
+    /// A push that is answered after the end is a late answer like any other, unless it is the one that ended it.
+    fn heard(&self, facts: &Facts, answer: PushAnswer) -> Event {
+        let known = match &self.ending {
+            Ending::Approved { channel, .. } => (*channel, Verdict::Approve),
+            Ending::Denied { channel, .. } => (*channel, Verdict::Deny),
+            Ending::TimedOut(_) | Ending::Impossible(_) => return late(facts, answer),
+        };
+        if answer.verdict().map(|verdict| (Channel::Push, verdict)) == Some(known) {
+            return Event::Push(answer);
+        }
+        late(facts, answer)
+    }
+
     fn apply(mut self: Box<Self>, event: Event, now: OffsetDateTime) -> Option<Step> {
         let mut notes = vec![];
         let mut commands = vec![];
@@ -349,14 +362,22 @@ impl Ended {
                     .map(|duty| duty.again(now, retry_after))
                     .filter(|duty| duty.attempts < SIGNAL_ATTEMPTS);
             }
-            Event::Card(_) | Event::Sms(_) | Event::WrongCode => {}
-            Event::Push(_) | Event::PromptOpenElsewhere => return None,
+            // A prompt of an earlier runner, or a report that is repeated because its first answer was lost.
+            Event::Push(_) | Event::Card(_) | Event::Sms(_) | Event::WrongCode => {}
+            Event::PromptOpenElsewhere => return None,
         }
         Some(Step {
             state: State::Ended(self),
             commands,
             notes,
         })
+    }
+}
+
+fn late(facts: &Facts, answer: PushAnswer) -> Event {
+    match answer.verdict() {
+        Some(verdict) => Event::Answered(said(facts.subject.id.clone(), verdict)),
+        None => Event::Push(answer),
     }
 }
 
@@ -385,6 +406,10 @@ impl Operation {
             mut permit,
         } = self;
         let was_open = state.ended().is_none();
+        let event = match (state.ended(), event) {
+            (Some(ended), Event::Push(answer)) => ended.heard(&facts, answer),
+            (_, event) => event,
+        };
         let step = state.apply(event, now)?;
         let approved =
             matches!(step.state.ended(), Some(ended) if matches!(ended.ending, Ending::Approved { .. }));

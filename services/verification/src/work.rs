@@ -3,6 +3,7 @@
 //! Every command is asked for again until its report is stored; so each is either harmless to repeat or has its intent
 //! written first.
 
+use std::pin::{Pin, pin};
 use std::time::Duration as StdDuration;
 
 use chassis::Did;
@@ -25,8 +26,12 @@ use connectors::entra::mfa::{NotPossible, Push, PushOutcome};
 
 /// How long a dead runner's operation stays untouched.
 const LEASE: Duration = Duration::seconds(15);
-/// How often a runner that waits for a person says that it is alive: three times per lease.
+/// How often a runner at work says that it is alive: three times per lease.
 const HEARTBEAT: StdDuration = StdDuration::from_secs(5);
+/// First and longest wait before a report that the database did not take is offered again.
+const REPORT_BACKOFF: (StdDuration, StdDuration) = (StdDuration::from_millis(100), StdDuration::from_secs(2));
+/// How long a service that stops goes on offering a report: within the time that it has to stop.
+const LAST_TRIES: StdDuration = StdDuration::from_secs(10);
 /// Codes drawn until one is free; each clash is one in 10,000 per open request of that number.
 const CODE_DRAWS: usize = 5;
 
@@ -64,8 +69,10 @@ impl Verifier {
             tracing::info_span!("verification", operation.id = %facts.id, execution.id = %facts.execution);
         chassis::telemetry::adopt(&span, facts.trace.as_deref());
         let worked = self.perform_all(&claim).instrument(span).await;
-        self.store.release(&claim).await?;
-        worked.map(|()| Did::Work)
+        let released = self.store.release(&claim).await;
+        worked?;
+        released?;
+        Ok(Did::Work)
     }
 
     async fn idle_until(&self, queue: Queue, now: OffsetDateTime) -> Result<Did, StoreError> {
@@ -77,15 +84,76 @@ impl Verifier {
 
     async fn perform_all(&self, claim: &Claim) -> Result<(), WorkError> {
         for command in &claim.commands {
-            if let Done::Reported(event) = self.perform(claim, command).await? {
-                let reported = self.store.report(claim, event, OffsetDateTime::now_utc()).await?;
-                if reported.is_none() {
-                    tracing::warn!("another runner took over; what this one saw does not count");
-                    return Ok(());
-                }
+            let mut performing = Box::pin(self.perform(claim, command));
+            let done = match self.while_leased(claim, performing.as_mut()).await {
+                Some(done) => done?,
+                // The person still looks at this prompt, and their no counts whoever holds the operation by now.
+                None if matches!(command, Command::Push { .. }) => performing.await?,
+                None => return Ok(()),
+            };
+            let Done::Reported(event) = done else { continue };
+            if !self.tell(claim, event, OffsetDateTime::now_utc()).await? {
+                return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Do `work` while the lease is kept; `None` where it is lost: somebody else has taken over.
+    async fn while_leased<T>(&self, claim: &Claim, mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        let mut heartbeat = tokio::time::interval_at(tokio::time::Instant::now() + HEARTBEAT, HEARTBEAT);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return Some(done),
+                _ = heartbeat.tick() => match self.store.renew(claim, OffsetDateTime::now_utc() + LEASE).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        tracing::warn!("another runner took over");
+                        return None;
+                    }
+                    // The lease is still good for a while; the next beat may get through.
+                    Err(error) => tracing::warn!(error = %chassis::chain(&error), "could not renew a lease"),
+                },
+            }
+        }
+    }
+
+    /// Report what happened at `at`, again and again until the database has it or the fence says that somebody else
+    /// took over (`false`). What a person said is known only here: it must outlast a database that is away.
+    async fn tell(&self, claim: &Claim, event: Event, at: OffsetDateTime) -> Result<bool, StoreError> {
+        let mut last_tries = pin!(async {
+            self.stopping.cancelled().await;
+            tokio::time::sleep(LAST_TRIES).await;
+        });
+        let mut wait = REPORT_BACKOFF.0;
+        loop {
+            let error = match self.tell_once(claim, &event, at).await {
+                Err(error) if error.passes() => error,
+                told => return told,
+            };
+            tracing::warn!(error = %chassis::chain(&error), "could not record what happened; will try again");
+            tokio::select! {
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(REPORT_BACKOFF.1),
+                () = &mut last_tries => {
+                    tracing::error!("the service stopped before the database took what happened");
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn tell_once(&self, claim: &Claim, event: &Event, at: OffsetDateTime) -> Result<bool, StoreError> {
+        if self.store.report(claim, event.clone(), at).await?.is_some() {
+            return Ok(true);
+        }
+        if matches!(event, Event::Push(PushAnswer::Denied | PushAnswer::Fraud)) {
+            tracing::warn!("another runner took over; the no of the first prompt counts all the same");
+            self.store.overrule(claim, event.clone(), at).await?;
+        } else {
+            tracing::warn!("another runner took over; what this one saw does not count");
+        }
+        Ok(false)
     }
 
     async fn perform(&self, claim: &Claim, command: &Command) -> Result<Done, WorkError> {
@@ -93,7 +161,7 @@ impl Verifier {
             Command::Push {
                 user_principal_name,
                 until,
-            } => self.push(claim, user_principal_name, *until).await?,
+            } => self.push(user_principal_name, *until).await,
             Command::SendCard => match claim.operation.state.request() {
                 Some(request) => Done::Reported(Event::Card(self.send_card(request).await)),
                 None => Done::LetGo,
@@ -107,27 +175,18 @@ impl Verifier {
         })
     }
 
-    /// Ask on the subject's phone, and hold on to the operation while they think.
-    async fn push(&self, claim: &Claim, whom: &str, until: OffsetDateTime) -> Result<Done, WorkError> {
+    /// Ask on the subject's phone, and wait while they think.
+    async fn push(&self, whom: &str, until: OffsetDateTime) -> Done {
         let push = Push {
             user_principal_name: whom.to_owned(),
             context: Uuid::new_v4(),
             wait: StdDuration::try_from(until - OffsetDateTime::now_utc()).unwrap_or(StdDuration::ZERO),
         };
-        let asking = self.mfa.push(&push);
-        tokio::pin!(asking);
-        let mut heartbeat = tokio::time::interval_at(tokio::time::Instant::now() + HEARTBEAT, HEARTBEAT);
-        loop {
-            tokio::select! {
-                answered = &mut asking => return Ok(Done::Reported(Event::Push(push_answer(answered)))),
-                // The prompt stays on the phone; whoever takes over knows that its answer is lost.
-                () = self.stopping.cancelled() => return Ok(Done::LetGo),
-                _ = heartbeat.tick() => {
-                    if !self.store.renew(claim, OffsetDateTime::now_utc() + LEASE).await? {
-                        return Ok(Done::LetGo);
-                    }
-                }
-            }
+        tokio::select! {
+            biased;
+            answered = self.mfa.push(&push) => Done::Reported(Event::Push(push_answer(answered))),
+            // The prompt stays on the phone; whoever takes over knows that its answer is lost.
+            () = self.stopping.cancelled() => Done::LetGo,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Both ways of proof through the service's doors: real database, simulated Entra, Teams and Twilio.
 
+mod hiccups;
 mod house;
 
 use std::time::Duration;

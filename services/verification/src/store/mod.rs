@@ -20,6 +20,9 @@ use crate::record;
 /// Wakes the runners; the channel of `NOTIFY`.
 pub const CHANNEL: &str = "verification";
 
+/// Classes of SQLSTATE that say the same tomorrow: a bad value, a broken constraint, a statement not understood.
+const NEVER_MENDS: [&str; 3] = ["22", "23", "42"];
+
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -40,6 +43,19 @@ pub enum StoreError {
     /// The code drawn is in use for another open request of the same number: draw again.
     #[error("the code is in use")]
     CodeInUse,
+}
+
+impl StoreError {
+    /// The database is away or in trouble: the same write may succeed later. Not so where it dislikes what is written.
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => !error
+                .code()
+                .is_some_and(|code| NEVER_MENDS.iter().any(|class| code.starts_with(class))),
+            Self::Database(_) => true,
+            Self::Corrupt { .. } | Self::Illegal(_) | Self::CodeInUse => false,
+        }
+    }
 }
 
 /// The tables of one tenant.

@@ -120,6 +120,32 @@ impl Store {
         Ok(Some(operation))
     }
 
+    /// A no that reached a runner who had lost the operation: it counts, and whoever holds the operation loses it, for
+    /// there is nothing left to wait for.
+    pub async fn overrule(
+        &self,
+        claim: &Claim,
+        event: Event,
+        now: OffsetDateTime,
+    ) -> Result<Operation, StoreError> {
+        let id = claim.operation.facts.id;
+        let mut tx = self.pool.begin().await?;
+        let operation = self.lock(&mut tx, id).await?;
+        let (operation, _) = self.advance(&mut tx, operation, event, now).await?;
+        sqlx::query!(
+            "UPDATE verifications
+             SET leased_until = NULL, fence = fence + 1
+             WHERE tenant_id = $1 AND id = $2",
+            self.tenant.as_str(),
+            id.0,
+        )
+        .execute(&mut *tx)
+        .await?;
+        notify(&mut tx).await?;
+        tx.commit().await?;
+        Ok(operation)
+    }
+
     /// Hold on to an operation. `false` where it is lost.
     pub async fn renew(&self, claim: &Claim, until: OffsetDateTime) -> Result<bool, StoreError> {
         let renewed = sqlx::query!(

@@ -226,6 +226,55 @@ async fn an_operation_that_cannot_be_read_holds_up_nobody() {
 }
 
 #[tokio::test]
+async fn a_no_that_comes_after_another_runner_took_over_ends_the_operation() {
+    for waits_for_the_next in [false, true] {
+        let desk = desk().await;
+        let id = desk.begin(&push_operation()).await;
+        let slept = desk.claim(Queue::Pushes, START).await;
+        let next = desk.claim(Queue::Pushes, at(15)).await;
+        if waits_for_the_next {
+            let busy = PushAnswer::Busy { retry_after: None };
+            desk.report(&next, Event::Push(busy), 15).await;
+        }
+        let no = Event::Push(PushAnswer::Fraud);
+        assert_eq!(desk.store.report(&slept, no.clone(), at(16)).await.unwrap(), None);
+        desk.store.overrule(&slept, no, at(16)).await.unwrap();
+
+        let yes = Event::Push(PushAnswer::Approved);
+        assert_eq!(
+            desk.store.report(&next, yes.clone(), at(17)).await.unwrap(),
+            None,
+            "nobody holds it"
+        );
+        let after = desk.store.answer(id, yes, at(17)).await.unwrap();
+
+        let ended = after.state.ended().expect("a no ends it");
+        assert!(
+            matches!(ended.ending, Ending::Denied { fraud: true, .. }),
+            "{ended:?}"
+        );
+        assert_eq!(after.permit, None);
+        assert!(
+            desk.audited()
+                .await
+                .contains(&"verification.answered_late".to_owned())
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_reported_twice_counts_and_is_recorded_once() {
+    let desk = desk().await;
+    desk.begin(&push_operation()).await;
+    let claim = desk.claim(Queue::Pushes, START).await;
+    let no = Event::Push(PushAnswer::Denied);
+    let first = desk.report(&claim, no.clone(), 1).await;
+    let audited = desk.audited().await;
+    assert_eq!(desk.report(&claim, no, 1).await, first);
+    assert_eq!(desk.audited().await, audited);
+}
+
+#[tokio::test]
 async fn an_answer_by_text_counts_once_and_is_answered_alike() {
     let desk = desk().await;
     let number = "+447700900123".parse().unwrap();
