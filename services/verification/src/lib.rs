@@ -24,6 +24,7 @@ pub mod words;
 mod work;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chassis::{ServeError, Shell, StartError, jwks};
 use common::client::OrchestrationClient;
@@ -45,6 +46,8 @@ use store::{Queue, Store};
 const PUSHES_AT_ONCE: usize = 256;
 /// Everything else takes a second at most.
 const DUTIES_AT_ONCE: usize = 16;
+/// How long a service that has stopped tries to take its secret back: it ends by itself half a day later.
+const RETIRE_LIMIT: Duration = Duration::from_secs(5);
 
 /// What is known of the bot's callers.
 struct Bot {
@@ -129,6 +132,19 @@ impl Verifier {
     }
 }
 
+impl Verifier {
+    /// Take the secret of the MFA connector back, once nobody pushes any more.
+    async fn retire(&self) {
+        match tokio::time::timeout(RETIRE_LIMIT, self.mfa.retire()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(error = %chassis::chain(&error), "the secret of the MFA connector was not removed");
+            }
+            Err(_) => tracing::warn!("the secret of the MFA connector was not removed in time"),
+        }
+    }
+}
+
 /// Run the service until `shutdown`.
 ///
 /// # Errors
@@ -142,5 +158,7 @@ pub async fn serve(
     let verifier = Verifier::new(settings, &shell)?;
     verifier.work(&shell);
     let api = http::api(&shell, &verifier);
-    shell.serve(api, listener).await
+    shell.serve(api, listener).await?;
+    verifier.retire().await;
+    Ok(())
 }

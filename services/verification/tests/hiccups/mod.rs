@@ -136,3 +136,14 @@ async fn whoever_sends_a_card_slowly_keeps_the_lease() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stops_in_good_order_takes_the_connector_s_secret_along() {
+    let house = House::new().await;
+    let running = house.run(&[]);
+    let pending = house.begin(&running, &house.request(MFA, ADELE)).await;
+    house.told(&pending).await;
+    assert_eq!(house.world.entra().secrets_on_mfa_principal(), 1);
+    running.stop().await;
+    assert_eq!(house.world.entra().secrets_on_mfa_principal(), 0);
+}
