@@ -155,20 +155,51 @@ fn facts(facts: &[(&str, &str)]) -> Value {
     json!({ "type": "FactSet", "facts": facts })
 }
 
-/// People's text as Teams shows it and nothing more: no Markdown, so that no link or emphasis gets into a card that a
-/// manager trusts; one line; at most 300 characters, since the whole card must stay small.
+/// People's text as Teams shows it and nothing more: no Markdown, no address that Teams would make clickable, no
+/// mention, so that no link or emphasis gets into a card that a manager trusts; one line; at most 300 characters, since
+/// the whole card must stay small.
 fn plain(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut plain = String::with_capacity(line.len());
-    for sign in line.chars().filter(|sign| !sign.is_control()).take(300) {
-        if matches!(sign, '[' | ']' | '(' | ')' | '*' | '_' | '\\') {
-            plain.push('\\');
+    let signs: Vec<char> = line.chars().filter(|sign| !sign.is_control()).take(300).collect();
+    let mut plain = String::with_capacity(line.len().min(1200));
+    for (place, sign) in signs.iter().enumerate() {
+        let (before, after) = (signs.get(..place), signs.get(place + 1..));
+        let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
+        match sign {
+            ':' | '.' if begins_an_address(before, *sign, after) => {
+                plain.extend(['[', *sign, ']']);
+                continue;
+            }
+            '[' | ']' | '*' | '_' | '\\' | '<' | '>' => plain.push('\\'),
+            // Of a link only; elsewhere a bracket is a bracket.
+            '(' if before.last() == Some(&']') => plain.push('\\'),
+            _ => {}
         }
-        plain.push(sign);
+        plain.push(*sign);
     }
     // Template syntax, which Teams does not evaluate and other hosts do.
     plain.replace("${", "$ {")
 }
+
+/// Whether `sign` is where a client recognises an address in bare text: `https://`, `mailto:`, `www.`. Broken there,
+/// people still read all of it, and nothing can be clicked.
+fn begins_an_address(before: &[char], sign: char, after: &[char]) -> bool {
+    let word: String = before
+        .iter()
+        .rev()
+        .take_while(|sign| sign.is_alphanumeric())
+        .flat_map(|sign| sign.to_lowercase())
+        .collect();
+    // Backwards, as it was collected.
+    let word_is = |known: &str| word.chars().rev().eq(known.chars());
+    match sign {
+        ':' => after.starts_with(&['/', '/']) || CLICKABLE_SCHEMES.into_iter().any(word_is),
+        _ => word_is("www"),
+    }
+}
+
+/// Schemes without `//` that clients open from bare text.
+const CLICKABLE_SCHEMES: [&str; 7] = ["mailto", "tel", "sms", "sip", "callto", "im", "msteams"];
 
 #[cfg(test)]
 mod tests {
@@ -209,8 +240,29 @@ mod tests {
     fn the_requesters_words_can_not_become_a_link() {
         assert_eq!(
             plain("[a](b) *c* _d_ \\ e\nf"),
-            "\\[a\\]\\(b\\) \\*c\\* \\_d\\_ \\\\ e f"
+            "\\[a\\]\\(b) \\*c\\* \\_d\\_ \\\\ e f"
         );
+    }
+
+    #[test]
+    fn an_address_in_the_requesters_words_can_be_read_and_not_clicked() {
+        let broken = [
+            ("see https://evil.example/a", "see https[:]//evil.example/a"),
+            ("HTTP://evil.example", "HTTP[:]//evil.example"),
+            ("(WWW.evil.example)", "(WWW[.]evil.example)"),
+            ("mailto:eve@evil.example", "mailto[:]eve@evil.example"),
+            ("<https://evil.example>", "\\<https[:]//evil.example\\>"),
+            ("<at>Megan</at>", "\\<at\\>Megan\\</at\\>"),
+        ];
+        for (words, shown) in broken {
+            assert_eq!(plain(words), shown);
+        }
+    }
+
+    #[test]
+    fn ordinary_words_stay_as_they_were_typed() {
+        let words = "Locked out (since 09:50): error 0x80070005, see ticket #7. Thanks!";
+        assert_eq!(plain(words), words);
     }
 
     #[test]
