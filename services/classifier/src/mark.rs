@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::settings::FieldNames;
 
+/// What `/readyz` calls it.
+const READINESS: &str = "halopsa_fields";
 /// First and longest pause while the tenant's fields cannot be read.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
@@ -95,18 +97,22 @@ impl Marker {
     }
 }
 
-/// Check at the start that the tenant has the fields; `/readyz` says so until it does.
+/// Check at the start that the tenant has the fields. `/readyz` says so until it does: tickets are taken in while the help
+/// desk is away, and not where a field is set up that it does not have, which only a person can mend.
 pub(crate) async fn check_fields(marker: Marker, readiness: Readiness, stopping: CancellationToken) {
     let checking = async {
         let mut pause = PAUSE.0;
-        readiness.blocked("halopsa_fields", "the custom fields have not been read yet");
+        readiness.degraded(READINESS, "the custom fields have not been read yet");
         while let Err(error) = marker.fields().await {
             tracing::warn!(error = %chassis::chain(&error), "the custom fields cannot be used yet");
-            readiness.blocked("halopsa_fields", error.to_string());
+            match &error {
+                MarkError::Call(away) => readiness.degraded(READINESS, away.to_string()),
+                MarkError::NoSuchField(_) => readiness.blocked(READINESS, error.to_string()),
+            }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE.1);
         }
-        readiness.ready("halopsa_fields");
+        readiness.ready(READINESS);
     };
     stopping.run_until_cancelled(checking).await;
 }

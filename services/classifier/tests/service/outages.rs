@@ -1,6 +1,8 @@
 //! What is away is waited for; what stops is taken up again; nothing is lost and nothing is done twice.
 
 use common::Problem;
+use http::{Method, StatusCode};
+use serde_json::Value;
 use simulators::System;
 use simulators::openai::Scripted;
 
@@ -26,6 +28,44 @@ async fn a_help_desk_that_is_away_is_waited_for_longer_than_any_patience() {
     story.world.faults(System::Halo).outage(false);
     assert!(story.decision(ticket).await.automated);
     assert_eq!(story.settled(ticket).await, "DONE");
+}
+
+async fn readiness(story: &Story) -> (StatusCode, Value) {
+    let answer = story.request(Method::GET, "/readyz").send().await.unwrap();
+    (answer.status(), answer.json().await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tickets_are_taken_in_by_a_classifier_that_starts_while_the_help_desk_is_away() {
+    let mut story = Story::prepare(&[]).await;
+    story.accept_executions().await;
+    story.world.faults(System::Halo).outage(true);
+    story.start();
+    let named = async || {
+        let (status, report) = readiness(&story).await;
+        assert_eq!(status, StatusCode::OK, "{report}");
+        let degraded = report["degraded"].as_array()?;
+        degraded.iter().any(|what| what == "halopsa_fields").then_some(())
+    };
+    story.until("the missing fields named", named).await;
+    let ticket = story.file("adele@contoso.example", RESET);
+    story
+        .until("the ticket on record", async || story.state(ticket).await)
+        .await;
+    story.world.faults(System::Halo).outage(false);
+    assert!(story.decision(ticket).await.automated);
+    assert_eq!(story.settled(ticket).await, "DONE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_the_help_desk_does_not_have_is_a_fault_of_the_settings() {
+    let story = Story::begin(&[("HALOPSA_FIELD_STATUS", "CFno_such_field")]).await;
+    let blocked = async || {
+        let (status, report) = readiness(&story).await;
+        let why = report["waiting_for"]["halopsa_fields"].as_str()?;
+        (status == StatusCode::SERVICE_UNAVAILABLE && why.contains("CFno_such_field")).then_some(())
+    };
+    story.until("the missing field named", blocked).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
