@@ -80,16 +80,32 @@ pub(crate) fn resolved_note(story: &Story) -> String {
     let mut lines = vec![
         format!("Hello {},", line(&story.requester_name)),
         String::new(),
-        "your request was completed automatically. What was done:".to_owned(),
+        "your request was completed automatically.".to_owned(),
     ];
-    lines.extend(
-        done(&story.chapters)
-            .iter()
-            .map(|name| format!("- {}", line(name))),
-    );
+    let done = |action: &str| was_done(&story.chapters, action);
+    if done("verification.mfa") {
+        lines.push("You confirmed it on your phone.".to_owned());
+    }
+    if done("verification.manager") {
+        lines.push("Your manager confirmed it for you.".to_owned());
+    }
+    if done("executor.reset_password") {
+        lines.push(String::new());
+        lines.extend(how_to_sign_in(done("delivery.sms")).map(str::to_owned));
+    }
     lines.push(String::new());
     lines.push("If you did not ask for this, contact the service desk at once.".to_owned());
     lines.join("\n")
+}
+
+/// What the requester does with the pass, and what became of the password they had.
+fn how_to_sign_in(by_text_message: bool) -> [&'static str; 2] {
+    let pass = if by_text_message {
+        "A one-time pass was sent to your phone by text message. Sign in with it, then set a new password."
+    } else {
+        "A one-time pass was made for your account. Sign in with it once you have it, then set a new password."
+    };
+    [pass, "Your old password was not changed by this."]
 }
 
 /// To the person who takes over: why, and what had been running.
@@ -134,14 +150,19 @@ pub(crate) fn story_note(story: &Story) -> String {
     ];
     for (chapter, number) in chapters.iter().zip(1..) {
         lines.push(String::new());
-        lines.extend(chapter_lines(number, chapter));
+        lines.extend(chapter_lines(number, chapter, &story.ending));
     }
     lines.join("\n")
 }
 
-fn chapter_lines(number: usize, Chapter { step, asked }: &Chapter) -> Vec<String> {
+fn chapter_lines(number: usize, Chapter { step, asked }: &Chapter, ending: &Ending) -> Vec<String> {
     let by = step.service.as_deref().unwrap_or("orchestration");
-    let outcome = step.outcome.as_ref().map_or("not ended", outcome_words);
+    let outcome = match &step.outcome {
+        // The step that gives up has done its own work, which is no success of the request.
+        Some(_) if hands_over(step, ending) => "handed over to a person",
+        Some(outcome) => outcome_words(outcome),
+        None => "not ended",
+    };
     let took = step
         .ended_at
         .map(|ended| format!(" after {}", span(ended - step.started_at)))
@@ -176,16 +197,19 @@ fn line(text: &str) -> String {
         .collect()
 }
 
-/// The names of the steps that were done, each once, in order.
-fn done(chapters: &[Chapter]) -> Vec<&str> {
-    let mut names = Vec::new();
-    for Chapter { step, .. } in chapters {
-        let name = step.name.as_str();
-        if step.service.is_some() && step.outcome == Some(Outcome::Success) && !names.contains(&name) {
-            names.push(name);
-        }
+/// Whether `action` succeeded.
+fn was_done(chapters: &[Chapter], action: &str) -> bool {
+    chapters.iter().any(|Chapter { step, .. }| {
+        step.service.as_deref() == Some(action) && step.outcome == Some(Outcome::Success)
+    })
+}
+
+/// The escalation step with which `ending` came: nobody was called, and its sentence is the reason.
+fn hands_over(step: &StepView, ending: &Ending) -> bool {
+    match ending {
+        Ending::Resolved => false,
+        Ending::Escalated { reason } => step.service.is_none() && step.explanation == *reason,
     }
-    names
 }
 
 fn outcome_words(outcome: &Outcome) -> &str {
@@ -303,6 +327,62 @@ mod tests {
     #[test]
     fn the_requester_reads_what_was_done_and_nothing_that_gives_a_secret_away() {
         insta::assert_snapshot!(resolved_note(&story(Ending::Resolved)));
+    }
+
+    #[test]
+    fn a_requester_who_was_texted_reads_what_to_do_in_plain_words() {
+        let mut told = story(Ending::Resolved);
+        told.requester_name = "Adele Vance".to_owned();
+        told.chapters = vec![
+            chapter(
+                "a",
+                "Verify User via MFA",
+                Some("verification.mfa"),
+                Outcome::Success,
+                1,
+                "x",
+            ),
+            chapter(
+                "b",
+                "Reset Password",
+                Some("executor.reset_password"),
+                Outcome::Success,
+                2,
+                "x",
+            ),
+            chapter(
+                "c",
+                "Deliver Credentials via SMS",
+                Some("delivery.sms"),
+                Outcome::Success,
+                3,
+                "x",
+            ),
+        ];
+        let note = resolved_note(&told);
+        for Chapter { step, .. } in &told.chapters {
+            assert!(!note.contains(&step.name), "{note}");
+        }
+        insta::assert_snapshot!(note);
+    }
+
+    #[test]
+    fn the_step_that_hands_over_is_no_success() {
+        let reason = "Nobody could verify the request".to_owned();
+        let mut told = story(Ending::Escalated {
+            reason: reason.clone(),
+        });
+        told.chapters = vec![chapter(
+            "escalate",
+            "Escalate",
+            None,
+            Outcome::Success,
+            12,
+            &reason,
+        )];
+        let record = story_note(&told);
+        assert!(record.contains("Outcome: handed over to a person"), "{record}");
+        assert!(!record.contains("Outcome: done"), "{record}");
     }
 
     #[test]
