@@ -75,11 +75,8 @@ impl Api {
 
     /// The routes and their description.
     pub(crate) fn split(self) -> (axum::Router, OpenApi) {
-        let service = self.shell.service();
         let (router, mut openapi) = self.router.split_for_parts();
-        openapi.info.title = format!("Firstline {service}");
-        env!("CARGO_PKG_VERSION").clone_into(&mut openapi.info.version);
-        openapi.info.license = None;
+        crate::describe::complete(&mut openapi, self.shell.service());
         (router, openapi)
     }
 }

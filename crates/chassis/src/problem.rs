@@ -1,23 +1,48 @@
-//! Refusals as HTTP answers: [`ApiError`] and the [`Json`] extractor that refuses in the same form.
+//! Refusals as HTTP answers: [`ApiError`].
 //!
 //! What goes wrong inside is logged once with its chain, and answered without it.
 
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use common::Problem;
 use common::problem::PROBLEM_JSON;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
-use serde::Serialize;
+
+/// A Postgres that restarts is back in seconds.
+const DATABASE_PAUSE_S: u64 = 2;
+
+/// Whether somewhere in the chain Postgres could not be reached, or took no connection.
+///
+/// A connection lost in the middle of a statement is not among them: whether that statement took effect is unknown.
+fn database_away(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        match error.downcast_ref::<sqlx::Error>() {
+            Some(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => return true,
+            // 57P03, cannot connect now: it is starting or stopping.
+            Some(sqlx::Error::Database(said)) => return said.code().as_deref() == Some("57P03"),
+            // Refused: nothing was sent.
+            Some(sqlx::Error::Io(io)) => return io.kind() == std::io::ErrorKind::ConnectionRefused,
+            _ => cause = error.source(),
+        }
+    }
+    false
+}
 
 /// A problem on its way out. A service's error enums convert into it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiError(pub Problem);
 
 impl ApiError {
-    /// 500 without detail; `error` is logged with its whole chain.
-    pub fn internal(error: &dyn std::error::Error) -> Self {
+    /// 500 without detail, or 503 `database_away` where Postgres is what failed; `error` is logged with its whole chain.
+    pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        if database_away(error) {
+            tracing::warn!(error = %chain(error), "the database is away");
+            let detail = "the database does not answer at the moment; nothing was changed, ask again";
+            let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "database_away", detail);
+            problem.retry_after_s = Some(DATABASE_PAUSE_S);
+            return Self(problem);
+        }
         tracing::error!(error = %chain(error), "the request failed inside");
         Self(Problem::internal())
     }
@@ -65,42 +90,6 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// JSON in, refused with a problem where it is broken; JSON out.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Json<T>(pub T);
-
-impl<T, S> FromRequest<S> for Json<T>
-where
-    axum::Json<T>: FromRequest<S, Rejection = JsonRejection>,
-    S: Send + Sync,
-{
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        match axum::Json::<T>::from_request(request, state).await {
-            Ok(axum::Json(value)) => Ok(Self(value)),
-            Err(rejection) => Err(refusal(&rejection).into()),
-        }
-    }
-}
-
-impl<T: Serialize> IntoResponse for Json<T> {
-    fn into_response(self) -> Response {
-        axum::Json(self.0).into_response()
-    }
-}
-
-fn refusal(rejection: &JsonRejection) -> Problem {
-    let code = match rejection {
-        JsonRejection::JsonSyntaxError(_) => "json_broken",
-        JsonRejection::JsonDataError(_) => "json_unexpected",
-        JsonRejection::MissingJsonContentType(_) => "content_type_not_json",
-        _ => "body_unreadable",
-    };
-    // Data errors name our own fields and the position, never the values' context beyond serde's words.
-    Problem::new(rejection.status(), code, rejection.body_text())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +102,26 @@ mod tests {
     fn a_chain_names_every_cause_once() {
         let error = Outer(std::io::Error::other("connection refused"));
         assert_eq!(chain(&error), "cannot record the pause: connection refused");
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read the row")]
+    struct Store(#[from] sqlx::Error);
+
+    #[test]
+    fn a_database_that_is_away_is_a_reason_to_ask_again_and_a_lost_connection_is_not() {
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        for (error, status) in [
+            (sqlx::Error::PoolTimedOut, 503),
+            (sqlx::Error::Io(refused), 503),
+            (
+                sqlx::Error::Io(std::io::Error::from(std::io::ErrorKind::BrokenPipe)),
+                500,
+            ),
+            (sqlx::Error::RowNotFound, 500),
+        ] {
+            assert_eq!(ApiError::internal(&Store(error)).0.status, status);
+        }
     }
 
     #[test]

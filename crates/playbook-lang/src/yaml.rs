@@ -196,6 +196,13 @@ impl Builder {
             )),
             Event::Scalar(text, style, anchor, tag) => {
                 refuse_extras(at, anchor, tag.is_some())?;
+                // Written as an escape (`\0`), so that the look at the raw text could not see it.
+                if text
+                    .chars()
+                    .any(|letter| letter.is_control() && !matches!(letter, '\n' | '\t'))
+                {
+                    return Err((at, "a control character is escaped in here; remove it".into()));
+                }
                 let plain = style == ScalarStyle::Plain;
                 let shape = Shape::Scalar {
                     text: text.into_owned(),

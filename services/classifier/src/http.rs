@@ -1,9 +1,9 @@
 //! The classifier's doors: webhooks of the help desk, decisions for services and people.
 
-use axum::extract::{FromRef, Path, State};
+use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use chassis::{Api, ApiError, Json, Shell};
+use chassis::{Api, ApiError, Json, Path, Shell};
 use common::{ClassifyTicket, Decision, Problem, Role, Service, TicketId};
 use http::{HeaderMap, StatusCode};
 use utoipa_axum::router::OpenApiRouter;

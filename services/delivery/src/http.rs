@@ -2,9 +2,9 @@
 
 use ::http::{HeaderMap, StatusCode};
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use chassis::{ApiError, Json};
+use chassis::{ApiError, Json, Path};
 use common::{OperationId, OperationView, Pending, Problem, StepAnswer, StepRequest, StepResult};
 use connectors::twilio::webhook::{Form, StatusUpdate, verify_form};
 use secrecy::SecretString;

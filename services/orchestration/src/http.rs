@@ -1,7 +1,7 @@
 //! The REST API: accept an execution, look at executions, take signals.
 
-use axum::extract::{Path, State};
-use chassis::{Api, ApiError, Caller, Json, Shell, telemetry};
+use axum::extract::State;
+use chassis::{Api, ApiError, Caller, Json, Path, Shell, telemetry};
 use common::execution::ExecutionAccepted;
 use common::{ExecutePlaybook, ExecutionId, ExecutionView, Problem, Role, Service, Signal, TicketId};
 use http::StatusCode;

@@ -1,9 +1,9 @@
 //! The doors: reading and checking for everybody who works with playbooks, publishing and activating for admins.
 
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use chassis::{ApiError, Caller, Json};
+use chassis::{ApiError, Caller, Json, Path, Query};
 use common::playbook::{ActivatePlaybook, CheckAnswer, PlaybookView};
 use common::{PlaybookRef, Problem};
 use http::StatusCode;
@@ -51,6 +51,7 @@ async fn list(State(library): State<Library>) -> Result<Json<Vec<PlaybookView>>,
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct WhichVersion {
     /// The active one where none is named.

@@ -318,3 +318,75 @@ async fn each_database_role_reaches_its_own_tables_only() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_is_none_is_refused_with_a_problem() {
+    let fleet = fleet().await;
+    let token = fleet
+        .world()
+        .token_for("grady@contoso.example", &["admin", "operator", "auditor"]);
+    for (service, path, code) in [
+        (Service::Classifier, "/api/v1/decisions/%00", "path_invalid"),
+        (
+            Service::Orchestration,
+            "/api/v1/orchestration/executions/abc",
+            "path_invalid",
+        ),
+        (
+            Service::Playbook,
+            "/api/v1/playbooks/password_reset?versoin=1.2",
+            "query_invalid",
+        ),
+        (
+            Service::Playbook,
+            "/api/v1/playbooks/password_reset?version=1&version=2",
+            "query_invalid",
+        ),
+    ] {
+        let (status, text) = knock(&fleet, service, "GET", path, b"", Some(&token), None).await;
+        assert_eq!(status, 400, "{path}: {text}");
+        assert_eq!(
+            serde_json::from_str::<Problem>(&text).unwrap().code,
+            code,
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_of_each_service_says_what_its_doors_do() {
+    let fleet = fleet().await;
+    for service in Service::ALL {
+        let (_, text) = knock(&fleet, service, "GET", "/openapi.json", b"", None, None).await;
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(
+            document["info"]["contact"].is_null(),
+            "{service} belongs to nobody else"
+        );
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let responses = operation["responses"].as_object().unwrap();
+                for (status, response) in responses {
+                    let described = response["description"]
+                        .as_str()
+                        .is_some_and(|text| !text.is_empty());
+                    assert!(described, "{service}: {method} {path} {status} is described");
+                }
+                if path.starts_with("/webhooks/") {
+                    continue;
+                }
+                assert!(
+                    operation["security"].is_array(),
+                    "{service}: {method} {path} asks for a token"
+                );
+                let refusal = &responses["401"]["content"]["application/problem+json"]["schema"];
+                assert!(
+                    refusal.is_object(),
+                    "{service}: {method} {path} refuses with a problem"
+                );
+                let keyed = operation["parameters"].to_string().contains("Idempotency-Key");
+                assert_eq!(keyed, method == "post", "{service}: {method} {path} takes a key");
+            }
+        }
+    }
+}

@@ -242,6 +242,17 @@ async fn without_a_phone_in_the_directory_no_pass_is_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_letter_that_a_requester_types_loses_the_ticket() {
+    let fleet = fleet().await;
+    let odd =
+        "I can't log in \u{0}\u{1}\u{7f}\u{202e}<script>alert(1)</script> {{ requester.name }} \u{1f525}";
+    let ticket = fleet.file_ticket(ADELE, odd);
+    let ended = fleet.wait_for_end(ticket).await;
+    assert_eq!(automation(&ended), "resolved");
+    assert_one_pass_delivered(&fleet, ADELE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_model_decides_where_one_is_configured() {
     // The model's address is known only once the world stands, so the classifier is started again with it.
     let mut fleet = fleet().await;

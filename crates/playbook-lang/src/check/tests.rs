@@ -77,6 +77,19 @@ fn the_requirements_own_sample_is_refused_for_exactly_its_two_undefined_steps() 
 }
 
 #[test]
+fn an_escaped_control_character_is_refused_like_a_written_one() {
+    for escaped in [r"\0", r"\x01", r"\e"] {
+        let source = include_str!("../../../../playbooks/password_reset.yml").replace(
+            "Automated password reset",
+            &format!("Automated{escaped} password reset"),
+        );
+        let report = check(&source, &Registry::builtin());
+        assert!(!report.ok(), "{escaped}");
+        assert_eq!(report.findings[0].line, 5, "{escaped}: {:?}", report.findings);
+    }
+}
+
+#[test]
 fn the_shipped_playbook_is_clean() {
     let source = include_str!("../../../../playbooks/password_reset.yml");
     let report = check(source, &Registry::builtin());

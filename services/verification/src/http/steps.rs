@@ -1,8 +1,8 @@
 //! The step protocol: ask, and look how it stands.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use chassis::{ApiError, Caller, Json};
+use chassis::{ApiError, Caller, Json, Path};
 use common::{OperationId, OperationView, Pending, Problem, StepAnswer, StepRequest, StepResult};
 use time::OffsetDateTime;
 
