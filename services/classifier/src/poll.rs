@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chassis::{Did, telemetry};
-use connectors::halopsa::{Halo, TicketStub};
+use connectors::halopsa::{Changes, Halo, TicketStub};
 use time::OffsetDateTime;
 
 use crate::store::{NewEvent, Source, Store, StoreError};
@@ -30,15 +30,16 @@ impl Poller {
             return Ok(Did::NothingUntil(self.store.poll_due().await?));
         };
         match self.halo.updated_since(seen_until - OVERLAP).await {
-            Ok(tickets) => {
-                for ticket in tickets {
+            Ok(changes) => {
+                let until = seen_until_after(&changes, begun);
+                for ticket in changes.tickets {
                     // Each ticket's story begins here, and is a trace of its own.
                     let span =
                         tracing::info_span!("catch up", service = "classifier", ticket.id = %ticket.id);
                     let traceparent = span.in_scope(telemetry::trace_context);
                     self.store.keep(&[hint(ticket)], traceparent.as_deref()).await?;
                 }
-                self.store.polled(begun).await?;
+                self.store.polled(until).await?;
             }
             // The next poll looks from the same moment on.
             Err(error) => {
@@ -47,6 +48,16 @@ impl Poller {
         }
         Ok(Did::NothingUntil(self.store.poll_due().await?))
     }
+}
+
+/// Until when everything has been seen, once the changes are on record.
+fn seen_until_after(changes: &Changes, begun: OffsetDateTime) -> OffsetDateTime {
+    let Some(unseen_from) = changes.unseen_from else {
+        return begun;
+    };
+    tracing::warn!(%unseen_from, "more tickets changed than one look reads; the next one goes on from there");
+    // Exactly from there: with an overlap, more changes than that in two minutes would hold the poll up for ever.
+    unseen_from + OVERLAP
 }
 
 fn hint(ticket: TicketStub) -> NewEvent {
@@ -60,5 +71,33 @@ fn hint(ticket: TicketStub) -> NewEvent {
         agent: None,
         occurred_at: ticket.updated,
         own: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    const BEGUN: OffsetDateTime = datetime!(2026-02-10 12:00 UTC);
+
+    fn changes(unseen_from: Option<OffsetDateTime>) -> Changes {
+        Changes {
+            tickets: vec![],
+            unseen_from,
+        }
+    }
+
+    #[test]
+    fn a_look_that_saw_everything_counts_from_its_beginning() {
+        assert_eq!(seen_until_after(&changes(None), BEGUN), BEGUN);
+    }
+
+    #[test]
+    fn a_look_cut_short_is_gone_on_with_where_it_ended() {
+        let ended = datetime!(2026-02-10 09:15 UTC);
+        let next = seen_until_after(&changes(Some(ended)), BEGUN) - OVERLAP;
+        assert_eq!(next, ended);
     }
 }

@@ -13,7 +13,7 @@ use time::macros::format_description;
 
 use super::lenient::{known, list};
 use super::wire::{check_warning, refusal};
-use super::{Action, HaloSettings, Ticket, TicketStub};
+use super::{Action, Changes, HaloSettings, Ticket, TicketStub};
 use crate::call::{Authorized, Call, CallError, Caller, Repeat, System, join, unreadable};
 
 /// The least that Firstline needs (contract, section 1.2).
@@ -64,35 +64,53 @@ impl Halo {
         Ok(known(&body)?.and_then(Ticket::read))
     }
 
-    /// Open tickets that changed since then, each once. At most 2000.
-    pub async fn updated_since(&self, since: OffsetDateTime) -> Result<Vec<TicketStub>, CallError> {
-        let format =
-            format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-        let since = since.to_offset(time::UtcOffset::UTC).format(&format);
-        let since =
-            since.map_err(|error| CallError::refused(System::HaloPsa, "bad_date", error.to_string()))?;
+    /// Open tickets that changed since then, each change once. At most 2000; then the answer says from when on to look
+    /// again.
+    ///
+    /// Goes on by the last row's time: rows shift between numbered pages, and one that moved forward would be missed.
+    pub async fn updated_since(&self, since: OffsetDateTime) -> Result<Changes, CallError> {
         let mut seen = BTreeSet::new();
-        let mut stubs = Vec::new();
-        for page in 1..=MOST_PAGES {
-            let (page, size) = (page.to_string(), PAGE_SIZE.to_string());
-            let query = [
-                ("open_only", "true"),
-                ("lastupdatefromdate", since.as_str()),
-                ("order", "lastupdate"),
-                ("orderdesc", "false"),
-                ("pageinate", "true"),
-                ("page_size", size.as_str()),
-                ("page_no", page.as_str()),
-            ];
-            let rows = self.rows("tickets", "Tickets", &query, "tickets").await?;
-            // Rows may shift between pages: each ticket counts once.
-            let new = rows.iter().filter_map(TicketStub::read);
-            stubs.extend(new.filter(|stub| seen.insert(stub.id.clone())));
-            if rows.len() < PAGE_SIZE {
-                break;
+        let mut tickets = Vec::new();
+        let (mut from, mut page) = (since, 1);
+        for _ in 0..MOST_PAGES {
+            let rows = self.changed(from, page).await?;
+            let full = rows.len() >= PAGE_SIZE;
+            let stubs: Vec<TicketStub> = rows.iter().filter_map(TicketStub::read).collect();
+            let last = last_change(&stubs);
+            tickets.extend(stubs.into_iter().filter(|stub| seen.insert(stub.clone())));
+            if !full {
+                return Ok(Changes {
+                    tickets,
+                    unseen_from: None,
+                });
+            }
+            match last.filter(|last| *last > from) {
+                Some(last) => (from, page) = (last, 1),
+                // More than a page at one moment, or in no order: only the page's number leads on.
+                None => page += 1,
             }
         }
-        Ok(stubs)
+        let unseen_from = Some(from);
+        Ok(Changes { tickets, unseen_from })
+    }
+
+    async fn changed(&self, from: OffsetDateTime, page: u32) -> Result<Vec<Value>, CallError> {
+        let format =
+            format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+        let from = from.to_offset(time::UtcOffset::UTC).format(&format);
+        let from =
+            from.map_err(|error| CallError::refused(System::HaloPsa, "bad_date", error.to_string()))?;
+        let (page, size) = (page.to_string(), PAGE_SIZE.to_string());
+        let query = [
+            ("open_only", "true"),
+            ("lastupdatefromdate", from.as_str()),
+            ("order", "lastupdate"),
+            ("orderdesc", "false"),
+            ("pageinate", "true"),
+            ("page_size", size.as_str()),
+            ("page_no", page.as_str()),
+        ];
+        self.rows("tickets", "Tickets", &query, "tickets").await
     }
 
     /// The newest 500 entries of a ticket's history, without the system's own. Whoever asks wants to know what is not
@@ -184,4 +202,12 @@ impl Halo {
         // An answer that can't be read changes nothing about what was done.
         check_warning(&answer.json().unwrap_or_default())
     }
+}
+
+/// When the last row changed, where the rows come in the order of their changes; no tenant promises that.
+fn last_change(rows: &[TicketStub]) -> Option<OffsetDateTime> {
+    let changes: Option<Vec<OffsetDateTime>> = rows.iter().map(|row| row.updated).collect();
+    changes
+        .filter(|changes| changes.is_sorted())
+        .and_then(|changes| changes.last().copied())
 }

@@ -85,8 +85,17 @@ pub struct TicketRef {
     pub client_id: Option<i64>,
 }
 
-/// A row of a ticket list: enough to know that something changed.
+/// What one look for changes has seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// Each change once, so a ticket that changed meanwhile is there twice.
+    pub tickets: Vec<TicketStub>,
+    /// There is more: whatever changed before this was seen. `None` where all was.
+    pub unseen_from: Option<OffsetDateTime>,
+}
+
+/// A row of a ticket list: enough to know that something changed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TicketStub {
     /// Its number.
     pub id: TicketId,

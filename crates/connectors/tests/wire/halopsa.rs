@@ -1,11 +1,17 @@
 //! HaloPSA has no public extract: its requests are held against the contract's examples.
 
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Mutex;
+
 use common::TicketId;
-use connectors::halopsa::{Agent, Halo, HaloSettings, NewNote, Outcome, TicketRef};
+use connectors::halopsa::{Agent, Changes, Halo, HaloSettings, NewNote, Outcome, TicketRef, TicketStub};
 use connectors::{CallError, http_client};
 use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
 use time::macros::datetime;
-use wiremock::{MockServer, ResponseTemplate};
+use time::{Duration, OffsetDateTime};
+use wiremock::matchers::{method, path};
+use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 use crate::support::{answer, arrived, header, on, once, only, pairs, query, token_form, tokens};
 
@@ -318,9 +324,8 @@ async fn rows_are_read_from_the_list_that_was_asked_for() {
     let row = json!({ "id": 4242, "last_update": "2026-02-10T09:15:00.123" });
     let listed = json!({ "columns": [{ "id": 7 }, { "id": 8 }], "record_count": 1, "tickets": [row] });
     on(&server, "GET", "/api/Tickets", answer(200, &listed)).await;
-    let stubs = halo.updated_since(datetime!(2026-02-10 09:00 UTC)).await.unwrap();
-    assert_eq!(stubs.len(), 1);
-    assert_eq!(stubs[0].id.as_str(), "4242");
+    let changes = halo.updated_since(NINE).await.unwrap();
+    assert_eq!(numbers(&changes), BTreeSet::from([4242]));
 }
 
 #[tokio::test]
@@ -339,32 +344,118 @@ async fn a_lookup_that_answers_something_else_is_asked_again_and_no_tenant_witho
     }
 }
 
-#[tokio::test]
-async fn changes_are_read_page_by_page_and_each_ticket_once() {
+/// Open tickets by number, each with the moment of its change, listed as HaloPSA does.
+struct Listing {
+    tickets: Mutex<Vec<(i64, OffsetDateTime)>>,
+    /// After the first page this ticket changes, and moves to the end.
+    restless: Option<i64>,
+    in_order: bool,
+}
+
+const NINE: OffsetDateTime = datetime!(2026-02-10 09:00 UTC);
+
+impl Listing {
+    /// Number n changed n times `pace` after nine.
+    fn of(count: i32, pace: Duration) -> Self {
+        Self {
+            tickets: Mutex::new((1..=count).map(|id| (i64::from(id), NINE + pace * id)).collect()),
+            restless: None,
+            in_order: true,
+        }
+    }
+}
+
+impl Respond for Listing {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        let asked: HashMap<String, String> = query(request).into_iter().collect();
+        let from = OffsetDateTime::parse(&asked["lastupdatefromdate"], &Rfc3339).unwrap();
+        let before = 100 * (asked["page_no"].parse::<usize>().unwrap() - 1);
+        let mut tickets = self.tickets.lock().unwrap();
+        if self.in_order {
+            tickets.sort_by_key(|(_, changed)| *changed);
+        }
+        let found: Vec<_> = tickets.iter().filter(|(_, changed)| *changed >= from).collect();
+        let row = |(id, changed): &&(i64, OffsetDateTime)| json!({ "id": id, "last_update": changed.format(&Rfc3339).unwrap() });
+        let rows: Vec<Value> = found.iter().skip(before).take(100).map(row).collect();
+        let listed = answer(200, &json!({ "record_count": found.len(), "tickets": rows }));
+        if let Some((_, changed)) = tickets.iter_mut().find(|(id, _)| Some(*id) == self.restless) {
+            *changed = NINE + Duration::hours(9);
+        }
+        listed
+    }
+}
+
+async fn list(listing: Listing) -> (MockServer, Halo) {
     let (server, halo) = start().await;
-    let page = |from: i64, to: i64| {
-        let rows: Vec<Value> = (from..to)
-            .map(|id| json!({ "id": id, "last_update": "2026-02-10T09:15:00.123" }))
-            .collect();
-        answer(200, &json!({ "record_count": 150, "tickets": rows }))
-    };
-    once(&server, "GET", "/api/Tickets", page(0, 101).clone()).await;
-    once(&server, "GET", "/api/Tickets", page(90, 120)).await;
-    let stubs = halo.updated_since(datetime!(2026-02-10 09:00 UTC)).await.unwrap();
-    // Number 0 is no ticket; 90 to 100 came twice.
-    assert_eq!(stubs.len(), 119);
-    assert_eq!(stubs[0].updated, Some(datetime!(2026-02-10 09:15:00.123 UTC)));
+    let tickets = Mock::given(method("GET")).and(path("/api/Tickets"));
+    tickets.respond_with(listing).mount(&server).await;
+    (server, halo)
+}
+
+fn numbers(changes: &Changes) -> BTreeSet<i64> {
+    let number = |stub: &TicketStub| stub.id.as_str().parse().unwrap();
+    changes.tickets.iter().map(number).collect()
+}
+
+#[tokio::test]
+async fn changes_are_read_on_from_the_last_one_and_each_once() {
+    let (server, halo) = list(Listing::of(150, Duration::SECOND)).await;
+    let changes = halo.updated_since(NINE).await.unwrap();
+    assert_eq!((changes.tickets.len(), changes.unseen_from), (150, None));
+    assert_eq!(numbers(&changes), (1..=150).collect());
     let requests = arrived(&server).await;
     let expected = [
         ("open_only", "true"),
-        ("lastupdatefromdate", "2026-02-10T09:00:00.000Z"),
+        ("lastupdatefromdate", "2026-02-10T09:01:40.000Z"),
         ("order", "lastupdate"),
         ("orderdesc", "false"),
         ("pageinate", "true"),
         ("page_size", "100"),
-        ("page_no", "2"),
+        ("page_no", "1"),
     ];
     assert_eq!(query(&requests[1]), pairs(&expected));
+    assert_eq!(requests.len(), 2);
+}
+
+#[tokio::test]
+async fn a_ticket_that_changes_while_the_pages_are_read_hides_no_other() {
+    let listing = Listing {
+        restless: Some(5),
+        ..Listing::of(150, Duration::SECOND)
+    };
+    let (_server, halo) = list(listing).await;
+    let changes = halo.updated_since(NINE).await.unwrap();
+    assert_eq!(numbers(&changes), (1..=150).collect());
+    assert_eq!(changes.tickets.len(), 151, "number 5 changed twice");
+}
+
+#[tokio::test]
+async fn more_than_one_look_reads_is_read_by_the_next_ones() {
+    let (_server, halo) = list(Listing::of(2500, Duration::SECOND)).await;
+    let first = halo.updated_since(NINE).await.unwrap();
+    let on = first.unseen_from.unwrap();
+    let second = halo.updated_since(on).await.unwrap();
+    assert_eq!(second.unseen_from, None);
+    let both: BTreeSet<i64> = &numbers(&first) | &numbers(&second);
+    assert_eq!(both, (1..=2500).collect());
+}
+
+#[tokio::test]
+async fn changes_of_one_moment_and_rows_in_no_order_are_read_by_the_pages_number() {
+    let (_server, halo) = list(Listing::of(250, Duration::ZERO)).await;
+    let changes = halo.updated_since(NINE).await.unwrap();
+    assert_eq!(numbers(&changes), (1..=250).collect());
+
+    let newest_first = Listing::of(250, Duration::SECOND);
+    newest_first.tickets.lock().unwrap().reverse();
+    let listing = Listing {
+        in_order: false,
+        ..newest_first
+    };
+    let (_server, halo) = list(listing).await;
+    let changes = halo.updated_since(NINE).await.unwrap();
+    assert_eq!(numbers(&changes), (1..=250).collect());
+    assert_eq!(changes.unseen_from, None);
 }
 
 #[tokio::test]
