@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::Service;
-use common::client::{OrchestrationClient, Outbound, Peer, PlaybookClient};
+use common::client::{ClassifierClient, OrchestrationClient, Outbound, Peer, PlaybookClient};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -37,6 +37,14 @@ fn peer(service: Service, base: Url, token: SecretString) -> Result<Peer, reqwes
 /// The platform's TLS set-up is broken.
 pub fn playbooks(base: Url, token: SecretString) -> Result<PlaybookClient, reqwest::Error> {
     peer(Service::Playbook, base, token).map(PlaybookClient)
+}
+
+/// The classifier at `base`, for the person who holds `token`.
+///
+/// # Errors
+/// The platform's TLS set-up is broken.
+pub fn classifier(base: Url, token: SecretString) -> Result<ClassifierClient, reqwest::Error> {
+    peer(Service::Classifier, base, token).map(ClassifierClient)
 }
 
 /// The orchestration service at `base`, for the person who holds `token`.
