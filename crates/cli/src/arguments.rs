@@ -42,7 +42,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// Show the services' logs too (on stderr) instead of writing them to a file.
+    /// Show the services' logs too (on stderr) instead of writing them to a file, which is kept only where a ticket
+    /// did not end as it should.
     #[arg(short, long)]
     pub(crate) verbose: bool,
 }
@@ -117,6 +118,13 @@ pub(crate) enum Playbook {
         name: String,
         /// One of its versions.
         version: String,
+        #[command(flatten)]
+        fleet: Fleet,
+    },
+    /// Give new executions no version of it. Running ones go on with theirs.
+    Deactivate {
+        /// The playbook's `name`.
+        name: String,
         #[command(flatten)]
         fleet: Fleet,
     },

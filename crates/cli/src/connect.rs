@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use common::Service;
-use common::client::{OrchestrationClient, PlaybookClient};
+use common::client::{ClassifierClient, OrchestrationClient, PlaybookClient};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
@@ -19,6 +19,7 @@ const LOCAL_ADMIN: &str = "grady@contoso.example";
 
 /// Where a fleet is and who asks.
 pub(crate) struct Connection {
+    classifier: Url,
     playbook: Url,
     orchestration: Url,
     token: SecretString,
@@ -40,6 +41,7 @@ impl Connection {
             ))
         })?;
         Ok(Self {
+            classifier: gateway.clone(),
             playbook: gateway.clone(),
             orchestration: gateway.clone(),
             token: token.into(),
@@ -54,6 +56,7 @@ impl Connection {
                 .context("run.json names no such service")
         };
         Ok(Self {
+            classifier: url(Service::Classifier)?,
             playbook: url(Service::Playbook)?,
             orchestration: url(Service::Orchestration)?,
             token: local_token(run).await?.into(),
@@ -63,6 +66,12 @@ impl Connection {
     /// Playbooks.
     pub(crate) fn playbooks(self) -> anyhow::Result<PlaybookClient> {
         Ok(launcher::people::playbooks(self.playbook, self.token)?)
+    }
+
+    /// Decisions.
+    pub(crate) fn classifier(&self) -> anyhow::Result<ClassifierClient> {
+        let (base, token) = (self.classifier.clone(), self.token.clone());
+        Ok(launcher::people::classifier(base, token)?)
     }
 
     /// Executions.

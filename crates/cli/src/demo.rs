@@ -59,6 +59,13 @@ pub(crate) async fn run(command: &Demo) -> anyhow::Result<Ending> {
         _ = terminate.recv() => Err(anyhow::anyhow!("asked to stop")),
     };
     tokio::task::spawn_blocking(move || telemetry.flush()).await?;
+    if let Some(log) = log {
+        match &ending {
+            // Nothing to look into; one left behind for each run would only fill the disk.
+            Ok(Ending::Well) => drop(std::fs::remove_file(log)),
+            _ => terminal::complain(&format!("the services' logs: {}", log.display())),
+        }
+    }
     ending
 }
 

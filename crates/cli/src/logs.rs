@@ -1,6 +1,6 @@
 //! Where the services' logs go while a person watches something else: into a file, or beside it on stderr.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,7 +23,9 @@ pub(crate) fn install(file: Option<&Path>) -> anyhow::Result<Telemetry> {
     };
     let writer = match file {
         Some(path) => {
-            let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+            // What an earlier run wrote may be just what somebody is looking for.
+            let file = OpenOptions::new().create(true).append(true).open(path);
+            let file = file.with_context(|| format!("cannot write {}", path.display()))?;
             BoxMakeWriter::new(Arc::new(file))
         }
         None => BoxMakeWriter::new(std::io::stderr),
@@ -31,7 +33,7 @@ pub(crate) fn install(file: Option<&Path>) -> anyhow::Result<Telemetry> {
     Ok(telemetry::install_to(&settings, "firstline", writer, false)?)
 }
 
-/// A new file for logs among the temporary ones; it stays after the end.
+/// A new file for logs among the temporary ones; whoever asked for it removes it.
 pub(crate) fn temporary_file() -> anyhow::Result<PathBuf> {
     let (_, path) = tempfile::Builder::new()
         .prefix("firstline-demo-")

@@ -10,10 +10,15 @@ use crate::terminal;
 
 pub(crate) async fn run(command: &Migrate) -> anyhow::Result<Ending> {
     // The address holds a password: a refusal must not repeat it.
-    let owner: PgConnectOptions = command
-        .database_url
-        .parse()
-        .map_err(|_| BadInput("DATABASE_URL is no address of a Postgres database".to_owned()))?;
+    let nonsense = || {
+        BadInput(
+            "the database's address is none of a Postgres database: postgres://user@host/name".to_owned(),
+        )
+    };
+    if !is_postgres(&command.database_url) {
+        return Err(nonsense().into());
+    }
+    let owner: PgConnectOptions = command.database_url.parse().map_err(|_| nonsense())?;
     let passwords = role_passwords(|name| std::env::var(name).ok());
     launcher::migrate(&owner, &passwords)
         .await
@@ -28,4 +33,24 @@ pub(crate) async fn run(command: &Migrate) -> anyhow::Result<Ending> {
     }
     terminal::line("the database is at the newest schema");
     Ok(Ending::Well)
+}
+
+/// The driver takes any scheme and would then try the host in vain.
+fn is_postgres(url: &str) -> bool {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| ["postgres", "postgresql"].contains(&scheme))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_postgres_address_will_do() {
+        assert!(is_postgres("postgres://owner@localhost/firstline"));
+        assert!(is_postgres("postgresql://owner@localhost/firstline"));
+        for other in ["mysql://owner@localhost/firstline", "localhost", "", "http://x"] {
+            assert!(!is_postgres(other), "{other}");
+        }
+    }
 }

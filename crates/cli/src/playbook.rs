@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use common::client::PeerError;
+use common::client::{PeerError, PlaybookClient};
 use common::{Digest, Finding, PlaybookName, PlaybookVersion, Severity};
 use playbook_lang::Registry;
 
@@ -34,6 +34,18 @@ pub(crate) async fn run(command: &Playbook) -> anyhow::Result<Ending> {
             ));
             Ok(Ending::Well)
         }
+        Playbook::Deactivate { name, fleet } => {
+            let name = named(name)?;
+            Connection::to(fleet)
+                .await?
+                .playbooks()?
+                .deactivate(&name)
+                .await?;
+            terminal::line(&format!(
+                "no version of {name} is active: new tickets get none, running executions go on"
+            ));
+            Ok(Ending::Well)
+        }
         Playbook::List { fleet } => {
             list(&Connection::to(fleet).await?.playbooks()?.list().await?);
             Ok(Ending::Well)
@@ -42,18 +54,40 @@ pub(crate) async fn run(command: &Playbook) -> anyhow::Result<Ending> {
             let name = named(name)?;
             let version = version.as_deref().map(versioned).transpose()?;
             let playbooks = Connection::to(fleet).await?.playbooks()?;
-            let view = playbooks.playbook(&name, version.as_ref()).await?;
-            for other in playbooks.versions(&name).await? {
-                let active = if other.active { " (active)" } else { "" };
-                terminal::line(&format!(
-                    "# {} {}{active} sha256 {}",
-                    name, other.playbook.version, other.playbook.digest
-                ));
-            }
-            terminal::line(view.source.as_deref().unwrap_or_default().trim_end());
-            Ok(Ending::Well)
+            show(&playbooks, &name, version.as_ref()).await
         }
     }
+}
+
+async fn show(
+    playbooks: &PlaybookClient,
+    name: &PlaybookName,
+    version: Option<&PlaybookVersion>,
+) -> anyhow::Result<Ending> {
+    let versions = playbooks.versions(name).await?;
+    for known in &versions {
+        let active = if known.active { " (active)" } else { "" };
+        terminal::line(&format!(
+            "# {name} {}{active} sha256 {}",
+            known.playbook.version, known.playbook.digest
+        ));
+    }
+    if version.is_none() && versions.iter().all(|known| !known.active) {
+        terminal::line("# none of them is active");
+        if let Some(newest) = versions.first() {
+            let newest = &newest.playbook.version;
+            terminal::line(&format!(
+                "# read it:     firstline playbook show {name} --version {newest}"
+            ));
+            terminal::line(&format!(
+                "# activate it: firstline playbook activate {name} {newest}"
+            ));
+        }
+        return Ok(Ending::Well);
+    }
+    let view = playbooks.playbook(name, version).await?;
+    terminal::line(view.source.as_deref().unwrap_or_default().trim_end());
+    Ok(Ending::Well)
 }
 
 fn check(files: &[std::path::PathBuf]) -> anyhow::Result<Ending> {

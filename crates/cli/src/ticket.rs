@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::arguments::Ticket;
 use crate::connect::script;
-use crate::exit::Ending;
+use crate::exit::{BadInput, Ending};
 use crate::run_file::RunFile;
 use crate::terminal;
 
@@ -21,10 +21,51 @@ pub(crate) async fn run(command: &Ticket) -> anyhow::Result<Ending> {
         details,
         home,
     } = command;
+    if !is_address(from) {
+        return Err(BadInput(format!("`{from}` is no e-mail address")).into());
+    }
+    if summary.trim().is_empty() {
+        return Err(BadInput("the text of the ticket is empty".to_owned()).into());
+    }
     let run = RunFile::read(&home.data)?;
     let body = json!({"from": from, "summary": summary, "details": details});
     let Filed { id } = script(&run.simulators.halo, "tickets", &body).await?;
     terminal::line(&format!("ticket {id} is filed"));
     terminal::line(&format!("see what becomes of it: firstline execution show {id}"));
     Ok(Ending::Well)
+}
+
+/// `name@domain.tld`, as far as a slip of the finger goes; the help desk decides whether it knows the person.
+fn is_address(text: &str) -> bool {
+    let Some((name, domain)) = text.split_once('@') else {
+        return false;
+    };
+    let mut labels = domain.split('.');
+    !name.is_empty()
+        && domain.contains('.')
+        && labels.all(|label| !label.is_empty())
+        && !text.contains(|sign: char| sign.is_whitespace() || sign.is_control())
+        && !domain.contains('@')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_name_and_a_domain() {
+        assert!(is_address("adele@contoso.example"));
+        for slip in [
+            "",
+            "adele",
+            "adele@",
+            "@contoso.example",
+            "adele@contoso",
+            "a b@contoso.example",
+            "a@b@c.d",
+            "a@.d",
+        ] {
+            assert!(!is_address(slip), "{slip}");
+        }
+    }
 }

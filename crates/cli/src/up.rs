@@ -90,8 +90,27 @@ async fn set_stage(command: &Up, servers: &Servers) -> anyhow::Result<Stage> {
         settings: SettingsMap::new(),
         overrides: std::collections::BTreeMap::new(),
     };
+    say_what_is_open(&database).await?;
     database.owner.close().await;
     Ok(Stage::set(settings).await?)
+}
+
+/// Executions of an earlier run are taken up again, in a world that knows nothing of them.
+async fn say_what_is_open(database: &Database) -> anyhow::Result<()> {
+    let open = sqlx::query_scalar::<_, String>(
+        "SELECT '#' || ticket_id
+         FROM playbook_executions
+         WHERE status NOT IN ('RESOLVED', 'ESCALATED')
+         ORDER BY id",
+    );
+    let open = open.fetch_all(&database.owner).await?;
+    if !open.is_empty() {
+        terminal::line(&format!(
+            "Not ended in the last run: {}. The simulated world is a fresh one and knows neither these tickets nor who\n             was asked: they cannot continue as before.",
+            open.join(", ")
+        ));
+    }
+    Ok(())
 }
 
 fn fresh_seed() -> u64 {

@@ -1,6 +1,9 @@
 //! What the services decided, read from their audit events: sentences for the story, and short values for the trail.
 
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
 
 use super::words::shortened;
 
@@ -113,6 +116,7 @@ fn plain(value: &Value) -> Option<String> {
         Value::Number(number) => number
             .as_f64()
             .map(|number| format!("{}", (number * 100.0).round() / 100.0)),
+        Value::String(text) if OffsetDateTime::parse(text, &Rfc3339).is_ok() => seconds(text),
         Value::String(text) if text.is_empty() || is_machine_readable(text) => None,
         Value::String(text) => Some(shortened(text, 100)),
         // A step by its id, anything else by what is inside.
@@ -121,6 +125,14 @@ fn plain(value: &Value) -> Option<String> {
             None => Some(format!("({})", brief(value))).filter(|text| text != "()"),
         },
     }
+}
+
+/// `2026-11-22T02:30:05.123456789Z` -> `02:30:05`: a person cares for no more.
+fn seconds(moment: &str) -> Option<String> {
+    let moment = OffsetDateTime::parse(moment, &Rfc3339).ok()?;
+    moment
+        .format(format_description!("[hour]:[minute]:[second]"))
+        .ok()
 }
 
 /// An id, a digest or a token: long, and nothing but letters, digits and dashes with at least one digit among them.
@@ -159,6 +171,12 @@ mod tests {
             told("decision.recorded", &detail).unwrap(),
             "is left to a person: account_disabled, below_threshold (OTHER, confidence 0.50)"
         );
+    }
+
+    #[test]
+    fn a_moment_in_the_trail_is_as_exact_as_a_second() {
+        let detail = json!({"deadline": "2026-11-22T02:30:05.123456789Z"});
+        assert_eq!(brief(&detail), "deadline=02:30:05");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use simulators::entra::PushAnswer;
 use simulators::{Event, World};
 
 use super::cast::Part;
-use super::words::{mask_number, mask_pass, quote};
+use super::words::{dense, mask_number, mask_pass, quote};
 
 /// The lane (where one can be told), the place and the sentence.
 type Seen = (Option<usize>, &'static str, String);
@@ -71,8 +71,13 @@ impl<'a> Lanes<'a> {
                 } else {
                     "note to the requester"
                 };
-                let first = text.trim().lines().next().unwrap_or_default();
-                (ticket, format!("{kind}: {}", quote(first)))
+                // What the requester reads is told whole; colleagues' notes say what the story says anyway.
+                let told = if *private {
+                    quote(text.trim().lines().next().unwrap_or_default())
+                } else {
+                    format!("\n{}", dense(text))
+                };
+                (ticket, format!("{kind}: {told}"))
             }
             Event::CustomFieldChanged { ticket, field, value } => {
                 let value = if value.is_empty() { "(empty)" } else { value };
@@ -117,7 +122,7 @@ impl<'a> Lanes<'a> {
                 text.as_str(),
                 format!("sees the card change:\n{}", quote(text)),
             ),
-            Event::ButtonPressed { email, verb, .. } => (email, "", format!("presses `{verb}`")),
+            Event::ButtonPressed { email, verb, .. } => (email, "", format!("presses {}", button(verb))),
             _ => return None,
         };
         Some((
@@ -195,6 +200,15 @@ pub(super) fn passes(world: &World, email: &str) -> Vec<String> {
         .collect()
 }
 
+/// The button as its reader sees it, by the last word of its verb: `firstline.approval.approve` is `Approve`.
+fn button(verb: &str) -> String {
+    let word = verb.rsplit('.').next().unwrap_or_default();
+    let mut signs = word.chars();
+    signs
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(signs).collect())
+}
+
 fn pressed(answer: &PushAnswer) -> String {
     match answer {
         PushAnswer::Approve => "approves it".to_owned(),
@@ -202,5 +216,17 @@ fn pressed(answer: &PushAnswer) -> String {
         PushAnswer::Fraud => "denies it and reports fraud".to_owned(),
         PushAnswer::NoAnswer => "has not answered it".to_owned(),
         other => format!("ends it: {other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_button_is_called_as_its_reader_sees_it() {
+        assert_eq!(button("firstline.approval.approve"), "Approve");
+        assert_eq!(button("deny"), "Deny");
+        assert_eq!(button(""), "");
     }
 }

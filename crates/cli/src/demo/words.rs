@@ -8,6 +8,12 @@ pub(super) fn quote(text: &str) -> String {
     format!("\"{}\"", shortened(text.trim(), LONGEST_QUOTE))
 }
 
+/// Its lines without the blank ones.
+pub(super) fn dense(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// The lines of `text`, none wider than `width` where its words allow it.
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
@@ -35,18 +41,14 @@ pub(super) fn shortened(text: &str, longest: usize) -> String {
     text.chars().take(longest).chain(['…']).collect()
 }
 
-/// `+447700900102` -> `+44•••••102`.
+/// `+447700900102` -> `+44•••••102`, as the services write it: always five dots, so that the length tells nothing. For
+/// the simulated company, whose country codes have two digits.
 pub(super) fn mask_number(number: &str) -> String {
     let characters: Vec<char> = number.chars().collect();
-    let shown_end = characters.len().saturating_sub(3);
-    let hide = |(place, character): (usize, &char)| {
-        if (3..shown_end).contains(&place) {
-            '•'
-        } else {
-            *character
-        }
+    let (Some(country), Some(last)) = (characters.first_chunk::<3>(), characters.last_chunk::<3>()) else {
+        return "•••••".to_owned();
     };
-    characters.iter().enumerate().map(hide).collect()
+    country.iter().chain(&['•'; 5]).chain(last).collect()
 }
 
 /// A pass in a text becomes dots: by its value where the directory still knows it, and by its looks in any case.
@@ -84,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_number_keeps_its_country_and_its_last_digits() {
-        assert_eq!(mask_number("+447700900102"), "+44•••••••102");
+        assert_eq!(mask_number("+447700900102"), "+44•••••102");
     }
 
     #[test]
