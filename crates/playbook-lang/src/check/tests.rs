@@ -85,7 +85,7 @@ fn an_escaped_control_character_is_refused_like_a_written_one() {
         );
         let report = check(&source, &Registry::builtin());
         assert!(!report.ok(), "{escaped}");
-        assert_eq!(report.findings[0].line, 5, "{escaped}: {:?}", report.findings);
+        assert_eq!(report.findings[0].line, 6, "{escaped}: {:?}", report.findings);
     }
 }
 
