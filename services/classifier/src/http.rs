@@ -108,7 +108,7 @@ impl IntoResponse for IntakeError {
         match self {
             Self::Unproven(why) => {
                 tracing::warn!(%why, "refused a webhook");
-                metrics::counter!("firstline_refused_webhooks_total", "service" => "classifier").increment(1);
+                metrics::counter!("firstline_refused_webhooks_total", "service" => "classifier", "vendor" => "halopsa").increment(1);
                 StatusCode::UNAUTHORIZED.into_response()
             }
             Self::Unreadable(why) => {

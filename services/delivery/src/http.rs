@@ -104,7 +104,8 @@ async fn sms_status(
         .and_then(|value| value.to_str().ok());
     if let Err(refused) = verify_form(&inner.auth_token, &inner.callback, &form, signature) {
         tracing::warn!(callback = inner.callback, %refused, "refused a status callback");
-        metrics::counter!("firstline_webhooks_refused_total", "vendor" => "twilio").increment(1);
+        metrics::counter!("firstline_refused_webhooks_total", "service" => "delivery", "vendor" => "twilio")
+            .increment(1);
         return Err(StatusCode::FORBIDDEN.into_response());
     }
     let update = StatusUpdate::try_from(&form).map_err(|_| StatusCode::BAD_REQUEST.into_response())?;

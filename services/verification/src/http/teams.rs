@@ -32,7 +32,7 @@ pub async fn approval_action(State(verifier): State<Verifier>, headers: HeaderMa
     let (activity, proof) = match authentic(&verifier, &headers, &body, now).await {
         Ok(authentic) => authentic,
         Err(status) => {
-            metrics::counter!("firstline_refused_webhooks_total", "vendor" => "teams").increment(1);
+            metrics::counter!("firstline_refused_webhooks_total", "service" => "verification", "vendor" => "teams").increment(1);
             return status.into_response();
         }
     };

@@ -57,6 +57,7 @@ fn reply(text: Option<&str>) -> Response {
 
 fn refused(why: &dyn std::fmt::Display, status: StatusCode) -> Response {
     tracing::warn!(%why, %status, "refused a webhook of Twilio");
-    metrics::counter!("firstline_refused_webhooks_total", "vendor" => "twilio").increment(1);
+    metrics::counter!("firstline_refused_webhooks_total", "service" => "verification", "vendor" => "twilio")
+        .increment(1);
     status.into_response()
 }
