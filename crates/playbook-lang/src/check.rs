@@ -79,6 +79,11 @@ fn build(document: &Document, graph: &Graph<'_>, source: &str) -> Option<Playboo
         sub_category: document.sub_category.clone(),
         examples: document.examples.clone(),
         budget: document.budget.unwrap_or(DEFAULT_BUDGET),
+        trigger: None,
+        inputs: IndexMap::new(),
+        undos: IndexMap::new(),
+        start: steps.first().map(|(id, _)| id.clone())?,
+        calls: Vec::new(),
         steps,
     })
 }
@@ -92,10 +97,24 @@ fn step(written: &StepDocument, graph: &Graph<'_>) -> Option<Step> {
         },
         KindDocument::Action(action) => StepKind::Action(Box::new(action_step(written, action, graph)?)),
     };
+    let (edges, max_visits) = match &written.kind {
+        KindDocument::Action(action) => (
+            action
+                .edges
+                .iter()
+                .map(|edge| (edge.outcome.clone(), edge.target.value.clone()))
+                .collect(),
+            action.max_visits,
+        ),
+        _ => (IndexMap::new(), None),
+    };
     Some(Step {
         name: written.name.clone().unwrap_or_else(|| id.to_string()),
         id,
         kind,
+        edges,
+        max_visits,
+        within: None,
     })
 }
 
@@ -107,12 +126,8 @@ fn action_step(written: &StepDocument, action: &ActionDocument, graph: &Graph<'_
         timeout: action.timeout.unwrap_or(offered.timeout),
         retry: action.retry,
         parameters: action.values.clone(),
-        max_visits: action.max_visits,
-        edges: action
-            .edges
-            .iter()
-            .map(|edge| (edge.outcome.clone(), edge.target.value.clone()))
-            .collect(),
+        credential_of: None,
+        undo: None,
         authorizes: graph
             .authorizes(node)
             .and_then(|target| graph.id(target).cloned()),

@@ -21,26 +21,36 @@
 )]
 
 mod check;
+mod condition;
 mod document;
 mod findings;
+mod kind;
 mod machine;
 mod playbook;
 mod proof;
 mod read;
 mod registry;
 mod retry;
+mod roots;
 mod template;
+mod trust;
 mod yaml;
 
 pub use check::{Report, check};
+pub use condition::{Condition, Pattern, Test};
 pub use findings::code;
+pub use kind::Kind;
 pub use machine::{
     Attempt, Call, Command, Event, HeldCredential, HeldPermit, IllegalEvent, Machine, Moment, Phase, Record,
     Rules, State, Transition,
 };
-pub use playbook::{ActionStep, Playbook, Step, StepKind};
+pub use playbook::{
+    ActionStep, Case, Input, Join, OTHERWISE, Occasion, Parallel, Pause, Playbook, Step, StepKind, Trigger,
+    Within,
+};
 pub use proof::Proof;
-pub use registry::{Action, Credential, Kind, Parameter, Registry, RegistryError};
+pub use registry::{Action, Credential, Output, Parameter, Registry, RegistryError};
 pub use retry::{Backoff, Retry};
-pub use template::{Facts, fill};
+pub use roots::{Facts, Name};
+pub use trust::{Role, Trust};
 pub use yaml::MAX_BYTES;

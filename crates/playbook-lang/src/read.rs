@@ -1,7 +1,7 @@
 //! From YAML to a [`Document`]: which fields there are, what they may hold, and what each is called when it is wrong.
 
-mod fields;
-mod values;
+pub(crate) mod fields;
+pub(crate) mod values;
 
 use common::{Outcome, StepId};
 

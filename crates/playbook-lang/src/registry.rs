@@ -1,12 +1,18 @@
 //! The action registry: what each service offers to playbooks, and what it needs and grants.
 //!
-//! The fleet's own actions are built in; those of a customer's service are declared beside them and checked alike.
+//! The fleet's own actions are built in, planned ones beside them; those of a customer's service are declared in a file
+//! and checked alike.
+
+pub(crate) mod file;
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use common::{ActionName, Assurance, Outcome};
-use serde_json::Value;
+use common::{ActionName, Assurance, Finding, Outcome};
+
+use crate::kind::Kind;
+use crate::trust::{Role, Trust};
 
 /// One action of one service.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,8 +29,15 @@ pub struct Action {
     pub requires: Option<Assurance>,
     /// A verification, and its success grants this much.
     pub grants: Option<Assurance>,
+    /// What it answers beside its outcome, on `success` and on its own words.
+    pub outputs: BTreeMap<String, Output>,
     /// Its part in carrying a credential to its owner.
     pub credential: Credential,
+    /// What it takes back. Such an action may stand in `undo:` only, and needs no proof there: it can only take back
+    /// what the same execution did.
+    pub undoes: Option<ActionName>,
+    /// No service offers it yet: playbooks with it may be written and checked, not activated.
+    pub planned: bool,
     /// The time-out of a step that names none.
     pub timeout: Duration,
 }
@@ -65,6 +78,17 @@ pub enum Credential {
     Needs,
 }
 
+impl Credential {
+    /// The word in the declarations of actions.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Yields => "yields",
+            Self::Needs => "needs",
+        }
+    }
+}
+
 /// One parameter of an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameter {
@@ -72,52 +96,29 @@ pub struct Parameter {
     pub kind: Kind,
     /// Whether `with:` must set it.
     pub required: bool,
+    /// What it decides about the world: an untrusted value may be none but [`Role::Plain`].
+    pub role: Role,
     /// One line for people.
     pub meaning: String,
 }
 
-/// The type of a parameter.
+/// One output of an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
-    /// Any text.
-    Text,
-    /// A whole number within these bounds, both included.
-    Whole {
-        /// The least.
-        least: i64,
-        /// The most.
-        most: i64,
-    },
-    /// `true` or `false`.
-    Flag,
-    /// One of these words.
-    OneOf(Vec<String>),
+pub struct Output {
+    /// What it holds.
+    pub kind: Kind,
+    /// What it may be used for.
+    pub trust: Trust,
+    /// One line for people.
+    pub meaning: String,
 }
 
-impl Kind {
-    /// Whether `value` is one.
-    pub fn admits(&self, value: &Value) -> bool {
-        match self {
-            Self::Text => value.is_string(),
-            Self::Whole { least, most } => value.as_i64().is_some_and(|n| (*least..=*most).contains(&n)),
-            Self::Flag => value.is_boolean(),
-            Self::OneOf(words) => value
-                .as_str()
-                .is_some_and(|text| words.iter().any(|word| word == text)),
-        }
-    }
-}
-
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Text => f.write_str("a text"),
-            Self::Whole { least, most } => write!(f, "a whole number from {least} to {most}"),
-            Self::Flag => f.write_str("`true` or `false`"),
-            Self::OneOf(words) => write!(f, "one of `{}`", words.join("`, `")),
-        }
-    }
-}
+/// The output by which playbooks name the credential that a step yields.
+pub(crate) const CREDENTIAL: &str = "credential";
+/// The action behind steps of type `ask`.
+pub(crate) const ASK: &str = "requester.ask";
+/// Services that no process of its own offers: orchestration does these itself, or one of the fleet will.
+const HOUSE_SERVICES: [&str; 2] = ["ticket", "requester"];
 
 /// Why an action cannot be declared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -134,6 +135,9 @@ pub enum RegistryError {
     /// Only the fleet's own services verify, act with privilege or carry credentials.
     #[error("`{0}` belongs to a built-in service, which declares its actions itself")]
     BuiltIn(ActionName),
+    /// Proof and credentials stay in the house.
+    #[error("`{0}` grants assurance or carries a credential, which only the fleet's own services may")]
+    NotYours(ActionName),
 }
 
 /// Everything that a playbook may call.
@@ -143,13 +147,32 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// What the fleet itself offers.
+    /// What the fleet itself offers, and what it plans to.
     pub fn builtin() -> Self {
-        let actions = builtin_actions()
-            .into_iter()
-            .map(|action| (action.name.clone(), action))
-            .collect();
-        Self { actions }
+        BUILTIN.clone()
+    }
+
+    /// Add the actions of a file (see `docs/playbooks.md`). All of them, or none and what is wrong with it.
+    pub fn declare_file(&mut self, source: &str) -> Result<(), Vec<Finding>> {
+        let declared = file::read(source)?;
+        let mut extended = self.clone();
+        let mut wrong = Vec::new();
+        for (action, at) in declared {
+            if let Err(error) = extended.declare(action) {
+                wrong.push(crate::findings::finding(
+                    crate::findings::code::BAD_VALUE,
+                    common::Severity::Error,
+                    at,
+                    error.to_string(),
+                ));
+            }
+        }
+        if wrong.is_empty() {
+            *self = extended;
+            Ok(())
+        } else {
+            Err(wrong)
+        }
     }
 
     /// Add an action of another service. A declared action cannot pose as one of the fleet's own: their services are
@@ -162,8 +185,12 @@ impl Registry {
         if !action.path.starts_with('/') {
             return Err(RegistryError::Path(name.clone()));
         }
-        if name.service().parse::<common::Service>().is_ok() {
+        if name.service().parse::<common::Service>().is_ok() || HOUSE_SERVICES.contains(&name.service()) {
             return Err(RegistryError::BuiltIn(name.clone()));
+        }
+        // Proof and credentials stay in the house: nobody else may hand out either.
+        if action.grants.is_some() || action.credential != Credential::None {
+            return Err(RegistryError::NotYours(name.clone()));
         }
         if self.actions.contains_key(name) {
             return Err(RegistryError::Twice(name.clone()));
@@ -183,7 +210,26 @@ impl Registry {
     }
 }
 
+static BUILTIN: LazyLock<Registry> = LazyLock::new(|| {
+    let planned = file::read(include_str!("registry/planned.yml")).unwrap_or_default();
+    let actions = builtin_actions()
+        .into_iter()
+        .chain(planned.into_iter().map(|(action, _)| action))
+        .map(|action| (action.name.clone(), action))
+        .collect();
+    Registry { actions }
+});
+
 fn builtin_actions() -> Vec<Action> {
+    verifications()
+        .into_iter()
+        .chain(effects())
+        .chain(house())
+        .flatten()
+        .collect()
+}
+
+fn verifications() -> [Option<Action>; 2] {
     let verified = || vec![Outcome::Success, Outcome::Denied];
     [
         action("verification.mfa", "/api/v1/verification/mfa", 300).map(|action| Action {
@@ -199,41 +245,101 @@ fn builtin_actions() -> Vec<Action> {
         .map(|action| Action {
             outcomes: verified(),
             grants: Some(Assurance::Substantial),
-            parameters: BTreeMap::from([(
-                "reason".to_owned(),
-                Parameter {
-                    kind: Kind::Text,
-                    required: false,
-                    meaning: "why the requester asks, as the manager reads it".to_owned(),
+            parameters: parameters([(
+                "reason",
+                Kind::Text,
+                false,
+                "why the requester asks, as the manager reads it",
+            )]),
+            ..action
+        }),
+    ]
+}
+
+fn effects() -> [Option<Action>; 3] {
+    // Microsoft Graph's own bounds of a Temporary Access Pass; the tenant's policy narrows them.
+    let lifetime = Kind::Whole {
+        least: 10,
+        most: 43_200,
+    };
+    [
+        action("executor.reset_password", "/api/v1/executor/reset_password", 60).map(|action| Action {
+            requires: Some(Assurance::Substantial),
+            credential: Credential::Yields,
+            parameters: parameters([(
+                "lifetime_minutes",
+                lifetime,
+                false,
+                "how long the pass lives; clamped to the tenant's policy",
+            )]),
+            outputs: BTreeMap::from([(
+                CREDENTIAL.to_owned(),
+                Output {
+                    kind: Kind::Credential,
+                    trust: Trust::Secret,
+                    meaning: "the pass, sealed to delivery".to_owned(),
                 },
             )]),
             ..action
         }),
-        action("executor.reset_password", "/api/v1/executor/reset_password", 60).map(|action| Action {
-            requires: Some(Assurance::Substantial),
-            credential: Credential::Yields,
-            parameters: BTreeMap::from([(
-                "lifetime_minutes".to_owned(),
-                Parameter {
-                    // Microsoft Graph's own bounds of a Temporary Access Pass; the tenant's policy narrows them.
-                    kind: Kind::Whole {
-                        least: 10,
-                        most: 43_200,
-                    },
-                    required: false,
-                    meaning: "how long the pass lives; clamped to the tenant's policy".to_owned(),
-                },
-            )]),
+        action("executor.delete_pass", "/api/v1/executor/delete_pass", 60).map(|action| Action {
+            undoes: "executor.reset_password".parse().ok(),
             ..action
         }),
         action("delivery.sms", "/api/v1/delivery/sms", 60).map(|action| Action {
             credential: Credential::Needs,
+            parameters: parameters([(
+                CREDENTIAL,
+                Kind::Credential,
+                false,
+                "which credential; the latest one where left out",
+            )]),
             ..action
         }),
     ]
-    .into_iter()
-    .flatten()
-    .collect()
+}
+
+/// Orchestration does these itself: they change the ticket and nothing else.
+fn house() -> [Option<Action>; 2] {
+    let visibility = Kind::OneOf(vec!["internal".to_owned(), "public".to_owned()]);
+    [
+        action("ticket.note", "", 60).map(|action| Action {
+            parameters: parameters([
+                ("text", Kind::Text, true, "what the note says"),
+                (
+                    "visibility",
+                    visibility,
+                    false,
+                    "`internal` (the default) for agents, `public` for the requester too",
+                ),
+            ]),
+            ..action
+        }),
+        action("ticket.set_fields", "", 60).map(|action| Action {
+            parameters: parameters([(
+                "fields",
+                Kind::Fields,
+                true,
+                "the ticket's custom fields by name, with their new values",
+            )]),
+            ..action
+        }),
+    ]
+}
+
+fn parameters<const N: usize>(declared: [(&str, Kind, bool, &str); N]) -> BTreeMap<String, Parameter> {
+    declared
+        .into_iter()
+        .map(|(name, kind, required, meaning)| {
+            let parameter = Parameter {
+                kind,
+                required,
+                role: Role::Plain,
+                meaning: meaning.to_owned(),
+            };
+            (name.to_owned(), parameter)
+        })
+        .collect()
 }
 
 /// A harmless action that succeeds, fails or times out. `None` only where `name` is no name, which the test below excludes.
@@ -245,7 +351,50 @@ fn action(name: &str, path: &str, timeout_s: u64) -> Option<Action> {
         parameters: BTreeMap::new(),
         requires: None,
         grants: None,
+        outputs: BTreeMap::new(),
         credential: Credential::None,
+        undoes: None,
+        planned: false,
         timeout: Duration::from_secs(timeout_s),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_built_in_and_planned_is_there() {
+        let registry = Registry::builtin();
+        for name in [
+            "verification.mfa",
+            "verification.manager",
+            "executor.reset_password",
+            "executor.delete_pass",
+            "delivery.sms",
+            "ticket.note",
+            "ticket.set_fields",
+        ] {
+            let action = registry.action(&name.parse().unwrap()).unwrap();
+            assert!(!action.planned, "{name}");
+        }
+        if let Err(findings) = file::read(include_str!("registry/planned.yml")) {
+            panic!("{findings:#?}");
+        }
+        assert!(registry.action(&ASK.parse().unwrap()).unwrap().planned);
+    }
+
+    #[test]
+    fn what_an_action_takes_back_is_declared_too() {
+        let registry = Registry::builtin();
+        for action in registry.actions() {
+            if let Some(undone) = &action.undoes {
+                assert!(
+                    registry.action(undone).is_some(),
+                    "{} undoes {undone}",
+                    action.name
+                );
+            }
+        }
+    }
 }

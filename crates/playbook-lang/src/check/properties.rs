@@ -124,7 +124,7 @@ fn brute_force(
         return;
     }
     for outcome in &OUTCOMES {
-        if let Some(next) = call.edge(outcome).and_then(|next| playbook.step(next)) {
+        if let Some(next) = step.edge(outcome).and_then(|next| playbook.step(next)) {
             brute_force(playbook, next, path.after(&call.action, outcome), left - 1, wrong);
         }
     }
@@ -173,7 +173,7 @@ fn replay(playbook: &Playbook, path: &[String], code: &str) {
         };
         let call = here.action().unwrap();
         let outcome = Outcome::from(edge.trim_start_matches("on_"));
-        let next = call.edge(&outcome).unwrap();
+        let next = here.edge(&outcome).unwrap();
         assert_eq!(next.as_str(), to, "{path:?}");
         state = state.after(&call.action, &outcome);
         here = playbook.step(next).unwrap();

@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::graph::{Graph, Node};
 use crate::document::ActionDocument;
 use crate::findings::{Findings, about, code, quoted};
-use crate::registry::{Action, Kind, Parameter, Registry};
+use crate::kind::Kind;
+use crate::registry::{Action, Parameter, Registry};
 use crate::template;
 
 pub(super) fn check(graph: &Graph<'_>, registry: &Registry, findings: &mut Findings) {
@@ -166,5 +167,5 @@ fn bad_template(value: &Value, parameter: &Parameter, action: &Action) -> Option
             parameter.kind
         ));
     }
-    template::check(text).err().map(|bad| bad.message())
+    template::pieces(text).err().map(|bad| bad.message())
 }

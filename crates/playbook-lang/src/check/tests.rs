@@ -297,6 +297,7 @@ fn a_declared_service_brings_words_and_parameters_of_its_own() {
         "host".to_owned(),
         crate::Parameter {
             kind: crate::Kind::Text,
+            role: crate::Role::Plain,
             required: true,
             meaning: "what to ping".to_owned(),
         },

@@ -119,7 +119,11 @@ impl Machine<'_> {
                 sealed,
             });
         }
-        let next = action.edge(&result.outcome).cloned();
+        let next = self
+            .playbook
+            .step(&step)
+            .and_then(|step| step.edge(&result.outcome))
+            .cloned();
         let finished = Record::Finished {
             call: attempt.call,
             outcome: result.outcome.clone(),
@@ -159,9 +163,9 @@ impl Machine<'_> {
                 let ending = escalated(reason.clone());
                 Self::end(state, story, Some(id), ending, moment)
             }
-            StepKind::Action(action) => {
+            _ => {
                 let visits = state.visits.entry(id.clone()).or_default();
-                if action.max_visits.is_some_and(|most| *visits >= most) {
+                if target.max_visits.is_some_and(|most| *visits >= most) {
                     let reason =
                         format!("Step `{id}` was entered more often than the playbook allows ({visits}).");
                     return Self::end(state, story, None, escalated(reason), moment);

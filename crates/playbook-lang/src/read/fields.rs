@@ -10,16 +10,16 @@ use crate::yaml::{At, Node, Position, Shape};
 type Read<T> = fn(Node) -> Result<T, String>;
 
 /// One mapping, and what is still to be taken from it.
-pub(super) struct Fields {
+pub(crate) struct Fields {
     what: &'static str,
     at: Position,
     entries: Vec<(At<String>, Node)>,
     /// The step that findings are about.
-    pub(super) step: Option<StepId>,
+    pub(crate) step: Option<StepId>,
 }
 
 impl Fields {
-    pub(super) fn of(
+    pub(crate) fn of(
         node: Node,
         what: &'static str,
         step: Option<StepId>,
@@ -48,19 +48,19 @@ impl Fields {
     }
 
     /// Take a field out.
-    pub(super) fn take(&mut self, field: &str) -> Option<(At<String>, Node)> {
+    pub(crate) fn take(&mut self, field: &str) -> Option<(At<String>, Node)> {
         let index = self.entries.iter().position(|(key, _)| key.value == field)?;
         Some(self.entries.remove(index))
     }
 
     /// A field that may be left out.
-    pub(super) fn optional<T>(&mut self, field: &str, read: Read<T>, findings: &mut Findings) -> Option<T> {
+    pub(crate) fn optional<T>(&mut self, field: &str, read: Read<T>, findings: &mut Findings) -> Option<T> {
         let (_, node) = self.take(field)?;
         self.value(field, node, read, findings)
     }
 
     /// A field that must be there.
-    pub(super) fn required<T>(&mut self, field: &str, read: Read<T>, findings: &mut Findings) -> Option<T> {
+    pub(crate) fn required<T>(&mut self, field: &str, read: Read<T>, findings: &mut Findings) -> Option<T> {
         let Some((_, node)) = self.take(field) else {
             let message = format!("{} needs `{field}:`", self.what);
             self.wrong(code::MISSING_FIELD, self.at, message, findings);
@@ -70,7 +70,7 @@ impl Fields {
     }
 
     /// The value of a field that was taken.
-    pub(super) fn value<T>(
+    pub(crate) fn value<T>(
         &self,
         field: &str,
         node: Node,
@@ -87,7 +87,7 @@ impl Fields {
     }
 
     /// The entries of a field that is a mapping.
-    pub(super) fn mapping(
+    pub(crate) fn mapping(
         &self,
         field: &str,
         node: Node,
@@ -108,7 +108,7 @@ impl Fields {
     }
 
     /// Whatever was not taken is not known. `elsewhere` names who would know it.
-    pub(super) fn nothing_else(
+    pub(crate) fn nothing_else(
         &self,
         known: &[&str],
         elsewhere: &[(&str, &[&str])],
@@ -126,7 +126,7 @@ impl Fields {
         }
     }
 
-    pub(super) fn wrong(
+    pub(crate) fn wrong(
         &self,
         code: &'static str,
         at: Position,

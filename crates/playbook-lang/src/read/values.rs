@@ -21,12 +21,12 @@ fn scalar(node: Node, expected: &str) -> Result<(String, bool, Position), String
     }
 }
 
-pub(super) fn word(node: Node) -> Result<At<String>, String> {
+pub(crate) fn word(node: Node) -> Result<At<String>, String> {
     let (text, _, at) = scalar(node, "a word")?;
     Ok(At::new(text, at))
 }
 
-pub(super) fn text(node: Node) -> Result<String, String> {
+pub(crate) fn text(node: Node) -> Result<String, String> {
     let (text, plain, _) = scalar(node, "a text")?;
     let text = text.trim();
     if text.is_empty() || (plain && matches!(text, "~" | "null")) {
@@ -38,18 +38,18 @@ pub(super) fn text(node: Node) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-pub(super) fn texts(node: Node) -> Result<Vec<String>, String> {
+pub(crate) fn texts(node: Node) -> Result<Vec<String>, String> {
     list(node)?.value.into_iter().map(text).collect()
 }
 
-pub(super) fn list(node: Node) -> Result<At<Vec<Node>>, String> {
+pub(crate) fn list(node: Node) -> Result<At<Vec<Node>>, String> {
     match node.value {
         Shape::List(items) => Ok(At::new(items, node.at)),
         other => Err(format!("a list, not {}", other.name())),
     }
 }
 
-pub(super) fn flag(node: Node) -> Result<bool, String> {
+pub(crate) fn flag(node: Node) -> Result<bool, String> {
     let (text, plain, _) = scalar(node, "`true` or `false`")?;
     match (text.as_str(), plain) {
         ("true", true) => Ok(true),
@@ -58,7 +58,7 @@ pub(super) fn flag(node: Node) -> Result<bool, String> {
     }
 }
 
-pub(super) fn count(node: Node) -> Result<u32, String> {
+pub(crate) fn count(node: Node) -> Result<u32, String> {
     let expected = || format!("a whole number from 1 to {MOST}");
     let (text, _, _) = scalar(node, &expected())?;
     text.parse()
@@ -67,7 +67,14 @@ pub(super) fn count(node: Node) -> Result<u32, String> {
         .ok_or_else(expected)
 }
 
-pub(super) fn fraction(node: Node) -> Result<f64, String> {
+/// Any whole number.
+pub(crate) fn whole(node: Node) -> Result<i64, String> {
+    let expected = "a whole number";
+    let (text, _, _) = scalar(node, expected)?;
+    text.parse().map_err(|_| expected.to_owned())
+}
+
+pub(crate) fn fraction(node: Node) -> Result<f64, String> {
     let expected = "a fraction from 0 to 1, such as `0.2`";
     let (text, _, _) = scalar(node, expected)?;
     text.parse()
@@ -77,7 +84,7 @@ pub(super) fn fraction(node: Node) -> Result<f64, String> {
 }
 
 /// Seconds, or `90s`, `5m`, `2h`, `3d`.
-pub(super) fn duration(node: Node) -> Result<Duration, String> {
+pub(crate) fn duration(node: Node) -> Result<Duration, String> {
     let expected = "a number of seconds, or `90s`, `5m`, `2h`, `3d`, at most 30 days";
     let (text, _, _) = scalar(node, expected)?;
     let digits = text.trim_end_matches(['s', 'm', 'h', 'd']);
@@ -110,7 +117,7 @@ fn plain_name(text: &str, extra: &[char]) -> bool {
 
 const NAME: &str = "up to 64 letters, digits, `_` and `-`";
 
-pub(super) fn name(node: Node) -> Result<PlaybookName, String> {
+pub(crate) fn name(node: Node) -> Result<PlaybookName, String> {
     let (text, _, _) = scalar(node, NAME)?;
     plain_name(&text, &[])
         .then(|| text.parse().ok())
@@ -118,7 +125,7 @@ pub(super) fn name(node: Node) -> Result<PlaybookName, String> {
         .ok_or_else(|| NAME.to_owned())
 }
 
-pub(super) fn version(node: Node) -> Result<PlaybookVersion, String> {
+pub(crate) fn version(node: Node) -> Result<PlaybookVersion, String> {
     let expected = "up to 64 letters, digits, `.`, `_`, `-` and `+`, such as `\"1.2\"`";
     let (text, _, _) = scalar(node, expected)?;
     plain_name(&text, &['.', '+'])
@@ -127,7 +134,7 @@ pub(super) fn version(node: Node) -> Result<PlaybookVersion, String> {
         .ok_or_else(|| expected.to_owned())
 }
 
-pub(super) fn step_id(node: Node) -> Result<At<StepId>, String> {
+pub(crate) fn step_id(node: Node) -> Result<At<StepId>, String> {
     let expected = format!("the id of a step: {NAME}");
     let (text, _, at) = scalar(node, &expected)?;
     plain_name(&text, &[])
@@ -137,7 +144,7 @@ pub(super) fn step_id(node: Node) -> Result<At<StepId>, String> {
         .ok_or(expected)
 }
 
-pub(super) fn action_name(node: Node) -> Result<At<ActionName>, String> {
+pub(crate) fn action_name(node: Node) -> Result<At<ActionName>, String> {
     let expected = "a service and its action, such as `verification.mfa`";
     let (text, _, at) = scalar(node, expected)?;
     plain_name(&text, &['.'])
@@ -149,7 +156,7 @@ pub(super) fn action_name(node: Node) -> Result<At<ActionName>, String> {
 }
 
 /// The value of a parameter, by YAML's core schema: unquoted `true`, `12`, `1.5` and `null` are what they look like.
-pub(super) fn json(node: Node) -> Value {
+pub(crate) fn json(node: Node) -> Value {
     match node.value {
         Shape::Scalar { text, plain: false } => Value::String(text),
         Shape::Scalar { text, plain: true } => match text.as_str() {

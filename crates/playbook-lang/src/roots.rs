@@ -1,0 +1,141 @@
+//! The fixed roots that templates and conditions may name, with the type and the trust of each value.
+
+use common::{StepId, TicketSnapshot};
+use serde_json::{Map, Value, json};
+
+use crate::kind::Kind;
+use crate::trust::Trust;
+
+/// The roots themselves, for messages.
+pub(crate) const ROOTS: &[&str] = &["ticket", "requester", "manager", "inputs", "steps", "tenant"];
+
+/// Every name under the roots that have fixed names.
+pub(crate) const NAMES: &[(&str, Kind, Trust)] = &[
+    ("ticket.id", Kind::Text, Trust::Untrusted),
+    ("ticket.summary", Kind::Text, Trust::Untrusted),
+    ("ticket.details", Kind::Text, Trust::Untrusted),
+    ("ticket.client_name", Kind::Text, Trust::Untrusted),
+    ("ticket.category", Kind::Text, Trust::Untrusted),
+    ("ticket.team", Kind::Text, Trust::Untrusted),
+    ("ticket.source", Kind::WHOLE, Trust::Untrusted),
+    ("ticket.status", Kind::WHOLE, Trust::Untrusted),
+    ("ticket.type", Kind::WHOLE, Trust::Untrusted),
+    ("requester.id", Kind::Text, Trust::Directory),
+    ("requester.name", Kind::Text, Trust::Directory),
+    ("requester.mail", Kind::Text, Trust::Directory),
+    ("manager.id", Kind::Text, Trust::Directory),
+    ("manager.name", Kind::Text, Trust::Directory),
+    ("tenant.id", Kind::Text, Trust::Directory),
+];
+
+/// A name under a root, as written: `ticket.summary`, `inputs.application`, `steps.ask.output.answer`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Name {
+    /// Under `ticket`, `requester`, `manager` or `tenant`: one of the fixed names.
+    Fixed(&'static str),
+    /// Under `inputs`.
+    Input(String),
+    /// Under `steps`.
+    Output {
+        /// Whose.
+        step: StepId,
+        /// Which.
+        output: String,
+    },
+}
+
+/// Why a text is no name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NoName {
+    /// Its first word is no root.
+    Root,
+    /// The root is there, the name is not.
+    Unknown,
+    /// `steps` wants `steps.<id>.output.<name>`.
+    Steps,
+}
+
+impl Name {
+    pub(crate) fn read(text: &str) -> Result<Self, NoName> {
+        if let Some((fixed, ..)) = NAMES.iter().find(|(name, ..)| *name == text) {
+            return Ok(Self::Fixed(fixed));
+        }
+        let mut parts = text.split('.');
+        match (
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+        ) {
+            (Some("inputs"), Some(name), None, ..) if !name.is_empty() => Ok(Self::Input(name.to_owned())),
+            (Some("steps"), Some(step), Some("output"), Some(output), None) if !output.is_empty() => {
+                let step = step.parse().map_err(|_| NoName::Steps)?;
+                Ok(Self::Output {
+                    step,
+                    output: output.to_owned(),
+                })
+            }
+            (Some("steps"), ..) => Err(NoName::Steps),
+            (Some(root), ..) if ROOTS.contains(&root) => Err(NoName::Unknown),
+            _ => Err(NoName::Root),
+        }
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fixed(name) => f.write_str(name),
+            Self::Input(name) => write!(f, "inputs.{name}"),
+            Self::Output { step, output } => write!(f, "steps.{step}.output.{output}"),
+        }
+    }
+}
+
+/// What is known when an execution begins, and does not change while it runs. Outputs of steps are part of the state.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Facts {
+    values: Map<String, Value>,
+}
+
+impl Facts {
+    /// The facts about a ticket and its requester.
+    pub fn about(ticket: &TicketSnapshot) -> Self {
+        let mut facts = Self::default();
+        facts.set("ticket.summary", json!(ticket.summary));
+        facts.set("ticket.client_name", json!(ticket.client_name));
+        facts
+    }
+
+    /// Lay down one fact, by its whole name (`requester.name`, `inputs.application`). `null` is no fact.
+    pub fn set(&mut self, name: impl Into<String>, value: Value) {
+        let name = name.into();
+        if value.is_null() {
+            self.values.remove(&name);
+        } else {
+            self.values.insert(name, value);
+        }
+    }
+
+    /// As [`Self::set`], for building.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: Value) -> Self {
+        self.set(name, value);
+        self
+    }
+
+    /// The fact of this name.
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
+    }
+
+    /// The fact that `name` means; outputs are not among them.
+    pub(crate) fn named(&self, name: &Name) -> Option<&Value> {
+        match name {
+            Name::Fixed(name) => self.values.get(*name),
+            Name::Input(input) => self.values.get(&format!("inputs.{input}")),
+            Name::Output { .. } => None,
+        }
+    }
+}
