@@ -24,12 +24,17 @@ pub use words::{Call, Command, Event, IllegalEvent, Moment, Record, Rules, Trans
 pub struct Machine<'a> {
     pub(crate) playbook: &'a Playbook,
     pub(crate) rules: &'a Rules,
+    pub(crate) facts: &'a crate::roots::Facts,
 }
 
 impl<'a> Machine<'a> {
     /// The machine of `playbook`.
-    pub const fn new(playbook: &'a Playbook, rules: &'a Rules) -> Self {
-        Self { playbook, rules }
+    pub const fn new(playbook: &'a Playbook, rules: &'a Rules, facts: &'a crate::roots::Facts) -> Self {
+        Self {
+            playbook,
+            rules,
+            facts,
+        }
     }
 
     /// What `event` does to `state` at this `moment`.

@@ -1,6 +1,6 @@
 //! What the gate found out about a ticket before it decides. No clients here, and no decision either.
 
-use common::{Person, PlaybookRef, UserId};
+use common::{Named, Person, PlaybookRef};
 
 use crate::classify::Classification;
 
@@ -54,8 +54,8 @@ pub struct Known {
     pub person: Person,
     /// Holds a role, or belongs to a group, that automation must not touch.
     pub privileged: bool,
-    /// The manager on record, for the record; approvals look them up afresh.
-    pub manager: Option<UserId>,
+    /// The manager on record, for the record and to be shown; approvals look them up afresh.
+    pub manager: Option<Named>,
 }
 
 /// What the classifier made of the text.

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::TicketId;
 use common::client::{OrchestrationClient, PeerError, PlaybookClient};
 use common::playbook::PlaybookView;
+use common::{Named, TicketId};
 use connectors::CallError;
 use connectors::entra::{Entra, LookupError};
 use connectors::halopsa::{Halo, HaloUser, Ticket, UNASSIGNED};
@@ -135,7 +135,10 @@ impl Sources {
         Ok(Requester::Known(Box::new(Known {
             person,
             privileged,
-            manager: manager.map(|manager| manager.id),
+            manager: manager.map(|manager| Named {
+                id: manager.id,
+                name: manager.display_name,
+            }),
         })))
     }
 

@@ -110,7 +110,7 @@ impl Machine<'_> {
         let call = Call {
             action: action.name().clone(),
             path: action.action.path.clone(),
-            parameters: action.parameters.clone(),
+            parameters: crate::template::fill(&action.parameters, &|name| self.facts.named(name)),
             deadline,
             authorizes: self.authorized(action),
             permit: permit_for(&state, step).map(|held| held.token.clone()),
