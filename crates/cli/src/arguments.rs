@@ -99,10 +99,70 @@ pub(crate) enum Ticket {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Playbook {
     /// Check playbooks, without a fleet. Every finding has its line and column.
+    ///
+    /// Exit codes: 0 clean, 1 findings, 2 a file that cannot be read.
     Check {
-        /// The documents.
+        /// The documents. Playbooks that they call are looked for beside them.
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
+        /// Print one JSON array with `{file, ok, findings}` for each file.
+        #[arg(long)]
+        json: bool,
+        /// Add an escalation step for each step that is named and not defined. What looks like a slip of the pen is left
+        /// to you.
+        #[arg(long)]
+        fix: bool,
+        #[command(flatten)]
+        actions: Actions,
+    },
+    /// Run the scenarios beside playbooks on the state machine that production runs, and report which edges they cover.
+    ///
+    /// Exit codes: 0 all pass, 1 a scenario fails or the coverage is too low, 2 a file makes no sense.
+    Simulate {
+        /// The documents; the scenarios of `NAME.yml` are in `NAME.scenarios.yml`.
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        /// Fail below so many per cent of the edges.
+        #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+        min_coverage: Option<u8>,
+        /// Write scenarios for edges that none covers to the end of the scenario file.
+        #[arg(long)]
+        generate: bool,
+        /// Print one JSON array with one object for each file.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        actions: Actions,
+    },
+    /// Draw a playbook as a picture: SVG, or Mermaid for wikis.
+    Draw {
+        /// The document; left out, with `--execution`, the one that the execution runs.
+        #[arg(value_name = "FILE", required_unless_present = "execution")]
+        file: Option<PathBuf>,
+        /// Highlight the way that an execution took: the number of its ticket, or its id.
+        #[arg(long, value_name = "TICKET|EXECUTION")]
+        execution: Option<String>,
+        /// What to draw.
+        #[arg(long, value_enum, default_value_t = Format::Svg)]
+        format: Format,
+        /// Write to this file rather than to the terminal.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        actions: Actions,
+        #[command(flatten)]
+        fleet: Fleet,
+    },
+    /// Tell in words what changed from one version of a playbook to another, what matters for security first.
+    Diff {
+        /// The older document.
+        #[arg(value_name = "OLD")]
+        old: PathBuf,
+        /// The newer one.
+        #[arg(value_name = "NEW")]
+        new: PathBuf,
+        #[command(flatten)]
+        actions: Actions,
     },
     /// Publish a playbook. A version that is published never changes.
     Publish {
@@ -143,6 +203,23 @@ pub(crate) enum Playbook {
         #[command(flatten)]
         fleet: Fleet,
     },
+}
+
+/// What playbooks may call beside what the fleet offers.
+#[derive(Debug, Args)]
+pub(crate) struct Actions {
+    /// File of the actions of your own services.
+    #[arg(long = "actions", value_name = "FILE", env = "STEP_ACTIONS_FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// How a playbook is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// A picture that every browser shows.
+    Svg,
+    /// A text that many wikis and GitHub show as a picture.
+    Mermaid,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,6 @@
 //! `firstline execution`: what was done for a ticket.
 
-use common::client::ClassifierClient;
+use common::client::{ClassifierClient, OrchestrationClient, PeerError};
 use common::{Decision, ExecutionId, ExecutionStatus, ExecutionView, StepView, TicketId};
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -21,11 +21,7 @@ pub(crate) async fn run(command: &Execution) -> anyhow::Result<Ending> {
             let asked = Asked::from(id)?;
             let connection = Connection::to(fleet).await?;
             let classifier = connection.classifier()?;
-            let orchestration = connection.orchestration()?;
-            let found = match &asked {
-                Asked::Execution(execution) => orchestration.execution(*execution).await,
-                Asked::Ticket(ticket) => orchestration.of_ticket(ticket).await,
-            };
+            let found = asked.find(&connection.orchestration()?).await;
             match (found, asked) {
                 (Ok(execution), _) => {
                     show(&execution);
@@ -46,13 +42,21 @@ pub(crate) async fn run(command: &Execution) -> anyhow::Result<Ending> {
 
 /// What a person may name an execution by.
 #[derive(Debug, PartialEq, Eq)]
-enum Asked {
+pub(crate) enum Asked {
     Execution(ExecutionId),
     Ticket(TicketId),
 }
 
 impl Asked {
-    fn from(id: &str) -> Result<Self, BadInput> {
+    /// Ask for it; of a ticket the newest one.
+    pub(crate) async fn find(&self, orchestration: &OrchestrationClient) -> Result<ExecutionView, PeerError> {
+        match self {
+            Self::Execution(execution) => orchestration.execution(*execution).await,
+            Self::Ticket(ticket) => orchestration.of_ticket(ticket).await,
+        }
+    }
+
+    pub(crate) fn from(id: &str) -> Result<Self, BadInput> {
         if let Ok(execution) = id.parse() {
             return Ok(Self::Execution(execution));
         }

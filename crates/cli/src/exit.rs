@@ -5,12 +5,14 @@ use std::process::ExitCode;
 use crate::terminal;
 
 /// A command that did what it was asked to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Ending {
     /// All is well.
     Well,
     /// It ran, and what it found is not well; it has said so.
     Findings,
+    /// Part of the input could not be read; it has said so, and did the rest.
+    Unreadable,
 }
 
 /// The person's input makes no sense; repeating it will not help.
@@ -23,6 +25,7 @@ pub(crate) fn report(ended: anyhow::Result<Ending>) -> ExitCode {
     match ended {
         Ok(Ending::Well) => ExitCode::SUCCESS,
         Ok(Ending::Findings) => ExitCode::from(1),
+        Ok(Ending::Unreadable) => ExitCode::from(2),
         Err(error) => {
             terminal::complain(&format!("firstline: {error:#}"));
             ExitCode::from(if error.is::<BadInput>() { 2 } else { 1 })

@@ -1,19 +1,68 @@
-//! `firstline playbook`: check without a fleet; publish, activate and look with one.
+//! `firstline playbook`: check, simulate, draw and compare without a fleet; publish, activate and look with one.
+
+mod check;
+mod diff;
+mod documents;
+mod draw;
+mod simulate;
+mod tell;
 
 use std::path::Path;
 
 use common::client::{PeerError, PlaybookClient};
-use common::{Digest, Finding, PlaybookName, PlaybookVersion, Severity};
-use playbook_lang::Registry;
+use common::{Digest, Finding, PlaybookName, PlaybookVersion};
 
 use crate::arguments::Playbook;
 use crate::connect::Connection;
 use crate::exit::{BadInput, Ending};
 use crate::terminal;
+use documents::Documents;
 
 pub(crate) async fn run(command: &Playbook) -> anyhow::Result<Ending> {
     match command {
-        Playbook::Check { files } => check(files),
+        Playbook::Check {
+            files,
+            json,
+            fix,
+            actions,
+        } => {
+            let documents = Documents::read(files, actions)?;
+            let how = check::How {
+                json: *json,
+                fix: *fix,
+            };
+            check::run(documents, how)
+        }
+        Playbook::Simulate {
+            files,
+            min_coverage,
+            generate,
+            json,
+            actions,
+        } => {
+            let documents = Documents::read(files, actions)?;
+            let how = simulate::How {
+                least: min_coverage.map(f64::from),
+                generate: *generate,
+                json: *json,
+            };
+            simulate::run(&documents, &how)
+        }
+        Playbook::Draw {
+            file,
+            execution,
+            format,
+            output,
+            actions,
+            fleet,
+        } => {
+            let drawing = match execution {
+                Some(execution) => draw::of_execution(file.as_deref(), execution, actions, fleet, *format).await?,
+                None => draw::of_file(file.as_deref(), actions, *format)?,
+            };
+            draw::deliver(&drawing, output.as_deref())
+        }
+        Playbook::Diff { old, new, actions } => diff::run(old, new, actions),
         Playbook::Publish { file, fleet } => {
             let source = read(file)?;
             let playbooks = Connection::to(fleet).await?.playbooks()?;
@@ -90,23 +139,6 @@ async fn show(
     Ok(Ending::Well)
 }
 
-fn check(files: &[std::path::PathBuf]) -> anyhow::Result<Ending> {
-    let registry = Registry::builtin();
-    let mut ending = Ending::Well;
-    for file in files {
-        let report = playbook_lang::check(&read(file)?, &registry);
-        for finding in &report.findings {
-            tell(file, finding);
-        }
-        if report.ok() {
-            terminal::line(&format!("{}: good to publish", file.display()));
-        } else {
-            ending = Ending::Findings;
-        }
-    }
-    Ok(ending)
-}
-
 fn publish(file: &Path, published: Result<common::PlaybookRef, PeerError>) -> anyhow::Result<Ending> {
     match published {
         Ok(playbook) => {
@@ -123,31 +155,10 @@ fn publish(file: &Path, published: Result<common::PlaybookRef, PeerError>) -> an
         Err(PeerError::Refused { problem, .. }) if problem.extra.contains_key("findings") => {
             let findings = problem.extra.get("findings").cloned().unwrap_or_default();
             let findings: Vec<Finding> = serde_json::from_value(findings)?;
-            for finding in &findings {
-                tell(file, finding);
-            }
+            tell::findings(file, &read(file)?, &findings);
             Ok(Ending::Findings)
         }
         Err(error) => Err(error.into()),
-    }
-}
-
-/// `file:line:column: error[code]: message`, as compilers and editors have it.
-fn tell(file: &Path, finding: &Finding) {
-    let severity = match finding.severity {
-        Severity::Warning => "warning",
-        Severity::Error => "error",
-    };
-    terminal::line(&format!(
-        "{}:{}:{}: {severity}[{}]: {}",
-        file.display(),
-        finding.line,
-        finding.column,
-        finding.code,
-        finding.message
-    ));
-    if !finding.path.is_empty() {
-        terminal::line(&format!("    on the path {}", finding.path.join(" -> ")));
     }
 }
 

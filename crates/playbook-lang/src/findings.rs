@@ -34,6 +34,28 @@ pub mod code {
     pub const MISSING_PARAMETER: &str = "missing-parameter";
     /// A template where none may be, or with a name that templates do not know.
     pub const BAD_TEMPLATE: &str = "bad-template";
+    /// A condition that compares what cannot be compared, or names what there is not.
+    pub const BAD_CONDITION: &str = "bad-condition";
+    /// A `depends_on` that cannot be kept.
+    pub const BAD_DEPENDENCY: &str = "bad-dependency";
+    /// An edge into or out of a branch, or a branch that does what a branch must not.
+    pub const BAD_BRANCH: &str = "bad-branch";
+    /// A playbook to call that is not there.
+    pub const UNKNOWN_PLAYBOOK: &str = "unknown-playbook";
+    /// A playbook that calls itself, directly or not.
+    pub const CYCLIC_CALL: &str = "cyclic-call";
+    /// A call of a playbook that cannot be read, or is too large.
+    pub const BAD_CALL: &str = "bad-call";
+    /// An untrusted value that would decide who or what is acted on, where something is sent, or who may say yes.
+    pub const UNTRUSTED_TARGET: &str = "untrusted-target";
+    /// A credential that would go elsewhere than to a delivery.
+    pub const SECRET_LEAK: &str = "secret-leak";
+    /// An action that does not take back what it stands for, or stands as a step of its own.
+    pub const BAD_UNDO: &str = "bad-undo";
+    /// A privileged step that could be taken back and says not how (a warning).
+    pub const MISSING_UNDO: &str = "missing-undo";
+    /// A path that may take longer than the playbook's budget.
+    pub const OVER_BUDGET: &str = "over-budget";
     /// A loop that nothing bounds.
     pub const UNBOUNDED_LOOP: &str = "unbounded-loop";
     /// A step from which no ending can be reached.
@@ -83,6 +105,11 @@ impl Findings {
     /// Whether anything stops publication.
     pub(crate) fn any_error(&self) -> bool {
         self.errors
+    }
+
+    /// Take over what was found elsewhere.
+    pub(crate) fn extend(&mut self, found: impl IntoIterator<Item = Finding>) {
+        found.into_iter().for_each(|finding| self.add(finding));
     }
 
     /// All of them, in the order of the document.

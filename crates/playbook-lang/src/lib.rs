@@ -36,7 +36,7 @@ mod template;
 mod trust;
 mod yaml;
 
-pub use check::{Report, check};
+pub use check::{Report, Shelf, calls, check, check_calling};
 pub use condition::{Condition, Pattern, Test};
 pub use findings::code;
 pub use kind::Kind;

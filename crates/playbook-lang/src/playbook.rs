@@ -295,6 +295,16 @@ pub enum Join {
     Any,
 }
 
+impl Join {
+    /// The word in playbooks.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Any => "any",
+        }
+    }
+}
+
 /// A step that calls an action.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ActionStep {

@@ -1,15 +1,15 @@
 //! From YAML to a [`Document`]: which fields there are, what they may hold, and what each is called when it is wrong.
 
+mod condition;
 pub(crate) mod fields;
+mod kinds;
+mod opening;
 pub(crate) mod values;
 
 use common::{Outcome, StepId};
 
-use crate::document::{
-    ActionDocument, Document, EdgeDocument, KindDocument, ParameterDocument, StepDocument,
-};
+use crate::document::{Document, EdgeDocument, KindDocument, Place, StepDocument};
 use crate::findings::{Findings, code, quoted};
-use crate::retry::{Backoff, Retry};
 use crate::yaml::{At, Node, Shape};
 use fields::Fields;
 
@@ -22,36 +22,20 @@ const PLAYBOOK_FIELDS: &[&str] = &[
     "sub_category",
     "examples",
     "budget",
+    "trigger",
+    "inputs",
     "steps",
 ];
-const STEP_FIELDS: &[&str] = &["id", "name", "type"];
-const ACTION_FIELDS: &[&str] = &[
-    "service",
-    "timeout",
-    "retry",
-    "with",
-    "max_visits",
-    "on_success",
-    "on_failure",
-    "on_denied",
-    "on_timeout",
-    "outcomes",
-];
-const TERMINAL_FIELDS: &[&str] = &["status"];
-const ESCALATION_FIELDS: &[&str] = &["reason"];
-const RETRY_FIELDS: &[&str] = &["max_attempts", "backoff", "initial", "max", "jitter"];
-const STEP_TYPES: &[&str] = &["action", "terminal", "escalation"];
-const BACKOFFS: &[&str] = &["fixed", "linear", "exponential"];
 
 /// Far more than people can oversee; it bounds the work of the checks.
-const MOST_STEPS: usize = 2000;
+pub(crate) const MOST_STEPS: usize = 2000;
 
 /// Read as much as there is; what cannot be read is a finding.
 pub(crate) fn document(root: Node, findings: &mut Findings) -> Document {
     let Some(mut fields) = Fields::of(root, "a playbook", None, findings) else {
         return Document::default();
     };
-    let document = Document {
+    let mut document = Document {
         name: fields.required("name", values::name, findings),
         version: fields.required("version", values::version, findings),
         enabled: fields
@@ -67,110 +51,201 @@ pub(crate) fn document(root: Node, findings: &mut Findings) -> Document {
         examples: fields
             .optional("examples", values::texts, findings)
             .unwrap_or_default(),
-        budget: fields.optional("budget", values::duration, findings),
-        steps: steps(&mut fields, findings),
+        budget: fields.optional("budget", values::placed_duration, findings),
+        trigger: opening::trigger(&mut fields, findings),
+        inputs: opening::inputs(&mut fields, findings),
+        steps: Vec::new(),
     };
+    if let Some(items) = fields.required("steps", values::list, findings) {
+        let at = items.at;
+        steps(items, None, &mut document.steps, findings);
+        if document.steps.len() > MOST_STEPS {
+            let message = format!(
+                "a playbook has at most {MOST_STEPS} steps, this one {}; split it",
+                document.steps.len()
+            );
+            findings.error(code::BAD_VALUE, at, message);
+            document.steps.clear();
+        }
+    }
     fields.nothing_else(PLAYBOOK_FIELDS, &[], findings);
     document
 }
 
-fn steps(fields: &mut Fields, findings: &mut Findings) -> Vec<StepDocument> {
-    let Some(items) = fields.required("steps", values::list, findings) else {
-        return Vec::new();
-    };
+/// A list of steps: of the playbook, or of a branch. Answers the id of the first.
+fn steps(
+    items: At<Vec<Node>>,
+    within: Option<&Place>,
+    into: &mut Vec<StepDocument>,
+    findings: &mut Findings,
+) -> Option<StepId> {
     if items.value.is_empty() {
-        findings.error(code::BAD_VALUE, items.at, "a playbook has at least one step");
-    }
-    if items.value.len() > MOST_STEPS {
-        let message = format!(
-            "a playbook has at most {MOST_STEPS} steps, this one {}; split it",
-            items.value.len()
-        );
+        let what = if within.is_some() {
+            "a branch"
+        } else {
+            "a playbook"
+        };
+        let message = format!("{what} has at least one step");
         findings.error(code::BAD_VALUE, items.at, message);
-        return Vec::new();
     }
-    items
-        .value
-        .into_iter()
-        .filter_map(|item| step(item, findings))
-        .collect()
+    let mut first = None;
+    for item in items.value {
+        let before = into.len();
+        step(item, within, into, findings);
+        if first.is_none() {
+            first = into.get(before).map(|step| step.id.value.clone());
+        }
+    }
+    first
 }
 
-fn step(item: Node, findings: &mut Findings) -> Option<StepDocument> {
-    let mut fields = Fields::of(item, "a step", None, findings)?;
+/// The word of each type of step, with the fields of its own.
+pub(crate) const STEP_TYPES: &[(&str, &[&str])] = &[
+    (
+        "action",
+        &[
+            "service",
+            "timeout",
+            "retry",
+            "with",
+            "undo",
+            "max_visits",
+            "depends_on",
+            "on_success",
+            "on_failure",
+            "on_denied",
+            "on_timeout",
+            "outcomes",
+        ],
+    ),
+    ("decision", &["cases", "otherwise", "max_visits", "depends_on"]),
+    (
+        "ask",
+        &[
+            "question",
+            "choices",
+            "answer",
+            "timeout",
+            "max_visits",
+            "depends_on",
+            "on_success",
+            "on_failure",
+            "on_timeout",
+            "outcomes",
+        ],
+    ),
+    (
+        "wait",
+        &["for", "until", "max_visits", "depends_on", "on_success"],
+    ),
+    (
+        "parallel",
+        &[
+            "branches",
+            "join",
+            "max_visits",
+            "depends_on",
+            "on_success",
+            "on_failure",
+        ],
+    ),
+    (
+        "call",
+        &[
+            "playbook",
+            "version",
+            "with",
+            "depends_on",
+            "on_success",
+            "on_failure",
+        ],
+    ),
+    ("terminal", &["status", "depends_on"]),
+    ("escalation", &["reason", "depends_on"]),
+];
+
+fn step(item: Node, within: Option<&Place>, into: &mut Vec<StepDocument>, findings: &mut Findings) {
+    let Some(mut fields) = Fields::of(item, "a step", None, findings) else {
+        return;
+    };
     let id: Option<At<StepId>> = fields.required("id", values::step_id, findings);
     fields.step = id.as_ref().map(|id| id.value.clone());
     let name = fields.optional("name", values::text, findings);
-    let kind = match fields.optional("type", values::word, findings) {
-        None => Some("action".to_owned()),
-        Some(word) if STEP_TYPES.contains(&word.value.as_str()) => Some(word.value),
-        Some(word) => {
-            let near = findings.did_you_mean(&word.value, STEP_TYPES.iter().copied());
-            let message = format!(
-                "{} is not a type of step: `action` (the default), `terminal` or `escalation`{near}",
-                quoted(&word.value)
-            );
-            fields.wrong(code::BAD_VALUE, word.at, message, findings);
-            None
-        }
-    };
-    // Of a step whose type is unknown, nothing can be said but that it is there.
-    let (kind, allowed) = match kind.as_deref() {
-        Some("terminal") => (terminal(&mut fields, findings), TERMINAL_FIELDS),
-        Some("escalation") => (escalation(&mut fields, findings), ESCALATION_FIELDS),
-        Some(_) => (action(&mut fields, findings), ACTION_FIELDS),
-        None => {
-            return Some(StepDocument {
-                id: id?,
-                name,
-                kind: KindDocument::Terminal,
-            });
-        }
-    };
-    let elsewhere = [
-        ("action", ACTION_FIELDS),
-        ("terminal", TERMINAL_FIELDS),
-        ("escalation", ESCALATION_FIELDS),
-    ];
-    let known: Vec<&str> = STEP_FIELDS.iter().chain(allowed).copied().collect();
-    fields.nothing_else(&known, &elsewhere, findings);
-    Some(StepDocument { id: id?, name, kind })
-}
-
-fn terminal(fields: &mut Fields, findings: &mut Findings) -> KindDocument {
-    if let Some(status) = fields.required("status", values::word, findings)
-        && status.value != "RESOLVED"
-    {
-        let message = format!(
-            "{} is not a status that a terminal step can end in: write `RESOLVED`, or make it `type: escalation`",
-            quoted(&status.value)
-        );
-        fields.wrong(code::BAD_VALUE, status.at, message, findings);
-    }
-    KindDocument::Terminal
-}
-
-fn escalation(fields: &mut Fields, findings: &mut Findings) -> KindDocument {
-    let reason = fields
-        .required("reason", values::text, findings)
+    let depends_on = fields
+        .optional("depends_on", values::step_ids, findings)
         .unwrap_or_default();
-    KindDocument::Escalation { reason }
+    let kind_of_step = type_of(&mut fields, findings);
+    let max_visits = fields.optional("max_visits", values::count, findings);
+    let mut edges = Vec::new();
+    let mut inner = Vec::new();
+    // Of a step whose type is unknown, nothing can be said but that it is there.
+    let kind = match kind_of_step {
+        Some("terminal") => kinds::terminal(&mut fields, findings),
+        Some("escalation") => kinds::escalation(&mut fields, findings),
+        Some("decision") => kinds::decision(&mut fields, &mut edges, findings),
+        Some("ask") => kinds::ask(&mut fields, findings),
+        Some("wait") => kinds::wait(&mut fields, findings),
+        Some("parallel") => kinds::parallel(&mut fields, &mut inner, findings),
+        Some("call") => kinds::call(&mut fields, findings),
+        Some(_) => kinds::action(&mut fields, findings),
+        None => KindDocument::Unknown,
+    };
+    if let Some(word) = kind_of_step {
+        let own = STEP_TYPES
+            .iter()
+            .find(|(known, _)| *known == word)
+            .map_or(&[][..], |(_, own)| *own);
+        edges_of(&mut fields, own, &mut edges, findings);
+        let known: Vec<&str> = ["id", "name", "type"].iter().chain(own).copied().collect();
+        fields.nothing_else(&known, STEP_TYPES, findings);
+    }
+    if let Some(id) = id {
+        into.push(StepDocument {
+            id,
+            name,
+            kind,
+            edges,
+            max_visits,
+            depends_on,
+            within: within.cloned(),
+        });
+        into.append(&mut inner);
+    }
 }
 
-fn action(fields: &mut Fields, findings: &mut Findings) -> KindDocument {
-    let service = fields.required("service", values::action_name, findings);
-    let timeout = fields.optional("timeout", values::duration, findings);
-    let retry = fields
-        .take("retry")
-        .map_or_else(Retry::default, |(_, node)| retry(node, fields, findings));
-    let max_visits = fields.optional("max_visits", values::count, findings);
-    let mut edges: Vec<EdgeDocument> = Vec::new();
+/// The type of a step; an action where it says nothing, `None` where it says nonsense.
+fn type_of(fields: &mut Fields, findings: &mut Findings) -> Option<&'static str> {
+    let Some((_, node)) = fields.take("type") else {
+        return Some("action");
+    };
+    let word = fields.value("type", node, values::word, findings)?;
+    let known = STEP_TYPES.iter().map(|(known, _)| *known);
+    let found = known.clone().find(|known| *known == word.value);
+    if found.is_none() {
+        let near = findings.did_you_mean(&word.value, known.clone());
+        let types: Vec<&str> = known.collect();
+        let message = format!(
+            "{} is not a type of step: `{}`{near}",
+            quoted(&word.value),
+            types.join("`, `")
+        );
+        fields.wrong(code::BAD_VALUE, word.at, message, findings);
+    }
+    found
+}
+
+/// `on_success` and its like, and `outcomes`. What does not belong to the type of step is left to be unknown: it is taken
+/// here only where the type has it.
+fn edges_of(fields: &mut Fields, own: &[&str], edges: &mut Vec<EdgeDocument>, findings: &mut Findings) {
     for (field, outcome) in [
         ("on_success", Outcome::Success),
         ("on_failure", Outcome::Failure),
         ("on_denied", Outcome::Denied),
         ("on_timeout", Outcome::Timeout),
     ] {
+        if !own.contains(&field) {
+            continue;
+        }
         let Some((key, node)) = fields.take(field) else {
             continue;
         };
@@ -182,29 +257,17 @@ fn action(fields: &mut Fields, findings: &mut Findings) -> KindDocument {
             });
         }
     }
-    edges.extend(words(fields, findings));
-    let (parameters, values) = parameters(fields, findings);
-    KindDocument::Action(Box::new(ActionDocument {
-        service,
-        timeout,
-        retry,
-        edges,
-        parameters,
-        values,
-        max_visits,
-    }))
+    if own.contains(&"outcomes") {
+        words(fields, edges, findings);
+    }
 }
 
 /// `outcomes: {up: check_ip}`.
-fn words(fields: &mut Fields, findings: &mut Findings) -> Vec<EdgeDocument> {
+fn words(fields: &mut Fields, edges: &mut Vec<EdgeDocument>, findings: &mut Findings) {
     let Some((_, node)) = fields.take("outcomes") else {
-        return Vec::new();
+        return;
     };
-    let Some(entries) = fields.mapping("outcomes", node, findings) else {
-        return Vec::new();
-    };
-    let mut edges = Vec::new();
-    for (word, node) in entries {
+    for (word, node) in fields.mapping("outcomes", node, findings).unwrap_or_default() {
         let outcome = Outcome::from(word.value.as_str());
         if !matches!(outcome, Outcome::Word(_)) {
             let message = format!(
@@ -222,62 +285,6 @@ fn words(fields: &mut Fields, findings: &mut Findings) -> Vec<EdgeDocument> {
             });
         }
     }
-    edges
-}
-
-/// `with: {lifetime_minutes: 60}`.
-fn parameters(fields: &mut Fields, findings: &mut Findings) -> (Vec<ParameterDocument>, common::Values) {
-    let mut names = Vec::new();
-    let mut read = common::Values::new();
-    let Some((_, node)) = fields.take("with") else {
-        return (names, read);
-    };
-    for (name, node) in fields.mapping("with", node, findings).unwrap_or_default() {
-        let at = node.at;
-        read.insert(name.value.clone(), values::json(node));
-        names.push(ParameterDocument { name, at });
-    }
-    (names, read)
-}
-
-fn retry(node: Node, step: &Fields, findings: &mut Findings) -> Retry {
-    let fallback = Retry::default();
-    let Some(mut fields) = Fields::of(node, "`retry`", step.step.clone(), findings) else {
-        return fallback;
-    };
-    let backoff = fields.optional("backoff", values::word, findings);
-    let retry = Retry {
-        max_attempts: fields
-            .required("max_attempts", values::count, findings)
-            .unwrap_or(fallback.max_attempts),
-        backoff: match backoff.as_ref().map(|word| word.value.as_str()) {
-            Some("fixed") => Backoff::Fixed,
-            Some("linear") => Backoff::Linear,
-            Some("exponential") | None => Backoff::Exponential,
-            Some(_) => {
-                if let Some(word) = &backoff {
-                    let near = findings.did_you_mean(&word.value, BACKOFFS.iter().copied());
-                    let message = format!(
-                        "{} is not a backoff: `fixed`, `linear` or `exponential`{near}",
-                        quoted(&word.value)
-                    );
-                    fields.wrong(code::BAD_VALUE, word.at, message, findings);
-                }
-                fallback.backoff
-            }
-        },
-        initial: fields
-            .optional("initial", values::duration, findings)
-            .unwrap_or(fallback.initial),
-        max: fields
-            .optional("max", values::duration, findings)
-            .unwrap_or(fallback.max),
-        jitter: fields
-            .optional("jitter", values::fraction, findings)
-            .unwrap_or(fallback.jitter),
-    };
-    fields.nothing_else(RETRY_FIELDS, &[], findings);
-    retry
 }
 
 /// A step or a playbook must be a mapping; anything else is said so once.

@@ -13,6 +13,17 @@ pub enum Backoff {
     Exponential,
 }
 
+impl Backoff {
+    /// The word in playbooks.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::Linear => "linear",
+            Self::Exponential => "exponential",
+        }
+    }
+}
+
 /// A step's `retry`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Retry {

@@ -60,24 +60,22 @@ impl Name {
         if let Some((fixed, ..)) = NAMES.iter().find(|(name, ..)| *name == text) {
             return Ok(Self::Fixed(fixed));
         }
-        let mut parts = text.split('.');
-        match (
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-        ) {
-            (Some("inputs"), Some(name), None, ..) if !name.is_empty() => Ok(Self::Input(name.to_owned())),
-            (Some("steps"), Some(step), Some("output"), Some(output), None) if !output.is_empty() => {
+        let (root, rest) = text.split_once('.').unwrap_or((text, ""));
+        match root {
+            "inputs" if !rest.is_empty() && !rest.contains('.') => Ok(Self::Input(rest.to_owned())),
+            "steps" => {
+                // The id of a called playbook's step has dots of its own.
+                let (step, output) = rest.rsplit_once(".output.").ok_or(NoName::Steps)?;
                 let step = step.parse().map_err(|_| NoName::Steps)?;
+                if output.is_empty() || output.contains('.') {
+                    return Err(NoName::Steps);
+                }
                 Ok(Self::Output {
                     step,
                     output: output.to_owned(),
                 })
             }
-            (Some("steps"), ..) => Err(NoName::Steps),
-            (Some(root), ..) if ROOTS.contains(&root) => Err(NoName::Unknown),
+            root if ROOTS.contains(&root) => Err(NoName::Unknown),
             _ => Err(NoName::Root),
         }
     }

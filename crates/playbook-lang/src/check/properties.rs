@@ -7,8 +7,11 @@ use std::fmt::Write as _;
 use common::Outcome;
 use proptest::prelude::*;
 
+use std::time::Duration;
+
 use super::*;
 use crate::findings::code;
+use crate::playbook::Step;
 use crate::registry::Action;
 
 const SERVICES: [&str; 4] = [
@@ -65,10 +68,11 @@ pub(crate) fn written(graph: &[RandomStep]) -> String {
 /// The playbook of `source` whatever is wrong with it, as long as everything it names exists.
 pub(crate) fn unchecked(source: &str) -> Option<Playbook> {
     let registry = Registry::builtin();
+    let shelf = Shelf::default();
     let mut findings = Findings::default();
     let document = read::document(yaml::parse(source, &mut findings)?, &mut findings);
-    let graph = Graph::of(&document, &registry, &mut findings);
-    build(&document, &graph, source)
+    let (graph, whole) = examine(&document, &registry, &shelf, &mut findings);
+    compile::playbook(&document, &graph, &whole, source)
 }
 
 /// The rules of the house by hand, along one path: what has been proven, and what is at hand.

@@ -4,23 +4,50 @@ use common::{Outcome, Severity};
 use serde_json::Value;
 
 use super::graph::{Graph, Node};
-use crate::document::ActionDocument;
+use crate::document::{ActionDocument, KindDocument, UndoDocument};
 use crate::findings::{Findings, about, code, quoted};
-use crate::kind::Kind;
-use crate::registry::{Action, Parameter, Registry};
-use crate::template;
+use crate::registry::{Action, Registry};
 
 pub(super) fn check(graph: &Graph<'_>, registry: &Registry, findings: &mut Findings) {
     for node in graph.nodes() {
-        let Some(call) = graph.call(node) else {
-            continue;
-        };
-        match graph.action(node) {
-            Some(action) => {
-                outcomes(graph, node, call, action, findings);
-                parameters(graph, node, call, action, findings);
+        let Some(step) = graph.step(node) else { continue };
+        match &step.kind {
+            KindDocument::Action(call) => match graph.action(node) {
+                Some(action) => {
+                    outcomes(graph, node, call, action, findings);
+                    parameters(graph, node, call, action, findings);
+                    undo(graph, node, call, action, registry, findings);
+                }
+                None => unknown_service(graph, node, call, registry, findings),
+            },
+            KindDocument::Wait(_) => needs_edges(graph, node, &[Outcome::Success], findings),
+            KindDocument::Parallel(_) => {
+                needs_edges(graph, node, &[Outcome::Success, Outcome::Failure], findings);
+                branches(graph, node, findings);
             }
-            None => unknown_service(graph, node, call, registry, findings),
+            _ => {}
+        }
+    }
+}
+
+/// A branch nobody needs is a mistake, and so is a choice of one.
+fn branches(graph: &Graph<'_>, node: Node, findings: &mut Findings) {
+    let count = graph.fork(node).map_or(0, |fork| fork.branches.len());
+    if count < 2
+        && let Some(about_step) = graph.about(node)
+    {
+        let message = "a parallel step has at least two branches";
+        findings.add(about(about_step, code::BAD_BRANCH, graph.at(node), message));
+    }
+}
+
+fn needs_edges(graph: &Graph<'_>, node: Node, outcomes: &[Outcome], findings: &mut Findings) {
+    let Some(id) = graph.about(node) else { return };
+    for outcome in outcomes {
+        if !graph.edges(node).iter().any(|edge| edge.outcome == *outcome) {
+            let message =
+                format!("the step can end in `{outcome}` and leads nowhere then; add `on_{outcome}:`");
+            findings.add(about(id, code::MISSING_OUTCOME, graph.at(node), message));
         }
     }
 }
@@ -32,7 +59,7 @@ fn unknown_service(
     registry: &Registry,
     findings: &mut Findings,
 ) {
-    let (Some(id), Some(name)) = (graph.id(node), &call.service) else {
+    let (Some(id), Some(name)) = (graph.about(node), &call.service) else {
         return;
     };
     let known = || registry.actions().map(|action| action.name.as_str());
@@ -51,17 +78,23 @@ fn unknown_service(
             offered.join("`, `")
         )
     };
-    findings.add(about(id, code::UNKNOWN_SERVICE, name.at, message));
+    findings.add(about(
+        id,
+        code::UNKNOWN_SERVICE,
+        graph.place(node, name.at),
+        message,
+    ));
 }
 
 fn outcomes(graph: &Graph<'_>, node: Node, call: &ActionDocument, action: &Action, findings: &mut Findings) {
-    let Some(id) = graph.id(node) else {
+    let (Some(id), Some(step)) = (graph.about(node), graph.step(node)) else {
         return;
     };
-    for edge in &call.edges {
+    for edge in &step.edges {
         if action.answers(&edge.outcome) {
             continue;
         }
+        let at = graph.place(node, edge.at);
         let finding = match &edge.outcome {
             Outcome::Word(word) => {
                 let words = || action.words().map(Outcome::as_str);
@@ -77,7 +110,7 @@ fn outcomes(graph: &Graph<'_>, node: Node, call: &ActionDocument, action: &Actio
                     action.name,
                     quoted(word)
                 );
-                about(id, code::UNKNOWN_OUTCOME, edge.at, message)
+                about(id, code::UNKNOWN_OUTCOME, at, message)
             }
             // Harmless: the edge is never taken, and would lead where its author wanted.
             own => common::Finding {
@@ -85,7 +118,7 @@ fn outcomes(graph: &Graph<'_>, node: Node, call: &ActionDocument, action: &Actio
                 ..about(
                     id,
                     code::UNKNOWN_OUTCOME,
-                    edge.at,
+                    at,
                     format!(
                         "`{}` never ends in `{own}`, so this edge is never taken",
                         action.name
@@ -95,9 +128,13 @@ fn outcomes(graph: &Graph<'_>, node: Node, call: &ActionDocument, action: &Actio
         };
         findings.add(finding);
     }
-    let routed = |outcome: &Outcome| call.edges.iter().any(|edge| edge.outcome == *outcome);
-    // A missing `on_timeout` means `on_failure`, a missing `on_denied` escalation.
-    let wanted = std::iter::once(&Outcome::Failure).chain(
+    let routed = |outcome: &Outcome| graph.edges(node).iter().any(|edge| edge.outcome == *outcome);
+    // A missing `on_timeout` means `on_failure`, a missing `on_denied` escalation. A question cannot fail by itself.
+    let failure = match call.ask {
+        Some(_) => Outcome::Timeout,
+        None => Outcome::Failure,
+    };
+    let wanted = std::iter::once(&failure).chain(
         action
             .outcomes
             .iter()
@@ -123,24 +160,27 @@ fn parameters(
     action: &Action,
     findings: &mut Findings,
 ) {
-    let Some(id) = graph.id(node) else {
+    let Some(id) = graph.about(node) else {
         return;
     };
+    let values = graph.values(node);
     for written in &call.parameters {
         let name = &written.name.value;
         let Some(parameter) = action.parameters.get(name) else {
             let near = findings.did_you_mean(name, action.parameters.keys().map(String::as_str));
             let message = format!("`{}` has no parameter {}{near}", action.name, quoted(name));
-            findings.add(about(id, code::UNKNOWN_PARAMETER, written.name.at, message));
+            let at = graph.place(node, written.name.at);
+            findings.add(about(id, code::UNKNOWN_PARAMETER, at, message));
             continue;
         };
-        let value = call.values.get(name).unwrap_or(&Value::Null);
-        if let Some(message) = bad_template(value, parameter, action) {
-            let message = format!("{}: {message}", quoted(name));
-            findings.add(about(id, code::BAD_TEMPLATE, written.at, message));
-        } else if !parameter.kind.admits(value) {
+        let value = values.and_then(|values| values.get(name)).unwrap_or(&Value::Null);
+        // What a template gives is looked at with the names it uses.
+        if super::names::templates(value) {
+            continue;
+        }
+        if !parameter.kind.admits(value) {
             let message = format!("{} must be {}", quoted(name), parameter.kind);
-            findings.add(about(id, code::BAD_VALUE, written.at, message));
+            findings.add(about(id, code::BAD_VALUE, graph.place(node, written.at), message));
         }
     }
     for (name, parameter) in &action.parameters {
@@ -154,18 +194,132 @@ fn parameters(
     }
 }
 
-/// What is wrong with `value` as a template; `None` also where it is none.
-fn bad_template(value: &Value, parameter: &Parameter, action: &Action) -> Option<String> {
-    let text = value.as_str().filter(|text| template::is_template(text))?;
-    if action.privileged() {
-        // What a privileged action does must not depend on what a ticket says.
-        return Some("a privileged action takes no template; write the value out".to_owned());
+/// What takes a step back must be made for it.
+fn undo(
+    graph: &Graph<'_>,
+    node: Node,
+    call: &ActionDocument,
+    action: &Action,
+    registry: &Registry,
+    findings: &mut Findings,
+) {
+    let Some(id) = graph.about(node) else {
+        return;
+    };
+    if let Some(undone) = &action.undoes {
+        let at = graph.place(node, call.service.as_ref().map_or(graph.at(node), |name| name.at));
+        let message = format!(
+            "`{}` takes back `{undone}` and is no step of its own; write it as `undo:` of that step",
+            action.name
+        );
+        findings.add(about(id, code::BAD_UNDO, at, message));
     }
-    if parameter.kind != Kind::Text {
-        return Some(format!(
-            "a template gives a text, and this must be {}",
-            parameter.kind
-        ));
+    let fitting = registry
+        .actions()
+        .find(|candidate| candidate.undoes.as_ref() == Some(&action.name));
+    match (&call.undo, graph.undo(node)) {
+        (Some(written), None) => {
+            let message = format!("no service offers {}", quoted(written.service.value.as_str()));
+            let at = graph.place(node, written.service.at);
+            findings.add(about(id, code::UNKNOWN_SERVICE, at, message));
+        }
+        (Some(written), Some(undo)) if undo.undoes.as_ref() != Some(&action.name) => {
+            let mend = fitting.map_or_else(String::new, |fitting| format!("; `{}` does", fitting.name));
+            let message = format!("`{}` does not take back `{}`{mend}", undo.name, action.name);
+            let at = graph.place(node, written.service.at);
+            findings.add(about(id, code::BAD_UNDO, at, message));
+        }
+        (Some(written), Some(undo)) => undo_parameters(graph, node, written, undo, findings),
+        _ => {}
     }
-    template::pieces(text).err().map(|bad| bad.message())
+}
+
+/// What takes a step back is told which step that was; whatever else it is told is written out.
+fn undo_parameters(
+    graph: &Graph<'_>,
+    node: Node,
+    written: &UndoDocument,
+    undo: &Action,
+    findings: &mut Findings,
+) {
+    let Some(id) = graph.about(node) else {
+        return;
+    };
+    for parameter in &written.parameters {
+        let name = &parameter.name.value;
+        let value = written.values.get(name).unwrap_or(&Value::Null);
+        let (code, at, message) = match undo.parameters.get(name) {
+            None => (
+                code::UNKNOWN_PARAMETER,
+                parameter.name.at,
+                format!("`{}` has no parameter {}", undo.name, quoted(name)),
+            ),
+            Some(_) if super::names::templates(value) => (
+                code::BAD_TEMPLATE,
+                parameter.at,
+                format!("{}: an undo takes no template; write the value out", quoted(name)),
+            ),
+            Some(known) if !known.kind.admits(value) => (
+                code::BAD_VALUE,
+                parameter.at,
+                format!("{} must be {}", quoted(name), known.kind),
+            ),
+            Some(_) => continue,
+        };
+        findings.add(about(id, code, graph.place(node, at), message));
+    }
+}
+
+/// What could be taken back and is not, where a person may take over later: advice on a playbook that is sound.
+pub(super) fn missing_undos(graph: &Graph<'_>, registry: &Registry, findings: &mut Findings) {
+    for node in graph.nodes() {
+        let (Some(id), Some(call), Some(action)) = (graph.about(node), graph.call(node), graph.action(node))
+        else {
+            continue;
+        };
+        let fitting = registry
+            .actions()
+            .find(|candidate| candidate.undoes.as_ref() == Some(&action.name));
+        let Some(fitting) = fitting.filter(|_| call.undo.is_none() && escalates_after(graph, node)) else {
+            continue;
+        };
+        let message = format!(
+            "what `{}` did stays where a person takes over later; write `undo: {}`",
+            action.name, fitting.name
+        );
+        findings.add(common::Finding {
+            severity: Severity::Warning,
+            ..about(id, code::MISSING_UNDO, graph.at(node), message)
+        });
+    }
+}
+
+/// Whether some path from the success of a step leads to a person.
+fn escalates_after(graph: &Graph<'_>, node: Node) -> bool {
+    let mut seen = vec![false; graph.nodes().len()];
+    let mut next: Vec<Node> = graph.target(node, &Outcome::Success).into_iter().collect();
+    while let Some(node) = next.pop() {
+        if seen
+            .get_mut(node)
+            .is_none_or(|seen| std::mem::replace(seen, true))
+        {
+            continue;
+        }
+        if graph
+            .step(node)
+            .is_some_and(|step| matches!(step.kind, KindDocument::Escalation { .. }))
+        {
+            return true;
+        }
+        next.extend(graph.edges(node).iter().filter_map(|edge| edge.to));
+        next.extend(
+            graph
+                .fork(node)
+                .into_iter()
+                .flat_map(|fork| fork.branches.iter().filter_map(|branch| branch.start)),
+        );
+        // Behind the end of a branch comes what its parallel step leads to.
+        next.extend(graph.inside(node).map(|inside| inside.fork));
+    }
+    false
 }

@@ -1,5 +1,9 @@
 //! Checks by example: the requirement's own sample, and one small document for each finding.
 
+use std::time::Duration;
+
+use common::Digest;
+
 use super::*;
 use crate::findings::code;
 use common::Severity;
@@ -354,7 +358,7 @@ fn a_template_is_checked_where_it_may_be_and_refused_where_it_may_not() {
     let privileged = with_ends(
         "- {id: v, service: verification.mfa, on_success: a, on_failure: person}\n- {id: a, service: executor.reset_password, on_success: done, on_failure: person, with: {lifetime_minutes: \"{{ ticket.summary }}\"}}\n",
     );
-    assert_eq!(found(&privileged), [code::BAD_TEMPLATE]);
+    assert_eq!(found(&privileged), [code::UNTRUSTED_TARGET]);
 }
 
 #[test]
@@ -429,10 +433,8 @@ fn one_verification_for_two_acts_is_a_warning() {
     );
     let report = check(&document(&steps), &Registry::builtin());
     assert!(report.ok());
-    let finding = report.findings.first().unwrap();
-    assert_eq!(
-        (finding.code.as_str(), finding.severity),
-        (code::MISSING_PERMIT, Severity::Warning)
-    );
+    let about = |code| report.findings.iter().find(|finding| finding.code == code);
+    let finding = about(code::MISSING_PERMIT).unwrap();
+    assert_eq!(finding.severity, Severity::Warning);
     assert_eq!(finding.path, ["ask", "on_success", "one", "on_success", "two"]);
 }

@@ -12,7 +12,7 @@ type Read<T> = fn(Node) -> Result<T, String>;
 /// One mapping, and what is still to be taken from it.
 pub(crate) struct Fields {
     what: &'static str,
-    at: Position,
+    pub(crate) at: Position,
     entries: Vec<(At<String>, Node)>,
     /// The step that findings are about.
     pub(crate) step: Option<StepId>,

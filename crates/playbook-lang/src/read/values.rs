@@ -38,6 +38,12 @@ pub(crate) fn text(node: Node) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// A text and where it stands.
+pub(crate) fn placed_text(node: Node) -> Result<At<String>, String> {
+    let at = node.at;
+    text(node).map(|text| At::new(text, at))
+}
+
 pub(crate) fn texts(node: Node) -> Result<Vec<String>, String> {
     list(node)?.value.into_iter().map(text).collect()
 }
@@ -107,6 +113,12 @@ pub(crate) fn duration(node: Node) -> Result<Duration, String> {
         .ok_or_else(|| expected.to_owned())
 }
 
+/// A duration and where it stands.
+pub(crate) fn placed_duration(node: Node) -> Result<At<Duration>, String> {
+    let at = node.at;
+    duration(node).map(|duration| At::new(duration, at))
+}
+
 /// Names stand in URLs, idempotency keys and diagrams.
 fn plain_name(text: &str, extra: &[char]) -> bool {
     (1..=64).contains(&text.len())
@@ -117,11 +129,27 @@ fn plain_name(text: &str, extra: &[char]) -> bool {
 
 const NAME: &str = "up to 64 letters, digits, `_` and `-`";
 
-pub(crate) fn name(node: Node) -> Result<PlaybookName, String> {
+/// Whether `text` could be a name.
+pub(crate) fn is_plain(text: &str) -> bool {
+    plain_name(text, &[])
+}
+
+/// A word that names a case or the like.
+pub(crate) fn plain_word(node: Node) -> Result<String, String> {
     let (text, _, _) = scalar(node, NAME)?;
+    if is_plain(&text) {
+        Ok(text)
+    } else {
+        Err(NAME.to_owned())
+    }
+}
+
+pub(crate) fn name(node: Node) -> Result<At<PlaybookName>, String> {
+    let (text, _, at) = scalar(node, NAME)?;
     plain_name(&text, &[])
         .then(|| text.parse().ok())
         .flatten()
+        .map(|name| At::new(name, at))
         .ok_or_else(|| NAME.to_owned())
 }
 
@@ -142,6 +170,14 @@ pub(crate) fn step_id(node: Node) -> Result<At<StepId>, String> {
         .flatten()
         .map(|id| At::new(id, at))
         .ok_or(expected)
+}
+
+/// One id, or a list of them.
+pub(crate) fn step_ids(node: Node) -> Result<Vec<At<StepId>>, String> {
+    match node.value {
+        Shape::List(items) => items.into_iter().map(step_id).collect(),
+        _ => Ok(vec![step_id(node)?]),
+    }
 }
 
 pub(crate) fn action_name(node: Node) -> Result<At<ActionName>, String> {

@@ -1,0 +1,176 @@
+//! The permit for one privileged step, along every path. Unlike a proof it can be lost again: it is spent.
+
+use std::collections::{HashMap, VecDeque};
+
+use common::Outcome;
+
+use super::graph::{Graph, Node};
+use crate::document::KindDocument;
+
+/// The permit for one privileged step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Permit {
+    /// Nobody has verified anything.
+    None,
+    /// At hand.
+    ForIt,
+    /// Verified, but the permit was spent or allows another step.
+    Elsewhere,
+}
+
+/// The privileged steps that some path enters with their permit spent, or for another step.
+///
+/// All of them are followed at once, 64 at a time: for each step three numbers say, one bit a privileged step, in which
+/// states its permit may be there.
+pub(super) fn astray(graph: &Graph<'_>, grants: &HashMap<Node, Node>, acts: &[Node]) -> Vec<Node> {
+    acts.chunks(64)
+        .flat_map(|chunk| {
+            let bits: HashMap<Node, u64> = chunk
+                .iter()
+                .enumerate()
+                .map(|(place, act)| (*act, 1_u64 << place))
+                .collect();
+            let may = may(graph, grants, &bits);
+            chunk
+                .iter()
+                .copied()
+                .filter(|act| {
+                    let bit = bits.get(act).copied().unwrap_or_default();
+                    may.get(*act).is_some_and(|may| may.elsewhere & bit != 0)
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// For each of up to 64 privileged steps, a bit: in this state its permit may be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct May {
+    none: u64,
+    for_it: u64,
+    elsewhere: u64,
+}
+
+impl May {
+    const fn or(self, other: Self) -> Self {
+        Self {
+            none: self.none | other.none,
+            for_it: self.for_it | other.for_it,
+            elsewhere: self.elsewhere | other.elsewhere,
+        }
+    }
+
+    /// After a verification for the step of `bit` succeeded: that one has its permit, for all others this was another.
+    const fn granted(self, bit: u64) -> Self {
+        let known = self.none | self.for_it | self.elsewhere;
+        Self {
+            none: 0,
+            for_it: (self.for_it & !bit) | (known & bit),
+            elsewhere: (self.elsewhere | self.none) & !bit,
+        }
+    }
+
+    /// After the step of `bit` was left: its permit is spent.
+    const fn spent(self, bit: u64) -> Self {
+        Self {
+            none: self.none,
+            for_it: self.for_it & !bit,
+            elsewhere: self.elsewhere | (self.for_it & bit),
+        }
+    }
+}
+
+fn may(graph: &Graph<'_>, grants: &HashMap<Node, Node>, bits: &HashMap<Node, u64>) -> Vec<May> {
+    let mut may = vec![May::default(); graph.nodes().len()];
+    let mut queue = VecDeque::new();
+    let meet = |may: &mut Vec<May>, queue: &mut VecDeque<Node>, to: Node, news: May| {
+        if let Some(known) = may.get_mut(to) {
+            let before = *known;
+            *known = before.or(news);
+            if *known != before {
+                queue.push_back(to);
+            }
+        }
+    };
+    let all = bits.values().fold(0, |all, bit| all | bit);
+    let start = May {
+        none: all,
+        ..May::default()
+    };
+    meet(&mut may, &mut queue, graph.start(), start);
+    while let Some(node) = queue.pop_front() {
+        let here = may.get(node).copied().unwrap_or_default();
+        let spent = here.spent(bits.get(&node).copied().unwrap_or_default());
+        for (to, outcome, _) in legs(graph, node) {
+            let after = match (outcome, grants.get(&node)) {
+                (Some(Outcome::Success), Some(act)) => {
+                    here.granted(bits.get(act).copied().unwrap_or_default())
+                }
+                _ => spent,
+            };
+            meet(&mut may, &mut queue, to, after);
+        }
+    }
+    may
+}
+
+/// Where a step leads, as permits see it. Branches are walked one at a time: a permit is for one step, so it makes no
+/// difference to it what others do meanwhile. The end of a branch leads where its parallel step does.
+fn legs(graph: &Graph<'_>, node: Node) -> Vec<(Node, Option<Outcome>, String)> {
+    if let Some(fork) = graph.fork(node) {
+        return fork
+            .branches
+            .iter()
+            .filter_map(|branch| Some((branch.start?, None, format!("branches.{}", branch.name))))
+            .collect();
+    }
+    let ending = match graph.step(node).map(|step| &step.kind) {
+        Some(KindDocument::Terminal) => Some(Outcome::Success),
+        Some(KindDocument::Escalation { .. }) => Some(Outcome::Failure),
+        _ => None,
+    };
+    let joined = graph.inside(node).zip(ending).and_then(|(inside, outcome)| {
+        let to = graph.target(inside.fork, &outcome)?;
+        Some((to, None, format!("on_{outcome}")))
+    });
+    graph
+        .edges(node)
+        .iter()
+        .filter_map(|edge| Some((edge.to?, Some(edge.outcome.clone()), edge.name())))
+        .chain(joined)
+        .collect()
+}
+
+/// The shortest path on which `act` is entered with its permit spent, or for another step.
+pub(super) fn path_to(graph: &Graph<'_>, grants: &HashMap<Node, Node>, act: Node) -> Vec<String> {
+    let start = (graph.start(), Permit::None);
+    let mut came: HashMap<(Node, Permit), Option<((Node, Permit), String)>> = HashMap::from([(start, None)]);
+    let mut queue = VecDeque::from([start]);
+    while let Some((node, permit)) = queue.pop_front() {
+        if (node, permit) == (act, Permit::Elsewhere) {
+            break;
+        }
+        for (to, outcome, leg) in legs(graph, node) {
+            let success = outcome == Some(Outcome::Success);
+            let after = match permit {
+                _ if success && grants.get(&node) == Some(&act) => Permit::ForIt,
+                Permit::ForIt if node == act => Permit::Elsewhere,
+                Permit::None if success && grants.contains_key(&node) => Permit::Elsewhere,
+                unchanged => unchanged,
+            };
+            came.entry((to, after)).or_insert_with(|| {
+                queue.push_back((to, after));
+                Some(((node, permit), leg))
+            });
+        }
+    }
+    let mut path = vec![graph.name(act)];
+    let mut here = (act, Permit::Elsewhere);
+    while let Some(Some((from, leg))) = came.get(&here) {
+        path.push(leg.clone());
+        path.push(graph.name(from.0));
+        here = *from;
+    }
+    path.reverse();
+    path
+}
