@@ -175,7 +175,8 @@ impl Gate {
     }
 
     async fn judge(&self, claim: &Claim) -> Result<Judged, StoreError> {
-        let dossier = match Box::pin(self.sources.gather(&claim.ticket)).await {
+        let happened = self.store.happened(&claim.ticket).await?;
+        let dossier = match Box::pin(self.sources.gather(&claim.ticket, happened)).await {
             Ok(Some(dossier)) => dossier,
             Ok(None) => {
                 self.store.unknown(claim).await?;
