@@ -66,14 +66,13 @@ impl<'a> Machine<'a> {
                 Leads::To(phase) => phase,
                 Leads::End { step, ending } => turn.end(step, ending),
             };
-            match phase {
-                // Who takes an execution up, begins the step that it is at.
-                Phase::Ready { step, visit } if claimed => leads = turn.begin_step(step, visit)?,
-                phase => {
-                    turn.state.phase = phase;
-                    return Ok(turn);
-                }
+            // Who takes an execution up, begins the step that it is at.
+            if claimed && phase.has_ready() {
+                leads = turn.take_up(phase)?;
+                continue;
             }
+            turn.state.phase = phase;
+            return Ok(turn);
         }
     }
 

@@ -7,7 +7,7 @@ use common::{Outcome, StepId};
 use super::edges::Arrival;
 use super::state::{Phase, Strand};
 use super::turn::{Leads, Led, Turn, only_call};
-use super::words::{Event, Record};
+use super::words::{Event, IllegalEvent, Record};
 use crate::playbook::{Join, Parallel, Step, StepKind};
 
 impl<'m> Turn<'m> {
@@ -66,7 +66,7 @@ impl<'m> Turn<'m> {
         strands: &mut [Strand],
         join: Join,
         event: &Event,
-    ) -> Result<Option<Leads>, super::IllegalEvent> {
+    ) -> Result<Option<Leads>, IllegalEvent> {
         for index in 0..strands.len() {
             // Nothing new begins once the outcome is known.
             if outcome(join, strands).is_some() {
@@ -84,46 +84,37 @@ impl<'m> Turn<'m> {
 
     /// A strand goes on by itself: where a step follows, it begins at once, and nobody need take the execution up while
     /// the calls of other strands are out.
-    fn tell(&mut self, strand: &mut Strand, event: Event) -> Result<Option<Leads>, super::IllegalEvent> {
-        let leads = self.advance(strand.phase.take(), event)?;
-        let leads = self.take_up(leads)?;
-        match leads {
-            Leads::To(phase) => {
-                strand.phase = phase;
-                Ok(None)
-            }
-            end @ Leads::End { .. } => Ok(Some(end)),
+    fn tell(&mut self, strand: &mut Strand, event: Event) -> Result<Option<Leads>, IllegalEvent> {
+        let mut leads = self.advance(strand.phase.take(), event)?;
+        if let Leads::To(phase) = leads {
+            leads = self.take_up(phase)?;
         }
+        Ok(put(strand, leads))
     }
 
-    fn take_up(&mut self, leads: Leads) -> Led {
-        match leads {
-            Leads::To(Phase::Ready { step, visit }) => self.begin_step(step, visit),
-            // It has just been split: its strands are ready.
-            Leads::To(Phase::Parallel { step, visit, strands })
-                if strands.iter().any(|strand| strand.phase.is_ready()) =>
-            {
-                self.begin_ready(step, visit, strands)
-            }
-            leads => Ok(leads),
-        }
-    }
-
-    fn begin_ready(&mut self, step: StepId, visit: u32, mut strands: Vec<Strand>) -> Led {
-        for index in 0..strands.len() {
-            let Some(strand) = strands.get_mut(index) else {
-                break;
-            };
-            let leads = Leads::To(strand.phase.take());
-            match self.take_up(leads)? {
-                Leads::To(phase) => strand.phase = phase,
-                end @ Leads::End { .. } => {
-                    self.drop_all(&strands);
-                    return Ok(end);
+    /// Begin what was entered and not begun.
+    pub(super) fn take_up(&mut self, phase: Phase) -> Led {
+        match phase {
+            Phase::Ready { step, visit } => self.begin_step(step, visit),
+            Phase::Parallel {
+                step,
+                visit,
+                mut strands,
+            } => {
+                for index in 0..strands.len() {
+                    let Some(strand) = strands.get_mut(index) else {
+                        break;
+                    };
+                    let leads = self.take_up(strand.phase.take())?;
+                    if let Some(end) = put(strand, leads) {
+                        self.drop_all(&strands);
+                        return Ok(end);
+                    }
                 }
+                Ok(Leads::To(Phase::Parallel { step, visit, strands }))
             }
+            phase => Ok(Leads::To(phase)),
         }
-        Ok(Leads::To(Phase::Parallel { step, visit, strands }))
     }
 
     /// Leave the step where its outcome is known. `commanded` counts the commands that are not of these strands.
@@ -174,6 +165,17 @@ impl<'m> Turn<'m> {
             }
             Phase::Ready { .. } | Phase::Joined { .. } | Phase::Ended { .. } => {}
         }
+    }
+}
+
+/// Where the strand stands now; `Some` where the execution ends instead.
+fn put(strand: &mut Strand, leads: Leads) -> Option<Leads> {
+    match leads {
+        Leads::To(phase) => {
+            strand.phase = phase;
+            None
+        }
+        end @ Leads::End { .. } => Some(end),
     }
 }
 

@@ -55,8 +55,13 @@ impl Phase {
         std::mem::replace(self, nothing)
     }
 
-    pub(super) const fn is_ready(&self) -> bool {
-        matches!(self, Self::Ready { .. })
+    /// A step was entered, and nobody has begun it.
+    pub(super) fn has_ready(&self) -> bool {
+        match self {
+            Self::Ready { .. } => true,
+            Self::Parallel { strands, .. } => strands.iter().any(|strand| strand.phase.has_ready()),
+            _ => false,
+        }
     }
 
     /// Somebody is at it, rather than waiting.
