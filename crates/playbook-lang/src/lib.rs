@@ -41,8 +41,8 @@ pub use condition::{Condition, Pattern, Test};
 pub use findings::code;
 pub use kind::Kind;
 pub use machine::{
-    Attempt, Call, Command, Event, HeldCredential, HeldPermit, IllegalEvent, Machine, Moment, Phase, Record,
-    Rules, State, Transition,
+    Attempt, Call, Closing, Command, Done, Event, HeldCredential, HeldPermit, IllegalEvent, Machine, Moment,
+    Phase, Record, Rules, State, Strand, Transition,
 };
 pub use playbook::{
     ActionStep, Case, Input, Join, OTHERWISE, Occasion, Parallel, Pause, Playbook, Step, StepKind, Trigger,

@@ -164,7 +164,7 @@ fn next_event(state: &State, world: &mut World, byte: u8) -> Event {
             1 => Event::Claimed,
             _ => Event::TimerFired,
         },
-        Phase::Ready { .. } | Phase::Ended { .. } => Event::Claimed,
+        _ => Event::Claimed,
     }
 }
 
@@ -179,7 +179,8 @@ proptest! {
     ) {
         let playbook = unchecked(&written(&graph)).unwrap();
         let rules = Rules::default();
-        let machine = Machine::new(&playbook, &rules);
+        let facts = Facts::default();
+        let machine = Machine::new(&playbook, &rules, &facts);
         let mut now = datetime!(2026-11-22 08:00 UTC);
         let mut state = State::begin(&playbook, now).unwrap();
         let mut world = World::default();
