@@ -48,7 +48,7 @@ fn good() -> Facts {
         },
         requester: Requester::Known(Box::new(known())),
         reading: Reading::Read(classification()),
-        plan: Plan::Fits(Offered {
+        plan: Plan::Fits(Box::new(Offered {
             playbook: PlaybookRef {
                 name: "password_reset".parse().unwrap(),
                 version: "1.2".parse().unwrap(),
@@ -57,7 +57,7 @@ fn good() -> Facts {
             category: "REQUEST".to_owned(),
             sub_category: Some("PASSWORD_RESET".to_owned()),
             trigger: None,
-        }),
+        })),
         execution: Execution::None,
         circumstances: Circumstances {
             known: playbook_lang::Facts::default().with("ticket.type", json!(3)),
