@@ -344,9 +344,20 @@ struct Where<'a> {
 fn flows(value: &Value, to: &Where<'_>, names: &Names<'_>, findings: &mut Findings) {
     match value {
         Value::String(text) if is_template(text) => flow(text, to, names, findings),
-        Value::Object(fields) => fields
-            .values()
-            .for_each(|value| flows(value, to, names, findings)),
+        Value::Object(fields) => {
+            // The value of a field is a text, a number or a flag, whatever the mapping as a whole must be.
+            let parameter = Parameter {
+                kind: Kind::Text,
+                ..to.parameter.clone()
+            };
+            let field = Where {
+                parameter: &parameter,
+                ..*to
+            };
+            fields
+                .values()
+                .for_each(|value| flows(value, &field, names, findings));
+        }
         Value::Array(items) => items.iter().for_each(|value| flows(value, to, names, findings)),
         _ => {}
     }
