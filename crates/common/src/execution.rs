@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use crate::ids::{DecisionId, ExecutionId, TenantId, TicketId};
 use crate::outcome::Outcome;
-use crate::person::Subject;
+use crate::person::{Named, Subject};
 use crate::playbook::PlaybookRef;
 use crate::step::{StepCall, Values};
 use crate::ticket::TicketSnapshot;
@@ -29,8 +29,18 @@ pub struct ExecutePlaybook {
     pub subject: Subject,
     /// The requester's name, to show to people.
     pub requester_name: String,
+    /// Their address in the directory, to show to people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requester_mail: Option<String>,
+    /// Their manager at the time of the decision, to show to people: who may approve is looked up afresh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manager: Option<Named>,
     /// What templates may show of the ticket.
     pub ticket: TicketSnapshot,
+    /// What the playbook wants to be told at its start; checked against its `inputs:`.
+    #[schema(value_type = Object)]
+    #[serde(default, skip_serializing_if = "Values::is_empty")]
+    pub inputs: Values,
 }
 
 /// Where an execution stands.

@@ -43,7 +43,7 @@ pub use ids::{
     TenantId, TicketId, UserId,
 };
 pub use outcome::Outcome;
-pub use person::{Person, Subject};
+pub use person::{Named, Person, Subject};
 pub use playbook::{Finding, PlaybookRef, Severity};
 pub use problem::Problem;
 pub use service::{Role, Service};

@@ -14,6 +14,15 @@ pub struct Subject {
     pub user_id: UserId,
 }
 
+/// Somebody in the directory as people call them: to be shown, never to be acted on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Named {
+    /// Object id.
+    pub id: UserId,
+    /// The name to show to people.
+    pub name: String,
+}
+
 /// What Firstline needs to know of a person in the directory, read afresh each time it matters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Person {

@@ -1,10 +1,11 @@
 //! Contracts of the playbook service.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::digest::Digest;
-use crate::ids::{PlaybookName, PlaybookVersion, StepId};
+use crate::ids::{ActionName, PlaybookName, PlaybookVersion, StepId};
 
 /// Exactly one playbook document: the digest is over the YAML bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -35,12 +36,87 @@ pub struct PlaybookView {
     /// Example texts of tickets that this playbook is for.
     #[serde(default)]
     pub examples: Vec<String>,
+    /// Which tickets may start it; all of its category where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<TriggerView>,
+    /// JSON Schema (2020-12) of what it wants to be told at its start.
+    #[schema(value_type = Object)]
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub inputs_schema: Value,
+    /// Actions it needs that no service offers yet; it cannot be activated while there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub planned: Vec<ActionName>,
+    /// The playbooks that it calls, directly or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<PlaybookRef>,
     /// When it was published.
     #[serde(with = "time::serde::rfc3339")]
     pub published_at: OffsetDateTime,
     /// The YAML itself; left out of lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+}
+
+/// Which tickets may start a playbook.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TriggerView {
+    /// The help desk; any where it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// What must have happened to the ticket: `created`, `updated`, `status_changed`; anything where it says nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on: Vec<String>,
+    /// What must hold of ticket, requester and tenant.
+    pub when: ConditionView,
+}
+
+impl TriggerView {
+    /// What nobody can read, and so never holds.
+    pub fn unreadable() -> Self {
+        Self {
+            source: None,
+            on: vec![],
+            when: ConditionView::Test {
+                field: String::new(),
+                operator: String::new(),
+                value: Value::Null,
+            },
+        }
+    }
+}
+
+/// A condition, as playbooks write it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(untagged)]
+pub enum ConditionView {
+    /// Every one holds.
+    All {
+        /// Which.
+        #[schema(no_recursion)]
+        all: Vec<ConditionView>,
+    },
+    /// At least one holds.
+    Any {
+        /// Of which.
+        #[schema(no_recursion)]
+        any: Vec<ConditionView>,
+    },
+    /// It does not hold.
+    Not {
+        /// What.
+        #[schema(no_recursion)]
+        not: Box<ConditionView>,
+    },
+    /// One comparison.
+    Test {
+        /// What is looked at, for instance `ticket.summary`.
+        field: String,
+        /// How: `equals`, `contains`, ...
+        operator: String,
+        /// With what.
+        #[serde(default)]
+        value: Value,
+    },
 }
 
 /// `PUT /api/v1/playbooks/{id}/activate`.

@@ -44,11 +44,29 @@ impl fmt::Display for AutomationStatus {
 
 /// What an execution carries of its ticket: the values templates may show to people. Untrusted text throughout; none
 /// of it is ever a target, a destination or an approver.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TicketSnapshot {
     /// Subject line.
     pub summary: String,
     /// The customer's name at the help desk, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_name: Option<String>,
+    /// Opening text, plain; the beginning of it where it is long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<String>,
+    /// Path of the help desk's own category, levels joined with `>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// The team it is assigned to, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
+    /// Number of the channel it came by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<i64>,
+    /// Number of its status when it was decided on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<i64>,
+    /// Number of its type.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub ticket_type: Option<i64>,
 }

@@ -71,6 +71,19 @@ impl Test {
         }
     }
 
+    /// What is compared with, as playbooks write it.
+    pub fn value(&self) -> Value {
+        match self {
+            Self::Equals(value) | Self::NotEquals(value) | Self::Greater(value) | Self::Less(value) => {
+                value.clone()
+            }
+            Self::In(values) => Value::Array(values.clone()),
+            Self::Contains(text) => Value::from(text.as_str()),
+            Self::Matches(pattern) => Value::from(pattern.as_str()),
+            Self::Exists(wanted) => Value::from(*wanted),
+        }
+    }
+
     /// Whether `value` passes.
     pub fn passes(&self, value: Option<&Value>) -> bool {
         match (self, value) {

@@ -33,6 +33,7 @@ mod registry;
 mod retry;
 mod roots;
 mod template;
+mod trigger;
 mod trust;
 mod yaml;
 
@@ -52,5 +53,6 @@ pub use proof::Proof;
 pub use registry::{Action, Credential, Output, Parameter, Registry, RegistryError};
 pub use retry::{Backoff, Retry};
 pub use roots::{Facts, Name};
+pub use trigger::{admits, in_words};
 pub use trust::{Role, Trust};
 pub use yaml::MAX_BYTES;

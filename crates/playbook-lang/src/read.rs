@@ -11,6 +11,7 @@ use common::{Outcome, StepId};
 use crate::document::{Document, EdgeDocument, KindDocument, Place, StepDocument};
 use crate::findings::{Findings, code, quoted};
 use crate::yaml::{At, Node, Shape};
+pub(crate) use condition::compared;
 use fields::Fields;
 
 const PLAYBOOK_FIELDS: &[&str] = &[

@@ -98,12 +98,27 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// The facts about a ticket and its requester.
+    /// The facts about a ticket.
     pub fn about(ticket: &TicketSnapshot) -> Self {
-        let mut facts = Self::default();
-        facts.set("ticket.summary", json!(ticket.summary));
-        facts.set("ticket.client_name", json!(ticket.client_name));
-        facts
+        let TicketSnapshot {
+            summary,
+            client_name,
+            details,
+            category,
+            team,
+            source,
+            status,
+            ticket_type,
+        } = ticket;
+        Self::default()
+            .with("ticket.summary", json!(summary))
+            .with("ticket.client_name", json!(client_name))
+            .with("ticket.details", json!(details))
+            .with("ticket.category", json!(category))
+            .with("ticket.team", json!(team))
+            .with("ticket.source", json!(source))
+            .with("ticket.status", json!(status))
+            .with("ticket.type", json!(ticket_type))
     }
 
     /// Lay down one fact, by its whole name (`requester.name`, `inputs.application`). `null` is no fact.

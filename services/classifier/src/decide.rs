@@ -3,7 +3,7 @@
 use common::Blocker;
 
 use crate::classify::{About, Classification};
-use crate::facts::{Desk, Execution, Facts, Known, Plan, Reading, Requester};
+use crate::facts::{Circumstances, Desk, Execution, Facts, Known, Plan, Reading, Requester};
 
 /// What a check says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct Answers {
     pub affected: Answer,
     /// [`plan`].
     pub plan: Answer,
+    /// [`trigger`].
+    pub trigger: Answer,
     /// [`execution`].
     pub execution: Answer,
 }
@@ -77,6 +79,7 @@ pub fn weigh(facts: &Facts, threshold: f64) -> Answers {
         confidence: confidence(&facts.reading, threshold),
         affected: affected(&facts.reading),
         plan: plan(&facts.plan),
+        trigger: trigger(&facts.plan, &facts.circumstances),
         execution: execution(facts.execution),
     }
 }
@@ -95,10 +98,12 @@ pub fn decide(answers: Answers) -> Verdict {
         confidence,
         affected,
         plan,
+        trigger,
         execution,
     } = answers;
     let all = [
-        open, untouched, requester, account, guest, privilege, reading, confidence, affected, plan, execution,
+        open, untouched, requester, account, guest, privilege, reading, confidence, affected, plan, trigger,
+        execution,
     ];
     let unanswered = all.contains(&Answer::Moot);
     let mut against: Vec<Blocker> = all
@@ -275,6 +280,35 @@ pub fn plan(plan: &Plan) -> Answer {
         Plan::Nothing => Answer::against("no_active_playbook", "no active playbook covers the ticket"),
         Plan::Unread => Answer::against("playbooks_unavailable", "the playbooks could not be read in time"),
         Plan::NotSought => Answer::Moot,
+    }
+}
+
+/// The playbook is for tickets like this one. Where its trigger cannot be read, for none.
+pub fn trigger(plan: &Plan, circumstances: &Circumstances) -> Answer {
+    let Plan::Fits(offered) = plan else {
+        // Which playbook it would be is the plan's affair.
+        return match plan {
+            Plan::NotSought => Answer::Moot,
+            _ => Answer::Clear,
+        };
+    };
+    let Some(trigger) = &offered.trigger else {
+        return Answer::Clear;
+    };
+    let Circumstances { known, happened } = circumstances;
+    let admitted: Result<Vec<bool>, String> = happened
+        .iter()
+        .map(|happened| playbook_lang::admits(trigger, known, *happened))
+        .collect();
+    match (admitted, playbook_lang::in_words(trigger)) {
+        (Ok(admitted), Some(_)) if admitted.contains(&true) => Answer::Clear,
+        (Ok(_), Some(words)) => {
+            let detail = format!("the playbook starts only where {words}");
+            Answer::against("trigger_not_met", &detail)
+        }
+        (Err(_), _) | (_, None) => {
+            Answer::against("trigger_unreadable", "the playbook's trigger cannot be read")
+        }
     }
 }
 

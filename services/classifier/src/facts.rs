@@ -1,6 +1,8 @@
 //! What the gate found out about a ticket before it decides. No clients here, and no decision either.
 
-use common::{Person, PlaybookRef, UserId};
+use common::playbook::TriggerView;
+use common::{Named, Person, PlaybookRef};
+use playbook_lang::Occasion;
 
 use crate::classify::Classification;
 
@@ -17,6 +19,17 @@ pub struct Facts {
     pub plan: Plan,
     /// What is already being done.
     pub execution: Execution,
+    /// What triggers look at.
+    pub circumstances: Circumstances,
+}
+
+/// What a playbook's trigger may look at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Circumstances {
+    /// What is known of the ticket, the requester and the tenant, by the names that playbooks use.
+    pub known: playbook_lang::Facts,
+    /// What happened to the ticket since it is waiting to be decided on.
+    pub happened: Vec<Occasion>,
 }
 
 /// The ticket as it stands.
@@ -54,8 +67,8 @@ pub struct Known {
     pub person: Person,
     /// Holds a role, or belongs to a group, that automation must not touch.
     pub privileged: bool,
-    /// The manager on record, for the record; approvals look them up afresh.
-    pub manager: Option<UserId>,
+    /// The manager on record, for the record and to be shown; approvals look them up afresh.
+    pub manager: Option<Named>,
 }
 
 /// What the classifier made of the text.
@@ -95,6 +108,8 @@ pub struct Offered {
     pub category: String,
     /// Its sub-category.
     pub sub_category: Option<String>,
+    /// Which tickets may start it; all of its category where there is none.
+    pub trigger: Option<TriggerView>,
 }
 
 /// Whether the ticket has been automated before.

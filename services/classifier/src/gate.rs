@@ -9,6 +9,7 @@ use chassis::{Did, telemetry};
 use common::client::PeerError;
 use common::{
     AutomationStatus, Blocker, Decision, DecisionId, ExecutePlaybook, Subject, TicketId, TicketSnapshot,
+    Values,
 };
 use connectors::CallError;
 use connectors::halopsa::Ticket;
@@ -26,6 +27,8 @@ use crate::store::{Claim, Decided, Judgement, LEASE, Next, Stage, Store, StoreEr
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// A help desk that refuses to show a decision so often will not show it; orchestration writes the fields as well.
 const MARK_TRIES: u32 = 5;
+/// A ticket's opening text travels with the execution up to here; the ticket itself is one click away.
+const LONGEST_DETAILS: usize = 4000;
 /// Nothing fits.
 const OTHER: &str = "OTHER";
 
@@ -172,7 +175,8 @@ impl Gate {
     }
 
     async fn judge(&self, claim: &Claim) -> Result<Judged, StoreError> {
-        let dossier = match Box::pin(self.sources.gather(&claim.ticket)).await {
+        let happened = self.store.happened(&claim.ticket).await?;
+        let dossier = match Box::pin(self.sources.gather(&claim.ticket, happened)).await {
             Ok(Some(dossier)) => dossier,
             Ok(None) => {
                 self.store.unknown(claim).await?;
@@ -254,7 +258,7 @@ impl Gate {
             decision,
             reference: ticket.reference(),
             requester: known.map(|known| known.person.id.clone()),
-            manager: known.and_then(|known| known.manager.clone()),
+            manager: known.and_then(|known| known.manager.as_ref().map(|manager| manager.id.clone())),
             execution,
         }
     }
@@ -277,10 +281,10 @@ impl Gate {
                 user_id: known.person.id.clone(),
             },
             requester_name: known.person.display_name.clone(),
-            ticket: TicketSnapshot {
-                summary: ticket.summary.clone(),
-                client_name: ticket.client_name.clone(),
-            },
+            requester_mail: known.person.mail.clone(),
+            manager: known.manager.clone(),
+            ticket: snapshot(ticket),
+            inputs: Values::new(),
         }
     }
 
@@ -341,6 +345,21 @@ impl Gate {
                     .await
             }
         }
+    }
+}
+
+/// What a playbook may show of a ticket, and compare.
+pub(crate) fn snapshot(ticket: &Ticket) -> TicketSnapshot {
+    let details: String = ticket.details.chars().take(LONGEST_DETAILS).collect();
+    TicketSnapshot {
+        summary: ticket.summary.clone(),
+        client_name: ticket.client_name.clone(),
+        details: Some(details).filter(|details| !details.is_empty()),
+        category: ticket.category.clone(),
+        team: ticket.team.clone(),
+        source: ticket.source,
+        status: ticket.status_id,
+        ticket_type: ticket.ticket_type_id,
     }
 }
 

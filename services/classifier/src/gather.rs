@@ -6,15 +6,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::TicketId;
 use common::client::{OrchestrationClient, PeerError, PlaybookClient};
 use common::playbook::PlaybookView;
+use common::{Named, TenantId, TicketId};
 use connectors::CallError;
 use connectors::entra::{Entra, LookupError};
 use connectors::halopsa::{Halo, HaloUser, Ticket, UNASSIGNED};
+use playbook_lang::Occasion;
+use serde_json::json;
 
 use crate::classify::{Category, Classify, ClassifyError, Embedded, Text};
-use crate::facts::{Desk, Execution, Facts, Known, Offered, Plan, Reading, Requester};
+use crate::facts::{Circumstances, Desk, Execution, Facts, Known, Offered, Plan, Reading, Requester};
+use crate::gate::snapshot;
 
 /// Where facts come from.
 #[derive(Clone)]
@@ -25,6 +28,7 @@ pub(crate) struct Sources {
     pub(crate) playbooks: PlaybookClient,
     pub(crate) executions: OrchestrationClient,
     pub(crate) own_agent: i64,
+    pub(crate) tenant: TenantId,
 }
 
 /// All that is known of a ticket now.
@@ -57,11 +61,15 @@ impl Gap {
 }
 
 impl Sources {
-    /// Read everything about `ticket`; `None` where the help desk does not know it.
+    /// Read everything about `ticket`, to which this `happened`; `None` where the help desk does not know it.
     ///
     /// # Errors
     /// The help desk itself is away: then nothing can be said or done about the ticket.
-    pub(crate) async fn gather(&self, ticket: &TicketId) -> Result<Option<Dossier>, CallError> {
+    pub(crate) async fn gather(
+        &self,
+        ticket: &TicketId,
+        happened: Vec<Occasion>,
+    ) -> Result<Option<Dossier>, CallError> {
         let Some(ticket) = self.halo.ticket(ticket).await? else {
             return Ok(None);
         };
@@ -75,14 +83,37 @@ impl Sources {
         let (reading, plan) = choice;
         let reading = or_gap(reading, Reading::Unread, &mut gaps);
         let plan = or_gap(plan, Plan::Unread, &mut gaps);
+        let requester = or_gap(requester, Requester::Unread, &mut gaps);
+        let circumstances = Circumstances {
+            known: self.known(&ticket, &requester),
+            happened,
+        };
         let facts = Facts {
             desk,
-            requester: or_gap(requester, Requester::Unread, &mut gaps),
+            requester,
             reading,
             plan,
             execution: or_gap(execution, Execution::Unread, &mut gaps),
+            circumstances,
         };
         Ok(Some(Dossier { ticket, facts, gaps }))
+    }
+
+    /// What triggers may look at, as executions would know it.
+    fn known(&self, ticket: &Ticket, requester: &Requester) -> playbook_lang::Facts {
+        let mut facts = playbook_lang::Facts::about(&snapshot(ticket))
+            .with("ticket.id", json!(ticket.id))
+            .with("tenant.id", json!(self.tenant));
+        if let Requester::Known(known) = requester {
+            facts.set("requester.id", json!(known.person.id));
+            facts.set("requester.name", json!(known.person.display_name));
+            facts.set("requester.mail", json!(known.person.mail));
+            if let Some(manager) = &known.manager {
+                facts.set("manager.id", json!(manager.id));
+                facts.set("manager.name", json!(manager.name));
+            }
+        }
+        facts
     }
 
     async fn desk(&self, ticket: &Ticket) -> Result<Desk, CallError> {
@@ -135,7 +166,10 @@ impl Sources {
         Ok(Requester::Known(Box::new(Known {
             person,
             privileged,
-            manager: manager.map(|manager| manager.id),
+            manager: manager.map(|manager| Named {
+                id: manager.id,
+                name: manager.display_name,
+            }),
         })))
     }
 
@@ -240,6 +274,7 @@ fn plan(category: &Category, playbooks: &[PlaybookView]) -> Plan {
             playbook: only.playbook.clone(),
             category: only.category.clone(),
             sub_category: only.sub_category.clone(),
+            trigger: only.trigger.clone(),
         }),
         (Some(_), Some(_)) => Plan::Several,
         (None, _) => Plan::Nothing,
@@ -265,6 +300,10 @@ mod tests {
             category: "REQUEST".to_owned(),
             sub_category: Some(sub_category.to_owned()),
             examples: vec![format!("example of {name}")],
+            trigger: None,
+            inputs_schema: serde_json::Value::Null,
+            planned: vec![],
+            calls: vec![],
             published_at: OffsetDateTime::UNIX_EPOCH,
             source: None,
         }

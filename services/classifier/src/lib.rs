@@ -68,6 +68,7 @@ pub async fn serve(
             shell.peer(Service::Orchestration.name(), settings.orchestration_url.clone()),
         ),
         own_agent: settings.own_agent,
+        tenant: shell.tenant().clone(),
     };
     let gate = Gate::new(
         store.clone(),

@@ -9,6 +9,7 @@ use common::{Digest, ExecutePlaybook, ExecutionId, PlaybookRef, Problem, TenantI
 use playbook_lang::State;
 use time::OffsetDateTime;
 
+use crate::facts::Given;
 use crate::library::Library;
 use crate::store::{Accepted, NewExecution, Store, StoreError};
 
@@ -106,6 +107,7 @@ impl Intake {
         let new = NewExecution {
             request,
             source: &source,
+            given: Given::of(request, request.inputs.clone()),
             state,
             traceparent,
         };

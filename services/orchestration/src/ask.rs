@@ -9,9 +9,9 @@ use common::client::{PeerError, StepClient};
 use common::problem::OUTSIDE_UNAVAILABLE;
 use common::{
     ActionName, ExecutionId, OperationId, OperationView, Pending, StepAnswer, StepCall, StepRequest, Subject,
-    TicketId, TicketSnapshot,
+    TicketId,
 };
-use playbook_lang::{Call, Event, Facts, fill};
+use playbook_lang::{Call, Event};
 
 use crate::manners;
 
@@ -28,9 +28,6 @@ pub(crate) struct OnBehalf {
     pub(crate) execution: ExecutionId,
     pub(crate) ticket: TicketId,
     pub(crate) subject: Subject,
-    pub(crate) requester_name: String,
-    /// What templates may show of the ticket.
-    pub(crate) snapshot: TicketSnapshot,
 }
 
 /// The services that perform steps, by the part of an action before its dot.
@@ -89,11 +86,6 @@ fn request(whose: &OnBehalf, call: Call) -> StepRequest {
         permit,
         sealed,
     } = call;
-    // From what was stored with the execution: the same call again is the same to the byte.
-    let facts = Facts {
-        ticket: &whose.snapshot,
-        requester_name: &whose.requester_name,
-    };
     StepRequest {
         tenant_id: whose.subject.tenant_id.clone(),
         execution_id: whose.execution,
@@ -101,7 +93,7 @@ fn request(whose: &OnBehalf, call: Call) -> StepRequest {
         step: call,
         action,
         subject: whose.subject.clone(),
-        parameters: fill(&parameters, &facts),
+        parameters,
         deadline,
         authorizes,
         permit,

@@ -8,6 +8,7 @@ mod ask;
 mod chronicle;
 mod desk;
 mod drive;
+mod facts;
 mod http;
 mod library;
 mod manners;

@@ -3,10 +3,12 @@
 //! A step service may be a customer's own, and a ticket's words are anybody's: a NUL would make Postgres refuse the whole
 //! step again and again, and megabytes would drown the story.
 
-use common::{Outcome, StepResult, TicketSnapshot, Values};
+use common::{Named, Outcome, StepResult, TicketSnapshot, Values};
 
 /// One sentence for people has room in this.
 const LONGEST_SENTENCE: usize = 500;
+/// The opening text of a ticket: enough to see what it is about.
+const LONGEST_DETAILS: usize = 4000;
 /// No action declares a longer word.
 const LONGEST_WORD: usize = 64;
 /// Declared values are few and small.
@@ -56,6 +58,26 @@ pub(crate) fn ticket(ticket: &TicketSnapshot) -> TicketSnapshot {
     TicketSnapshot {
         summary: sentence(&ticket.summary),
         client_name: ticket.client_name.as_deref().map(sentence),
+        details: ticket.details.as_deref().map(details),
+        category: ticket.category.as_deref().map(sentence),
+        team: ticket.team.as_deref().map(sentence),
+        source: ticket.source,
+        status: ticket.status,
+        ticket_type: ticket.ticket_type,
+    }
+}
+
+/// A text of several lines, without anything that Postgres would refuse.
+fn details(text: &str) -> String {
+    let stored = |sign: &char| !sign.is_control() || matches!(sign, '\n' | '\t');
+    text.chars().filter(stored).take(LONGEST_DETAILS).collect()
+}
+
+/// Somebody's name, fit to be stored.
+pub(crate) fn named(person: &Named) -> Named {
+    Named {
+        id: person.id.clone(),
+        name: sentence(&person.name),
     }
 }
 

@@ -126,8 +126,8 @@ async fn a_playbook_published_twice_is_one_version_and_other_content_is_refused(
 
 async fn execute_request(fleet: &TestFleet, ticket: i64) -> ExecutePlaybook {
     let view = fleet.execution(ticket).await.unwrap();
-    let row: (uuid::Uuid, String, String, serde_json::Value) = sqlx::query_as(
-        "SELECT decision_id, subject_id, requester_name, ticket FROM playbook_executions WHERE ticket_id = $1",
+    let row: (uuid::Uuid, String, String, serde_json::Value, serde_json::Value) = sqlx::query_as(
+        "SELECT decision_id, subject_id, requester_name, ticket, facts FROM playbook_executions WHERE ticket_id = $1",
     )
     .bind(ticket.to_string())
     .fetch_one(fleet.owner())
@@ -143,7 +143,10 @@ async fn execute_request(fleet: &TestFleet, ticket: i64) -> ExecutePlaybook {
             user_id: row.1.parse().unwrap(),
         },
         requester_name: row.2,
+        requester_mail: serde_json::from_value(row.4["requester_mail"].clone()).unwrap(),
+        manager: serde_json::from_value(row.4["manager"].clone()).unwrap(),
         ticket: serde_json::from_value(row.3).unwrap(),
+        inputs: common::Values::new(),
     }
 }
 

@@ -92,7 +92,7 @@ fn test(
 }
 
 /// An operator with its value, or where and why they do not go together.
-fn compared(
+pub(crate) fn compared(
     operator: &At<String>,
     value: Option<(Position, Value)>,
     at: Position,

@@ -1,6 +1,9 @@
 //! The gate's table of verdicts, written by hand: each fact that speaks against automation, alone and together.
 
+use common::playbook::TriggerView;
 use common::{Digest, Person, PlaybookRef};
+use playbook_lang::Occasion;
+use serde_json::json;
 
 use super::*;
 use crate::facts::Offered;
@@ -53,9 +56,23 @@ fn good() -> Facts {
             },
             category: "REQUEST".to_owned(),
             sub_category: Some("PASSWORD_RESET".to_owned()),
+            trigger: None,
         }),
         execution: Execution::None,
+        circumstances: Circumstances {
+            known: playbook_lang::Facts::default().with("ticket.type", json!(3)),
+            happened: vec![Occasion::Created],
+        },
     }
+}
+
+fn with_trigger(trigger: serde_json::Value) -> Facts {
+    let trigger: TriggerView = serde_json::from_value(trigger).unwrap();
+    with(|facts| {
+        if let Plan::Fits(offered) = &mut facts.plan {
+            offered.trigger = Some(trigger);
+        }
+    })
 }
 
 fn codes(facts: &Facts) -> Vec<String> {
@@ -153,6 +170,18 @@ fn each_fact_alone_leads_to_a_person_with_its_own_reason() {
         (with(|facts| facts.plan = Plan::Several), "several_playbooks"),
         (with(|facts| facts.plan = Plan::Nothing), "no_active_playbook"),
         (with(|facts| facts.plan = Plan::Unread), "playbooks_unavailable"),
+        (
+            with_trigger(json!({"when": {"field": "ticket.type", "operator": "equals", "value": 4}})),
+            "trigger_not_met",
+        ),
+        (
+            with_trigger(json!({"on": ["status_changed"], "when": {"all": []}})),
+            "trigger_not_met",
+        ),
+        (
+            with_trigger(json!({"when": {"field": "ticket.type", "operator": "resembles", "value": 3}})),
+            "trigger_unreadable",
+        ),
         (with(|facts| facts.execution = Execution::Open), "execution_open"),
         (
             with(|facts| facts.execution = Execution::Ended),
@@ -166,6 +195,22 @@ fn each_fact_alone_leads_to_a_person_with_its_own_reason() {
     for (facts, code) in table {
         assert_eq!(codes(&facts), [code]);
     }
+}
+
+#[test]
+fn a_trigger_that_holds_speaks_against_nothing_and_one_that_does_not_is_named() {
+    let holds =
+        json!({"on": ["created"], "when": {"field": "ticket.type", "operator": "equals", "value": 3}});
+    assert!(codes(&with_trigger(holds)).is_empty());
+    let not =
+        with_trigger(json!({"when": {"field": "ticket.team", "operator": "equals", "value": "1st Line"}}));
+    let Verdict::Manual { against } = decide(weigh(&not, THRESHOLD)) else {
+        panic!("automated against its trigger");
+    };
+    assert_eq!(
+        against[0].detail,
+        "the playbook starts only where ticket.team is \"1st Line\""
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use common::TicketId;
+use playbook_lang::Occasion;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -20,6 +21,18 @@ pub(crate) enum Source {
     Poll,
     /// `POST /api/v1/classify_ticket`.
     Asked,
+}
+
+/// What the help desk says happened, in lower case.
+const STATUS_CHANGED: &str = "status changed";
+
+/// What a hint means to triggers. Of a ticket that nobody told us of before, we hear for the first time: it is new.
+fn occasion(source: &str, event: &str) -> Occasion {
+    match source {
+        "UPDATED" if event.contains(STATUS_CHANGED) => Occasion::StatusChanged,
+        "UPDATED" => Occasion::Updated,
+        _ => Occasion::Created,
+    }
 }
 
 impl Source {
@@ -71,6 +84,20 @@ impl Store {
         }
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Everything that happened to a ticket since we first heard of it; it has not been decided on yet.
+    pub(crate) async fn happened(&self, ticket: &TicketId) -> Result<Vec<Occasion>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT DISTINCT source, event
+             FROM ticket_events
+             WHERE tenant_id = $1 AND ticket_id = $2 AND taken = 'WORK'",
+            self.tenant.as_str(),
+            ticket.as_str(),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.iter().map(|row| occasion(&row.source, &row.event)).collect())
     }
 
     async fn worth(

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use common::execution::ExecutionStatus;
 use common::{ActionName, Ending, OperationId, Signal, StepCall};
 use playbook_lang::{
-    Call, Command, Event, IllegalEvent, Machine, Moment, Phase, Playbook, Record, State, Transition,
+    Call, Command, Event, Facts, IllegalEvent, Machine, Moment, Phase, Playbook, Record, State, Transition,
 };
 use serde_json::json;
 use time::OffsetDateTime;
@@ -41,6 +41,8 @@ pub(super) struct Run<'a> {
     claimed: &'a Claimed,
     playbook: &'a Playbook,
     whose: OnBehalf,
+    /// The same at every claim: the same call again is the same to the byte.
+    facts: Facts,
     state: State,
     status: ExecutionStatus,
     memory: Memory,
@@ -68,9 +70,8 @@ impl<'a> Run<'a> {
                 execution: claimed.id,
                 ticket: claimed.ticket.clone(),
                 subject: claimed.subject.clone(),
-                requester_name: claimed.requester_name.clone(),
-                snapshot: claimed.snapshot.clone(),
             },
+            facts: claimed.facts(),
             state,
             status: claimed.status,
             memory: Memory {
@@ -156,7 +157,7 @@ impl<'a> Run<'a> {
             now,
             chance: rand::random(),
         };
-        let machine = Machine::new(self.playbook, &self.driver.rules);
+        let machine = Machine::new(self.playbook, &self.driver.rules, &self.facts);
         let Transition {
             state,
             commands,

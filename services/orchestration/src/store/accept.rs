@@ -7,6 +7,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::{EXECUTIONS, Store, StoreError, notify};
+use crate::facts::Given;
 use crate::manners;
 
 /// An execution about to be accepted.
@@ -16,6 +17,8 @@ pub(crate) struct NewExecution<'a> {
     pub(crate) request: &'a ExecutePlaybook,
     /// The document's exact bytes.
     pub(crate) source: &'a str,
+    /// What templates may show beside the ticket.
+    pub(crate) given: Given,
     /// The machine's first state.
     pub(crate) state: serde_json::Value,
     /// The trace of the ticket.
@@ -105,6 +108,7 @@ impl Store {
         NewExecution {
             request,
             source,
+            given,
             state,
             traceparent,
         }: &NewExecution<'_>,
@@ -113,14 +117,15 @@ impl Store {
         let id = ExecutionId::fresh();
         let ticket = serde_json::to_value(manners::ticket(&request.ticket))
             .map_err(StoreError::corrupt("playbook_executions"))?;
+        let facts = serde_json::to_value(given).map_err(StoreError::corrupt("playbook_executions"))?;
         let playbook = &request.playbook;
         let mut transaction = self.pool.begin().await?;
         self.pin(&mut transaction, playbook, source, now).await?;
         let inserted = sqlx::query!(
             "INSERT INTO playbook_executions
                  (tenant_id, id, ticket_id, decision_id, playbook_name, playbook_version, playbook_digest,
-                  subject_id, requester_name, ticket, traceparent, status, state, wake_at, started_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'QUEUED', $12, now(), $13)
+                  subject_id, requester_name, ticket, facts, traceparent, status, state, wake_at, started_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'QUEUED', $13, now(), $14)
              ON CONFLICT DO NOTHING",
             self.tenant_id(),
             id.0,
@@ -132,6 +137,7 @@ impl Store {
             request.subject.user_id.as_str(),
             manners::sentence(&request.requester_name),
             ticket,
+            facts,
             traceparent.as_deref(),
             state,
             now,

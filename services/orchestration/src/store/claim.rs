@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
+use crate::facts::Given;
 
 /// What cannot be read is looked at again after this: often enough to be noticed in the log, too rarely to be in the way.
 const UNREADABLE: Duration = Duration::from_mins(1);
@@ -29,6 +30,8 @@ pub(crate) struct Claimed {
     pub(crate) requester_name: String,
     /// What templates may show of the ticket.
     pub(crate) snapshot: TicketSnapshot,
+    /// What else they may show.
+    pub(crate) given: Given,
     pub(crate) traceparent: Option<String>,
     pub(crate) status: ExecutionStatus,
     /// The machine's state, not yet read.
@@ -57,6 +60,7 @@ struct DueRow {
     subject_id: String,
     requester_name: String,
     ticket: serde_json::Value,
+    facts: serde_json::Value,
     traceparent: Option<String>,
     status: String,
     state: serde_json::Value,
@@ -84,6 +88,7 @@ impl DueRow {
             },
             requester_name: self.requester_name,
             snapshot: serde_json::from_value(self.ticket).map_err(StoreError::corrupt(corrupt))?,
+            given: serde_json::from_value(self.facts).map_err(StoreError::corrupt(corrupt))?,
             traceparent: self.traceparent,
             status: super::view::status(&self.status)?,
             state: self.state,
@@ -200,8 +205,8 @@ impl Store {
              FROM due
              WHERE execution.tenant_id = $1 AND execution.id = due.id
              RETURNING
-                 execution.id, ticket_id, playbook_digest, subject_id, requester_name, ticket, traceparent, status, state, signals,
-                 parked_since, parked_told, fence, now() AS "now!",
+                 execution.id, ticket_id, playbook_digest, subject_id, requester_name, ticket, facts, traceparent, status,
+                 state, signals, parked_since, parked_told, fence, now() AS "now!",
                  (
                      SELECT step.asked
                      FROM playbook_step_executions step

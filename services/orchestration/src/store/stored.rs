@@ -1,12 +1,13 @@
 //! What unit tests find stored: an execution, and what its ticket is still to be told.
 
 use common::{
-    DecisionId, Digest, ExecutePlaybook, ExecutionId, PlaybookRef, Service, Subject, TicketSnapshot,
+    DecisionId, Digest, ExecutePlaybook, ExecutionId, PlaybookRef, Service, Subject, TicketSnapshot, Values,
 };
 use launcher::testing::TestDatabase;
 use time::OffsetDateTime;
 
 use super::{Accepted, NewExecution, Store};
+use crate::facts::Given;
 use crate::update::Update;
 
 /// The store of the tenant `default`, with the rights of the service.
@@ -17,6 +18,18 @@ pub(crate) async fn store(database: &TestDatabase) -> Store {
 
 /// A fresh execution for `ticket`, which is still to be told `updates`.
 pub(crate) async fn execution(store: &Store, ticket: &str, updates: &[Update]) -> ExecutionId {
+    let id = execution_given(store, ticket, Given::default()).await;
+    let mut connection = store.pool.acquire().await.unwrap();
+    let (ticket, now) = (ticket.parse().unwrap(), OffsetDateTime::now_utc());
+    store
+        .enqueue(&mut connection, &ticket, id, updates, now)
+        .await
+        .unwrap();
+    id
+}
+
+/// A fresh execution for `ticket` that was told this at its start.
+pub(crate) async fn execution_given(store: &Store, ticket: &str, given: Given) -> ExecutionId {
     let now = OffsetDateTime::now_utc();
     let source = "steps: []";
     let request = ExecutePlaybook {
@@ -33,25 +46,23 @@ pub(crate) async fn execution(store: &Store, ticket: &str, updates: &[Update]) -
             user_id: "11111111-2222-4333-8444-555555555555".parse().unwrap(),
         },
         requester_name: "Adele Vance".to_owned(),
+        requester_mail: None,
+        manager: None,
         ticket: TicketSnapshot {
             summary: "I can't log in".to_owned(),
-            client_name: None,
+            ..TicketSnapshot::default()
         },
+        inputs: Values::new(),
     };
     let new = NewExecution {
         request: &request,
         source,
+        given,
         state: serde_json::json!({}),
         traceparent: None,
     };
     let Accepted::Here(accepted) = store.accept(new, now).await.unwrap() else {
         panic!("ticket {ticket} has an open execution already");
     };
-    let mut connection = store.pool.acquire().await.unwrap();
-    let id = accepted.execution_id;
-    store
-        .enqueue(&mut connection, &request.ticket_id, id, updates, now)
-        .await
-        .unwrap();
-    id
+    accepted.execution_id
 }

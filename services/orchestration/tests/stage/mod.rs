@@ -9,7 +9,7 @@ use common::client::{OrchestrationClient, Outbound, PeerError};
 use common::execution::ExecutionAccepted;
 use common::{
     DecisionId, Digest, ExecutePlaybook, ExecutionId, ExecutionView, OperationId, Outcome, PlaybookRef,
-    Service, Signal, StepRequest, StepResult, Subject, TenantId, TicketSnapshot, UserId,
+    Service, Signal, StepRequest, StepResult, Subject, TenantId, TicketSnapshot, UserId, Values,
 };
 use http::HeaderMap;
 use launcher::testing::{Running, Stamp, TestDatabase, TestKeys, seen_within};
@@ -405,10 +405,13 @@ impl Stage {
             playbook: self.playbook.clone(),
             subject: Subject { tenant_id, user_id },
             requester_name: "Adele Vance".to_owned(),
+            requester_mail: Some("adele@contoso.example".to_owned()),
+            manager: None,
             ticket: TicketSnapshot {
                 summary: "I can't log in".to_owned(),
-                client_name: None,
+                ..TicketSnapshot::default()
             },
+            inputs: Values::new(),
         }
     }
 
