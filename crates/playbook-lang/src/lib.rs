@@ -23,6 +23,7 @@
 mod check;
 mod condition;
 mod document;
+mod draw;
 mod findings;
 mod kind;
 mod machine;
@@ -39,6 +40,7 @@ mod yaml;
 
 pub use check::{Report, Shelf, calls, check, check_calling};
 pub use condition::{Condition, Pattern, Test};
+pub use draw::{Taken, mermaid, svg};
 pub use findings::code;
 pub use kind::Kind;
 pub use machine::{
