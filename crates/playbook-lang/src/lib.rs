@@ -22,6 +22,7 @@
 
 mod check;
 mod condition;
+mod diff;
 mod document;
 mod draw;
 mod findings;
@@ -40,6 +41,7 @@ mod yaml;
 
 pub use check::{Report, Shelf, calls, check, check_calling};
 pub use condition::{Condition, Pattern, Test};
+pub use diff::{Change, Weight, diff};
 pub use draw::{Taken, mermaid, svg};
 pub use findings::code;
 pub use kind::Kind;
