@@ -32,6 +32,7 @@ mod read;
 mod registry;
 mod retry;
 mod roots;
+mod simulate;
 mod template;
 mod trust;
 mod yaml;
@@ -52,5 +53,9 @@ pub use proof::Proof;
 pub use registry::{Action, Credential, Output, Parameter, Registry, RegistryError};
 pub use retry::{Backoff, Retry};
 pub use roots::{Facts, Name};
+pub use simulate::{
+    Answer, Coverage, Edge, End, Expectation, Run, Scenario, Scenarios, coverage, edges, generate, scenarios,
+    simulate,
+};
 pub use trust::{Role, Trust};
 pub use yaml::MAX_BYTES;

@@ -10,7 +10,7 @@ mod parallel;
 mod pause;
 mod phase;
 #[cfg(test)]
-mod properties;
+pub(crate) mod properties;
 mod state;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -18,9 +18,9 @@ use crate::condition::Condition;
 use crate::playbook::{Join, Step, StepKind};
 
 /// What a random step does; where it leads is a number for each edge.
-type Random = (usize, [usize; 5]);
+pub(crate) type Random = (usize, [usize; 5]);
 
-fn steps(most: usize) -> impl Strategy<Value = Vec<Random>> {
+pub(crate) fn steps(most: usize) -> impl Strategy<Value = Vec<Random>> {
     proptest::collection::vec((0_usize..16, [0_usize..64, 0..64, 0..64, 0..64, 0..64]), 1..=most)
 }
 
@@ -122,7 +122,7 @@ impl Level<'_> {
     }
 }
 
-fn playbook(random: &[Random], inner: &[Vec<Random>]) -> Playbook {
+pub(crate) fn playbook(random: &[Random], inner: &[Vec<Random>]) -> Playbook {
     let mut steps = Vec::new();
     let level = Level {
         prefix: "s",
