@@ -133,7 +133,7 @@ fn impossible(id: &StepId, step: &ActionStep, answer: &Answer) -> Option<String>
         })
 }
 
-impl<'s> World<'s> {
+impl World<'_> {
     /// Tell the machine one thing after the other, until the execution has ended.
     fn tell(&mut self, facts: &Facts, mut state: State, run: &mut Run) -> Result<(), String> {
         let rules = Rules::default();

@@ -52,7 +52,7 @@ fn fresh(edge: &Edge, names: &[String]) -> String {
         return name;
     }
     let other = |nth: usize| format!("{name} ({nth})");
-    (2..)
+    (2..=names.len() + 1)
         .map(other)
         .find(|name| !names.contains(name))
         .unwrap_or(name)
@@ -111,7 +111,9 @@ impl<'p> Author<'p> {
         for (outer, parallel, branch) in levels.into_iter().rev() {
             ways = self.extended(&ways, first, outer);
             let others = self.held_back(parallel, branch);
-            ways.iter_mut().for_each(|way| way.extend(others.iter().cloned()));
+            for way in &mut ways {
+                way.extend(others.iter().cloned());
+            }
             let Some(next) = parallel.branches.get(branch) else {
                 return Vec::new();
             };
@@ -119,7 +121,9 @@ impl<'p> Author<'p> {
         }
         let mut ways = self.extended(&ways, first, step);
         let last = self.last(step, outcome);
-        ways.iter_mut().for_each(|way| way.extend(last.iter().cloned()));
+        for way in &mut ways {
+            way.extend(last.iter().cloned());
+        }
         ways
     }
 

@@ -192,7 +192,7 @@ fn suggest(test: &Test, values: &mut Vec<Value>) {
     match test {
         Test::Equals(value) | Test::NotEquals(value) => values.push(value.clone()),
         Test::In(several) => values.extend(several.iter().cloned()),
-        Test::Contains(text) => values.push(json!(text)),
+        Test::Contains(part) => values.push(json!(part)),
         Test::Matches(pattern) => {
             // Good for patterns that are nearly plain text.
             let plain = pattern.as_str().replace("\\b", "");

@@ -216,9 +216,7 @@ fn rich() -> Playbook {
             .on("up", "which")
             .on("down", "look")
     };
-    let inside = |step: Step, branch| step.within("both", branch);
-    let deep = |step: Step, branch| step.within("either", branch);
-    let mut playbook = build::playbook([
+    let steps = [
         decision(
             "sort",
             &[
@@ -245,6 +243,24 @@ fn rich() -> Playbook {
             .on("red", "rest")
             .on("otherwise", "person"),
         wait_for("rest", Duration::from_mins(3)).on("success", "done"),
+        terminal("done"),
+        escalation("person"),
+    ];
+    let mut playbook = build::playbook(steps.into_iter().chain(branches()));
+    let input = Input {
+        kind: Kind::Whole { least: 1, most: 30 },
+        default: None,
+        optional: false,
+        description: String::new(),
+    };
+    playbook.inputs.insert("days".to_owned(), input);
+    playbook
+}
+
+fn branches() -> Vec<Step> {
+    let inside = |step: Step, branch| step.within("both", branch);
+    let deep = |step: Step, branch| step.within("either", branch);
+    vec![
         parallel("both", Join::All, &[("a", "a1"), ("b", "either")])
             .on("success", "done")
             .on("failure", "person"),
@@ -289,17 +305,7 @@ fn rich() -> Playbook {
         ),
         deep(terminal("q_well"), "q"),
         deep(escalation("q_ill"), "q"),
-        terminal("done"),
-        escalation("person"),
-    ]);
-    let input = Input {
-        kind: Kind::Whole { least: 1, most: 30 },
-        default: None,
-        optional: false,
-        description: String::new(),
-    };
-    playbook.inputs.insert("days".to_owned(), input);
-    playbook
+    ]
 }
 
 #[test]
