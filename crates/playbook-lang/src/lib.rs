@@ -34,6 +34,7 @@ mod read;
 mod registry;
 mod retry;
 mod roots;
+mod simulate;
 mod template;
 mod trigger;
 mod trust;
@@ -57,6 +58,10 @@ pub use proof::Proof;
 pub use registry::{Action, Credential, Output, Parameter, Registry, RegistryError};
 pub use retry::{Backoff, Retry};
 pub use roots::{Facts, Name};
+pub use simulate::{
+    Answer, Coverage, Edge, End, Expectation, Run, Scenario, Scenarios, coverage, edges, generate, scenarios,
+    simulate,
+};
 pub use trigger::{admits, in_words};
 pub use trust::{Role, Trust};
 pub use yaml::MAX_BYTES;
