@@ -29,6 +29,7 @@ mod findings;
 mod kind;
 mod machine;
 mod playbook;
+mod print;
 mod proof;
 mod read;
 mod registry;
@@ -54,6 +55,7 @@ pub use playbook::{
     ActionStep, Case, Input, Join, OTHERWISE, Occasion, Parallel, Pause, Playbook, Step, StepKind, Trigger,
     Within,
 };
+pub use print::format;
 pub use proof::Proof;
 pub use registry::{Action, Credential, Output, Parameter, Registry, RegistryError};
 pub use retry::{Backoff, Retry};
