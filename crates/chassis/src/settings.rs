@@ -142,6 +142,32 @@ impl<'a> Reader<'a> {
         self.secret_text(name)
     }
 
+    /// A file that may be missing from the settings, read by `understood`: what it holds, or every fault in it.
+    pub fn file<T>(
+        &mut self,
+        name: &str,
+        meaning: &str,
+        understood: impl FnOnce(&str) -> Result<T, Vec<String>>,
+    ) -> Option<Option<T>> {
+        self.describe(name, meaning, Some(String::new()));
+        let Some(path) = self.text(name) else {
+            return Some(None);
+        };
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) => return self.bad(format!("{name}: cannot read `{path}`: {error}")),
+        };
+        match understood(&text) {
+            Ok(value) => Some(Some(value)),
+            Err(faults) => {
+                for fault in faults {
+                    self.errors.push(format!("{name}: {path}:{fault}"));
+                }
+                None
+            }
+        }
+    }
+
     /// One of a few words, compared without case; the first is the default.
     pub fn one_of<T: Copy>(&mut self, name: &str, choices: &[(&str, T)], meaning: &str) -> Option<T> {
         let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();

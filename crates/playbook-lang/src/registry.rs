@@ -152,6 +152,26 @@ impl Registry {
         BUILTIN.clone()
     }
 
+    /// What the fleet offers, and the actions of a file beside it; otherwise all that is wrong with the file, each as
+    /// `line:column: what [code]`.
+    pub fn declaring(source: &str) -> Result<Self, Vec<String>> {
+        let mut registry = Self::builtin();
+        let said = |finding: Finding| {
+            let Finding {
+                code,
+                line,
+                column,
+                message,
+                ..
+            } = finding;
+            format!("{line}:{column}: {message} [{code}]")
+        };
+        registry
+            .declare_file(source)
+            .map_err(|findings| findings.into_iter().map(said).collect::<Vec<_>>())?;
+        Ok(registry)
+    }
+
     /// Add the actions of a file (see `docs/playbooks.md`). All of them, or none and what is wrong with it.
     pub fn declare_file(&mut self, source: &str) -> Result<(), Vec<Finding>> {
         let declared = file::read(source)?;

@@ -88,7 +88,7 @@ pub enum Reading {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Plan {
     /// The one active playbook for the category.
-    Fits(Offered),
+    Fits(Box<Offered>),
     /// More than one active playbook stands for the category.
     Several,
     /// None does.

@@ -270,12 +270,12 @@ fn stands_for(playbook: &PlaybookView, category: &Category) -> bool {
 fn plan(category: &Category, playbooks: &[PlaybookView]) -> Plan {
     let mut fitting = playbooks.iter().filter(|playbook| stands_for(playbook, category));
     match (fitting.next(), fitting.next()) {
-        (Some(only), None) => Plan::Fits(Offered {
+        (Some(only), None) => Plan::Fits(Box::new(Offered {
             playbook: only.playbook.clone(),
             category: only.category.clone(),
             sub_category: only.sub_category.clone(),
             trigger: only.trigger.clone(),
-        }),
+        })),
         (Some(_), Some(_)) => Plan::Several,
         (None, _) => Plan::Nothing,
     }

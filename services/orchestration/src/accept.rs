@@ -1,18 +1,26 @@
 //! Accepting an execution: the right tenant, exactly the document that was decided on, once per decision.
 
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use chassis::ApiError;
 use common::client::{PeerError, PlaybookClient};
 use common::execution::ExecutionAccepted;
-use common::{Digest, ExecutePlaybook, ExecutionId, PlaybookRef, Problem, TenantId};
-use playbook_lang::State;
+use common::{
+    Digest, ExecutePlaybook, ExecutionId, PlaybookName, PlaybookRef, PlaybookVersion, Problem, TenantId,
+    Values,
+};
+use playbook_lang::{Playbook, State, calls};
 use time::OffsetDateTime;
 
 use crate::facts::Given;
-use crate::library::Library;
+use crate::library::{Document, Library};
 use crate::store::{Accepted, NewExecution, Store, StoreError};
 
+/// Inputs are told in a few words.
+const LARGEST_INPUTS: usize = 64 * 1024;
+/// A playbook calls at most so many others, directly or not.
+const MOST_CALLED: usize = 64;
 /// When to ask again while the playbook service is away.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
@@ -34,6 +42,9 @@ pub(crate) enum ExecuteError {
     /// The document does not pass the checks.
     #[error("the document does not pass the checks: {0}")]
     Findings(String),
+    /// The playbook does not want what it is told.
+    #[error("the inputs are not what the playbook wants: {}", .0.join("; "))]
+    Inputs(Vec<String>),
     /// The playbook service did not answer.
     #[error("the playbook service did not answer")]
     PlaybookAway(#[source] PeerError),
@@ -55,6 +66,9 @@ impl From<ExecuteError> for ApiError {
             ExecuteError::UnknownPlaybook(_) => Problem::unprocessable("playbook_unknown", &error).into(),
             ExecuteError::OtherDocument(_) => Problem::unprocessable("playbook_digest", &error).into(),
             ExecuteError::Findings(_) => Problem::unprocessable("playbook_findings", &error).into(),
+            ExecuteError::Inputs(complaints) => Problem::unprocessable("playbook_inputs", &error)
+                .with("complaints", complaints)
+                .into(),
             ExecuteError::PlaybookAway(cause) => {
                 tracing::warn!(%cause, "the playbook service did not answer");
                 let again = cause_retry_after(cause).unwrap_or(ASK_AGAIN);
@@ -96,18 +110,19 @@ impl Intake {
         if let Some(accepted) = self.store.of_decision(request.decision_id).await? {
             return Ok(accepted);
         }
-        let source = self.source(&request.playbook).await?;
-        let playbook = self.library.read(&source).map_err(ExecuteError::Findings)?;
+        let document = self.document(&request.playbook).await?;
+        let playbook = self.library.read(&document).map_err(ExecuteError::Findings)?;
         if playbook.reference() != &request.playbook {
             return Err(ExecuteError::OtherDocument(request.playbook.clone()));
         }
+        let inputs = admitted(&playbook, &request.inputs)?;
         let no_step = || ExecuteError::Findings("it has no step".to_owned());
         let state = State::begin(&playbook, now).ok_or_else(no_step)?;
         let state = serde_json::to_value(&state).map_err(ExecuteError::Begin)?;
         let new = NewExecution {
             request,
-            source: &source,
-            given: Given::of(request, request.inputs.clone()),
+            pins: &document.pins(&playbook),
+            given: Given::of(request, inputs),
             state,
             traceparent,
         };
@@ -117,21 +132,62 @@ impl Intake {
         }
     }
 
-    /// The document: ours where an earlier execution pinned it, else the playbook service's, if it is exactly that one.
-    async fn source(&self, wanted: &PlaybookRef) -> Result<String, ExecuteError> {
-        if let Some(source) = self.store.pinned(&wanted.digest).await? {
-            return Ok(source);
+    /// The document and what it calls: ours where an earlier execution pinned it, else the playbook service's, if it is
+    /// exactly that one.
+    async fn document(&self, wanted: &PlaybookRef) -> Result<Document, ExecuteError> {
+        if let Some(document) = self.store.pinned(&wanted.digest).await? {
+            return Ok(document);
         }
-        let view = match self.playbooks.playbook(&wanted.name, Some(&wanted.version)).await {
-            Ok(view) => view,
-            Err(PeerError::Refused { problem, .. }) if problem.status == 404 => {
-                return Err(ExecuteError::UnknownPlaybook(wanted.clone()));
-            }
-            Err(error) => return Err(ExecuteError::PlaybookAway(error)),
+        let source = match self.source(&wanted.name, &wanted.version).await? {
+            Some(source) if Digest::of(&source) == wanted.digest => source,
+            Some(_) => return Err(ExecuteError::OtherDocument(wanted.clone())),
+            None => return Err(ExecuteError::UnknownPlaybook(wanted.clone())),
         };
-        match view.source {
-            Some(source) if Digest::of(&source) == wanted.digest => Ok(source),
-            _ => Err(ExecuteError::OtherDocument(wanted.clone())),
+        let mut called: HashMap<(PlaybookName, PlaybookVersion), String> = HashMap::new();
+        let mut next: VecDeque<_> = calls(&source).into();
+        while let Some(key) = next.pop_front() {
+            if called.len() >= MOST_CALLED || called.contains_key(&key) {
+                continue;
+            }
+            // One that is not there is a finding of whoever calls it.
+            if let Some(source) = self.source(&key.0, &key.1).await? {
+                next.extend(calls(&source));
+                called.insert(key, source);
+            }
+        }
+        Ok(Document {
+            source,
+            calls: called.into_values().collect(),
+        })
+    }
+
+    /// The document of a version, from the playbook service; `None` where it has none.
+    async fn source(
+        &self,
+        name: &PlaybookName,
+        version: &PlaybookVersion,
+    ) -> Result<Option<String>, ExecuteError> {
+        match self.playbooks.playbook(name, Some(version)).await {
+            Ok(view) => Ok(view.source),
+            Err(PeerError::Refused { problem, .. }) if problem.status == 404 => Ok(None),
+            Err(error) => Err(ExecuteError::PlaybookAway(error)),
         }
     }
+}
+
+/// The inputs that the playbook admits, with its defaults; every complaint otherwise.
+fn admitted(playbook: &Playbook, given: &Values) -> Result<Values, ExecuteError> {
+    let text = serde_json::to_string(given).unwrap_or_default();
+    if text.len() > LARGEST_INPUTS {
+        let complaint = format!(
+            "they have {} bytes, and {LARGEST_INPUTS} are the most",
+            text.len()
+        );
+        return Err(ExecuteError::Inputs(vec![complaint]));
+    }
+    // Postgres stores everything but this.
+    if text.contains("\\u0000") {
+        return Err(ExecuteError::Inputs(vec!["one of them holds a NUL".to_owned()]));
+    }
+    playbook.admit_inputs(given).map_err(ExecuteError::Inputs)
 }

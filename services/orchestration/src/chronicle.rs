@@ -1,20 +1,25 @@
 //! From what the machine says happened to what is written down: step rows, audit events, ticket updates. Pure.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chassis::audit::AuditEvent;
 use common::execution::ExecutionStatus;
 use common::{Ending, ExecutionId, Outcome, StepCall, StepId, TicketId, Values};
-use playbook_lang::{Playbook, Record};
+use playbook_lang::{Phase, Playbook, Record, State};
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::store::StepRow;
+use crate::store::{Claimed, StepRow};
+use crate::story;
 use crate::update::{Asked, Progress, Update, automation_status};
 
 /// An outage that lasts this long is told on the ticket; shorter ones nobody would have noticed.
 const LONG_OUTAGE: Duration = Duration::from_mins(1);
+
+/// The outcome of a call that nobody waited for any more.
+const DROPPED: &str = "dropped";
 
 /// Whose chronicle it is.
 #[derive(Debug, Clone, Copy)]
@@ -27,17 +32,48 @@ pub(crate) struct Subject<'a> {
 /// What outlives one event of an execution beside the machine's state, because people are told of it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Memory {
-    /// What the open step asked of whom.
-    pub(crate) asked: Option<String>,
+    /// What open visits of steps asked of whom; several where several branches are under way.
+    asked: HashMap<(StepId, u32), String>,
     /// Something outside has been away since then.
     pub(crate) parked_since: Option<OffsetDateTime>,
     /// And the ticket says so.
     pub(crate) parked_told: bool,
+    /// The step that misses it; any where we do not know.
+    parked_step: Option<StepId>,
 }
 
 impl Memory {
-    fn going_on(&mut self) {
-        (self.parked_since, self.parked_told) = (None, false);
+    /// As an execution was left.
+    pub(crate) fn of(claimed: &Claimed, state: &State) -> Self {
+        let asked = claimed.asked.iter();
+        Self {
+            asked: asked
+                .map(|open| ((open.step.clone(), open.visit), open.asked.clone()))
+                .collect(),
+            parked_since: claimed.parked_since,
+            parked_told: claimed.parked_told,
+            parked_step: parked(state.phase()).cloned(),
+        }
+    }
+
+    /// What the step missed is there again; what other branches miss may not be.
+    fn going_on(&mut self, step: &StepId) {
+        if self.parked_step.as_ref().is_none_or(|parked| parked == step) {
+            (self.parked_since, self.parked_told, self.parked_step) = (None, false, None);
+        }
+    }
+
+    fn take_asked(&mut self, call: &StepCall) -> Option<String> {
+        self.asked.remove(&(call.id.clone(), call.visit))
+    }
+}
+
+/// The step that waits for something outside, the first of several.
+fn parked(phase: &Phase) -> Option<&StepId> {
+    match phase {
+        Phase::Parked { attempt, .. } => Some(&attempt.call.id),
+        Phase::Parallel { strands, .. } => strands.iter().find_map(|strand| parked(&strand.phase)),
+        _ => None,
     }
 }
 
@@ -47,8 +83,8 @@ pub(crate) struct Chronicle {
     pub(crate) steps: Vec<StepRow>,
     pub(crate) audit: Vec<AuditEvent>,
     pub(crate) updates: Vec<Update>,
-    /// An open call that goes on under a new number.
-    pub(crate) renumbered: Option<StepCall>,
+    /// Open calls that go on under a new number.
+    pub(crate) renumbered: Vec<StepCall>,
     /// Why calls that are still open will never be answered.
     pub(crate) cut_off: Option<String>,
     /// How it ended.
@@ -80,8 +116,9 @@ impl Chronicle {
                 operation,
                 explanation,
             } => {
-                memory.going_on();
-                memory.asked = Some(explanation.clone());
+                memory.going_on(&call.id);
+                let visit = (call.id.clone(), call.visit);
+                memory.asked.insert(visit, explanation.clone());
                 let detail = json!({"step": call, "operation": operation, "explanation": explanation});
                 self.audit.push(about.event("step.asked", detail));
                 let name = about.step_name(&call.id);
@@ -101,6 +138,14 @@ impl Chronicle {
                 explanation,
                 until,
             } => self.parked(about, memory, call, explanation, until, now),
+            Record::Pausing { call, until } => self.pausing(about, call, until),
+            Record::Dropped { call } => {
+                let explanation = "It is no longer needed.".to_owned();
+                self.audit
+                    .push(about.event("step.dropped", json!({"step": call})));
+                let outcome = Outcome::Word(DROPPED.to_owned());
+                self.over(about, memory, call, outcome, explanation, Values::new(), None);
+            }
             Record::Retrying {
                 call,
                 outcome,
@@ -162,12 +207,12 @@ impl Chronicle {
         output: Values,
         next: Option<String>,
     ) {
-        memory.going_on();
+        memory.going_on(&call.id);
         let row = about.row(&call);
         self.updates.push(Update::Progress(Progress {
             name: row.name.clone(),
             action: row.action.clone(),
-            asked: memory.asked.take(),
+            asked: memory.take_asked(&call),
             outcome: outcome.clone(),
             explanation: explanation.clone(),
             next,
@@ -181,6 +226,22 @@ impl Chronicle {
         });
     }
 
+    /// A step lets time pass: the ticket says until when.
+    fn pausing(&mut self, about: Subject<'_>, call: StepCall, until: OffsetDateTime) {
+        let detail = json!({"step": call, "until": moment(until)});
+        self.audit.push(about.event("step.waiting", detail));
+        let words = format!("Nothing happens until {} (UTC).", story::moment(until));
+        self.step(StepRow {
+            explanation: Some(words.clone()),
+            ..about.row(&call)
+        });
+        self.updates.push(Update::Asked(Asked {
+            name: about.step_name(&call.id),
+            asked: format!("nobody. {words}"),
+            call,
+        }));
+    }
+
     fn parked(
         &mut self,
         about: Subject<'_>,
@@ -191,6 +252,7 @@ impl Chronicle {
         now: OffsetDateTime,
     ) {
         let first = memory.parked_since.is_none();
+        memory.parked_step.get_or_insert_with(|| call.id.clone());
         let since = *memory.parked_since.get_or_insert(now);
         if first {
             let detail = json!({"step": call, "explanation": explanation, "again_at": moment(until)});
@@ -210,11 +272,11 @@ impl Chronicle {
             explanation: Some(explanation),
             ..about.row(&call)
         });
-        self.renumbered = Some(call);
+        self.renumbered.push(call);
     }
 
     fn ended(&mut self, about: Subject<'_>, memory: &mut Memory, step: Option<StepId>, ending: Ending) {
-        memory.going_on();
+        *memory = Memory::default();
         self.audit
             .push(about.event("execution.ended", json!({"step": step, "ending": ending})));
         let (words, update) = match &ending {
@@ -268,7 +330,7 @@ impl Subject<'_> {
     }
 
     /// The name for people; its id where the playbook does not have it.
-    fn step_name(self, id: &StepId) -> String {
+    pub(crate) fn step_name(self, id: &StepId) -> String {
         self.playbook
             .step(id)
             .map_or_else(|| id.to_string(), |step| step.name.clone())

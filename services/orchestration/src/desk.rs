@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use chassis::Shell;
-use common::{AutomationStatus, TicketId};
+use common::{AutomationStatus, TicketId, Values};
 use connectors::CallError;
 use connectors::halopsa::{Agent, Halo, NewNote, Outcome, Ticket};
 use tokio::sync::OnceCell;
@@ -28,6 +28,9 @@ pub(crate) enum DeskError {
     /// The tenant has no such status or field: a person must mend the settings.
     #[error("{0}")]
     SetUp(String),
+    /// The same would be refused again, for ever.
+    #[error("{0}")]
+    NeverTaken(String),
     /// Given up while it was under way: it may have arrived.
     #[error("the help desk took too long")]
     TooLong,
@@ -69,6 +72,7 @@ impl DeskError {
             }
             Self::Call(CallError::Busy { retry_after, .. }) => Remedy::Wait(retry_after.unwrap_or_default()),
             Self::Call(CallError::Unknown { .. }) | Self::TooLong => Remedy::Look,
+            Self::NeverTaken(_) => Remedy::GiveUp,
             Self::SetUp(_) => Remedy::Wait(Duration::from_mins(1)),
         }
     }
@@ -183,6 +187,26 @@ impl Desk {
             self.halo.set_status(&reference, wanted).await?;
         }
         Ok(())
+    }
+
+    /// Give custom fields of the ticket these values. Safe to repeat: the same values again.
+    pub(crate) async fn set(&self, ticket: &Ticket, fields: &Values) -> Result<(), DeskError> {
+        let own = self.numbers().await?.status_field;
+        let names: Vec<&str> = fields.keys().map(String::as_str).collect();
+        let ids = self.halo.field_ids(&names).await?;
+        let mut values = Vec::with_capacity(fields.len());
+        for (name, value) in fields {
+            let Some(id) = ids.get(name) else {
+                let why = format!("the help desk has no custom field `{name}`");
+                return Err(DeskError::NeverTaken(why));
+            };
+            if *id == own {
+                let why = format!("the field `{name}` is the automation's own");
+                return Err(DeskError::NeverTaken(why));
+            }
+            values.push((*id, value.clone()));
+        }
+        Ok(self.halo.set_custom_fields(&ticket.reference(), &values).await?)
     }
 
     async fn numbers(&self) -> Result<Numbers, DeskError> {

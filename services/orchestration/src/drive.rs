@@ -4,6 +4,7 @@
 //! database, this process) is found again by whoever claims the execution next: it goes through the same machine, which
 //! asks for the same call under the same `Idempotency-Key`.
 
+mod hands;
 mod run;
 
 use std::sync::Arc;
@@ -17,11 +18,11 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::ask::StepServices;
+use crate::ask::{OnBehalf, StepServices};
 use crate::library::{Library, Unreadable};
 use crate::store::{Claimed, Hold, Store, StoreError, Write};
 use crate::update::Update;
-use run::Run;
+use run::{Next, Run};
 
 /// What driving needs. Cheap to clone.
 #[derive(Clone)]
@@ -88,24 +89,34 @@ impl Driver {
         };
         let state: State = serde_json::from_value(claimed.state.clone())
             .map_err(|error| Stopped::Broken(format!("the stored state cannot be read: {error}")))?;
-        let mut run = Run::new(self, claimed, &playbook, state);
+        let whose = OnBehalf {
+            execution: claimed.id,
+            ticket: claimed.ticket.clone(),
+            subject: claimed.subject.clone(),
+        };
+        let mut run = Run::new(self, claimed, &playbook, &whose, state);
         if claimed.signals > 0 {
             run.hear(self.store.unheard(claimed.id).await?);
         }
-        let mut next = run.take_up()?;
+        run.take_up()?;
         loop {
-            let written = run.write(next.hold()).await?;
-            if written.kept && written.signals > run.signals {
-                run.signals = written.signals;
-                run.hear(self.store.unheard(claimed.id).await?);
-                // A call that was about to be made is commanded again where the signal did not answer it.
-                next = run.take_up()?;
-                continue;
+            let written = run.write().await?;
+            let mut signals = written.kept.then_some(written.signals);
+            if signals.is_none_or(|signals| signals <= run.signals) {
+                signals = match run.next().await {
+                    Next::Happened(happened) => {
+                        run.apply(happened)?;
+                        continue;
+                    }
+                    Next::Signals => Some(self.store.signals(claimed.id).await?),
+                    Next::Nothing => return Ok(()),
+                };
             }
-            let Some(event) = run.perform(next).await else {
-                return Ok(());
-            };
-            next = run.apply(event)?;
+            if let Some(signals) = signals.filter(|signals| *signals > run.signals) {
+                run.signals = signals;
+                run.hear(self.store.unheard(claimed.id).await?);
+                run.go_on()?;
+            }
         }
     }
 
@@ -136,7 +147,7 @@ impl Driver {
                 hold: Hold::Ended,
                 signals: claimed.signals,
                 steps: &[],
-                renumbered: None,
+                renumbered: &[],
                 cut_off: Some(&reason),
                 handled: &[],
                 audit: &[event],

@@ -9,6 +9,7 @@ mod chronicle;
 mod desk;
 mod drive;
 mod facts;
+mod house;
 mod http;
 mod library;
 mod manners;
@@ -25,7 +26,7 @@ use chassis::{ServeError, Shell, StartError};
 use common::Service;
 use common::client::{PlaybookClient, StepClient};
 use connectors::halopsa::Halo;
-use playbook_lang::{Registry, Rules};
+use playbook_lang::Rules;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -51,7 +52,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let shell = Shell::start(Service::Orchestration, &settings.base, shutdown).await?;
     let store = Store::new(shell.pool().clone(), shell.tenant().clone());
-    let library = Library::new(Registry::builtin());
+    let library = Library::new(settings.registry.clone());
     drive_executions(&shell, &settings, &store, &library);
     tell_the_help_desk(&shell, &settings, &store)?;
     let playbooks = PlaybookClient(shell.peer(Service::Playbook.name(), settings.playbook_url));

@@ -67,10 +67,14 @@ pub(crate) fn ticket(ticket: &TicketSnapshot) -> TicketSnapshot {
     }
 }
 
-/// A text of several lines, without anything that Postgres would refuse.
 fn details(text: &str) -> String {
+    lines(text, LONGEST_DETAILS)
+}
+
+/// At most `most` characters in several lines, without anything that Postgres would refuse.
+pub(crate) fn lines(text: &str, most: usize) -> String {
     let stored = |sign: &char| !sign.is_control() || matches!(sign, '\n' | '\t');
-    text.chars().filter(stored).take(LONGEST_DETAILS).collect()
+    text.chars().filter(stored).take(most).collect()
 }
 
 /// Somebody's name, fit to be stored.

@@ -9,13 +9,14 @@ pub(crate) mod plan;
 use std::time::Duration;
 
 use chassis::{AuditEvent, Did};
-use common::AutomationStatus;
+use common::{AutomationStatus, ExecutionId};
 use serde_json::json;
 use tracing::Instrument;
 
 use crate::desk::{Desk, DeskError, Remedy};
 use crate::store::{ClaimedTicket, Settled, Store, StoreError};
-use crate::update::{Due, Marker, Update};
+use crate::story;
+use crate::update::{Due, Marker, PlaybookNote, SetFields, Update};
 use plan::{Dispatch, Note, Stories, Told, plan};
 
 /// Longer than one call of the help desk can take: a note that is still under way must never be looked for in vain. Every
@@ -166,6 +167,11 @@ impl Sender {
                 self.note(claimed, note.without(stands)).await
             }
             Dispatch::Fields { covers, status } => self.fields(claimed, &covers, status).await,
+            Dispatch::Set {
+                position,
+                execution,
+                fields,
+            } => self.set(claimed, position, execution, fields).await,
         }
     }
 
@@ -203,6 +209,45 @@ impl Sender {
         match self.call(claimed, self.desk.settle(&ticket, status)).await? {
             Ok(()) => self.settled(claimed, &told, Settled::Sent, None).await,
             Err(error) => self.not_taken(claimed, &told, error).await,
+        }
+    }
+
+    /// Set a playbook's fields. Where the help desk will never take them, the ticket says so instead.
+    async fn set(
+        &self,
+        claimed: &ClaimedTicket,
+        position: i64,
+        execution: ExecutionId,
+        fields: SetFields,
+    ) -> Result<(), Stopped> {
+        let told = Told {
+            what: "custom fields",
+            covers: &[position],
+        };
+        let setting = async {
+            match self.desk.ticket(&claimed.ticket).await? {
+                Some(ticket) => self.desk.set(&ticket, &fields.fields).await,
+                None => Err(DeskError::NeverTaken(
+                    "the help desk does not know the ticket".to_owned(),
+                )),
+            }
+        };
+        match self.call(claimed, setting).await? {
+            Ok(()) => self.settled(claimed, &told, Settled::Sent, None).await,
+            Err(error) if error.remedy() == Remedy::GiveUp => {
+                let why = error.to_string();
+                let text = story::not_set(&fields, &why);
+                let note = Update::Note(PlaybookNote {
+                    call: fields.call,
+                    name: fields.name,
+                    text,
+                    public: false,
+                });
+                // Before it is settled: told twice is better than not at all, and only a crash in between does that.
+                self.store.tell(&claimed.ticket, execution, &[note]).await?;
+                self.settled(claimed, &told, Settled::Refused, Some(&why)).await
+            }
+            Err(error) => Err(error.into()),
         }
     }
 

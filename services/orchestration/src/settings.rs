@@ -7,6 +7,7 @@ use std::time::Duration;
 use chassis::{BaseSettings, Reader, Settings};
 use common::{ActionName, Service};
 use connectors::halopsa::HaloSettings;
+use playbook_lang::Registry;
 use url::Url;
 
 /// Settings of the orchestration service.
@@ -18,6 +19,8 @@ pub struct OrchestrationSettings {
     pub playbook_url: Url,
     /// Where steps are performed, by the part of an action before its dot.
     pub step_services: BTreeMap<String, Url>,
+    /// What playbooks may call.
+    pub registry: Registry,
     /// The help desk's API.
     pub halo: HaloSettings,
     /// What is written to the help desk.
@@ -59,6 +62,11 @@ impl Settings for OrchestrationSettings {
         let base = BaseSettings::read(from);
         let playbook_url = from.required("PLAYBOOK_URL", "the playbook service, e.g. http://playbook:8082");
         let step_services = read_step_services(from);
+        let registry = from.file(
+            "STEP_ACTIONS_FILE",
+            "YAML file that declares the actions of a customer's own step services",
+            Registry::declaring,
+        );
         let halo = read_halo(from);
         let desk = DeskSettings::read(from);
         let runner = RunnerSettings::read(from);
@@ -66,6 +74,7 @@ impl Settings for OrchestrationSettings {
             base: base?,
             playbook_url: playbook_url?,
             step_services: step_services?,
+            registry: registry?.unwrap_or_else(Registry::builtin),
             halo: halo?,
             desk: desk?,
             runner: runner?,
@@ -272,6 +281,34 @@ mod tests {
         );
         let mfa = "verification.mfa".parse::<ActionName>().unwrap();
         assert_eq!(settings.runner.longest[&mfa], Duration::from_secs(5));
+    }
+
+    #[test]
+    fn declared_actions_are_read_at_the_start_and_each_fault_in_them_is_named() {
+        let directory = std::env::temp_dir().join(format!("firstline-actions-{}", std::process::id()));
+        std::fs::write(
+            &directory,
+            "actions:\n  - name: cmdb.look_up\n    path: /look_up\n",
+        )
+        .unwrap();
+        let path = directory.display().to_string();
+        let settings: OrchestrationSettings =
+            chassis::from_map(&given(&[("STEP_ACTIONS_FILE", &path)])).unwrap();
+        let action = settings.registry.action(&"cmdb.look_up".parse().unwrap());
+        assert_eq!(action.map(|action| action.path.as_str()), Some("/look_up"));
+        std::fs::write(
+            &directory,
+            "actions:\n  - name: executor.anything\n    path: /x\n",
+        )
+        .unwrap();
+        let errors =
+            chassis::from_map::<OrchestrationSettings>(&given(&[("STEP_ACTIONS_FILE", &path)])).unwrap_err();
+        let said = errors.messages().join("\n");
+        assert!(
+            said.contains("STEP_ACTIONS_FILE") && said.contains("executor.anything"),
+            "{said}"
+        );
+        std::fs::remove_file(directory).unwrap();
     }
 
     #[test]

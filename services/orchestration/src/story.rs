@@ -9,7 +9,7 @@ use common::{DecisionId, Ending, ExecutionId, Outcome, PlaybookRef, StepCall, St
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use crate::update::{Asked, Progress};
+use crate::update::{Asked, PlaybookNote, Progress, SetFields};
 
 /// Everything an execution did, once it has ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +40,9 @@ pub(crate) struct Chapter {
     /// One sentence: who was asked what, by which channel; none where the service answered at once.
     pub(crate) asked: Option<String>,
 }
+
+/// How the language names what takes a step back.
+const UNDO: &str = "Undo: ";
 
 /// Somebody was asked and the ticket waits.
 pub(crate) fn asked_note(asked: &Asked) -> String {
@@ -73,6 +76,24 @@ pub(crate) fn progress_note(progress: &Progress) -> String {
     lines.push(format!("Result: {}", line(explanation)));
     lines.extend(next.as_ref().map(|next| format!("Next: {}", line(next))));
     lines.join("\n")
+}
+
+/// What a playbook wants said. For agents every line is marked as the playbook's, so that no text of a ticket can pass
+/// for one of ours; the requester reads it as it is.
+pub(crate) fn playbook_note(note: &PlaybookNote) -> String {
+    let lines = note.text.lines().map(line);
+    if note.public {
+        return lines.collect::<Vec<_>>().join("\n");
+    }
+    let quoted = lines.map(|line| format!("> {line}"));
+    let heading = format!("{}:", line(&note.name));
+    [heading].into_iter().chain(quoted).collect::<Vec<_>>().join("\n")
+}
+
+/// The help desk does not take what a playbook wants to write.
+pub(crate) fn not_set(fields: &SetFields, why: &str) -> String {
+    let names: Vec<String> = fields.fields.keys().map(|name| line(name)).collect();
+    format!("The fields {} were not set: {}", names.join(", "), line(why))
 }
 
 /// To the requester: that it is done, in words that give nothing away to somebody else who reads along.
@@ -110,11 +131,23 @@ fn how_to_sign_in(by_text_message: bool) -> [&'static str; 2] {
 
 /// To the person who takes over: why, and what had been running.
 pub(crate) fn escalated_note(story: &Story, reason: &str) -> String {
-    format!(
-        "Automation stopped: a person must take over.\nReason: {}\nPlaybook: {}",
-        line(reason),
-        playbook(&story.playbook),
-    )
+    let mut lines = vec![
+        "Automation stopped: a person must take over.".to_owned(),
+        format!("Reason: {}", line(reason)),
+    ];
+    lines.extend(story.chapters.iter().filter_map(taken_back));
+    lines.push(format!("Playbook: {}", playbook(&story.playbook)));
+    lines.join("\n")
+}
+
+/// What became of taking a step back, where that is what the chapter tells.
+fn taken_back(Chapter { step, .. }: &Chapter) -> Option<String> {
+    let undone = step.name.strip_prefix(UNDO)?;
+    step.call.id.as_str().strip_suffix(".undo")?;
+    Some(match step.outcome {
+        Some(Outcome::Success) => format!("Taken back: {}", line(undone)),
+        _ => format!("Not taken back: {} ({})", line(undone), line(&step.explanation)),
+    })
 }
 
 /// The complete record: every call of every step, when, by whom, how it ended.
@@ -227,7 +260,7 @@ fn playbook(playbook: &PlaybookRef) -> String {
 }
 
 /// `2026-11-22 02:30:05`, in UTC.
-fn moment(at: OffsetDateTime) -> String {
+pub(crate) fn moment(at: OffsetDateTime) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
     at.to_offset(time::UtcOffset::UTC)
         .format(format)

@@ -2,7 +2,7 @@
 //! `outbox`'s.
 
 use common::execution::ExecutionStatus;
-use common::{ActionName, AutomationStatus, ExecutionId, Outcome, StepCall};
+use common::{ActionName, AutomationStatus, ExecutionId, Outcome, StepCall, Values};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -25,6 +25,10 @@ pub(crate) enum Update {
     Escalated,
     /// The complete record, for whoever audits.
     Story,
+    /// What a playbook wants said.
+    Note(PlaybookNote),
+    /// What a playbook wants custom fields to be.
+    Fields(SetFields),
 }
 
 /// Somebody was asked.
@@ -36,6 +40,30 @@ pub(crate) struct Asked {
     pub(crate) name: String,
     /// One sentence: who was asked what, by which channel.
     pub(crate) asked: String,
+}
+
+/// A note of a playbook's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PlaybookNote {
+    /// Which call.
+    pub(crate) call: StepCall,
+    /// The step's name for people.
+    pub(crate) name: String,
+    /// What it says; may hold words of the ticket.
+    pub(crate) text: String,
+    /// For the requester too.
+    pub(crate) public: bool,
+}
+
+/// Custom fields with their new values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SetFields {
+    /// Which call.
+    pub(crate) call: StepCall,
+    /// The step's name for people.
+    pub(crate) name: String,
+    /// By the fields' names.
+    pub(crate) fields: Values,
 }
 
 /// A call of a step ended.
@@ -67,12 +95,17 @@ impl Update {
             Self::Resolved => "resolved",
             Self::Escalated => "escalated",
             Self::Story => "story",
+            Self::Note(_) => "note",
+            Self::Fields(_) => "fields",
         }
     }
 
     /// Nobody waits for it: it may linger a moment so that quick steps share one call of the help desk.
     pub(crate) const fn may_linger(&self) -> bool {
-        matches!(self, Self::Status { .. } | Self::Asked(_) | Self::Progress(_))
+        matches!(
+            self,
+            Self::Status { .. } | Self::Asked(_) | Self::Progress(_) | Self::Note(_) | Self::Fields(_)
+        )
     }
 }
 

@@ -46,8 +46,7 @@ async fn once_loaded(State(library): State<Library>, request: Request, next: Nex
 /// Every active playbook, without sources.
 #[utoipa::path(get, path = "/api/v1/playbooks", responses((status = 200, body = [PlaybookView])))]
 async fn list(State(library): State<Library>) -> Result<Json<Vec<PlaybookView>>, ApiError> {
-    let active = library.store().all_active().await.map_err(PublishError::from)?;
-    Ok(Json(active))
+    Ok(Json(library.active().await?))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -94,8 +93,11 @@ async fn versions(
     request_body(content = String, content_type = "application/yaml"),
     responses((status = 200, body = CheckAnswer))
 )]
-async fn check(State(library): State<Library>, YamlBody(source): YamlBody) -> Json<CheckAnswer> {
-    Json(library.check(&source))
+async fn check(
+    State(library): State<Library>,
+    YamlBody(source): YamlBody,
+) -> Result<Json<CheckAnswer>, ApiError> {
+    Ok(Json(library.check(&source).await.map_err(PublishError::from)?))
 }
 
 /// Publish a document. A published version never changes; the same content again is no error.
@@ -124,7 +126,12 @@ async fn publish(
     path = "/api/v1/playbooks/{id}/activate",
     params(("id" = String, Path, description = "its name")),
     request_body = ActivatePlaybook,
-    responses((status = 200, body = PlaybookView), (status = 404, body = Problem), (status = 422, body = Problem))
+    responses(
+        (status = 200, body = PlaybookView),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "`playbook_planned`: no service offers some of its `actions` yet"),
+        (status = 422, body = Problem),
+    )
 )]
 async fn activate(
     State(library): State<Library>,

@@ -5,6 +5,7 @@ mod body;
 mod http;
 mod publish;
 mod settings;
+mod shelf;
 mod shipped;
 mod store;
 
@@ -31,13 +32,13 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     let shipped = match &settings.playbooks_dir {
-        Some(directory) => shipped::read(directory)
+        Some(directory) => shipped::read(directory, &settings.registry)
             .await
             .map_err(|refusal| StartError::Own(refusal.to_string()))?,
         None => Vec::new(),
     };
     let shell = Shell::start(Service::Playbook, &settings.base, shutdown).await?;
-    let library = Library::new(&shell);
+    let library = Library::new(&shell, settings.registry);
     shell.spawn(shipped::load(shell.clone(), library.clone(), shipped));
 
     let (services, roles) = READERS;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chassis::{ApiError, Shell};
-use common::playbook::{CheckAnswer, PlaybookView};
-use common::{Finding, PlaybookName, PlaybookRef, PlaybookVersion, Problem, Severity};
-use playbook_lang::{Playbook, Registry, Report, check};
+use common::playbook::{CheckAnswer, PlaybookView, TriggerView};
+use common::{ActionName, Finding, PlaybookName, PlaybookRef, PlaybookVersion, Problem, Severity};
+use playbook_lang::{Playbook, Registry, Report, check_calling};
 
+use crate::shelf::{Proven, called};
 use crate::store::{Inserted, Store, StoreError};
 
 /// The playbooks of the tenant.
@@ -18,6 +19,7 @@ pub(crate) struct Library(Arc<Inner>);
 struct Inner {
     store: Store,
     registry: Registry,
+    proven: Proven,
     /// What was shipped is in the database.
     loaded: AtomicBool,
 }
@@ -38,8 +40,18 @@ pub(crate) enum PublishError {
     NoVersion(PlaybookName, String),
     #[error("playbook `{0}` has no active version; ask for one by `?version=`, or activate one")]
     NoActiveVersion(PlaybookName),
+    #[error(
+        "version `{}` of `{}` cannot be activated: no service offers {} yet",
+        .0.version, .0.name, actions(.1)
+    )]
+    Planned(PlaybookRef, Vec<ActionName>),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn actions(names: &[ActionName]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
 }
 
 fn errors(findings: &[Finding]) -> usize {
@@ -63,6 +75,9 @@ impl From<PublishError> for ApiError {
                 Problem::unprocessable("playbook_findings", &error).with("findings", findings)
             }
             PublishError::OtherContent(_) => Problem::conflict("playbook_version_published", &error),
+            PublishError::Planned(_, actions) => {
+                Problem::conflict("playbook_planned", &error).with("actions", actions)
+            }
             PublishError::NoPlaybook(_) => Problem::not_found("playbook_not_found", &error),
             PublishError::NoVersion(..) => Problem::not_found("playbook_version_not_found", &error),
             PublishError::NoActiveVersion(_) => Problem::not_found("playbook_not_active", &error),
@@ -73,10 +88,11 @@ impl From<PublishError> for ApiError {
 }
 
 impl Library {
-    pub(crate) fn new(shell: &Shell) -> Self {
+    pub(crate) fn new(shell: &Shell, registry: Registry) -> Self {
         Self(Arc::new(Inner {
             store: Store::new(shell),
-            registry: Registry::builtin(),
+            registry,
+            proven: Proven::default(),
             loaded: AtomicBool::new(false),
         }))
     }
@@ -94,22 +110,77 @@ impl Library {
     }
 
     /// What is wrong with a document. Nothing is kept.
-    pub(crate) fn check(&self, source: &str) -> CheckAnswer {
-        let report = check(source, &self.0.registry);
-        CheckAnswer {
+    pub(crate) async fn check(&self, source: &str) -> Result<CheckAnswer, StoreError> {
+        let report = self.report(source).await?;
+        Ok(CheckAnswer {
             ok: report.ok(),
             findings: report.findings,
-        }
+        })
     }
 
-    fn proven(&self, source: &str) -> Result<Playbook, PublishError> {
-        let Report { playbook, findings } = check(source, &self.0.registry);
-        playbook.ok_or(PublishError::Findings(findings))
+    async fn report(&self, source: &str) -> Result<Report, StoreError> {
+        let others = called(&self.0.store, source).await?;
+        Ok(check_calling(source, &self.0.registry, &others))
+    }
+
+    async fn proven(&self, source: &str) -> Result<Arc<Playbook>, PublishError> {
+        let Report { playbook, findings } = self.report(source).await?;
+        playbook.map(Arc::new).ok_or(PublishError::Findings(findings))
+    }
+
+    /// What the document of a stored version says. Checks that have learned since may refuse it: then nothing may start
+    /// it, and whoever looks is told so by a trigger that nobody can read.
+    async fn described(&self, view: PlaybookView) -> Result<PlaybookView, PublishError> {
+        let known = self.0.proven.of(&view.playbook.digest);
+        let proven = match known {
+            Some(playbook) => Ok(playbook),
+            None => self.proven(view.source.as_deref().unwrap_or_default()).await,
+        };
+        let playbook = match proven {
+            Ok(playbook) => playbook,
+            Err(PublishError::Findings(findings)) => {
+                let findings: Vec<String> = findings.into_iter().map(|finding| finding.code).collect();
+                tracing::warn!(
+                    playbook.name = %view.playbook.name,
+                    playbook.version = %view.playbook.version,
+                    findings = findings.join(", "),
+                    "a published playbook no longer passes the checks; nothing may start it"
+                );
+                return Ok(PlaybookView {
+                    trigger: Some(TriggerView::unreadable()),
+                    ..view
+                });
+            }
+            Err(error) => return Err(error),
+        };
+        self.0.proven.keep(&playbook);
+        Ok(PlaybookView {
+            trigger: playbook.trigger().map(TriggerView::from),
+            inputs_schema: playbook.inputs_schema(),
+            planned: playbook.planned().into_iter().cloned().collect(),
+            calls: playbook.calls().to_vec(),
+            ..view
+        })
+    }
+
+    async fn listed(&self, views: Vec<PlaybookView>) -> Result<Vec<PlaybookView>, PublishError> {
+        let mut listed = Vec::with_capacity(views.len());
+        for view in views {
+            let view = self.described(view).await?;
+            listed.push(PlaybookView { source: None, ..view });
+        }
+        Ok(listed)
+    }
+
+    /// Every active version, by name, without sources.
+    pub(crate) async fn active(&self) -> Result<Vec<PlaybookView>, PublishError> {
+        let active = self.0.store.all_active().await?;
+        self.listed(active).await
     }
 
     /// Publish a document. The same content again answers the same; other content under the same version is refused.
     pub(crate) async fn publish(&self, source: &str, actor: &str) -> Result<PlaybookRef, PublishError> {
-        let playbook = self.proven(source)?;
+        let playbook = self.proven(source).await?;
         let reference = playbook.reference().clone();
         match self.0.store.publish(&playbook, source, actor).await? {
             Inserted::New => {
@@ -133,7 +204,7 @@ impl Library {
             None => self.0.store.active(&name).await?,
         };
         match (found, version) {
-            (Some(view), _) => Ok(view),
+            (Some(view), _) => self.described(view).await,
             (None, _) if !self.0.store.exists(&name).await? => {
                 Err(PublishError::NoPlaybook(name.to_string()))
             }
@@ -149,7 +220,7 @@ impl Library {
         if versions.is_empty() {
             return Err(PublishError::NoPlaybook(name.to_string()));
         }
-        Ok(versions)
+        self.listed(versions).await
     }
 
     /// New executions get this version. It is checked once more: the checks may have learned since it was published.
@@ -160,7 +231,12 @@ impl Library {
         actor: &str,
     ) -> Result<PlaybookView, PublishError> {
         let stored = self.view(id, Some(version.as_str())).await?;
-        self.proven(stored.source.as_deref().unwrap_or_default())?;
+        let source = stored.source.as_deref().unwrap_or_default();
+        let playbook = self.proven(source).await?;
+        let planned: Vec<ActionName> = playbook.planned().into_iter().cloned().collect();
+        if !planned.is_empty() {
+            return Err(PublishError::Planned(stored.playbook, planned));
+        }
         self.0.store.activate(&stored.playbook, actor).await?;
         tracing::info!(playbook.name = %stored.playbook.name, playbook.version = %version, "activated a playbook");
         Ok(PlaybookView {

@@ -4,11 +4,14 @@ use std::path::PathBuf;
 
 use chassis::{BaseSettings, Reader, Settings};
 use common::Service;
+use playbook_lang::Registry;
 
 /// Settings of the playbook service.
 pub struct PlaybookSettings {
     pub(crate) base: BaseSettings,
     pub(crate) playbooks_dir: Option<PathBuf>,
+    /// What playbooks may call.
+    pub(crate) registry: Registry,
 }
 
 impl Settings for PlaybookSettings {
@@ -20,9 +23,15 @@ impl Settings for PlaybookSettings {
             "PLAYBOOKS_DIR",
             "folder of `*.yml` that are published, and activated where `enabled`, unless the database knows their names",
         );
+        let registry = from.file(
+            "STEP_ACTIONS_FILE",
+            "YAML file that declares the actions of a customer's own step services",
+            Registry::declaring,
+        );
         Some(Self {
             base: base?,
             playbooks_dir: playbooks_dir?,
+            registry: registry?.unwrap_or_else(Registry::builtin),
         })
     }
 

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chassis::{Shell, chain};
-use common::{Finding, PlaybookName, Severity};
-use playbook_lang::{Playbook, Registry, check};
+use common::{Finding, PlaybookName, PlaybookRef, Severity};
+use playbook_lang::{Playbook, Registry, Shelf, check_calling};
 
 use crate::publish::Library;
-use crate::store::StoreError;
+use crate::store::{Introduced, StoreError};
 
 /// How long to wait for the database before trying again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -34,18 +34,24 @@ pub(crate) enum Refusal {
 }
 
 /// Every playbook of the folder, or all that is wrong with any of them.
-pub(crate) async fn read(directory: &Path) -> Result<Vec<Shipped>, Refusal> {
-    let registry = Registry::builtin();
+pub(crate) async fn read(directory: &Path, registry: &Registry) -> Result<Vec<Shipped>, Refusal> {
     let mut shipped: Vec<Shipped> = Vec::new();
     let mut refusals = String::new();
     let mut enabled: HashMap<PlaybookName, PathBuf> = HashMap::new();
+    let mut documents = Vec::new();
+    // They may call each other, whatever order they come in.
+    let mut shelf = Shelf::default();
     for path in files(directory).await? {
         let bytes = tokio::fs::read(&path).await.map_err(unreadable(&path))?;
         let Ok(source) = String::from_utf8(bytes) else {
             let _ = write!(refusals, "\n  {}:1:1: not UTF-8 text", path.display());
             continue;
         };
-        let report = check(&source, &registry);
+        shelf.put(&source);
+        documents.push((path, source));
+    }
+    for (path, source) in documents {
+        let report = check_calling(&source, registry, &shelf);
         for finding in report
             .findings
             .iter()
@@ -145,8 +151,18 @@ pub(crate) async fn load(shell: Shell, library: Library, shipped: Vec<Shipped>) 
 }
 
 async fn introduce(library: &Library, shipped: &[Shipped]) -> Result<(), StoreError> {
-    for name in library.store().introduce(shipped).await? {
+    let Introduced { published, inactive } = library.store().introduce(shipped).await?;
+    for name in published {
         tracing::info!(playbook.name = %name, "published a shipped playbook");
+    }
+    for (PlaybookRef { name, version, .. }, planned) in inactive {
+        let actions: Vec<String> = planned.iter().map(ToString::to_string).collect();
+        let why = if actions.is_empty() {
+            "a playbook that it calls is here with other content".to_owned()
+        } else {
+            format!("no service offers {} yet", actions.join(", "))
+        };
+        tracing::warn!(playbook.name = %name, playbook.version = %version, why, "a shipped playbook is enabled and was not activated");
     }
     Ok(())
 }

@@ -3,9 +3,9 @@
 
 use chassis::{AuditEvent, AuditLog, Shell};
 use common::playbook::PlaybookView;
-use common::{Digest, PlaybookName, PlaybookRef, PlaybookVersion, TenantId};
+use common::{ActionName, Digest, PlaybookName, PlaybookRef, PlaybookVersion, TenantId};
 use playbook_lang::Playbook;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
@@ -30,12 +30,22 @@ pub(crate) enum Inserted {
     There(Digest),
 }
 
-/// One row, its source only where it was asked for.
+/// What became of the shipped playbooks that were new.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Introduced {
+    /// All of them, by name.
+    pub(crate) published: Vec<PlaybookName>,
+    /// Enabled and not activated, with the actions that no service offers yet; none where a playbook that it calls is
+    /// here with other content.
+    pub(crate) inactive: Vec<(PlaybookRef, Vec<ActionName>)>,
+}
+
+/// One row.
 struct Row {
     name: String,
     version: String,
     digest: String,
-    source: Option<String>,
+    source: String,
     description: String,
     category: String,
     sub_category: Option<String>,
@@ -44,6 +54,7 @@ struct Row {
     published_at: OffsetDateTime,
 }
 
+/// The columns. What the document itself says is read from it.
 impl TryFrom<Row> for PlaybookView {
     type Error = StoreError;
 
@@ -68,8 +79,12 @@ impl TryFrom<Row> for PlaybookView {
             category: row.category,
             sub_category: row.sub_category,
             examples: row.examples,
+            trigger: None,
+            inputs_schema: Value::Null,
+            planned: vec![],
+            calls: vec![],
             published_at: row.published_at,
-            source: row.source,
+            source: Some(row.source),
         })
     }
 }
@@ -91,12 +106,12 @@ impl Store {
         }
     }
 
-    /// Every active version, by name, without sources.
+    /// Every active version, by name.
     pub(crate) async fn all_active(&self) -> Result<Vec<PlaybookView>, StoreError> {
         let rows = sqlx::query_as!(
             Row,
             r#"
-            SELECT name, version, digest, NULL::text AS source, description, category, sub_category, examples,
+            SELECT name, version, digest, source, description, category, sub_category, examples,
                 active, published_at
             FROM playbooks
             WHERE tenant_id = $1 AND active
@@ -109,12 +124,12 @@ impl Store {
         rows.into_iter().map(PlaybookView::try_from).collect()
     }
 
-    /// Every version of one playbook, newest first, without sources.
+    /// Every version of one playbook, newest first.
     pub(crate) async fn versions(&self, name: &PlaybookName) -> Result<Vec<PlaybookView>, StoreError> {
         let rows = sqlx::query_as!(
             Row,
             r#"
-            SELECT name, version, digest, NULL::text AS source, description, category, sub_category, examples,
+            SELECT name, version, digest, source, description, category, sub_category, examples,
                 active, published_at
             FROM playbooks
             WHERE tenant_id = $1 AND name = $2
@@ -137,7 +152,7 @@ impl Store {
         let row = sqlx::query_as!(
             Row,
             r#"
-            SELECT name, version, digest, source AS "source?", description, category, sub_category, examples,
+            SELECT name, version, digest, source, description, category, sub_category, examples,
                 active, published_at
             FROM playbooks
             WHERE tenant_id = $1 AND name = $2 AND version = $3
@@ -151,12 +166,29 @@ impl Store {
         row.map(PlaybookView::try_from).transpose()
     }
 
+    /// The document of one version.
+    pub(crate) async fn source(
+        &self,
+        name: &PlaybookName,
+        version: &PlaybookVersion,
+    ) -> Result<Option<String>, StoreError> {
+        let source = sqlx::query_scalar!(
+            "SELECT source FROM playbooks WHERE tenant_id = $1 AND name = $2 AND version = $3",
+            self.tenant.as_str(),
+            name.as_str(),
+            version.as_str(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(source)
+    }
+
     /// The active version with its source.
     pub(crate) async fn active(&self, name: &PlaybookName) -> Result<Option<PlaybookView>, StoreError> {
         let row = sqlx::query_as!(
             Row,
             r#"
-            SELECT name, version, digest, source AS "source?", description, category, sub_category, examples,
+            SELECT name, version, digest, source, description, category, sub_category, examples,
                 active, published_at
             FROM playbooks
             WHERE tenant_id = $1 AND name = $2 AND active
@@ -333,8 +365,8 @@ impl Store {
         Ok(Some(stopped.version))
     }
 
-    /// Publish and activate what is shipped under names that the database does not know, all or none. Answers the names.
-    pub(crate) async fn introduce(&self, shipped: &[Shipped]) -> Result<Vec<PlaybookName>, StoreError> {
+    /// Publish what is shipped under names that the database does not know, and activate what can run, all or none.
+    pub(crate) async fn introduce(&self, shipped: &[Shipped]) -> Result<Introduced, StoreError> {
         const ACTOR: &str = "service:playbook";
         let mut transaction = self.pool.begin().await?;
         // Replicas start together; the second one then finds the names known.
@@ -350,20 +382,54 @@ impl Store {
         )
         .fetch_all(&mut *transaction)
         .await?;
-        let new = shipped
+        let new: Vec<&Shipped> = shipped
             .iter()
-            .filter(|shipped| !known.iter().any(|name| name == shipped.playbook.name().as_str()));
-        let mut names = Vec::new();
-        for Shipped { playbook, source } in new {
+            .filter(|shipped| !known.iter().any(|name| name == shipped.playbook.name().as_str()))
+            .collect();
+        let mut introduced = Introduced::default();
+        for Shipped { playbook, source } in &new {
             self.insert(&mut transaction, playbook, source, ACTOR).await?;
-            if playbook.enabled() {
-                self.make_active(&mut transaction, playbook.reference(), ACTOR)
-                    .await?;
+            introduced.published.push(playbook.name().clone());
+        }
+        for Shipped { playbook, .. } in new.into_iter().filter(|new| new.playbook.enabled()) {
+            let planned: Vec<ActionName> = playbook.planned().into_iter().cloned().collect();
+            // What it calls may be known by that name, and be another document than the one that was shipped.
+            if !planned.is_empty() || !self.hold(&mut transaction, playbook.calls()).await? {
+                introduced.inactive.push((playbook.reference().clone(), planned));
+                continue;
             }
-            names.push(playbook.name().clone());
+            self.make_active(&mut transaction, playbook.reference(), ACTOR)
+                .await?;
         }
         transaction.commit().await?;
-        Ok(names)
+        Ok(introduced)
+    }
+
+    /// Whether every one of these documents is there, word for word.
+    async fn hold(
+        &self,
+        connection: &mut PgConnection,
+        documents: &[PlaybookRef],
+    ) -> Result<bool, StoreError> {
+        for document in documents {
+            let there = sqlx::query_scalar!(
+                r#"
+                SELECT EXISTS (
+                    SELECT FROM playbooks WHERE tenant_id = $1 AND name = $2 AND version = $3 AND digest = $4
+                ) AS "there!"
+                "#,
+                self.tenant.as_str(),
+                document.name.as_str(),
+                document.version.as_str(),
+                document.digest.as_str(),
+            )
+            .fetch_one(&mut *connection)
+            .await?;
+            if !there {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Two admins who activate at once do so one after the other.

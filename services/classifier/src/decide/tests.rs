@@ -48,7 +48,7 @@ fn good() -> Facts {
         },
         requester: Requester::Known(Box::new(known())),
         reading: Reading::Read(classification()),
-        plan: Plan::Fits(Offered {
+        plan: Plan::Fits(Box::new(Offered {
             playbook: PlaybookRef {
                 name: "password_reset".parse().unwrap(),
                 version: "1.2".parse().unwrap(),
@@ -57,7 +57,7 @@ fn good() -> Facts {
             category: "REQUEST".to_owned(),
             sub_category: Some("PASSWORD_RESET".to_owned()),
             trigger: None,
-        }),
+        })),
         execution: Execution::None,
         circumstances: Circumstances {
             known: playbook_lang::Facts::default().with("ticket.type", json!(3)),
@@ -170,18 +170,6 @@ fn each_fact_alone_leads_to_a_person_with_its_own_reason() {
         (with(|facts| facts.plan = Plan::Several), "several_playbooks"),
         (with(|facts| facts.plan = Plan::Nothing), "no_active_playbook"),
         (with(|facts| facts.plan = Plan::Unread), "playbooks_unavailable"),
-        (
-            with_trigger(json!({"when": {"field": "ticket.type", "operator": "equals", "value": 4}})),
-            "trigger_not_met",
-        ),
-        (
-            with_trigger(json!({"on": ["status_changed"], "when": {"all": []}})),
-            "trigger_not_met",
-        ),
-        (
-            with_trigger(json!({"when": {"field": "ticket.type", "operator": "resembles", "value": 3}})),
-            "trigger_unreadable",
-        ),
         (with(|facts| facts.execution = Execution::Open), "execution_open"),
         (
             with(|facts| facts.execution = Execution::Ended),
@@ -195,6 +183,31 @@ fn each_fact_alone_leads_to_a_person_with_its_own_reason() {
     for (facts, code) in table {
         assert_eq!(codes(&facts), [code]);
     }
+}
+
+#[test]
+fn a_trigger_alone_leads_to_a_person() {
+    let test =
+        |operator: &str, value: i64| json!({"field": "ticket.type", "operator": operator, "value": value});
+    let table = [
+        (json!({"when": test("equals", 4)}), "trigger_not_met"),
+        (
+            json!({"on": ["status_changed"], "when": {"all": []}}),
+            "trigger_not_met",
+        ),
+        (json!({"source": "jira", "when": {"all": []}}), "trigger_not_met"),
+        (json!({"when": test("resembles", 3)}), "trigger_unreadable"),
+        (
+            json!({"on": ["eaten"], "when": {"all": []}}),
+            "trigger_unreadable",
+        ),
+    ];
+    for (trigger, code) in table {
+        assert_eq!(codes(&with_trigger(trigger)), [code]);
+    }
+    let mut unheard_of = with_trigger(json!({"when": test("equals", 3)}));
+    unheard_of.circumstances.happened.clear();
+    assert_eq!(codes(&unheard_of), ["trigger_not_met"]);
 }
 
 #[test]

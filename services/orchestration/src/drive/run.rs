@@ -1,38 +1,44 @@
 //! One execution in our hands: what happened and is not yet written, and what is to be done next.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use common::execution::ExecutionStatus;
-use common::{ActionName, Ending, OperationId, Signal, StepCall};
+use common::{Ending, Signal, StepCall};
 use playbook_lang::{
     Call, Command, Event, Facts, IllegalEvent, Machine, Moment, Phase, Playbook, Record, State, Transition,
 };
 use serde_json::json;
 use time::OffsetDateTime;
 
+use super::hands::{Hands, Question, open_calls};
 use super::{Driver, Stopped};
 use crate::ask::OnBehalf;
 use crate::chronicle::{Chronicle, Memory, Subject};
+use crate::house;
 use crate::store::{Claimed, Handled, Hold, Write, Written};
 
-/// What to do once the state is stored.
+/// While one branch is at work and another waits for somebody, their answer is looked for this often. An execution whose
+/// branches all wait is let go instead, and a signal wakes it at once.
+const LISTEN_EVERY: Duration = Duration::from_secs(1);
+
+/// Something happened to the execution.
 #[derive(Debug)]
-pub(super) enum Next {
-    Call(Box<Call>),
-    Ask(StepCall, ActionName, OperationId),
-    Wait(OffsetDateTime),
-    End,
+pub(super) struct Happened {
+    event: Event,
+    /// The call that it answers.
+    call: Option<StepCall>,
 }
 
-impl Next {
-    /// Whether the execution stays with us for it.
-    pub(super) const fn hold(&self) -> Hold {
-        match self {
-            Self::Call(_) | Self::Ask(..) => Hold::Keep,
-            Self::Wait(at) => Hold::Until(*at),
-            Self::End => Hold::Ended,
-        }
-    }
+/// What comes next.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// This.
+    Happened(Happened),
+    /// Time to look for signals.
+    Signals,
+    /// It waits, or is over: nothing more for us to do.
+    Nothing,
 }
 
 /// One execution in our hands.
@@ -40,7 +46,7 @@ pub(super) struct Run<'a> {
     driver: &'a Driver,
     claimed: &'a Claimed,
     playbook: &'a Playbook,
-    whose: OnBehalf,
+    whose: &'a OnBehalf,
     /// The same at every claim: the same call again is the same to the byte.
     facts: Facts,
     state: State,
@@ -48,6 +54,12 @@ pub(super) struct Run<'a> {
     memory: Memory,
     /// How many signals we know of.
     pub(super) signals: i64,
+    /// Calls that services are asked for.
+    hands: Hands<'a>,
+    /// Calls that we perform ourselves, in the transaction that records them.
+    own: VecDeque<Call>,
+    /// When something that waits is due; what was due once may still be among it.
+    wakes: BTreeSet<OffsetDateTime>,
     /// What is not yet written.
     chronicle: Chronicle,
     handled: Vec<Handled>,
@@ -60,26 +72,22 @@ impl<'a> Run<'a> {
         driver: &'a Driver,
         claimed: &'a Claimed,
         playbook: &'a Playbook,
+        whose: &'a OnBehalf,
         state: State,
     ) -> Self {
         Self {
             driver,
             claimed,
             playbook,
-            whose: OnBehalf {
-                execution: claimed.id,
-                ticket: claimed.ticket.clone(),
-                subject: claimed.subject.clone(),
-            },
+            whose,
             facts: claimed.facts(),
+            memory: Memory::of(claimed, &state),
             state,
             status: claimed.status,
-            memory: Memory {
-                asked: claimed.asked.clone(),
-                parked_since: claimed.parked_since,
-                parked_told: claimed.parked_told,
-            },
             signals: claimed.signals,
+            hands: Hands::default(),
+            own: VecDeque::new(),
+            wakes: BTreeSet::new(),
             chronicle: Chronicle::default(),
             handled: vec![],
             since_claim: Instant::now(),
@@ -114,8 +122,8 @@ impl<'a> Run<'a> {
                 operation,
                 result,
             };
-            let applied = match self.turn(event) {
-                Ok(_) => self.state != before,
+            let applied = match self.turn(event, None) {
+                Ok(()) => self.state != before,
                 Err(error) => {
                     tracing::warn!(%error, "a signal belongs to nothing in this execution");
                     false
@@ -131,27 +139,71 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Apply an event and go on to the next thing to do.
-    pub(super) fn apply(&mut self, event: Event) -> Result<Next, Stopped> {
-        match next(self.turn(event)?) {
-            Some(next) => Ok(next),
-            None => self.take_up(),
+    /// Apply what happened, and go on.
+    pub(super) fn apply(&mut self, Happened { event, call }: Happened) -> Result<(), Stopped> {
+        self.turn(event, call.as_ref())?;
+        self.go_on()
+    }
+
+    /// Find out what is to be done, whether we were there before or not. Only while no call is in our hands: a call whose
+    /// time is up would be made again.
+    pub(super) fn take_up(&mut self) -> Result<(), Stopped> {
+        self.turn(Event::Claimed, None)?;
+        self.go_on()
+    }
+
+    /// Do what we do ourselves, and begin what is ready, until somebody else must act, or time pass.
+    pub(super) fn go_on(&mut self) -> Result<(), Stopped> {
+        let mut taken_up = false;
+        loop {
+            self.hands.keep_open(self.state.phase());
+            let mut open = Vec::new();
+            open_calls(self.state.phase(), &mut open);
+            let own = self.own.pop_front().filter(|call| open.contains(&&call.call));
+            if let Some(call) = own {
+                self.perform(&call)?;
+                taken_up = false;
+                continue;
+            }
+            let ready = matches!(self.state.phase(), Phase::Ready { .. });
+            if self.over() || !ready && (!self.hands.is_empty() || self.waits()) {
+                return Ok(());
+            }
+            if taken_up {
+                let phase = self.state.phase().name();
+                return Err(Stopped::Broken(format!("nothing to do while {phase}")));
+            }
+            self.turn(Event::Claimed, None)?;
+            taken_up = true;
         }
     }
 
-    /// What is to be done now, whether we were there before or not.
-    pub(super) fn take_up(&mut self) -> Result<Next, Stopped> {
-        if matches!(self.state.phase(), Phase::Ended { .. }) {
-            return Ok(Next::End);
-        }
-        let commands = self.turn(Event::Claimed)?;
-        next(commands)
-            .ok_or_else(|| Stopped::Broken(format!("nothing to do while {}", self.state.phase().name())))
+    fn over(&self) -> bool {
+        matches!(self.state.phase(), Phase::Ended { .. })
     }
 
-    /// One transition of the machine.
-    fn turn(&mut self, event: Event) -> Result<Vec<Command>, IllegalEvent> {
-        self.note_promise(&event);
+    /// Only time, or somebody's answer, moves it.
+    fn waits(&self) -> bool {
+        self.state
+            .due_at()
+            .is_some_and(|due| due > self.state.started_at())
+    }
+
+    /// A call of an action of the house: done with the commit that records it.
+    fn perform(&mut self, call: &Call) -> Result<(), Stopped> {
+        let (event, update) = house::perform(self.about(), call);
+        self.chronicle.updates.extend(update);
+        self.turn(event, None)?;
+        Ok(())
+    }
+
+    /// One transition of the machine. `call` is the one that the event answers, where we know it.
+    fn turn(&mut self, event: Event, call: Option<&StepCall>) -> Result<(), IllegalEvent> {
+        self.note_promise(&event, call);
+        if matches!(event, Event::Claimed | Event::TimerFired) {
+            // Whatever waits says again until when.
+            self.wakes.clear();
+        }
         let now = self.now();
         let moment = Moment {
             now,
@@ -168,16 +220,31 @@ impl<'a> Run<'a> {
             count(&record);
             self.chronicle.add(self.about(), &mut self.memory, record, now);
         }
-        Ok(commands)
+        for command in commands {
+            match command {
+                Command::Call(call) if house::performs(&call.action) => self.own.push_back(*call),
+                Command::Call(call) => self.hands.take(Question::Call(call)),
+                Command::AskOperation {
+                    call,
+                    action,
+                    operation,
+                } => self.hands.take(Question::Operation(call, action, operation)),
+                Command::WakeAt(at) => {
+                    self.wakes.insert(at);
+                }
+                Command::Ended(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// An outcome that the action never declared is a failure to the machine; here it is put on record.
-    fn note_promise(&mut self, event: &Event) {
+    fn note_promise(&mut self, event: &Event, answered: Option<&StepCall>) {
         let (call, result) = match event {
             Event::Answered { call, result } | Event::Signalled { call, result, .. } => (Some(call), result),
             Event::OperationSeen {
                 result: Some(result), ..
-            } => (self.state.call(), result),
+            } => (answered, result),
             _ => return,
         };
         let Some(call) = call.cloned() else { return };
@@ -191,8 +258,8 @@ impl<'a> Run<'a> {
     }
 
     /// Commit what happened since the last time, under the fence.
-    pub(super) async fn write(&mut self, hold: Hold) -> Result<Written, Stopped> {
-        let now = self.now();
+    pub(super) async fn write(&mut self) -> Result<Written, Stopped> {
+        let (hold, now) = (self.hold(), self.now());
         let status = self.state.status();
         let mut chronicle = std::mem::take(&mut self.chronicle);
         chronicle.status(self.status, status);
@@ -228,7 +295,7 @@ impl<'a> Run<'a> {
                 hold,
                 signals: self.signals,
                 steps: &chronicle.steps,
-                renumbered: chronicle.renumbered.as_ref(),
+                renumbered: &chronicle.renumbered,
                 cut_off: chronicle.cut_off.as_deref(),
                 handled: &self.handled,
                 audit: &chronicle.audit,
@@ -260,41 +327,48 @@ impl<'a> Run<'a> {
         );
     }
 
-    /// Do what is to be done and answer what came of it; `None` where there is nothing more to do for us.
-    pub(super) async fn perform(&self, next: Next) -> Option<Event> {
-        let asking = async {
-            match next {
-                Next::Call(call) => {
-                    let left = Duration::try_from(call.deadline - self.now()).unwrap_or_default();
-                    let (action, begun) = (call.action.to_string(), Instant::now());
-                    let event = self.driver.services.call(&self.whose, *call, left).await;
-                    metrics::histogram!("firstline_step_call_seconds", "action" => action)
-                        .record(begun.elapsed().as_secs_f64());
-                    Some(event)
-                }
-                Next::Ask(call, action, operation) => {
-                    Some(self.driver.services.operation(&action, call, operation).await)
-                }
-                Next::Wait(_) | Next::End => None,
-            }
-        };
-        // Given up at shutdown: the state says that the call is out, and the next runner makes the same one.
-        self.driver.abandon.run_until_cancelled(asking).await.flatten()
+    /// Whether the execution stays with us: while a call is out, and nothing else.
+    fn hold(&self) -> Hold {
+        if self.over() {
+            Hold::Ended
+        } else if self.hands.is_empty() {
+            Hold::Until(self.state.due_at().unwrap_or_else(|| self.now()))
+        } else {
+            Hold::Keep
+        }
+    }
+
+    /// Make the calls that are to be made, and wait for the first thing that happens.
+    pub(super) async fn next(&mut self) -> Next {
+        if self.over() || self.hands.is_empty() {
+            return Next::Nothing;
+        }
+        let now = self.now();
+        self.hands.begin(self.driver, self.whose, now);
+        let due = self
+            .wakes
+            .first()
+            .map(|due| Duration::try_from(*due - now).unwrap_or_default());
+        let listening = due.map(|_| LISTEN_EVERY);
+        tokio::select! {
+            biased;
+            // Given up at shutdown: the state says that the calls are out, and the next runner makes the same ones.
+            () = self.driver.abandon.cancelled() => Next::Nothing,
+            answer = self.hands.answer() => answer.map_or(Next::Nothing, |(call, event)| {
+                Next::Happened(Happened { event, call: Some(call) })
+            }),
+            () = pass(due) => Next::Happened(Happened { event: Event::TimerFired, call: None }),
+            () = pass(listening) => Next::Signals,
+        }
     }
 }
 
-/// The one command that counts; the machine never gives two that need us.
-fn next(commands: Vec<Command>) -> Option<Next> {
-    commands.into_iter().next_back().map(|command| match command {
-        Command::Call(call) => Next::Call(call),
-        Command::AskOperation {
-            call,
-            action,
-            operation,
-        } => Next::Ask(call, action, operation),
-        Command::WakeAt(at) => Next::Wait(at),
-        Command::Ended(_) => Next::End,
-    })
+/// Let time pass; without end where none is said.
+async fn pass(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn count(record: &Record) {
@@ -302,6 +376,8 @@ fn count(record: &Record) {
         Record::Began { .. } => ("begun", String::new()),
         Record::Asked { .. } => ("asked", String::new()),
         Record::Parked { .. } => ("parked", String::new()),
+        Record::Pausing { .. } => ("pausing", String::new()),
+        Record::Dropped { .. } => ("dropped", String::new()),
         Record::Retrying { outcome, .. } => ("failed", outcome.to_string()),
         Record::Finished { outcome, .. } => ("ended", outcome.to_string()),
         Record::Reached { .. } => return,

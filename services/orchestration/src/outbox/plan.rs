@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use common::{AutomationStatus, Ending, ExecutionId};
 
 use crate::story::{self, Story};
-use crate::update::{Due, Marker, Update};
+use crate::update::{Due, Marker, SetFields, Update};
 
 /// No note grows past this many updates.
 const MOST_PARTS: usize = 20;
@@ -27,6 +27,15 @@ pub(crate) enum Dispatch {
         covers: Vec<i64>,
         /// The last value.
         status: AutomationStatus,
+    },
+    /// Custom fields that a playbook sets.
+    Set {
+        /// Settled by it.
+        position: i64,
+        /// Whose they are.
+        execution: ExecutionId,
+        /// Which, and their values.
+        fields: SetFields,
     },
 }
 
@@ -120,7 +129,7 @@ impl Note {
 
 /// The calls for `due`, oldest update first. `stories` holds every execution that ended.
 pub(crate) fn plan(due: &[Due], stories: &Stories) -> Vec<Dispatch> {
-    let mut notes: Vec<Note> = Vec::new();
+    let mut calls: Vec<Dispatch> = Vec::new();
     let mut fields: Option<(Vec<i64>, AutomationStatus)> = None;
     for (
         index,
@@ -138,19 +147,28 @@ pub(crate) fn plan(due: &[Due], stories: &Stories) -> Vec<Dispatch> {
             *last = *status;
             continue;
         }
+        if let Update::Fields(fields) = update {
+            calls.push(Dispatch::Set {
+                position: *position,
+                execution: *execution,
+                fields: fields.clone(),
+            });
+            continue;
+        }
         let superseded = due
             .iter()
             .skip(index)
             .any(|later| answers(later, *execution, update));
         let (private, change) = manner(update);
-        if !notes.last().is_some_and(|note| note.takes(private, change)) {
-            notes.push(Note {
+        let room = matches!(calls.last(), Some(Dispatch::Note(note)) if note.takes(private, change));
+        if !room {
+            calls.push(Dispatch::Note(Note {
                 covers: vec![],
                 parts: vec![],
                 private,
-            });
+            }));
         }
-        if let Some(note) = notes.last_mut() {
+        if let Some(Dispatch::Note(note)) = calls.last_mut() {
             note.covers.push(*position);
             if !superseded && let Some(text) = render(update, stories.get(execution)) {
                 note.parts.push(Part {
@@ -161,10 +179,8 @@ pub(crate) fn plan(due: &[Due], stories: &Stories) -> Vec<Dispatch> {
             }
         }
     }
-    let notes = notes.into_iter().map(Dispatch::Note);
-    notes
-        .chain(fields.map(|(covers, status)| Dispatch::Fields { covers, status }))
-        .collect()
+    calls.extend(fields.map(|(covers, status)| Dispatch::Fields { covers, status }));
+    calls
 }
 
 /// `later` tells the answer to the question that `update` tells of, and the question with it.
@@ -182,13 +198,19 @@ const fn manner(update: &Update) -> (bool, Option<Change>) {
     match update {
         Update::Resolved => (false, Some(Change::Resolve)),
         Update::Escalated => (true, Some(Change::Escalate)),
-        Update::Status { .. } | Update::Asked(_) | Update::Progress(_) | Update::Story => (true, None),
+        Update::Note(note) => (!note.public, None),
+        Update::Status { .. }
+        | Update::Asked(_)
+        | Update::Progress(_)
+        | Update::Story
+        | Update::Fields(_) => (true, None),
     }
 }
 
 fn render(update: &Update, story: Option<&Story>) -> Option<String> {
     match update {
-        Update::Status { .. } => None,
+        Update::Status { .. } | Update::Fields(_) => None,
+        Update::Note(note) => Some(story::playbook_note(note)),
         Update::Asked(asked) => Some(story::asked_note(asked)),
         Update::Progress(progress) => Some(story::progress_note(progress)),
         Update::Resolved => story.map(story::resolved_note),
@@ -203,8 +225,8 @@ fn render(update: &Update, story: Option<&Story>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::update::{Asked, Progress};
-    use common::{Outcome, PlaybookRef, StepCall};
+    use crate::update::{Asked, PlaybookNote, Progress};
+    use common::{Outcome, PlaybookRef, StepCall, Values};
     use time::macros::datetime;
 
     const ONE: &str = "0199a7c0-0000-7000-8000-000000000001";
@@ -274,6 +296,7 @@ mod tests {
     fn shape(dispatches: &[Dispatch]) -> Vec<String> {
         let shape = |dispatch: &Dispatch| match dispatch {
             Dispatch::Fields { covers, status } => format!("fields {status} {covers:?}"),
+            Dispatch::Set { position, fields, .. } => format!("set {:?} [{position}]", fields.fields),
             Dispatch::Note(note) => {
                 let who = if note.private { "private" } else { "public" };
                 let markers: Vec<_> = note.parts.iter().map(|part| part.marker.as_str()).collect();
@@ -324,6 +347,46 @@ mod tests {
     }
 
     #[test]
+    fn what_a_playbook_writes_keeps_its_place_among_the_rest() {
+        let note = |step: &str, public: bool| {
+            Update::Note(PlaybookNote {
+                call: call(step),
+                name: step.to_owned(),
+                text: "Ending: resolved\nDone.".to_owned(),
+                public,
+            })
+        };
+        let set = Update::Fields(SetFields {
+            call: call("tag"),
+            name: "tag".to_owned(),
+            fields: Values::from_iter([("CFurgent".to_owned(), true.into())]),
+        });
+        let due = due(vec![
+            progress("a"),
+            note("b", false),
+            set,
+            note("c", true),
+            progress("d"),
+        ]);
+        let calls = plan(&due, &Stories::new());
+        let expected = [
+            "private fl-1+fl-2 None [1, 2]",
+            "set {\"CFurgent\": Bool(true)} [3]",
+            "public fl-4 None [4]",
+            "private fl-5 None [5]",
+        ];
+        assert_eq!(shape(&calls), expected);
+        let Dispatch::Note(first) = &calls[0] else {
+            panic!("{calls:?}")
+        };
+        let (text, _) = first.text().unwrap();
+        assert!(
+            text.contains("\n> Ending: resolved\n> Done."),
+            "no line of ours: {text}"
+        );
+    }
+
+    #[test]
     fn a_question_without_its_answer_is_told_by_itself() {
         let calls = plan(&due(vec![asked("verify"), progress("other")]), &Stories::new());
         assert_eq!(shape(&calls), ["private fl-1+fl-2 None [1, 2]"]);
@@ -365,7 +428,7 @@ mod tests {
             .iter()
             .flat_map(|call| match call {
                 Dispatch::Note(note) => note.covers.clone(),
-                Dispatch::Fields { .. } => vec![],
+                Dispatch::Fields { .. } | Dispatch::Set { .. } => vec![],
             })
             .collect();
         assert_eq!(calls.len(), 3);

@@ -2,12 +2,13 @@
 
 use chassis::audit::AuditEvent;
 use common::execution::{ExecutionAccepted, ExecutionStatus};
-use common::{DecisionId, Digest, ExecutePlaybook, ExecutionId, PlaybookRef};
+use common::{DecisionId, Digest, ExecutePlaybook, ExecutionId};
 use serde_json::json;
 use time::OffsetDateTime;
 
 use super::{EXECUTIONS, Store, StoreError, notify};
 use crate::facts::Given;
+use crate::library::{Document, Pin};
 use crate::manners;
 
 /// An execution about to be accepted.
@@ -15,8 +16,8 @@ use crate::manners;
 pub(crate) struct NewExecution<'a> {
     /// As it was asked for.
     pub(crate) request: &'a ExecutePlaybook,
-    /// The document's exact bytes.
-    pub(crate) source: &'a str,
+    /// The document and what it calls.
+    pub(crate) pins: &'a [Pin],
     /// What templates may show beside the ticket.
     pub(crate) given: Given,
     /// The machine's first state.
@@ -58,16 +59,25 @@ impl Store {
         .transpose()
     }
 
-    /// The document with this digest, if it was pinned before.
-    pub(crate) async fn pinned(&self, digest: &Digest) -> Result<Option<String>, StoreError> {
-        let source = sqlx::query_scalar!(
-            "SELECT source FROM pinned_playbooks WHERE tenant_id = $1 AND digest = $2",
+    /// The document with this digest and what it calls, if it was pinned before.
+    pub(crate) async fn pinned(&self, digest: &Digest) -> Result<Option<Document>, StoreError> {
+        let document = sqlx::query_as!(
+            Document,
+            r#"SELECT
+                 pinned.source,
+                 ARRAY(
+                     SELECT called.source
+                     FROM pinned_playbooks called
+                     WHERE called.tenant_id = $1 AND called.digest = ANY(pinned.calls)
+                 ) AS "calls!"
+             FROM pinned_playbooks pinned
+             WHERE pinned.tenant_id = $1 AND pinned.digest = $2"#,
             self.tenant_id(),
             digest.as_str(),
         )
         .fetch_optional(&self.pool)
         .await?;
-        Ok(source)
+        Ok(document)
     }
 
     /// Store the execution, its document and the audit of both, and wake a runner.
@@ -107,7 +117,7 @@ impl Store {
         &self,
         NewExecution {
             request,
-            source,
+            pins,
             given,
             state,
             traceparent,
@@ -120,7 +130,7 @@ impl Store {
         let facts = serde_json::to_value(given).map_err(StoreError::corrupt("playbook_executions"))?;
         let playbook = &request.playbook;
         let mut transaction = self.pool.begin().await?;
-        self.pin(&mut transaction, playbook, source, now).await?;
+        self.pin(&mut transaction, pins, now).await?;
         let inserted = sqlx::query!(
             "INSERT INTO playbook_executions
                  (tenant_id, id, ticket_id, decision_id, playbook_name, playbook_version, playbook_digest,
@@ -164,27 +174,34 @@ impl Store {
         Ok(Some(id))
     }
 
-    /// Keep the document, for as long as any execution runs it and longer.
+    /// Keep the documents, for as long as any execution runs them and longer.
     async fn pin(
         &self,
         connection: &mut sqlx::PgConnection,
-        playbook: &PlaybookRef,
-        source: &str,
+        pins: &[Pin],
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {
-        sqlx::query!(
-            "INSERT INTO pinned_playbooks (tenant_id, digest, name, version, source, pinned_at)
-             VALUES ($1, $2, $3, $4, $5, $6)
-             ON CONFLICT DO NOTHING",
-            self.tenant_id(),
-            playbook.digest.as_str(),
-            playbook.name.as_str(),
-            playbook.version.as_str(),
+        for Pin {
+            playbook,
             source,
-            now,
-        )
-        .execute(connection)
-        .await?;
+            calls,
+        } in pins
+        {
+            sqlx::query!(
+                "INSERT INTO pinned_playbooks (tenant_id, digest, name, version, source, calls, pinned_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)
+                 ON CONFLICT DO NOTHING",
+                self.tenant_id(),
+                playbook.digest.as_str(),
+                playbook.name.as_str(),
+                playbook.version.as_str(),
+                source,
+                calls,
+                now,
+            )
+            .execute(&mut *connection)
+            .await?;
+        }
         Ok(())
     }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use common::execution::ExecutionStatus;
 use common::{
-    Digest, ExecutionId, OperationId, Signal, StepCall, Subject, TenantId, TicketId, TicketSnapshot,
+    Digest, ExecutionId, OperationId, Signal, StepCall, StepId, Subject, TenantId, TicketId, TicketSnapshot,
 };
+use serde::Deserialize;
 use sqlx::postgres::types::PgInterval;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -42,14 +43,22 @@ pub(crate) struct Claimed {
     pub(crate) parked_since: Option<OffsetDateTime>,
     /// And the ticket says so.
     pub(crate) parked_told: bool,
-    /// What the open step asked of whom.
-    pub(crate) asked: Option<String>,
+    /// What open steps asked of whom.
+    pub(crate) asked: Vec<OpenQuestion>,
     /// The runner that holds it.
     pub(crate) runner: RunnerId,
     /// Every write names it.
     pub(crate) fence: i64,
     /// The database's time of the claim: replicas' own clocks may be minutes apart.
     pub(crate) now: OffsetDateTime,
+}
+
+/// Somebody was asked and has not answered.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct OpenQuestion {
+    pub(crate) step: StepId,
+    pub(crate) visit: u32,
+    pub(crate) asked: String,
 }
 
 /// An execution that is due, as it is stored.
@@ -69,7 +78,7 @@ struct DueRow {
     parked_told: bool,
     fence: i64,
     now: OffsetDateTime,
-    asked: Option<String>,
+    asked: serde_json::Value,
 }
 
 impl DueRow {
@@ -95,7 +104,7 @@ impl DueRow {
             signals: self.signals,
             parked_since: self.parked_since,
             parked_told: self.parked_told,
-            asked: self.asked,
+            asked: serde_json::from_value(self.asked).map_err(StoreError::corrupt(corrupt))?,
             runner,
             fence: self.fence,
             now: self.now,
@@ -208,12 +217,14 @@ impl Store {
                  execution.id, ticket_id, playbook_digest, subject_id, requester_name, ticket, facts, traceparent, status,
                  state, signals, parked_since, parked_told, fence, now() AS "now!",
                  (
-                     SELECT step.asked
+                     SELECT COALESCE(
+                         jsonb_agg(jsonb_build_object('step', step.step_id, 'visit', step.visit, 'asked', step.asked)),
+                         '[]'
+                     )
                      FROM playbook_step_executions step
                      WHERE step.tenant_id = $1 AND step.execution_id = execution.id AND step.outcome IS NULL
-                     ORDER BY step.ordinal DESC
-                     LIMIT 1
-                 ) AS asked"#,
+                       AND step.asked IS NOT NULL
+                 ) AS "asked!""#,
             self.tenant_id(),
             runner.0,
             most,

@@ -27,8 +27,8 @@ pub(crate) struct Write<'a> {
     /// How many signals we know of: more of them keep the execution in our hands.
     pub(crate) signals: i64,
     pub(crate) steps: &'a [StepRow],
-    /// An open call that goes on under a new number.
-    pub(crate) renumbered: Option<&'a StepCall>,
+    /// Open calls that go on under a new number.
+    pub(crate) renumbered: &'a [StepCall],
     /// Why calls that are still open will never be answered.
     pub(crate) cut_off: Option<&'a str>,
     pub(crate) handled: &'a [Handled],
@@ -85,7 +85,7 @@ impl Store {
     pub(crate) async fn write(&self, write: Write<'_>) -> Result<Written, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let written = self.write_execution(&mut transaction, &write).await?;
-        if let Some(call) = write.renumbered {
+        for call in write.renumbered {
             self.renumber(&mut transaction, write.execution, call).await?;
         }
         self.write_steps(&mut transaction, &write).await?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chassis::audit::AuditEvent;
 use common::{ExecutionId, TicketId};
+use time::OffsetDateTime;
 
 use super::claim::interval;
 use super::{Store, StoreError};
@@ -108,6 +109,21 @@ impl Store {
         .fetch_one(&self.pool)
         .await?;
         Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
+    }
+
+    /// Queue something to be told that no step of an execution says.
+    pub(crate) async fn tell(
+        &self,
+        ticket: &TicketId,
+        execution: ExecutionId,
+        updates: &[Update],
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let now = OffsetDateTime::now_utc();
+        self.enqueue(&mut transaction, ticket, execution, updates, now)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// How many tickets still have something to be told.

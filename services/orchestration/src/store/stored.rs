@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use super::{Accepted, NewExecution, Store};
 use crate::facts::Given;
+use crate::library::Pin;
 use crate::update::Update;
 
 /// The store of the tenant `default`, with the rights of the service.
@@ -56,7 +57,11 @@ pub(crate) async fn execution_given(store: &Store, ticket: &str, given: Given) -
     };
     let new = NewExecution {
         request: &request,
-        source,
+        pins: &[Pin {
+            playbook: request.playbook.clone(),
+            source: source.to_owned(),
+            calls: vec![],
+        }],
         given,
         state: serde_json::json!({}),
         traceparent: None,

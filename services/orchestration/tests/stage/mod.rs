@@ -72,6 +72,7 @@ pub(crate) const MFA: &str = "/api/v1/verification/mfa";
 pub(crate) const MANAGER: &str = "/api/v1/verification/manager_approval";
 pub(crate) const RESET: &str = "/api/v1/executor/reset_password";
 pub(crate) const SMS: &str = "/api/v1/delivery/sms";
+pub(crate) const DELETE_PASS: &str = "/api/v1/executor/delete_pass";
 
 /// A call that a step service got.
 #[derive(Debug, Clone)]
@@ -148,6 +149,8 @@ struct DeskState {
     status: Option<i64>,
     agent: Option<i64>,
     field: Vec<String>,
+    /// Other custom fields, as they were set.
+    others: Vec<(i64, Value)>,
     /// How many notes are taken and then not answered for.
     swallow: usize,
     /// How many more times notes cannot be looked at.
@@ -166,6 +169,11 @@ impl Desk {
     /// Every value that the custom field had.
     pub(crate) fn field(&self) -> Vec<String> {
         self.0.lock().unwrap().field.clone()
+    }
+
+    /// Other custom fields, as they were set.
+    pub(crate) fn others(&self) -> Vec<(i64, Value)> {
+        self.0.lock().unwrap().others.clone()
     }
 
     pub(crate) fn status(&self) -> Option<i64> {
@@ -208,7 +216,9 @@ impl Desk {
             ("GET", "/api/Status") => {
                 ok(json!([{"id": 2, "name": "In Progress"}, {"id": 10, "name": "Resolved"}]))
             }
-            ("GET", "/api/FieldInfo") => ok(json!([{"id": 178, "name": "CFautomation_status"}])),
+            ("GET", "/api/FieldInfo") => ok(json!([
+                {"id": 178, "name": "CFautomation_status"}, {"id": 179, "name": "CFfloor"},
+            ])),
             ("POST", "/api/Actions") => state.act(&body[0]),
             ("GET", "/api/Actions") if state.blind > 0 => {
                 state.blind -= 1;
@@ -254,8 +264,11 @@ impl DeskState {
         }
         self.status = ticket["status_id"].as_i64().or(self.status);
         self.agent = ticket["agent_id"].as_i64().or(self.agent);
-        if let Some(value) = ticket["customfields"][0]["value"].as_str() {
-            self.field.push(value.to_owned());
+        for field in ticket["customfields"].as_array().into_iter().flatten() {
+            match field["id"].as_i64() {
+                Some(178) => self.field.push(field["value"].as_str().unwrap().to_owned()),
+                other => self.others.push((other.unwrap(), field["value"].clone())),
+            }
         }
         ok(json!({"id": 4242}))
     }
@@ -303,6 +316,28 @@ impl Outbound for Caller {
     }
 }
 
+/// As the playbook service would show it.
+async fn publish(server: &MockServer, source: &str) -> PlaybookRef {
+    let field = |name: &str| {
+        let line = source.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().trim_matches('"').to_owned()
+    };
+    let playbook = PlaybookRef {
+        name: field("name:").parse().unwrap(),
+        version: field("version:").parse().unwrap(),
+        digest: Digest::of(source),
+    };
+    let view = json!({
+        "name": playbook.name, "version": playbook.version, "digest": playbook.digest, "active": true,
+        "description": "", "category": "REQUEST", "published_at": "2026-11-22T02:30:00Z", "source": source,
+    });
+    Mock::given(path(format!("/api/v1/playbooks/{}", playbook.name)))
+        .respond_with(ok(view))
+        .mount(server)
+        .await;
+    playbook
+}
+
 /// Everything around orchestration.
 pub(crate) struct Stage {
     pub(crate) database: TestDatabase,
@@ -315,23 +350,19 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn set() -> Self {
+        Self::playing(PLAYBOOK, &[]).await
+    }
+
+    /// A stage for the playbook in `source`, which may call `others`.
+    pub(crate) async fn playing(source: &str, others: &[&str]) -> Self {
         chassis::telemetry::install_quiet();
         let (database, server) = (launcher::testing::database().await, MockServer::start().await);
         let (steps, desk) = (Steps::default(), Desk::default());
-        let playbook = PlaybookRef {
-            name: "password_reset".parse().unwrap(),
-            version: "1.2".parse().unwrap(),
-            digest: Digest::of(PLAYBOOK),
-        };
-        let view = json!({
-            "name": playbook.name, "version": playbook.version, "digest": playbook.digest, "active": true,
-            "description": "", "category": "REQUEST", "published_at": "2026-11-22T02:30:00Z", "source": PLAYBOOK,
-        });
-        Mock::given(path("/api/v1/playbooks/password_reset"))
-            .respond_with(ok(view))
-            .mount(&server)
-            .await;
-        Mock::given(path_regex("^/api/v1/(verification|executor|delivery)/"))
+        let playbook = publish(&server, source).await;
+        for other in others {
+            publish(&server, other).await;
+        }
+        Mock::given(path_regex("^/api/v1/(verification|executor|delivery|cmdb)/"))
             .respond_with(steps.clone())
             .mount(&server)
             .await;
@@ -343,6 +374,7 @@ impl Stage {
         steps.answer(MANAGER, [done("success")]);
         steps.answer(RESET, [done("success")]);
         steps.answer(SMS, [done("success")]);
+        steps.answer(DELETE_PASS, [done("success")]);
         Self {
             database,
             steps,
@@ -376,6 +408,7 @@ impl Stage {
             ("HALOPSA_CLIENT_ID", "id".to_owned()),
             ("HALOPSA_CLIENT_SECRET", "secret".to_owned()),
             ("CIRCUIT_PROBE_S", "1".to_owned()),
+            ("STEP_SERVICES", format!("cmdb={url}")),
         ];
         let more = more.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let mut map = self.keys.settings(Service::Orchestration, &self.database);
@@ -449,6 +482,27 @@ impl Stage {
             (due == 0).then_some(())
         })
         .await;
+    }
+
+    /// Count what is written about executions from now on.
+    pub(crate) async fn count_writes(&self) {
+        let counter = "CREATE TABLE writes (id uuid);
+            GRANT INSERT ON writes TO PUBLIC;
+            CREATE FUNCTION count_write() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN INSERT INTO writes VALUES (NEW.id); RETURN NEW; END $$;
+            CREATE TRIGGER writes AFTER UPDATE ON playbook_executions FOR EACH ROW EXECUTE FUNCTION count_write();";
+        sqlx::raw_sql(counter)
+            .execute(&self.database.owner().await)
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn writes(&self, id: ExecutionId) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM writes WHERE id = $1")
+            .bind(id.0)
+            .fetch_one(&self.database.owner().await)
+            .await
+            .unwrap()
     }
 
     /// Kinds of audit events, oldest first.
