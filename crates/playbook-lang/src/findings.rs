@@ -72,12 +72,15 @@ pub mod code {
 
 /// More than anybody reads; the rest is dropped.
 const MOST: usize = 200;
+/// Steps and edges in all paths together: a large playbook may have a long path to each of many findings.
+const LONGEST_PATHS: usize = 20_000;
 
 /// Findings as they are made.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     found: Vec<Finding>,
     errors: bool,
+    in_paths: usize,
 }
 
 impl Findings {
@@ -86,12 +89,22 @@ impl Findings {
         self.add(finding(code, Severity::Error, at, message));
     }
 
-    /// Add whatever it is.
-    pub(crate) fn add(&mut self, finding: Finding) {
-        self.errors |= finding.severity == Severity::Error;
-        if self.found.len() < MOST {
+    /// Add whatever it is. The first error is kept however many warnings there are: a refusal has a reason.
+    pub(crate) fn add(&mut self, mut finding: Finding) {
+        let error = finding.severity == Severity::Error;
+        if self.found.len() < MOST || (error && !self.errors) {
+            self.in_paths = self.in_paths.saturating_add(finding.path.len());
+            if self.in_paths > LONGEST_PATHS {
+                finding.path = Vec::new();
+            }
             self.found.push(finding);
         }
+        self.errors |= error;
+    }
+
+    /// Whether a further error would change anything. What costs time is only looked for as long as it would.
+    pub(crate) fn room(&self) -> bool {
+        self.found.len() < MOST || !self.errors
     }
 
     /// `; did you mean ...?`, or nothing. Looking costs time, so nobody looks for findings that are dropped anyway.
@@ -145,17 +158,88 @@ pub(crate) fn about(step: &StepId, code: &'static str, at: Position, message: im
     }
 }
 
-/// The one of `known` that `word` was most likely meant to be.
-fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+/// The one of `known` that `word` was most likely meant to be; of several as near as each other, the first.
+pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     // A third of the letters may be wrong, three at most: `on_sucess` is near, `colour` is not near anything.
-    let word: String = word.chars().take(64).collect();
-    let tolerable = (word.chars().count() / 3).clamp(1, 3);
+    let letters: Vec<char> = word.chars().take(64).collect();
+    let tolerable = (letters.len() / 3).clamp(1, 3);
+    let counted = counts(letters.iter().copied());
     known
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= tolerable)
+        .filter(|candidate| may_be_near(letters.len(), &counted, candidate, tolerable))
+        .filter_map(|candidate| Some((distance(&letters, candidate, tolerable)?, candidate)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// How many letters were put in, left out, changed or swapped with their neighbour; `None` where more than `most`.
+/// Only as much of the table is filled as can matter, so that thousands of long ids are looked through in no time.
+fn distance(word: &[char], candidate: &str, most: usize) -> Option<usize> {
+    let candidate: Vec<char> = candidate.chars().collect();
+    let far = most.saturating_add(1);
+    let width = candidate.len().saturating_add(1);
+    let mut before: Vec<usize> = vec![far; width];
+    let mut last: Vec<usize> = (0..width).collect();
+    for (row, letter) in word.iter().enumerate() {
+        let mut here = vec![far; width];
+        if let Some(first) = here.first_mut() {
+            *first = row.saturating_add(1);
+        }
+        let band = row.saturating_sub(most)..row.saturating_add(far).min(candidate.len());
+        let mut least = row.saturating_add(1);
+        for column in band {
+            let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(far);
+            let other = candidate.get(column);
+            let changed = at(&last, column).saturating_add(usize::from(other != Some(letter)));
+            let one_more = at(&last, column.saturating_add(1))
+                .min(at(&here, column))
+                .saturating_add(1);
+            let swapped = match (row.checked_sub(1), column.checked_sub(1)) {
+                (Some(above), Some(left))
+                    if word.get(above) == other && candidate.get(left) == Some(letter) =>
+                {
+                    at(&before, left).saturating_add(1)
+                }
+                _ => far,
+            };
+            let value = changed.min(one_more).min(swapped);
+            least = least.min(value);
+            if let Some(slot) = here.get_mut(column.saturating_add(1)) {
+                *slot = value;
+            }
+        }
+        if least > most {
+            return None;
+        }
+        before = std::mem::replace(&mut last, here);
+    }
+    last.last().copied().filter(|distance| *distance <= most)
+}
+
+/// How often each letter is there, some letters thrown together.
+fn counts(letters: impl Iterator<Item = char>) -> [i16; 64] {
+    let mut counts = [0_i16; 64];
+    for letter in letters {
+        if let Some(count) = counts.get_mut(letter as usize % 64) {
+            *count = count.saturating_add(1);
+        }
+    }
+    counts
+}
+
+/// Each letter wrong changes the length by one at most, and the letters that are there by two.
+fn may_be_near(length: usize, counted: &[i16; 64], candidate: &str, tolerable: usize) -> bool {
+    let most = length.saturating_add(tolerable);
+    let other = candidate.chars().take(most.saturating_add(1)).count();
+    if other > most || other.saturating_add(tolerable) < length {
+        return false;
+    }
+    let differ: usize = counts(candidate.chars())
+        .iter()
+        .zip(counted)
+        .map(|(one, other)| usize::from(one.abs_diff(*other)))
+        .sum();
+    differ <= tolerable.saturating_mul(2)
 }
 
 /// A text from the document, short enough and plain enough to be repeated in a message.

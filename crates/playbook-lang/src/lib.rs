@@ -22,16 +22,20 @@
 
 mod check;
 mod condition;
+mod diff;
 mod document;
+mod draw;
 mod findings;
 mod kind;
 mod machine;
 mod playbook;
+mod print;
 mod proof;
 mod read;
 mod registry;
 mod retry;
 mod roots;
+mod simulate;
 mod template;
 mod trigger;
 mod trust;
@@ -39,6 +43,8 @@ mod yaml;
 
 pub use check::{Report, Shelf, calls, check, check_calling};
 pub use condition::{Condition, Pattern, Test};
+pub use diff::{Change, Weight, diff};
+pub use draw::{Taken, mermaid, svg};
 pub use findings::code;
 pub use kind::Kind;
 pub use machine::{
@@ -49,10 +55,15 @@ pub use playbook::{
     ActionStep, Case, Input, Join, OTHERWISE, Occasion, Parallel, Pause, Playbook, Step, StepKind, Trigger,
     Within,
 };
+pub use print::format;
 pub use proof::Proof;
 pub use registry::{Action, Credential, Output, Parameter, Registry, RegistryError};
 pub use retry::{Backoff, Retry};
 pub use roots::{Facts, Name};
+pub use simulate::{
+    Answer, Coverage, Edge, End, Expectation, Run, Scenario, Scenarios, coverage, edges, generate, scenarios,
+    simulate,
+};
 pub use trigger::{admits, in_words};
 pub use trust::{Role, Trust};
 pub use yaml::MAX_BYTES;

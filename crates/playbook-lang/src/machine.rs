@@ -10,7 +10,7 @@ mod parallel;
 mod pause;
 mod phase;
 #[cfg(test)]
-mod properties;
+pub(crate) mod properties;
 mod state;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -96,15 +96,16 @@ impl Turn<'_> {
     /// The table of transitions. What an arm does is in the file of its topic.
     #[expect(
         clippy::too_many_lines,
-        reason = "the table of transitions stays in one place"
+        clippy::match_same_arms,
+        reason = "the table of transitions stays in one place, in the order in which it is told"
     )]
     fn advance(&mut self, phase: Phase, event: Event) -> Led {
         match (phase, event) {
             // Over is over; a branch that has ended waits for the others.
-            (phase @ (Phase::Ended { .. } | Phase::Joined { .. }), _) => unchanged(phase),
+            (phase @ (Phase::Ended { .. } | Phase::Joined { .. }), _) => Ok(Leads::To(phase)),
 
             // Whatever it is, it is for the branches.
-            (Phase::Parallel { step, visit, strands }, event) => self.route(step, visit, strands, event),
+            (Phase::Parallel { step, visit, strands }, event) => self.route(&step, visit, strands, event),
 
             // Taking it up, for the first time or after a crash.
             (Phase::Ready { step, visit }, Event::Claimed) => self.begin_step(step, visit),
@@ -137,7 +138,7 @@ impl Turn<'_> {
                     deadline,
                     ask_at,
                 };
-                self.wait(waiting, ask_at)
+                Ok(self.wait(waiting, ask_at))
             }
             (
                 Phase::Backoff {
@@ -153,7 +154,7 @@ impl Turn<'_> {
                         until,
                         deadline,
                     };
-                    self.wait(backoff, until)
+                    Ok(self.wait(backoff, until))
                 }
                 Some(deadline) => self.resume(attempt, deadline),
                 None => self.attempt(attempt),
@@ -162,19 +163,19 @@ impl Turn<'_> {
                 if self.moment.now >= until {
                     return self.attempt(attempt);
                 }
-                self.wait(Phase::Parked { attempt, until }, until)
+                Ok(self.wait(Phase::Parked { attempt, until }, until))
             }
             (Phase::Pausing { step, visit, until }, Event::Claimed | Event::TimerFired) => {
                 if self.moment.now >= until {
                     return self.pause_over(&step, visit, until);
                 }
-                self.wait(Phase::Pausing { step, visit, until }, until)
+                Ok(self.wait(Phase::Pausing { step, visit, until }, until))
             }
             // Somebody holds the lease and is at it.
             (
                 phase @ (Phase::Ready { .. } | Phase::Calling { .. } | Phase::Asking { .. }),
                 Event::TimerFired,
-            ) => unchanged(phase),
+            ) => Ok(Leads::To(phase)),
 
             // Answers to the call that is out.
             (Phase::Calling { attempt, .. }, Event::Answered { call, result }) if attempt.call == call => {
@@ -260,7 +261,7 @@ impl Turn<'_> {
                 | Event::Unreached { .. }
                 | Event::Unanswered { .. }
                 | Event::OutsideAway { .. },
-            ) => unchanged(phase),
+            ) => Ok(Leads::To(phase)),
         }
     }
 
@@ -302,12 +303,7 @@ impl Turn<'_> {
             {
                 self.conclude(attempt, Verdict::from(result))
             }
-            phase => unchanged(phase),
+            phase => Ok(Leads::To(phase)),
         }
     }
-}
-
-/// Nothing happened.
-const fn unchanged(phase: Phase) -> Led {
-    Ok(Leads::To(phase))
 }

@@ -219,6 +219,13 @@ impl Registry {
         Ok(())
     }
 
+    /// With one action more, whatever it is: tests want verifications of every assurance.
+    #[cfg(test)]
+    pub(crate) fn with(mut self, action: Action) -> Self {
+        self.actions.insert(action.name.clone(), action);
+        self
+    }
+
     /// The action of this name.
     pub fn action(&self, name: &ActionName) -> Option<&Action> {
         self.actions.get(name)

@@ -72,6 +72,16 @@ pub(crate) fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%")
 }
 
+/// Whether there is a template in a value.
+pub(crate) fn templates(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_template(text),
+        Value::Object(fields) => fields.values().any(templates),
+        Value::Array(items) => items.iter().any(templates),
+        _ => false,
+    }
+}
+
 /// What is wrong with a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum BadTemplate<'t> {

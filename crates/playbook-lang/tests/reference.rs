@@ -23,7 +23,11 @@ fn every_example_in_the_reference_is_a_playbook_without_findings() {
     }
     for example in examples {
         let report = check_calling(example, &Registry::builtin(), &shelf);
-        assert!(report.ok() && report.findings.is_empty(), "{:#?}\n{example}", report.findings);
+        assert!(
+            report.ok() && report.findings.is_empty(),
+            "{:#?}\n{example}",
+            report.findings
+        );
     }
 }
 
@@ -42,6 +46,10 @@ fn the_reference_names_every_finding() {
 #[test]
 fn the_reference_lists_every_action_that_is_offered() {
     for action in Registry::builtin().actions().filter(|action| !action.planned) {
-        assert!(REFERENCE.contains(&format!("| `{}` |", action.name)), "{}", action.name);
+        assert!(
+            REFERENCE.contains(&format!("| `{}` |", action.name)),
+            "{}",
+            action.name
+        );
     }
 }

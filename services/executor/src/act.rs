@@ -12,12 +12,11 @@ use time::format_description::well_known::Rfc3339;
 use trust::{Binding, Credential, Purpose};
 
 use crate::eligibility::Plan;
+use crate::leftovers::CLOCKS;
 use crate::refusal::ResetError;
 use crate::reset::{ACTION, Reset};
 use crate::store::{LEASE, Mandate};
 
-/// How far the directory's clock may be behind ours when we look for a pass of ours.
-const CLOCKS: time::Duration = time::Duration::seconds(30);
 /// One lost answer is made up for at once; after a second the directory is taken for away.
 const TRIES: u32 = 2;
 
@@ -166,6 +165,8 @@ impl Reset {
                 .increment(1);
             Ok(Acted::Answer(result))
         } else {
+            // Whoever overtook us may have looked before it was there. Only ours goes: it has an id of its own.
+            self.delete(mandate, &id).await;
             Ok(Acted::Overtaken)
         }
     }
@@ -199,23 +200,6 @@ impl Reset {
             .await
             .map_err(ResetError::Away)?;
         Ok(passes.iter().any(|pass| pass.id == id))
-    }
-
-    /// Delete whatever an earlier actor may have made: nobody will ever know its value.
-    pub(crate) async fn clear(&self, mandate: &Mandate) -> Result<(), CallError> {
-        let Some(since) = mandate.asked_at() else {
-            return Ok(());
-        };
-        let passes = match self.entra.list_passes(mandate.subject()).await {
-            Ok(passes) => passes,
-            // Without an account there is no pass.
-            Err(CallError::Refused { .. }) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        for pass in passes.iter().filter(|pass| pass.created >= since - CLOCKS) {
-            self.entra.delete_pass(mandate.subject(), &pass.id).await?;
-        }
-        Ok(())
     }
 
     /// Best effort: a pass whose value nobody has opens nothing, and it expires.

@@ -1,13 +1,15 @@
 //! The executor: acts on the directory, given proof. It decides nothing, asks nobody and sends nothing: it checks the
-//! permit, writes what it is about to do, does it once, and hands the result on sealed.
+//! permit, writes what it is about to do, does it once, and hands the result on sealed. What it did it can take back.
 
 mod act;
 mod eligibility;
 mod http;
+mod leftovers;
 mod refusal;
 mod reset;
 mod settings;
 mod store;
+mod undo;
 
 use chassis::{Api, ServeError, Shell, StartError};
 use common::Service;
@@ -27,8 +29,11 @@ pub async fn serve(
     let shell = Shell::start(Service::Executor, &settings.base, shutdown).await?;
     let seal_to = seal_key(&settings).await?;
     let outside = connectors::http_client().map_err(StartError::Http)?;
-    let reset = reset::Reset::new(&shell, Entra::new(settings.entra, outside), seal_to);
-    let api = Api::new(&shell).internal(&[Service::Orchestration], http::routes(reset));
+    let entra = Entra::new(settings.entra, outside);
+    let store = store::Store::new(shell.pool().clone(), shell.tenant().clone(), shell.audit());
+    let deletion = undo::PassDeletion::new(&shell, store.clone(), entra.clone());
+    let reset = reset::Reset::new(&shell, store, entra, seal_to);
+    let api = Api::new(&shell).internal(&[Service::Orchestration], http::routes(reset, deletion));
     shell.serve(api, listener).await
 }
 

@@ -7,6 +7,7 @@ use connectors::CallError;
 use trust::PermitError;
 
 use crate::eligibility::Ineligible;
+use crate::leftovers::LeftoverError;
 use crate::store::StoreError;
 
 /// Why [`crate::reset::Reset`] did not answer with a result.
@@ -30,6 +31,9 @@ pub(crate) enum ResetError {
     /// The visit of the step is known, for something else.
     #[error("this visit of the step already stands for another effect")]
     OtherEffect,
+    /// The visit of the step is undone, or is about to be.
+    #[error("Nothing was reset: the step had been withdrawn.")]
+    Undone,
     /// Another request is at it.
     #[error("the same effect is under way")]
     UnderWay,
@@ -60,6 +64,7 @@ impl ResetError {
             Self::Permit(error) => Some(("permit.refused", error.code())),
             Self::PermitSpent => Some(("permit.refused", "permit_spent")),
             Self::OtherEffect => Some(("effect.refused", "effect_mismatch")),
+            Self::Undone => Some(("effect.refused", "effect_undone")),
             Self::Ineligible(why) => Some(("effect.refused", why.code())),
             Self::Refused(_) => Some(("effect.refused", "directory_refused")),
             Self::UnderWay | Self::Away(_) | Self::Seal(_) | Self::Store(_) => None,
@@ -77,24 +82,115 @@ impl From<ResetError> for ApiError {
             ResetError::PermitMissing | ResetError::Permit(_) | ResetError::PermitSpent => {
                 Problem::forbidden(code, &error)
             }
-            ResetError::OtherEffect => Problem::conflict(code, &error),
-            // Not a 409: those are kept for replay, and this answer is different in a moment.
-            ResetError::UnderWay => {
-                let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "effect_in_flight", &error);
-                problem.retry_after_s = Some(1);
-                problem
-            }
+            ResetError::OtherEffect | ResetError::Undone => Problem::conflict(code, &error),
+            ResetError::UnderWay => in_flight(&error),
             ResetError::Refused(cause) => {
                 tracing::error!(error = %chassis::chain(cause), "the directory refused to be read");
                 Problem::unprocessable(code, &error)
             }
-            ResetError::Away(cause) => {
-                tracing::warn!(error = %chassis::chain(cause), "the directory is away");
-                let wait = cause.retry_after().map(|wait| wait.as_secs().max(1));
-                Problem::outside_unavailable("the directory", wait)
-            }
+            ResetError::Away(cause) => away(cause),
             ResetError::Seal(_) | ResetError::Store(_) => return Self::internal(&error),
         };
         problem.into()
     }
+}
+
+impl From<LeftoverError> for ResetError {
+    fn from(error: LeftoverError) -> Self {
+        match error {
+            LeftoverError::Directory(refused @ CallError::Refused { .. }) => Self::Refused(refused),
+            LeftoverError::Directory(error) => Self::Away(error),
+            LeftoverError::UnderWay => Self::UnderWay,
+            LeftoverError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+/// Why [`crate::undo::PassDeletion`] did not answer with a result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UndoError {
+    /// The request is for another tenant, action or step than this endpoint's.
+    #[error("the request names another {0} than this endpoint serves")]
+    Misdirected(&'static str),
+    /// The parameters are not those of this action.
+    #[error("the parameters do not name the visit of a step: {0}")]
+    Parameters(String),
+    /// What the visit did, it did for somebody else.
+    #[error("Nothing was undone: the step had acted for another person, ticket or action.")]
+    OtherEffect,
+    /// Another request is at it: the effect itself, or its undo.
+    #[error("the same effect is under way")]
+    UnderWay,
+    /// The directory is away, or its answer was lost; the undo stays open.
+    #[error("the directory does not answer")]
+    Away(#[source] CallError),
+    /// The directory refuses; the undo stays open.
+    #[error("Nothing was undone: {0}.")]
+    Refused(#[source] CallError),
+    /// The ledger failed.
+    #[error("cannot keep the ledger")]
+    Store(#[from] StoreError),
+}
+
+impl UndoError {
+    /// The code of a refusal that belongs into the audit.
+    pub(crate) fn audited(&self) -> Option<&'static str> {
+        match self {
+            Self::Misdirected(_) => Some("misdirected"),
+            Self::Parameters(_) => Some("parameters_invalid"),
+            Self::OtherEffect => Some("effect_mismatch"),
+            Self::Refused(_) => Some("directory_refused"),
+            Self::UnderWay | Self::Away(_) | Self::Store(_) => None,
+        }
+    }
+}
+
+impl From<CallError> for UndoError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Refused { .. } => Self::Refused(error),
+            CallError::Busy { .. } | CallError::Unknown { .. } => Self::Away(error),
+        }
+    }
+}
+
+impl From<LeftoverError> for UndoError {
+    fn from(error: LeftoverError) -> Self {
+        match error {
+            LeftoverError::Directory(error) => error.into(),
+            LeftoverError::UnderWay => Self::UnderWay,
+            LeftoverError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<UndoError> for ApiError {
+    fn from(error: UndoError) -> Self {
+        let code = error.audited().unwrap_or_default();
+        let problem = match &error {
+            UndoError::Misdirected(_) | UndoError::Parameters(_) => Problem::unprocessable(code, &error),
+            UndoError::OtherEffect => Problem::forbidden(code, &error),
+            UndoError::UnderWay => in_flight(&error),
+            UndoError::Refused(cause) => {
+                tracing::error!(error = %chassis::chain(cause), "the directory refused to have a pass deleted");
+                Problem::unprocessable(code, &error)
+            }
+            UndoError::Away(cause) => away(cause),
+            UndoError::Store(_) => return Self::internal(&error),
+        };
+        problem.into()
+    }
+}
+
+/// Not a 409: those are kept for replay, and this answer is different in a moment.
+fn in_flight(error: impl std::fmt::Display) -> Problem {
+    let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "effect_in_flight", error);
+    problem.retry_after_s = Some(1);
+    problem
+}
+
+fn away(cause: &CallError) -> Problem {
+    tracing::warn!(error = %chassis::chain(cause), "the directory is away");
+    let wait = cause.retry_after().map(|wait| wait.as_secs().max(1));
+    Problem::outside_unavailable("the directory", wait)
 }

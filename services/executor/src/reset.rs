@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 use trust::{Expected, Identity, Permit, SealPublicKey};
 
 use crate::eligibility::{Facts, Ineligible, Plan, decide};
+use crate::leftovers;
 use crate::refusal::ResetError;
 use crate::store::{Begun, Mandate, Store, Visit};
 
@@ -43,12 +44,12 @@ pub(crate) struct Reset {
 }
 
 impl Reset {
-    pub(crate) fn new(shell: &Shell, entra: Entra, seal_to: SealPublicKey) -> Self {
+    pub(crate) fn new(shell: &Shell, store: Store, entra: Entra, seal_to: SealPublicKey) -> Self {
         Self {
             action: ACTION.parse().expect("built from a literal"),
             tenant: shell.tenant().clone(),
             identity: shell.identity().clone(),
-            store: Store::new(shell.pool().clone(), shell.tenant().clone(), shell.audit()),
+            store,
             entra,
             seal_to,
         }
@@ -72,6 +73,7 @@ impl Reset {
             Visit::Ended(result) => return Ok(result),
             Visit::Other => return Err(ResetError::OtherEffect),
             Visit::UnderWay => return Err(ResetError::UnderWay),
+            Visit::Undone => return Err(ResetError::Undone),
             Visit::Mine(mandate) => Some(mandate),
             Visit::New => {
                 // Before the directory is asked anything: without proof, no work.
@@ -136,6 +138,7 @@ impl Reset {
             Begun::Mine(mandate) => self.act_alone(request, mandate, &plan).await,
             Begun::UnderWay => Err(ResetError::UnderWay),
             Begun::PermitSpent => Err(ResetError::PermitSpent),
+            Begun::Undone => Err(ResetError::Undone),
         }
     }
 
@@ -150,8 +153,9 @@ impl Reset {
         match self.plan(request, wanted).await {
             Ok(plan) => self.act_alone(request, mandate, &plan).await,
             Err(ResetError::Ineligible(why)) => {
-                if let Err(away) = self.clear(&mandate).await {
-                    return self.give_back(mandate, away).await;
+                if let Err(error) = leftovers::delete(&self.store, &self.entra, &mandate).await {
+                    self.store.release(mandate).await?;
+                    return Err(error.into());
                 }
                 self.fail(request, mandate, why.to_string()).await
             }

@@ -3,18 +3,21 @@
 //! What is about to be done is written before it is done, in the transaction that burns the permit. Who acts holds a
 //! lease with a fence; who lost it writes nothing.
 
+mod undo;
+
 use std::time::Duration;
 
 use chassis::{AuditEvent, AuditLog};
-use common::{Outcome, StepRequest, StepResult, TenantId, UserId};
+use common::{ExecutionId, Outcome, StepRequest, StepResult, TenantId, UserId};
 use serde_json::json;
-use sqlx::PgPool;
 use sqlx::postgres::types::PgInterval;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use trust::{Permit, parameters_digest};
 use uuid::Uuid;
 
 use crate::eligibility::Plan;
+pub(crate) use undo::{Target, Undo, UndoMandate, Undone, VisitKey};
 
 /// How long an actor may be silent before another may take up its intent.
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
@@ -28,6 +31,9 @@ pub(crate) enum StoreError {
     /// A row says what no code of ours wrote.
     #[error("effect `{0}` is corrupt")]
     Corrupt(Uuid),
+    /// The same of an undo, which has no number of its own.
+    #[error("an undo of execution `{0}` is corrupt")]
+    CorruptUndo(ExecutionId),
 }
 
 /// The right to act once on one person: a permit was burnt for it, the intent is in the ledger, and nobody else holds
@@ -68,6 +74,8 @@ pub(crate) enum Visit {
     Ended(StepResult),
     /// Somebody is at it.
     UnderWay,
+    /// It is not to be done any more: it is being undone.
+    Undone,
     /// It was meant to be done, and whoever meant to is gone.
     Mine(Mandate),
 }
@@ -81,6 +89,8 @@ pub(crate) enum Begun {
     UnderWay,
     /// The permit was burnt for another effect.
     PermitSpent,
+    /// It was undone before it began.
+    Undone,
 }
 
 /// The ledger. Cheap to clone.
@@ -99,7 +109,12 @@ impl Store {
     /// Look the visit up, and take up its intent where nobody is at it.
     pub(crate) async fn take_up(&self, request: &StepRequest) -> Result<Visit, StoreError> {
         let row = sqlx::query!(
-            "SELECT id, ticket_id, action, subject_id, parameters_digest, result
+            "SELECT id, ticket_id, action, subject_id, parameters_digest, result,
+                 EXISTS (
+                     SELECT FROM effect_undos AS undo
+                     WHERE undo.tenant_id = effects.tenant_id AND undo.execution_id = effects.execution_id
+                       AND undo.step_id = effects.step_id AND undo.visit = effects.visit
+                 ) AS \"undone!\"
              FROM effects
              WHERE tenant_id = $1 AND execution_id = $2 AND step_id = $3 AND visit = $4",
             self.tenant.as_str(),
@@ -123,6 +138,9 @@ impl Store {
             let result = serde_json::from_value(result).map_err(|_| StoreError::Corrupt(row.id))?;
             return Ok(Visit::Ended(result));
         }
+        if row.undone {
+            return Ok(Visit::Undone);
+        }
         self.claim(row.id, request).await
     }
 
@@ -132,6 +150,10 @@ impl Store {
              SET leased_until = now() + $3, fence = fence + 1
              WHERE tenant_id = $1 AND id = $2
                AND state = 'INTENDED' AND (leased_until IS NULL OR leased_until < now())
+               AND NOT EXISTS (
+                   SELECT FROM effect_undos AS undo
+                   WHERE undo.tenant_id = effects.tenant_id AND undo.execution_id = effects.execution_id
+                     AND undo.step_id = effects.step_id AND undo.visit = effects.visit)
              RETURNING fence, asked_at",
             self.tenant.as_str(),
             effect,
@@ -167,6 +189,9 @@ impl Store {
             "one_time": true,
         });
         let mut transaction = self.pool.begin().await?;
+        if self.is_undone(&mut transaction, request).await? {
+            return Ok(Begun::Undone);
+        }
         let begun = sqlx::query!(
             "INSERT INTO effects (tenant_id, id, execution_id, step_id, visit, ticket_id, action, subject_id,
                  parameters_digest, permit_id, plan, state, intended_at, leased_until)
@@ -295,6 +320,26 @@ impl Store {
         result: &StepResult,
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let ended = self
+            .end(&mut transaction, request, mandate, made, result, now)
+            .await?;
+        if ended {
+            transaction.commit().await?;
+        }
+        Ok(ended)
+    }
+
+    /// [`Self::finish`], as part of the caller's transaction.
+    async fn end(
+        &self,
+        connection: &mut PgConnection,
+        request: &StepRequest,
+        mandate: &Mandate,
+        made: Option<&str>,
+        result: &StepResult,
+        now: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
         let done = result.outcome == Outcome::Success;
         let (state, kind) = if done {
             ("DONE", "effect.done")
@@ -302,7 +347,6 @@ impl Store {
             ("FAILED", "effect.failed")
         };
         let stored = serde_json::to_value(result).map_err(|_| StoreError::Corrupt(mandate.effect))?;
-        let mut transaction = self.pool.begin().await?;
         let ended = sqlx::query!(
             "UPDATE effects
              SET state = $4, made = $5, result = $6, ended_at = $7, leased_until = NULL
@@ -315,7 +359,7 @@ impl Store {
             stored,
             now,
         )
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
         if ended.rows_affected() == 0 {
             return Ok(false);
@@ -325,9 +369,8 @@ impl Store {
             "sealed": result.sealed.as_ref().map(trust::seal::fingerprint),
         });
         self.audit
-            .record(&mut transaction, &about(request, kind, detail))
+            .record(connection, &about(request, kind, detail))
             .await?;
-        transaction.commit().await?;
         Ok(true)
     }
 

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use crate::{ADELE, assert_no_effect, fleet};
 
 /// Every internal door, with one service that may not pass it.
-const INTERNAL: [(Service, &str, &str, Service); 8] = [
+const INTERNAL: [(Service, &str, &str, Service); 9] = [
     (
         Service::Classifier,
         "POST",
@@ -44,6 +44,12 @@ const INTERNAL: [(Service, &str, &str, Service); 8] = [
         "POST",
         "/api/v1/executor/reset_password",
         Service::Classifier,
+    ),
+    (
+        Service::Executor,
+        "POST",
+        "/api/v1/executor/delete_pass",
+        Service::Verification,
     ),
     (
         Service::Delivery,

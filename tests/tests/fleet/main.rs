@@ -10,6 +10,7 @@ mod dialogue;
 mod journeys;
 mod outages;
 mod twice;
+mod undo;
 mod webhooks;
 
 use std::time::Duration;

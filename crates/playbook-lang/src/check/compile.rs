@@ -86,7 +86,7 @@ fn step(graph: &Graph<'_>, node: Node, expanded: &Expanded<'_>, scope: &Scope) -
                 .collect::<Option<_>>()?,
         ),
         KindDocument::Wait(Pause::For(period)) => StepKind::Wait(Pause::For(*period)),
-        KindDocument::Wait(Pause::Until(value)) => StepKind::Wait(Pause::Until(scope.value(value))),
+        KindDocument::Wait(Pause::Until(value)) => StepKind::Wait(Pause::Until(scope.value(value)?)),
         KindDocument::Parallel(_) => StepKind::Parallel(parallel(graph, node)?),
         KindDocument::Terminal => StepKind::Terminal,
         KindDocument::Escalation { reason } => StepKind::Escalation {

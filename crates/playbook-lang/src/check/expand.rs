@@ -1,6 +1,6 @@
 //! From documents to one list of steps: called playbooks are put in where they are called, `depends_on` becomes edges.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use common::{Outcome, PlaybookRef, StepId};
 use serde_json::Value;
@@ -12,10 +12,12 @@ use crate::findings::{Findings, about, code, quoted};
 use crate::read::MOST_STEPS;
 use crate::roots::Name;
 use crate::template::{Piece, is_template, pieces};
-use crate::yaml::Position;
+use crate::yaml::{MAX_BYTES, Position};
 
 /// Playbooks that call playbooks that call playbooks: deeper than this nobody can oversee.
 const DEEPEST: usize = 8;
+/// With `.undo` behind it, a longer id would be no id any more.
+const LONGEST_ID: usize = 250;
 
 /// One step of the whole.
 #[derive(Debug)]
@@ -46,6 +48,12 @@ pub(super) struct Whole<'d> {
     /// Calls that could not be put in, which is a finding already.
     pub(super) unread: HashSet<StepId>,
     pub(super) start: Option<StepId>,
+    /// The steps that call, in the order of the document.
+    pub(super) called: Vec<StepId>,
+    /// Steps seen so far, also those that leave nothing behind: calls that call calls cost time without them.
+    seen: usize,
+    /// Bytes of the documents put in so far.
+    read: usize,
 }
 
 impl<'d> Whole<'d> {
@@ -77,6 +85,7 @@ impl<'d> Whole<'d> {
         findings: &mut Findings,
     ) {
         let order = dependencies(document, frame, findings);
+        self.seen = self.seen.saturating_add(document.steps.len());
         for written in &document.steps {
             let Some(scope) = self.scopes.get(frame.scope) else {
                 return;
@@ -113,6 +122,7 @@ impl<'d> Whole<'d> {
             match &written.kind {
                 KindDocument::Call(call) => {
                     let id = step.id.clone();
+                    self.called.push(id.clone());
                     self.call(step, call, shelf, path, findings);
                     if !self.aliases.contains_key(&id) {
                         self.unread.insert(id);
@@ -171,8 +181,12 @@ impl<'d> Whole<'d> {
             findings.add(said(code::CYCLIC_CALL, message));
             return;
         }
-        let (called, reference) = match shelf.called(&key) {
-            Called::Readable(document, reference) => (document, reference),
+        let (called, reference, size) = match shelf.called(&key) {
+            Called::Readable {
+                document,
+                reference,
+                size_bytes,
+            } => (document, reference, size_bytes),
             Called::Broken => {
                 let message = format!(
                     "version `{version}` of {} cannot be read; check it by itself first",
@@ -190,9 +204,25 @@ impl<'d> Whole<'d> {
                 return;
             }
         };
-        if self.steps.len().saturating_add(called.steps.len()) > MOST_STEPS {
+        if self.seen.saturating_add(called.steps.len()) > MOST_STEPS {
             let message =
                 format!("with all that is called, a playbook has at most {MOST_STEPS} steps; split it");
+            findings.add(said(code::BAD_CALL, message));
+            return;
+        }
+        self.read = self.read.saturating_add(size);
+        if self.read > MAX_BYTES {
+            let message =
+                format!("all that is called has at most {MAX_BYTES} bytes, counted once a call; split it");
+            findings.add(said(code::BAD_CALL, message));
+            return;
+        }
+        let longest = called.steps.iter().map(|step| step.id.value.as_str().len()).max();
+        if step.id.as_str().len().saturating_add(longest.unwrap_or_default()) >= LONGEST_ID {
+            let message = format!(
+                "the steps of the called playbook would have ids such as `{}.<id>`, which are too long; shorten the ids along the way",
+                step.id
+            );
             findings.add(said(code::BAD_CALL, message));
             return;
         }
@@ -251,7 +281,7 @@ impl<'d> Whole<'d> {
                 .iter()
                 .find(|written| written.name.value == *name)
                 .map_or(step.written.id.at, |written| written.at);
-            let passed = call.values.get(name).map(|value| scope.value(value));
+            let passed = call.values.get(name).and_then(|value| scope.value(value));
             let binding = match passed.or_else(|| input.default.clone()) {
                 None | Some(Value::Null) if input.required() => {
                     let message = format!("the called playbook needs its input `{name}` ({})", input.kind);
@@ -289,7 +319,7 @@ impl<'d> Whole<'d> {
                     ));
                     Binding::Nothing
                 }
-                Some(value) => Binding::Literal(value),
+                Some(value) => Binding::literal(value),
             };
             bindings.insert(name.clone(), binding);
         }
@@ -370,6 +400,10 @@ fn dependencies<'d>(
                     "`{}` ends the playbook, so nothing comes after it",
                     wanted.value
                 )),
+                Some(other) if matches!(other.kind, KindDocument::Decision(_)) => Some(format!(
+                    "`{}` decides where to go on by its cases; lead to this step from there",
+                    wanted.value
+                )),
                 Some(_) => None,
             };
             if let Some(complaint) = complaint {
@@ -381,7 +415,15 @@ fn dependencies<'d>(
     if !sound {
         return edges;
     }
-    for (before, after, at) in chained(document, &by_id, &mut said) {
+    for (before, after, at) in chained(document, &mut said) {
+        if before.ends() || matches!(before.kind, KindDocument::Decision(_)) {
+            let message = format!(
+                "`{}` would come next after `{}`, which leads nowhere by itself; say what comes after what by edges",
+                after.id.value, before.id.value
+            );
+            said(after, at, message);
+            continue;
+        }
         match before.target(&Outcome::Success) {
             Some(written) if written.value == after.id.value => {}
             Some(written) => {
@@ -402,7 +444,6 @@ fn dependencies<'d>(
 /// The steps that hang together by `depends_on`, in order, as pairs of one and the next.
 fn chained<'d>(
     document: &'d Document,
-    by_id: &HashMap<&StepId, &'d StepDocument>,
     said: &mut impl FnMut(&StepDocument, Position, String),
 ) -> Vec<(&'d StepDocument, &'d StepDocument, Position)> {
     let needed: HashSet<&StepId> = document
@@ -410,44 +451,56 @@ fn chained<'d>(
         .iter()
         .flat_map(|step| step.depends_on.iter().map(|wanted| &wanted.value))
         .collect();
-    let mut waiting: Vec<&StepDocument> = document
-        .steps
-        .iter()
-        .filter(|step| !step.depends_on.is_empty() || needed.contains(&step.id.value))
-        .collect();
-    let mut done: HashSet<&StepId> = HashSet::new();
-    let mut order: Vec<&StepDocument> = Vec::new();
-    // Each round takes the first step of the document whose dependencies are done; an ending goes last.
-    while !waiting.is_empty() {
-        let ready = |step: &&StepDocument| step.depends_on.iter().all(|wanted| done.contains(&wanted.value));
-        let next = waiting
-            .iter()
-            .position(|step| ready(step) && !step.ends())
-            .or_else(|| waiting.iter().position(|step| ready(step)));
-        let Some(next) = next else {
-            if let Some(step) = waiting.first() {
-                let ids: Vec<&str> = waiting
-                    .iter()
-                    .map(|step| step.id.value.as_str())
-                    .take(8)
-                    .collect();
-                let at = step.depends_on.first().map_or(step.id.at, |wanted| wanted.at);
-                said(
-                    step,
-                    at,
-                    format!(
-                        "`{}` depend on one another in a circle; take one `depends_on` out",
-                        ids.join("`, `")
-                    ),
-                );
-            }
-            return Vec::new();
-        };
-        let step = waiting.remove(next);
-        done.insert(&step.id.value);
-        order.push(step);
+    let hangs = |step: &&StepDocument| !step.depends_on.is_empty() || needed.contains(&step.id.value);
+    let steps: Vec<&StepDocument> = document.steps.iter().filter(hangs).collect();
+    // How many it still waits for, and who waits for it.
+    let mut open: Vec<usize> = Vec::with_capacity(steps.len());
+    let mut waiting: HashMap<&StepId, Vec<usize>> = HashMap::new();
+    // An ending goes last; otherwise the first step of the document whose dependencies are done.
+    let mut ready: BTreeSet<(bool, usize)> = BTreeSet::new();
+    for (place, step) in steps.iter().enumerate() {
+        let wanted: HashSet<&StepId> = step.depends_on.iter().map(|wanted| &wanted.value).collect();
+        open.push(wanted.len());
+        if wanted.is_empty() {
+            ready.insert((step.ends(), place));
+        }
+        for wanted in wanted {
+            waiting.entry(wanted).or_default().push(place);
+        }
     }
-    debug_assert!(order.iter().all(|step| by_id.contains_key(&step.id.value)));
+    let mut order: Vec<&StepDocument> = Vec::with_capacity(steps.len());
+    while let Some((_, place)) = ready.pop_first() {
+        let Some(step) = steps.get(place).copied() else {
+            continue;
+        };
+        order.push(step);
+        for after in waiting.remove(&step.id.value).unwrap_or_default() {
+            if let (Some(open), Some(step)) = (open.get_mut(after), steps.get(after)) {
+                *open = open.saturating_sub(1);
+                if *open == 0 {
+                    ready.insert((step.ends(), after));
+                }
+            }
+        }
+    }
+    if order.len() < steps.len() {
+        let circle: Vec<&&StepDocument> = steps
+            .iter()
+            .zip(&open)
+            .filter(|(_, open)| **open > 0)
+            .map(|(step, _)| step)
+            .collect();
+        if let Some(step) = circle.first() {
+            let ids: Vec<&str> = circle.iter().map(|step| step.id.value.as_str()).take(8).collect();
+            let at = step.depends_on.first().map_or(step.id.at, |wanted| wanted.at);
+            let message = format!(
+                "`{}` depend on one another in a circle; take one `depends_on` out",
+                ids.join("`, `")
+            );
+            said(step, at, message);
+        }
+        return Vec::new();
+    }
     // One chain for the playbook and one for each branch.
     let mut last: HashMap<Option<(&StepId, &str)>, &StepDocument> = HashMap::new();
     let mut pairs = Vec::new();

@@ -12,6 +12,9 @@ use crate::playbook::Join;
 use crate::registry::{Action, Registry};
 use crate::yaml::Position;
 
+/// All parameters of called playbooks together: a text that is passed once may be used a thousand times.
+const LARGEST_VALUES: usize = 4 * 1024 * 1024;
+
 /// A step's place in the whole.
 pub(super) type Node = usize;
 
@@ -67,6 +70,7 @@ struct Vertex<'d> {
     edges: Vec<Edge>,
     fork: Option<Fork>,
     inside: Option<Inside>,
+    authorizes: Option<Node>,
 }
 
 /// The graph. Steps of a repeated id are not in it.
@@ -85,8 +89,9 @@ impl<'d> Graph<'d> {
             by_id: HashMap::with_capacity(steps.len()),
             start: 0,
         };
+        let mut room = LARGEST_VALUES;
         for step in steps {
-            graph.add(step, whole, registry, findings);
+            graph.add(step, whole, registry, &mut room, findings);
         }
         let start = whole.start.as_ref().and_then(|start| graph.lead(start, whole));
         graph.start = start.unwrap_or(0);
@@ -100,6 +105,7 @@ impl<'d> Graph<'d> {
                 vertex.inside = inside;
             }
         }
+        graph.authorize();
         graph
     }
 
@@ -108,6 +114,7 @@ impl<'d> Graph<'d> {
         step: Expanded<'d>,
         whole: &Whole<'d>,
         registry: &'d Registry,
+        room: &mut usize,
         findings: &mut Findings,
     ) {
         if let Some(first) = self
@@ -133,7 +140,30 @@ impl<'d> Graph<'d> {
             .and_then(|action| action.undo.as_ref())
             .and_then(|undo| registry.action(&undo.service.value));
         let values = match (written, whole.scopes.get(step.scope)) {
-            (Some(action), Some(scope)) if scope.caller.is_some() => Cow::Owned(scope.values(&action.values)),
+            (Some(action), Some(scope)) if scope.caller.is_some() => {
+                let size = scope.size_bytes(&action.values);
+                match room.checked_sub(size) {
+                    Some(left) => {
+                        *room = left;
+                        Cow::Owned(scope.values(&action.values))
+                    }
+                    None => {
+                        // Said once: whatever comes after it is too large as well.
+                        if std::mem::take(room) > 0 {
+                            let message = format!(
+                                "with what is passed to it written out, the called playbook has more than {LARGEST_VALUES} bytes of parameters; pass less"
+                            );
+                            findings.add(about(
+                                &step.about,
+                                code::BAD_CALL,
+                                step.at.unwrap_or(Position::START),
+                                message,
+                            ));
+                        }
+                        Cow::Owned(Values::new())
+                    }
+                }
+            }
             (Some(action), _) => Cow::Borrowed(&action.values),
             (None, _) => Cow::Owned(Values::new()),
         };
@@ -146,6 +176,7 @@ impl<'d> Graph<'d> {
             edges: Vec::new(),
             fork: None,
             inside: None,
+            authorizes: None,
         });
     }
 
@@ -208,7 +239,16 @@ impl<'d> Graph<'d> {
         if whole.unread.contains(target) {
             return;
         }
-        let near = findings.did_you_mean(target.as_str(), self.by_id.keys().map(StepId::as_str));
+        // Authors write no dots: what they can lead to are the document's own steps, calls among them.
+        let near = findings.did_you_mean(
+            target.as_str(),
+            self.vertices
+                .iter()
+                .map(|vertex| &vertex.step.id)
+                .chain(&whole.called)
+                .map(StepId::as_str)
+                .filter(|id| !id.contains('.')),
+        );
         let message = format!(
             "no step has the id {}; define it or lead elsewhere{near}",
             quoted(target.as_str())
@@ -347,18 +387,41 @@ impl<'d> Graph<'d> {
 
     /// For a verification: the first privileged step along success edges.
     pub(super) fn authorizes(&self, node: Node) -> Option<Node> {
-        if !self.action(node)?.verifies() {
-            return None;
-        }
-        let mut seen = HashSet::from([node]);
-        let mut here = node;
-        loop {
-            here = self.onward(here)?;
-            if self.action(here).is_some_and(Action::privileged) {
-                return Some(here);
+        self.vertices.get(node).and_then(|vertex| vertex.authorizes)
+    }
+
+    /// Every step has one step behind its success, so the first privileged one behind each is found by walking every
+    /// step once.
+    fn authorize(&mut self) {
+        let mut ahead: Vec<Option<Option<Node>>> = vec![None; self.vertices.len()];
+        for node in self.nodes() {
+            let mut way = Vec::new();
+            let mut here = node;
+            let first = loop {
+                match ahead.get_mut(here) {
+                    Some(known @ None) => *known = Some(None),
+                    // Known, or on this very way: a circle without a privileged step.
+                    Some(Some(known)) => break *known,
+                    None => break None,
+                }
+                way.push(here);
+                match self.onward(here) {
+                    None => break None,
+                    Some(next) if self.action(next).is_some_and(Action::privileged) => break Some(next),
+                    Some(next) => here = next,
+                }
+            };
+            for node in way {
+                if let Some(slot) = ahead.get_mut(node) {
+                    *slot = Some(first);
+                }
             }
-            if !seen.insert(here) {
-                return None;
+        }
+        for (node, first) in ahead.into_iter().enumerate() {
+            if self.action(node).is_some_and(Action::verifies)
+                && let Some(vertex) = self.vertices.get_mut(node)
+            {
+                vertex.authorizes = first.flatten();
             }
         }
     }

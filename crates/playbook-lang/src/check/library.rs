@@ -12,12 +12,23 @@ use crate::{read, yaml};
 /// caller.
 #[derive(Debug, Clone, Default)]
 pub struct Shelf {
-    documents: HashMap<(String, String), Option<(Document, PlaybookRef)>>,
+    documents: HashMap<(String, String), Option<Shelved>>,
+}
+
+#[derive(Debug, Clone)]
+struct Shelved {
+    document: Document,
+    reference: PlaybookRef,
+    size_bytes: usize,
 }
 
 /// What the shelf has under a name and version.
 pub(super) enum Called<'s> {
-    Readable(&'s Document, &'s PlaybookRef),
+    Readable {
+        document: &'s Document,
+        reference: &'s PlaybookRef,
+        size_bytes: usize,
+    },
     Broken,
     Missing,
 }
@@ -41,14 +52,22 @@ impl Shelf {
             digest: Digest::of(source),
         };
         let readable = !findings.any_error();
-        self.documents
-            .insert(key, readable.then_some((document, reference)));
+        let shelved = readable.then_some(Shelved {
+            document,
+            reference,
+            size_bytes: source.len(),
+        });
+        self.documents.insert(key, shelved);
         readable
     }
 
     pub(super) fn called(&self, key: &(String, String)) -> Called<'_> {
         match self.documents.get(key) {
-            Some(Some((document, reference))) => Called::Readable(document, reference),
+            Some(Some(shelved)) => Called::Readable {
+                document: &shelved.document,
+                reference: &shelved.reference,
+                size_bytes: shelved.size_bytes,
+            },
             Some(None) => Called::Broken,
             None => Called::Missing,
         }

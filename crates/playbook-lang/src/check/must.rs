@@ -42,6 +42,8 @@ struct Flow<'g> {
     /// What is certain when each step is entered; everything while nobody has come there.
     certain: Vec<u64>,
     queue: VecDeque<Node>,
+    /// Whether each step is in the queue.
+    waits: Vec<bool>,
     /// The endings of each branch of each parallel step.
     endings: HashMap<(Node, usize), Vec<Node>>,
 }
@@ -67,7 +69,8 @@ impl<'g> Flow<'g> {
             graph,
             adds,
             certain: vec![u64::MAX; graph.nodes().len()],
-            queue: VecDeque::new(),
+            queue: graph.nodes().collect(),
+            waits: vec![true; graph.nodes().len()],
             endings,
         }
     }
@@ -76,33 +79,42 @@ impl<'g> Flow<'g> {
     /// comes to keeps "everything", which takes nothing from others.
     fn run(mut self) -> Vec<u64> {
         self.meet(self.graph.start(), 0);
-        self.queue.extend(self.graph.nodes());
         while let Some(node) = self.queue.pop_front() {
+            if let Some(waits) = self.waits.get_mut(node) {
+                *waits = false;
+            }
             let here = self.at(node);
-            let mut next: Vec<(Node, u64)> = Vec::new();
-            if let Some(fork) = self.graph.fork(node) {
-                next.extend(
-                    fork.branches
-                        .iter()
-                        .filter_map(|branch| Some((branch.start?, here))),
-                );
+            let graph = self.graph;
+            for branch in graph.fork(node).into_iter().flat_map(|fork| &fork.branches) {
+                self.news(branch.start, here);
             }
-            for edge in self.graph.edges(node) {
-                if let Some(to) = edge.to {
-                    next.push((to, self.after(node, edge)));
-                }
-            }
-            for (to, certain) in next {
-                if self.meet(to, certain) {
-                    self.queue.push_back(to);
-                    // The end of a branch is news for its parallel step.
-                    if ends(self.graph, to) {
-                        self.queue.extend(self.graph.inside(to).map(|inside| inside.fork));
-                    }
-                }
+            for edge in graph.edges(node) {
+                let after = self.after(node, edge);
+                self.news(edge.to, after);
             }
         }
         self.certain
+    }
+
+    fn news(&mut self, to: Option<Node>, certain: u64) {
+        let Some(to) = to.filter(|to| self.meet(*to, certain)) else {
+            return;
+        };
+        self.again(to);
+        // The end of a branch is news for its parallel step.
+        if ends(self.graph, to)
+            && let Some(inside) = self.graph.inside(to)
+        {
+            self.again(inside.fork);
+        }
+    }
+
+    fn again(&mut self, node: Node) {
+        if let Some(waits) = self.waits.get_mut(node)
+            && !std::mem::replace(waits, true)
+        {
+            self.queue.push_back(node);
+        }
     }
 
     fn at(&self, node: Node) -> u64 {
@@ -133,37 +145,48 @@ impl<'g> Flow<'g> {
 
     /// What the branches of a parallel step make certain together.
     fn joined(&self, node: Node, fork: &Fork, outcome: &Outcome) -> u64 {
-        let well = *outcome == Outcome::Success;
-        let mut together = if fork.join == Join::Any && well {
-            u64::MAX
-        } else {
-            0
-        };
-        for index in 0..fork.branches.len() {
-            let counts = |ending: Node| {
-                let terminal = matches!(
-                    self.graph.step(ending).map(|step| &step.kind),
-                    Some(KindDocument::Terminal)
-                );
-                match fork.join {
-                    Join::All => terminal || !well,
-                    Join::Any => terminal == well,
-                }
-            };
-            let branch = self
-                .endings
-                .get(&(node, index))
-                .into_iter()
-                .flatten()
-                .copied()
-                .filter(|ending| counts(*ending))
-                .fold(u64::MAX, |certain, ending| certain & self.at(ending));
-            if fork.join == Join::Any && well {
-                together &= branch;
-            } else {
-                together |= branch;
+        // By branch: what is certain where it ended well, and where it ended badly.
+        let ends: Vec<(u64, u64)> = (0..fork.branches.len())
+            .map(|branch| {
+                let endings = self.endings.get(&(node, branch)).into_iter().flatten();
+                endings.fold((u64::MAX, u64::MAX), |(well, badly), ending| {
+                    match self.graph.step(*ending).map(|step| &step.kind) {
+                        Some(KindDocument::Terminal) => (well & self.at(*ending), badly),
+                        _ => (well, badly & self.at(*ending)),
+                    }
+                })
+            })
+            .collect();
+        match (fork.join, *outcome == Outcome::Success) {
+            (Join::All, true) => ends.iter().fold(0, |all, (well, _)| all | well),
+            // Every branch has ended, and at least one of them badly: whichever that was.
+            (Join::All, false) => {
+                let either: Vec<u64> = ends.iter().map(|(well, badly)| well & badly).collect();
+                let others = all_but_one(&either);
+                ends.iter()
+                    .zip(others)
+                    .fold(u64::MAX, |certain, ((_, badly), others)| {
+                        certain & (badly | others)
+                    })
             }
+            (Join::Any, true) => ends.iter().fold(u64::MAX, |any, (well, _)| any & well),
+            (Join::Any, false) => ends.iter().fold(0, |all, (_, badly)| all | badly),
         }
-        together
     }
+}
+
+/// For each, the union of all others.
+fn all_but_one(bits: &[u64]) -> Vec<u64> {
+    let mut others = vec![0; bits.len()];
+    let mut before = 0;
+    for (slot, bits) in others.iter_mut().zip(bits) {
+        *slot |= before;
+        before |= bits;
+    }
+    let mut after = 0;
+    for (slot, bits) in others.iter_mut().zip(bits).rev() {
+        *slot |= after;
+        after |= bits;
+    }
+    others
 }

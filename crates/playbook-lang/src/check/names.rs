@@ -15,21 +15,11 @@ use crate::document::{ConditionDocument, Document, KindDocument};
 use crate::findings::{Findings, about, code, finding};
 use crate::kind::Kind;
 use crate::playbook::{Input, Pause};
-use crate::registry::{Credential, Parameter};
+use crate::registry::Credential;
 use crate::roots::{NAMES, Name};
-use crate::template::{Piece, is_template, pieces};
+use crate::template::{Piece, is_template, pieces, templates};
 use crate::trust::{Role, Trust};
 use crate::yaml::Position;
-
-/// Whether there is a template in a value.
-pub(super) fn templates(value: &Value) -> bool {
-    match value {
-        Value::String(text) => is_template(text),
-        Value::Object(fields) => fields.values().any(templates),
-        Value::Array(items) => items.iter().any(templates),
-        _ => false,
-    }
-}
 
 pub(super) fn check(
     document: &Document,
@@ -37,7 +27,7 @@ pub(super) fn check(
     whole: &super::expand::Whole<'_>,
     findings: &mut Findings,
 ) {
-    let names = Names::new(document, graph);
+    let names = Names::new(document, graph, whole);
     trigger(document, &names, findings);
     for node in graph.nodes() {
         let Some(step) = graph.step(node) else { continue };
@@ -50,7 +40,7 @@ pub(super) fn check(
                     conditions(graph, node, when, renamed.as_ref(), &names, findings);
                 }
             }
-            KindDocument::Wait(Pause::Until(value)) => until(graph, node, value, whole, &names, findings),
+            KindDocument::Wait(Pause::Until(_)) => until(graph, node, whole, &names, findings),
             _ => {}
         }
     }
@@ -66,7 +56,7 @@ struct Names<'g> {
 }
 
 impl<'g> Names<'g> {
-    fn new(document: &'g Document, graph: &'g Graph<'g>) -> Self {
+    fn new(document: &'g Document, graph: &'g Graph<'g>, whole: &super::expand::Whole<'_>) -> Self {
         let mut sources: HashMap<Node, usize> = HashMap::new();
         let mut list = Vec::new();
         let mut note = |name: &Name| {
@@ -83,9 +73,8 @@ impl<'g> Names<'g> {
             for value in graph.values(node).into_iter().flat_map(serde_json::Map::values) {
                 names_in(value).iter().for_each(&mut note);
             }
-            match graph.step(node).map(|step| &step.kind) {
-                Some(KindDocument::Wait(Pause::Until(value))) => names_in(value).iter().for_each(&mut note),
-                _ => {}
+            if let Some(value) = until_of(graph, node, whole) {
+                names_in(&value).iter().for_each(&mut note);
             }
         }
         let certain = Certain::of(graph, &list);
@@ -275,33 +264,33 @@ fn mismatch(kind: &Kind, test: &Test) -> Option<String> {
     }
 }
 
+/// What a wait waits for, in the names of the whole.
+fn until_of(graph: &Graph<'_>, node: Node, whole: &super::expand::Whole<'_>) -> Option<Value> {
+    let step = graph.expanded(node)?;
+    let KindDocument::Wait(Pause::Until(value)) = &step.written.kind else {
+        return None;
+    };
+    // An input that the caller leaves out is no point in time.
+    Some(whole.scopes.get(step.scope)?.value(value).unwrap_or(Value::Null))
+}
+
 fn until(
     graph: &Graph<'_>,
     node: Node,
-    value: &Value,
     whole: &super::expand::Whole<'_>,
     names: &Names<'_>,
     findings: &mut Findings,
 ) {
-    let (Some(id), Some(step)) = (graph.about(node), graph.expanded(node)) else {
+    let (Some(id), Some(value)) = (graph.about(node), until_of(graph, node, whole)) else {
         return;
-    };
-    let value = whole
-        .scopes
-        .get(step.scope)
-        .map_or_else(|| value.clone(), |scope| scope.value(value));
-    let parameter = Parameter {
-        kind: Kind::Moment,
-        required: true,
-        role: Role::Plain,
-        meaning: String::new(),
     };
     if templates(&value) {
         let to = Where {
             node,
             at: graph.at(node),
             field: "until",
-            parameter: &parameter,
+            kind: &Kind::Moment,
+            role: Role::Plain,
         };
         flows(&value, &to, names, findings);
     } else if !Kind::Moment.admits(&value) {
@@ -325,7 +314,8 @@ fn parameters(graph: &Graph<'_>, node: Node, names: &Names<'_>, findings: &mut F
                 node,
                 at: graph.place(node, written.at),
                 field,
-                parameter,
+                kind: &parameter.kind,
+                role: parameter.role,
             };
             flows(value, &to, names, findings);
         }
@@ -337,26 +327,23 @@ struct Where<'a> {
     node: Node,
     at: Position,
     field: &'a str,
-    parameter: &'a Parameter,
+    kind: &'a Kind,
+    role: Role,
 }
 
 /// Every template in `value`, looked at as what goes into a parameter.
 fn flows(value: &Value, to: &Where<'_>, names: &Names<'_>, findings: &mut Findings) {
     match value {
         Value::String(text) if is_template(text) => flow(text, to, names, findings),
+        // One field of `fields` takes whatever can be written as text.
         Value::Object(fields) => {
-            // The value of a field is a text, a number or a flag, whatever the mapping as a whole must be.
-            let parameter = Parameter {
-                kind: Kind::Text,
-                ..to.parameter.clone()
-            };
-            let field = Where {
-                parameter: &parameter,
+            let to = Where {
+                kind: &Kind::Text,
                 ..*to
             };
             fields
                 .values()
-                .for_each(|value| flows(value, &field, names, findings));
+                .for_each(|value| flows(value, &to, names, findings));
         }
         Value::Array(items) => items.iter().for_each(|value| flows(value, to, names, findings)),
         _ => {}
@@ -391,8 +378,8 @@ fn flow(text: &str, to: &Where<'_>, names: &Names<'_>, findings: &mut Findings) 
                 continue;
             }
         };
-        let role = to.parameter.role;
-        if trust == Trust::Secret && !(delivers && alone && to.parameter.kind == Kind::Credential) {
+        let role = to.role;
+        if trust == Trust::Secret && !(delivers && alone && *to.kind == Kind::Credential) {
             say(
                 code::SECRET_LEAK,
                 format!(
@@ -419,17 +406,17 @@ fn flow(text: &str, to: &Where<'_>, names: &Names<'_>, findings: &mut Findings) 
                     "a permit is given for exactly these parameters, and `{name}` may still change; write the value out"
                 ),
             );
-        } else if alone && !to.parameter.kind.takes(&kind) {
+        } else if alone && !to.kind.takes(&kind) {
             say(
                 code::BAD_TEMPLATE,
-                format!("it must be {}, and `{name}` is {kind}", to.parameter.kind),
+                format!("it must be {}, and `{name}` is {kind}", to.kind),
             );
-        } else if !alone && to.parameter.kind != Kind::Text && to.parameter.kind != Kind::Fields {
+        } else if !alone && *to.kind != Kind::Text {
             say(
                 code::BAD_TEMPLATE,
                 format!(
                     "text around a template makes it a text, and this must be {}",
-                    to.parameter.kind
+                    to.kind
                 ),
             );
         }

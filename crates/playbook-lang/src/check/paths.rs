@@ -6,6 +6,7 @@ use common::{Assurance, Finding, Outcome, Severity};
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::graph::{Edge, Graph, Node};
+use super::permits::Grants;
 use super::walk::{Level, Walk};
 use crate::document::KindDocument;
 use crate::findings::{Findings, about, code};
@@ -77,7 +78,7 @@ fn never_ends(graph: &Graph<'_>, reached: &Walk<'_>, findings: &mut Findings) {
         }
     }
     for (node, _) in &reached.entered {
-        if !ends.contains(node) {
+        if !ends.contains(node) && findings.room() {
             let name = graph.name(*node);
             let message = format!(
                 "no way out of `{name}` leads to an ending; lead it to a terminal or escalation step"
@@ -256,7 +257,7 @@ fn proof(graph: &Graph<'_>, findings: &mut Findings) {
                 ),
             ),
         };
-        if told.insert((*node, code)) {
+        if told.insert((*node, code)) && findings.room() {
             findings.extend(said(graph, *node, code, message, walk.path(*node, *level)));
         }
     }
@@ -273,7 +274,7 @@ fn credentials(graph: &Graph<'_>, findings: &mut Findings) {
         Level::from(part(node) == Credential::Yields && edge.outcome == Outcome::Success)
     });
     for (node, held) in &walk.entered {
-        if *held > 0 || part(*node) != Credential::Needs {
+        if *held > 0 || part(*node) != Credential::Needs || !findings.room() {
             continue;
         }
         let name = graph.name(*node);
@@ -296,9 +297,10 @@ const MOST_PATHS: usize = 20;
 /// A verification's permit is for one visit of one step. A privileged step that is entered without one of its own
 /// escalates at run time: safe, but surely not what was meant.
 fn permits(graph: &Graph<'_>, findings: &mut Findings) {
-    let grants: HashMap<Node, Node> = graph
+    let grants: Grants = graph
         .nodes()
-        .filter_map(|node| Some((node, graph.authorizes(node)?)))
+        .filter(|node| graph.action(*node).is_some_and(Action::verifies))
+        .map(|node| (node, graph.authorizes(node)))
         .collect();
     let acts: Vec<Node> = graph
         .nodes()

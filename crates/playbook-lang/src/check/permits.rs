@@ -4,8 +4,11 @@ use std::collections::{HashMap, VecDeque};
 
 use common::Outcome;
 
-use super::graph::{Graph, Node};
+use super::graph::{Edge, Graph, Node};
 use crate::document::KindDocument;
+
+/// The verifications, each with the step that its permit is for; `None` where no step comes of it.
+pub(super) type Grants = HashMap<Node, Option<Node>>;
 
 /// The permit for one privileged step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,7 +25,7 @@ enum Permit {
 ///
 /// All of them are followed at once, 64 at a time: for each step three numbers say, one bit a privileged step, in which
 /// states its permit may be there.
-pub(super) fn astray(graph: &Graph<'_>, grants: &HashMap<Node, Node>, acts: &[Node]) -> Vec<Node> {
+pub(super) fn astray(graph: &Graph<'_>, grants: &Grants, acts: &[Node]) -> Vec<Node> {
     acts.chunks(64)
         .flat_map(|chunk| {
             let bits: HashMap<Node, u64> = chunk
@@ -80,83 +83,108 @@ impl May {
     }
 }
 
-fn may(graph: &Graph<'_>, grants: &HashMap<Node, Node>, bits: &HashMap<Node, u64>) -> Vec<May> {
+fn may(graph: &Graph<'_>, grants: &Grants, bits: &HashMap<Node, u64>) -> Vec<May> {
     let mut may = vec![May::default(); graph.nodes().len()];
+    let mut waits = vec![false; graph.nodes().len()];
     let mut queue = VecDeque::new();
-    let meet = |may: &mut Vec<May>, queue: &mut VecDeque<Node>, to: Node, news: May| {
-        if let Some(known) = may.get_mut(to) {
-            let before = *known;
-            *known = before.or(news);
-            if *known != before {
-                queue.push_back(to);
+    let meet =
+        |may: &mut Vec<May>, waits: &mut Vec<bool>, queue: &mut VecDeque<Node>, to: Node, news: May| {
+            if let (Some(known), Some(waits)) = (may.get_mut(to), waits.get_mut(to)) {
+                let before = *known;
+                *known = before.or(news);
+                if *known != before && !std::mem::replace(waits, true) {
+                    queue.push_back(to);
+                }
             }
-        }
-    };
+        };
     let all = bits.values().fold(0, |all, bit| all | bit);
     let start = May {
         none: all,
         ..May::default()
     };
-    meet(&mut may, &mut queue, graph.start(), start);
+    meet(&mut may, &mut waits, &mut queue, graph.start(), start);
     while let Some(node) = queue.pop_front() {
+        if let Some(waits) = waits.get_mut(node) {
+            *waits = false;
+        }
         let here = may.get(node).copied().unwrap_or_default();
         let spent = here.spent(bits.get(&node).copied().unwrap_or_default());
-        for (to, outcome, _) in legs(graph, node) {
-            let after = match (outcome, grants.get(&node)) {
-                (Some(Outcome::Success), Some(act)) => {
-                    here.granted(bits.get(act).copied().unwrap_or_default())
-                }
-                _ => spent,
-            };
-            meet(&mut may, &mut queue, to, after);
+        let granted = grants.get(&node).map(|act| {
+            let bit = act.and_then(|act| bits.get(&act).copied());
+            here.granted(bit.unwrap_or_default())
+        });
+        for (to, leg) in legs(graph, node) {
+            let after = granted.filter(|_| leg.succeeds()).unwrap_or(spent);
+            meet(&mut may, &mut waits, &mut queue, to, after);
         }
     }
     may
 }
 
+/// What lies between two steps, as permits see it.
+#[derive(Clone, Copy)]
+enum Leg<'g> {
+    Branch(&'g str),
+    Edge(&'g Edge),
+    /// The branch ended so, and its parallel step with it.
+    Joined(&'static Outcome),
+}
+
+impl Leg<'_> {
+    fn succeeds(self) -> bool {
+        matches!(self, Self::Edge(edge) if edge.outcome == Outcome::Success)
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Branch(name) => format!("branches.{name}"),
+            Self::Edge(edge) => edge.name(),
+            Self::Joined(outcome) => format!("on_{outcome}"),
+        }
+    }
+}
+
 /// Where a step leads, as permits see it. Branches are walked one at a time: a permit is for one step, so it makes no
 /// difference to it what others do meanwhile. The end of a branch leads where its parallel step does.
-fn legs(graph: &Graph<'_>, node: Node) -> Vec<(Node, Option<Outcome>, String)> {
-    if let Some(fork) = graph.fork(node) {
-        return fork
-            .branches
-            .iter()
-            .filter_map(|branch| Some((branch.start?, None, format!("branches.{}", branch.name))))
-            .collect();
-    }
+fn legs<'g>(graph: &'g Graph<'_>, node: Node) -> impl Iterator<Item = (Node, Leg<'g>)> {
+    let fork = graph.fork(node);
+    let branches = fork
+        .into_iter()
+        .flat_map(|fork| &fork.branches)
+        .filter_map(|branch| Some((branch.start?, Leg::Branch(&branch.name))));
     let ending = match graph.step(node).map(|step| &step.kind) {
-        Some(KindDocument::Terminal) => Some(Outcome::Success),
-        Some(KindDocument::Escalation { .. }) => Some(Outcome::Failure),
+        Some(KindDocument::Terminal) => Some(&Outcome::Success),
+        Some(KindDocument::Escalation { .. }) => Some(&Outcome::Failure),
         _ => None,
     };
     let joined = graph.inside(node).zip(ending).and_then(|(inside, outcome)| {
-        let to = graph.target(inside.fork, &outcome)?;
-        Some((to, None, format!("on_{outcome}")))
+        let to = graph.target(inside.fork, outcome)?;
+        Some((to, Leg::Joined(outcome)))
     });
-    graph
+    let edges = graph
         .edges(node)
         .iter()
-        .filter_map(|edge| Some((edge.to?, Some(edge.outcome.clone()), edge.name())))
-        .chain(joined)
-        .collect()
+        .filter(move |_| fork.is_none())
+        .filter_map(|edge| Some((edge.to?, Leg::Edge(edge))));
+    branches.chain(edges).chain(joined)
 }
 
 /// The shortest path on which `act` is entered with its permit spent, or for another step.
-pub(super) fn path_to(graph: &Graph<'_>, grants: &HashMap<Node, Node>, act: Node) -> Vec<String> {
+pub(super) fn path_to(graph: &Graph<'_>, grants: &Grants, act: Node) -> Vec<String> {
     let start = (graph.start(), Permit::None);
-    let mut came: HashMap<(Node, Permit), Option<((Node, Permit), String)>> = HashMap::from([(start, None)]);
+    let mut came: HashMap<(Node, Permit), Option<((Node, Permit), Leg<'_>)>> = HashMap::from([(start, None)]);
     let mut queue = VecDeque::from([start]);
     while let Some((node, permit)) = queue.pop_front() {
         if (node, permit) == (act, Permit::Elsewhere) {
             break;
         }
-        for (to, outcome, leg) in legs(graph, node) {
-            let success = outcome == Some(Outcome::Success);
-            let after = match permit {
-                _ if success && grants.get(&node) == Some(&act) => Permit::ForIt,
-                Permit::ForIt if node == act => Permit::Elsewhere,
-                Permit::None if success && grants.contains_key(&node) => Permit::Elsewhere,
-                unchanged => unchanged,
+        for (to, leg) in legs(graph, node) {
+            let granted = grants.get(&node).filter(|_| leg.succeeds());
+            let after = match (granted, permit) {
+                (Some(granted), _) if *granted == Some(act) => Permit::ForIt,
+                (Some(_), Permit::None) => Permit::Elsewhere,
+                (_, Permit::ForIt) if node == act => Permit::Elsewhere,
+                (_, unchanged) => unchanged,
             };
             came.entry((to, after)).or_insert_with(|| {
                 queue.push_back((to, after));
@@ -167,7 +195,7 @@ pub(super) fn path_to(graph: &Graph<'_>, grants: &HashMap<Node, Node>, act: Node
     let mut path = vec![graph.name(act)];
     let mut here = (act, Permit::Elsewhere);
     while let Some(Some((from, leg))) = came.get(&here) {
-        path.push(leg.clone());
+        path.push(leg.name());
         path.push(graph.name(from.0));
         here = *from;
     }

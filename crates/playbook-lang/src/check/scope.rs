@@ -14,11 +14,37 @@ use crate::template::{Piece, is_template, pieces};
 #[derive(Debug, Clone)]
 pub(super) enum Binding {
     /// A value that the caller wrote.
-    Literal(Value),
+    Literal { value: Value, size_bytes: usize },
     /// A name of the caller.
     Name(Name),
     /// Nothing: the caller passes none and there is no default.
     Nothing,
+}
+
+impl Binding {
+    pub(super) fn literal(value: Value) -> Self {
+        let size_bytes = written_size(&value);
+        Self::Literal { value, size_bytes }
+    }
+}
+
+/// No name is written longer.
+const LONGEST_NAME: usize = 400;
+
+/// About how many bytes a value takes.
+fn written_size(value: &Value) -> usize {
+    let own = size_of::<Value>();
+    match value {
+        Value::String(text) => own.saturating_add(text.len()),
+        Value::Array(items) => items
+            .iter()
+            .fold(own, |size, item| size.saturating_add(written_size(item))),
+        Value::Object(fields) => fields.iter().fold(own, |size, (name, value)| {
+            size.saturating_add(name.len())
+                .saturating_add(written_size(value))
+        }),
+        _ => own,
+    }
 }
 
 /// How names of a document are called in the whole.
@@ -52,38 +78,69 @@ impl Scope {
         }
     }
 
-    /// Parameters with the caller's names in their templates.
+    /// Parameters with the caller's names in their templates. One that would be nothing but an input that the caller
+    /// leaves out is left out, too.
     pub(super) fn values(&self, values: &Values) -> Values {
         if self.caller.is_none() {
             return values.clone();
         }
         values
             .iter()
-            .map(|(name, value)| (name.clone(), self.value(value)))
+            .filter_map(|(name, value)| Some((name.clone(), self.value(value)?)))
             .collect()
     }
 
-    /// A value with the caller's names in its templates.
-    pub(super) fn value(&self, value: &Value) -> Value {
-        match value {
-            Value::String(text) if self.caller.is_some() && is_template(text) => self.text(text),
+    /// A value with the caller's names in its templates; `None` where it is an input that the caller leaves out.
+    pub(super) fn value(&self, value: &Value) -> Option<Value> {
+        Some(match value {
+            Value::String(text) if self.caller.is_some() && is_template(text) => return self.text(text),
             Value::Object(fields) => Value::Object(self.values(fields)),
-            Value::Array(items) => items.iter().map(|item| self.value(item)).collect(),
+            Value::Array(items) => items.iter().filter_map(|item| self.value(item)).collect(),
             other => other.clone(),
+        })
+    }
+
+    /// About how many bytes [`Self::values`] will take: what a caller passes is written out wherever it is used.
+    pub(super) fn size_bytes(&self, values: &Values) -> usize {
+        values.iter().fold(0, |size, (name, value)| {
+            size.saturating_add(name.len())
+                .saturating_add(self.size_of(value))
+        })
+    }
+
+    fn size_of(&self, value: &Value) -> usize {
+        match value {
+            Value::String(text) if is_template(text) => {
+                pieces(text).unwrap_or_default().iter().fold(0, |size, piece| {
+                    size.saturating_add(match piece {
+                        Piece::Text(text) => text.len(),
+                        Piece::Name(Name::Input(input)) => match self.inputs.get(input) {
+                            Some(Binding::Literal { size_bytes, .. }) => *size_bytes,
+                            _ => LONGEST_NAME,
+                        },
+                        Piece::Name(_) => LONGEST_NAME,
+                    })
+                })
+            }
+            Value::Object(fields) => self.size_bytes(fields).saturating_add(size_of::<Value>()),
+            Value::Array(items) => items
+                .iter()
+                .fold(0, |size, item| size.saturating_add(self.size_of(item))),
+            other => written_size(other),
         }
     }
 
-    fn text(&self, text: &str) -> Value {
+    fn text(&self, text: &str) -> Option<Value> {
         // What is no template is a finding of its own.
         let Ok(pieces) = pieces(text) else {
-            return Value::String(text.to_owned());
+            return Some(Value::String(text.to_owned()));
         };
         if let [Piece::Name(name)] = pieces.as_slice() {
             return match self.name(name) {
-                None => Value::String(text.to_owned()),
-                Some(Binding::Literal(value)) => value,
-                Some(Binding::Name(name)) => Value::String(written(&name)),
-                Some(Binding::Nothing) => Value::Null,
+                None => Some(Value::String(text.to_owned())),
+                Some(Binding::Literal { value, .. }) => Some(value),
+                Some(Binding::Name(name)) => Some(Value::String(written(&name))),
+                Some(Binding::Nothing) => None,
             };
         }
         let mut renamed = String::new();
@@ -92,14 +149,17 @@ impl Scope {
                 Piece::Text(text) => renamed.push_str(text),
                 Piece::Name(name) => match self.name(name) {
                     None => renamed.push_str(&written(name)),
-                    Some(Binding::Literal(Value::String(text))) => renamed.push_str(&text),
-                    Some(Binding::Literal(value)) => renamed.push_str(&value.to_string()),
+                    Some(Binding::Literal {
+                        value: Value::String(text),
+                        ..
+                    }) => renamed.push_str(&text),
+                    Some(Binding::Literal { value, .. }) => renamed.push_str(&value.to_string()),
                     Some(Binding::Name(name)) => renamed.push_str(&written(&name)),
                     Some(Binding::Nothing) => {}
                 },
             }
         }
-        Value::String(renamed)
+        Some(Value::String(renamed))
     }
 
     /// A condition with the caller's names; one about a value that the caller wrote is decided here.
@@ -114,7 +174,7 @@ impl Scope {
                     field,
                     test: test.clone(),
                 },
-                Some(Binding::Literal(value)) => constant(test.passes(Some(&value))),
+                Some(Binding::Literal { value, .. }) => constant(test.passes(Some(&value))),
                 Some(Binding::Nothing) => constant(test.passes(None)),
             },
         }

@@ -6,7 +6,9 @@ use serde_json::Value;
 use super::graph::{Graph, Node};
 use crate::document::{ActionDocument, KindDocument, UndoDocument};
 use crate::findings::{Findings, about, code, quoted};
+use crate::kind::Kind;
 use crate::registry::{Action, Registry};
+use crate::template::templates;
 
 pub(super) fn check(graph: &Graph<'_>, registry: &Registry, findings: &mut Findings) {
     for node in graph.nodes() {
@@ -128,6 +130,20 @@ fn outcomes(graph: &Graph<'_>, node: Node, call: &ActionDocument, action: &Actio
         };
         findings.add(finding);
     }
+    // What `depends_on` made an edge of.
+    let derived = graph
+        .expanded(node)
+        .into_iter()
+        .flat_map(|expanded| expanded.edges.iter().skip(step.edges.len()));
+    for (outcome, target, at) in derived {
+        if !action.answers(outcome) {
+            let message = format!(
+                "`{}` never ends in `{outcome}`, so `{target}` cannot come next by `depends_on`; lead to it from the outcomes that there are",
+                action.name
+            );
+            findings.add(about(id, code::BAD_DEPENDENCY, graph.place(node, *at), message));
+        }
+    }
     let routed = |outcome: &Outcome| graph.edges(node).iter().any(|edge| edge.outcome == *outcome);
     // A missing `on_timeout` means `on_failure`, a missing `on_denied` escalation. A question cannot fail by itself.
     let failure = match call.ask {
@@ -173,24 +189,36 @@ fn parameters(
             findings.add(about(id, code::UNKNOWN_PARAMETER, at, message));
             continue;
         };
-        let value = values.and_then(|values| values.get(name)).unwrap_or(&Value::Null);
-        // What a template gives is looked at with the names it uses.
-        if super::names::templates(value) {
+        // Left out, because it is an input that the caller leaves out.
+        let Some(value) = values.and_then(|values| values.get(name)) else {
             continue;
-        }
-        if !parameter.kind.admits(value) {
+        };
+        if !fits(&parameter.kind, value) {
             let message = format!("{} must be {}", quoted(name), parameter.kind);
             findings.add(about(id, code::BAD_VALUE, graph.place(node, written.at), message));
         }
     }
     for (name, parameter) in &action.parameters {
-        if parameter.required && !call.values.contains_key(name) {
+        if parameter.required && values.is_none_or(|values| !values.contains_key(name)) {
             let message = format!(
                 "`{}` needs the parameter `{name}` ({}): {}",
                 action.name, parameter.kind, parameter.meaning
             );
             findings.add(about(id, code::MISSING_PARAMETER, graph.at(node), message));
         }
+    }
+}
+
+/// Whether a value is of its kind. What a template gives is looked at with the names it uses; where it may stand is
+/// looked at here.
+fn fits(kind: &Kind, value: &Value) -> bool {
+    let is_template = |value: &Value| value.is_string() && templates(value);
+    match (kind, value) {
+        (_, value) if is_template(value) => true,
+        (Kind::Fields, Value::Object(fields)) => fields
+            .values()
+            .all(|field| is_template(field) || !(field.is_object() || field.is_array() || field.is_null())),
+        (kind, value) => kind.admits(value),
     }
 }
 
@@ -254,7 +282,7 @@ fn undo_parameters(
                 parameter.name.at,
                 format!("`{}` has no parameter {}", undo.name, quoted(name)),
             ),
-            Some(_) if super::names::templates(value) => (
+            Some(_) if templates(value) => (
                 code::BAD_TEMPLATE,
                 parameter.at,
                 format!("{}: an undo takes no template; write the value out", quoted(name)),

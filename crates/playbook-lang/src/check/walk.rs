@@ -5,7 +5,7 @@
 //! parallel branches are exact without walking their interleavings: what one branch adds to another's level is the
 //! greatest of what each has added, in whatever order they ran.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use super::graph::{Edge, Fork, Graph, Node};
 use crate::document::KindDocument;
@@ -205,15 +205,18 @@ impl<'g> Walk<'g> {
                 (none, some)
             }
             Join::Any => {
+                // Whichever was first, with the others anywhere: those before it and those behind it.
+                let mut behind = vec![Levels::of(0)];
+                for branch in branches.iter().rev() {
+                    let last = behind.last().copied().unwrap_or_default();
+                    behind.push(last.with(branch.anywhere));
+                }
+                behind.pop();
                 let mut success = Levels::default();
-                for (index, first) in branches.iter().enumerate() {
-                    let others = branches
-                        .iter()
-                        .enumerate()
-                        .filter(|(other, _)| *other != index)
-                        .map(|(_, other)| other.anywhere)
-                        .fold(Levels::of(0), Levels::with);
-                    success = success.or(first.well.with(others));
+                let mut before = Levels::of(0);
+                for (first, behind) in branches.iter().zip(behind.into_iter().rev()) {
+                    success = success.or(first.well.with(before).with(behind));
+                    before = before.with(first.anywhere);
                 }
                 (success, together(&|branch| branch.badly))
             }
@@ -235,7 +238,8 @@ impl<'g> Walk<'g> {
         let Some(start) = start else {
             return added;
         };
-        let mut seen: std::collections::HashSet<(Node, Level)> = std::collections::HashSet::new();
+        let inside = self.graph.inside(start);
+        let mut seen: HashSet<(Node, Level)> = HashSet::new();
         let mut queue = VecDeque::from([(start, 0)]);
         while let Some((node, level)) = queue.pop_front() {
             if !seen.insert((node, level)) {
@@ -251,7 +255,10 @@ impl<'g> Walk<'g> {
                 _ => {}
             }
             for edge in self.graph.edges(node) {
-                let Some(to) = edge.to else { continue };
+                // An edge out of the branch is a finding of its own.
+                let Some(to) = edge.to.filter(|to| self.graph.inside(*to) == inside) else {
+                    continue;
+                };
                 match self.leaving(node, edge) {
                     None => queue.push_back((to, level.max(gain(node, edge)))),
                     Some(gained) => queue.extend(gained.iter().map(|gained| (to, level.max(gained)))),

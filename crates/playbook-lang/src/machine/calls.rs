@@ -122,7 +122,10 @@ impl<'m> Turn<'m> {
             parameters,
             deadline,
             authorizes: self.authorized(action),
-            permit: self.permit_for(&step.id).map(|held| held.token.clone()),
+            permit: match action.action.requires {
+                Some(_) => self.permit_for(&step.id).map(|held| held.token.clone()),
+                None => None,
+            },
             sealed: match action.action.credential {
                 Credential::Needs => self.credential_for(step, action).map(|held| held.sealed.clone()),
                 Credential::None | Credential::Yields => None,
@@ -246,7 +249,7 @@ impl<'m> Turn<'m> {
             deadline,
             ask_at,
         };
-        self.wait(waiting, ask_at)
+        Ok(self.wait(waiting, ask_at))
     }
 
     /// The call did not arrive. Before the deadline the same call is repeated; after it, patience: a service of the fleet

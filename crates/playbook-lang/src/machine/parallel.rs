@@ -32,8 +32,8 @@ impl<'m> Turn<'m> {
     }
 
     /// Tell the strands: a timer and a runner all of them, an answer the one that asked.
-    pub(super) fn route(&mut self, id: StepId, visit: u32, mut strands: Vec<Strand>, event: Event) -> Led {
-        let Some((step, parallel)) = self.parallel(&id) else {
+    pub(super) fn route(&mut self, id: &StepId, visit: u32, mut strands: Vec<Strand>, event: Event) -> Led {
+        let Some((step, parallel)) = self.parallel(id) else {
             return Err(self.illegal(format!("step `{id}` of the playbook has no branches")));
         };
         let commanded = self.commands.len();
@@ -85,10 +85,13 @@ impl<'m> Turn<'m> {
     /// A strand goes on by itself: where a step follows, it begins at once, and nobody need take the execution up while
     /// the calls of other strands are out.
     fn tell(&mut self, strand: &mut Strand, event: Event) -> Result<Option<Leads>, IllegalEvent> {
-        let mut leads = self.advance(strand.phase.take(), event)?;
-        if let Leads::To(phase) = leads {
-            leads = self.take_up(phase)?;
-        }
+        let before = strand.phase.take();
+        // Not begun yet: that is for whoever takes the execution up.
+        let begun = !before.has_ready();
+        let leads = match self.advance(before, event)? {
+            Leads::To(phase) if begun => self.take_up(phase)?,
+            leads => leads,
+        };
         Ok(put(strand, leads))
     }
 

@@ -17,17 +17,15 @@ impl<'m> Turn<'m> {
     /// Begin to wait; what has passed is not waited for.
     pub(super) fn pause(&mut self, step: &'m Step, pause: &Pause, visit: u32) -> Arrival<'m> {
         let until = match pause {
-            Pause::For(time) => later(self.moment.now, *time),
-            Pause::Until(value) => match self.point_in_time(step, value) {
-                Some(until) => until,
-                None => {
-                    let reason = format!(
-                        "Step `{}` waits for a point in time that is not known or is none.",
-                        step.id
-                    );
-                    return Arrival::Stays(Leads::escalated(reason));
-                }
-            },
+            Pause::For(time) => Some(later(self.moment.now, *time)),
+            Pause::Until(value) => self.point_in_time(step, value),
+        };
+        let Some(until) = until else {
+            let reason = format!(
+                "Step `{}` waits for a point in time that is not known or is none.",
+                step.id
+            );
+            return Arrival::Stays(Leads::escalated(reason));
         };
         if until <= self.moment.now {
             let explanation = "What it waits for has passed already.".to_owned();

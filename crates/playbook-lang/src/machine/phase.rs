@@ -56,7 +56,7 @@ impl Phase {
     }
 
     /// A step was entered, and nobody has begun it.
-    pub(super) fn has_ready(&self) -> bool {
+    pub(crate) fn has_ready(&self) -> bool {
         match self {
             Self::Ready { .. } => true,
             Self::Parallel { strands, .. } => strands.iter().any(|strand| strand.phase.has_ready()),
@@ -74,7 +74,7 @@ impl Phase {
     }
 
     /// When somebody must look at it; `at_once` is before any time.
-    pub(super) fn due_at(&self, at_once: OffsetDateTime) -> Option<OffsetDateTime> {
+    pub(crate) fn due_at(&self, at_once: OffsetDateTime) -> Option<OffsetDateTime> {
         match self {
             Self::Ready { .. } | Self::Calling { .. } | Self::Asking { .. } => Some(at_once),
             Self::Waiting { ask_at, .. } => Some(*ask_at),

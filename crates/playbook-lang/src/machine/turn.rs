@@ -78,9 +78,9 @@ impl<'m> Turn<'m> {
     }
 
     /// Nothing happened; it is still waiting.
-    pub(super) fn wait(&mut self, phase: Phase, until: OffsetDateTime) -> Led {
+    pub(super) fn wait(&mut self, phase: Phase, until: OffsetDateTime) -> Leads {
         self.commands.push(Command::WakeAt(until));
-        Ok(Leads::To(phase))
+        Leads::To(phase)
     }
 
     /// The step as a call; what stands at a step that calls nothing is no state of this playbook.

@@ -114,6 +114,10 @@ pub(super) fn decision(
             let message = format!("{} names another case already", quoted(&name));
             case.wrong(code::BAD_VALUE, at, message, findings);
         }
+        if !matches!(Outcome::from(name.as_str()), Outcome::Word(_)) {
+            let message = format!("{} is an outcome already; choose another name", quoted(&name));
+            case.wrong(code::BAD_VALUE, at, message, findings);
+        }
         let when = match case.take("when") {
             Some((_, node)) => condition::read(node, &case, findings),
             None => {

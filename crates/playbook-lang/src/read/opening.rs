@@ -8,6 +8,7 @@ use crate::document::TriggerDocument;
 use crate::findings::{Findings, code, quoted};
 use crate::playbook::{Input, Occasion};
 use crate::registry::file::kind;
+use crate::template::templates;
 use crate::yaml::{Node, Shape};
 
 const TRIGGER_FIELDS: &[&str] = &["source", "on", "when"];
@@ -107,6 +108,12 @@ fn input(node: Node, findings: &mut Findings) -> Option<Input> {
     {
         let message = format!("`default` must be {kind}");
         fields.wrong(code::BAD_VALUE, *at, message, findings);
+    }
+    if let Some((at, value)) = &default
+        && templates(value)
+    {
+        let message = "`default` takes no template; write the value out";
+        fields.wrong(code::BAD_TEMPLATE, *at, message, findings);
     }
     Some(Input {
         kind,

@@ -22,7 +22,7 @@ pub(crate) fn id(text: &str) -> StepId {
 pub(crate) fn playbook(steps: impl IntoIterator<Item = Step>) -> Playbook {
     let (undos, steps): (Vec<Step>, Vec<Step>) = steps
         .into_iter()
-        .partition(|step| step.id.as_str().ends_with(".undo"));
+        .partition(|step| step.id.as_str().strip_suffix(".undo").is_some());
     let by_id = |steps: Vec<Step>| -> IndexMap<StepId, Step> {
         steps.into_iter().map(|step| (step.id.clone(), step)).collect()
     };
@@ -175,7 +175,7 @@ impl Step {
         self
     }
 
-    pub(crate) fn with(self, parameters: serde_json::Value) -> Self {
+    pub(crate) fn with(self, parameters: &serde_json::Value) -> Self {
         self.change(|action| action.parameters = parameters.as_object().unwrap().clone())
     }
 

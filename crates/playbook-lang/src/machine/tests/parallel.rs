@@ -254,7 +254,7 @@ fn branches_do_not_see_each_others_answers_until_they_have_joined() {
     let text = json!({"text": "{{ steps.a1.output.colour }}"});
     let mut steps = both(Join::All);
     steps[0] = steps[0].clone().on("success", "tell");
-    let tell = |id| action(id, "ticket.note").with(text.clone());
+    let tell = |id| action(id, "ticket.note").with(&text);
     steps[5] = tell("b2").on("success", "b_well").within("both", "b");
     steps.push(tell("tell").on("success", "done"));
     let mut rehearsal = Rehearsal::playing(playbook(steps));

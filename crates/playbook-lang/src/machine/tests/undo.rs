@@ -26,7 +26,7 @@ fn failing(undo: impl Fn(crate::Step) -> crate::Step) -> Rehearsal {
             .on("failure", "person"),
         terminal("done"),
         escalation("person"),
-        undo(action("reset.undo", "executor.delete_pass").with(json!({"why": "{{ requester.name }}"}))),
+        undo(action("reset.undo", "executor.delete_pass").with(&json!({"why": "{{ requester.name }}"}))),
         undo(action("look.undo", "house.look")),
     ]))
 }

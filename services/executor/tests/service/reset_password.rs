@@ -1,9 +1,6 @@
-//! `executor.reset_password` through its door, on a real database and the simulated directory.
-
-mod house;
+//! `executor.reset_password` through its door.
 
 use common::{Outcome, Service, StepRequest};
-use house::{ADELE, House};
 use launcher::testing::{next_attempt, refusal, until};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -11,6 +8,8 @@ use simulators::System;
 use simulators::entra::TapPolicy;
 use simulators::faults::{Fault, FaultKind};
 use time::{Duration, OffsetDateTime};
+
+use crate::house::{ADELE, House, path};
 
 const CREATE: &str = "temporaryAccessPassMethods";
 
@@ -146,14 +145,15 @@ async fn a_spent_permit_is_good_for_nothing_else() {
 async fn only_orchestration_may_ask() {
     let house = House::new().await;
     let running = house.run();
-    let request = house.request(ADELE);
-    for service in Service::ALL {
-        if service == Service::Orchestration {
-            continue;
-        }
+    let reset = house.request(ADELE);
+    let undo = House::undo_of(&reset);
+    let wrong = Service::ALL
+        .into_iter()
+        .filter(|service| *service != Service::Orchestration);
+    for (service, request) in wrong.flat_map(|service| [(service, &reset), (service, &undo)]) {
         let answer = house
             .client(&running, service)
-            .perform("/api/v1/executor/reset_password", &request)
+            .perform(&path(request), request)
             .await;
         assert!(
             matches!(answer, Err(common::client::PeerError::Refused { problem, .. }) if problem.status == 403)
@@ -432,6 +432,7 @@ async fn nobody_but_the_executor_reaches_the_ledger_and_not_even_it_unspends_a_p
         "DELETE FROM spent_permits",
         "UPDATE spent_permits SET id = gen_random_uuid()",
         "DELETE FROM effects",
+        "DELETE FROM effect_undos",
         "UPDATE audit_events SET kind = 'nothing'",
     ] {
         let error = sqlx::query(forbidden).execute(&own).await.unwrap_err();
@@ -444,13 +445,13 @@ async fn nobody_but_the_executor_reaches_the_ledger_and_not_even_it_unspends_a_p
         if service == Service::Executor {
             continue;
         }
-        let error = sqlx::query("SELECT FROM effects")
-            .execute(&house.pool(service).await)
-            .await
-            .unwrap_err();
-        assert!(
-            error.to_string().contains("permission denied"),
-            "{service}: {error}"
-        );
+        let pool = house.pool(service).await;
+        for table in ["SELECT FROM effects", "SELECT FROM effect_undos"] {
+            let error = sqlx::query(table).execute(&pool).await.unwrap_err();
+            assert!(
+                error.to_string().contains("permission denied"),
+                "{service}: {error}"
+            );
+        }
     }
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use common::client::{PeerError, StepClient};
 use common::{
-    Assurance, PermitId, PermitToken, SealedCredential, Service, StepAnswer, StepRequest, StepResult,
+    Assurance, PermitId, PermitToken, SealedCredential, Service, StepAnswer, StepCall, StepRequest,
+    StepResult, Values,
 };
 use executor::ExecutorSettings;
 use launcher::testing::{Running, TestDatabase, TestKeys, audit_of, database, step_request};
 use secrecy::ExposeSecret as _;
+use simulators::journal::Event;
 use simulators::{World, WorldSettings};
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -20,7 +22,6 @@ use trust::{
 };
 
 pub(crate) const ADELE: &str = "adele@contoso.example";
-const PATH: &str = "/api/v1/executor/reset_password";
 
 /// Everything around the executor. Keep it to the end of the test.
 pub(crate) struct House {
@@ -79,7 +80,7 @@ impl House {
     ) -> Result<StepResult, PeerError> {
         match self
             .client(running, Service::Orchestration)
-            .perform(PATH, request)
+            .perform(&path(request), request)
             .await?
         {
             StepAnswer::Done(result) => Ok(result),
@@ -113,6 +114,32 @@ impl House {
     pub(crate) fn unproven(&self, email: &str) -> StepRequest {
         let user = self.world.person(email).id.to_string();
         step_request("reset_password", "executor.reset_password", &user)
+    }
+
+    /// Take back what `request` did: as orchestration asks for it, without a permit.
+    pub(crate) fn undo_of(request: &StepRequest) -> StepRequest {
+        let step = &request.step;
+        let mut undo = request.clone();
+        undo.action = "executor.delete_pass".parse().unwrap();
+        undo.parameters = Values::from_iter([
+            ("step".to_owned(), step.id.as_str().into()),
+            ("visit".to_owned(), step.visit.into()),
+        ]);
+        undo.step = StepCall {
+            id: format!("{}.undo", step.id).parse().unwrap(),
+            visit: 1,
+            attempt: 1,
+        };
+        undo.permit = None;
+        undo
+    }
+
+    /// Give `email` a pass.
+    pub(crate) async fn reset(&self, running: &Running, email: &str) -> (StepRequest, StepResult) {
+        let request = self.request(email);
+        let result = self.ask(running, &request).await.unwrap();
+        assert!(self.is_live(email, &request, &result));
+        (request, result)
     }
 
     /// A permit for `request`, after `change`, signed by verification.
@@ -164,6 +191,20 @@ impl House {
         )
     }
 
+    /// What `result` carries lets its owner in.
+    pub(crate) fn is_live(&self, email: &str, request: &StepRequest, result: &StepResult) -> bool {
+        let opened = self.open(request, result.sealed.as_ref().unwrap()).ok().unwrap();
+        let live = self.world.entra().live_passes(email);
+        live.iter()
+            .any(|pass| pass.value == opened.secret().expose_secret())
+    }
+
+    /// How many passes were deleted, by whomever.
+    pub(crate) fn passes_deleted(&self) -> usize {
+        let journal = self.world.journal();
+        journal.count(|event| matches!(event, Event::PassDeleted { .. }))
+    }
+
     /// The pass inside, and that it is the only one that lets its owner in.
     pub(crate) fn assert_delivers_the_one_live_pass(
         &self,
@@ -202,11 +243,30 @@ impl House {
             .is_some()
     }
 
+    /// The ledger says that the effect is being undone.
+    pub(crate) async fn is_undoing(&self, request: &StepRequest) -> bool {
+        sqlx::query("SELECT FROM effect_undos WHERE execution_id = $1 AND result IS NULL")
+            .bind(request.execution_id.0)
+            .fetch_optional(&self.owner)
+            .await
+            .unwrap()
+            .is_some()
+    }
+
     /// Let the lease of whoever was killed run out.
     pub(crate) async fn let_leases_run_out(&self) {
-        sqlx::query("UPDATE effects SET leased_until = now() - interval '1 second' WHERE state = 'INTENDED'")
+        for table in ["effects", "effect_undos"] {
+            sqlx::query(sqlx::AssertSqlSafe(format!(
+                "UPDATE {table} SET leased_until = now() - interval '1 second' WHERE state = 'INTENDED'"
+            )))
             .execute(&self.owner)
             .await
             .unwrap();
+        }
     }
+}
+
+/// The door of the request's action.
+pub(crate) fn path(request: &StepRequest) -> String {
+    format!("/api/v1/executor/{}", request.action.action())
 }

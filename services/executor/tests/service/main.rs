@@ -1,0 +1,5 @@
+//! The executor through its doors, on a real database and the simulated directory.
+
+mod delete_pass;
+mod house;
+mod reset_password;
