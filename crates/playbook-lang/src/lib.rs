@@ -24,6 +24,7 @@ mod check;
 mod condition;
 mod document;
 mod findings;
+mod fix;
 mod kind;
 mod machine;
 mod playbook;
@@ -40,6 +41,7 @@ mod yaml;
 pub use check::{Report, Shelf, calls, check, check_calling};
 pub use condition::{Condition, Pattern, Test};
 pub use findings::code;
+pub use fix::{Fixed, fix};
 pub use kind::Kind;
 pub use machine::{
     Attempt, Call, Command, Event, HeldCredential, HeldPermit, IllegalEvent, Machine, Moment, Phase, Record,
