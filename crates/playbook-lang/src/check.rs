@@ -15,12 +15,12 @@ pub(crate) mod properties;
 mod scope;
 mod steps;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod walk;
 
-use common::Finding;
+use common::{Finding, StepId};
 
-use crate::document::Document;
+use crate::document::{Document, StepDocument};
 use crate::findings::Findings;
 use crate::playbook::Playbook;
 use crate::registry::Registry;
@@ -65,6 +65,27 @@ pub fn check_calling(source: &str, registry: &Registry, shelf: &Shelf) -> Report
         playbook,
         findings: findings.in_order(),
     }
+}
+
+/// The steps of the document itself with each edge that leads to a step that is not there.
+pub(crate) fn undefined<'d>(
+    document: &'d Document,
+    registry: &Registry,
+    shelf: &Shelf,
+) -> Vec<(&'d StepDocument, &'d StepId)> {
+    let mut findings = Findings::default();
+    let mut whole = Whole::of(document, shelf, &mut findings);
+    let graph = Graph::of(&mut whole, registry, &mut findings);
+    let missing = |target: &StepId| {
+        whole.resolve(target) == Some(target)
+            && graph.find(target).is_none()
+            && !whole.unread.contains(target)
+    };
+    let edges = document
+        .steps
+        .iter()
+        .flat_map(|step| step.edges.iter().map(move |edge| (step, &edge.target.value)));
+    edges.filter(|(_, target)| missing(target)).collect()
 }
 
 /// Every check, each on its own: one finding keeps none of the others from being made.

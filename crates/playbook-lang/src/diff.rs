@@ -376,6 +376,7 @@ fn told(period: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::properties::unchecked;
     use crate::{Registry, check};
 
     const SHIPPED: &str = include_str!("../../../playbooks/password_reset.yml");
@@ -445,7 +446,7 @@ mod tests {
             let report = check(&source, &Registry::builtin());
             // An escalation that nobody leads to any more would be a finding; compare what can be compared.
             let Some(after) = report.playbook else {
-                let changed = crate::check::properties::unchecked(&source).unwrap();
+                let changed = unchecked(&source).unwrap();
                 let said = diff(&playbook(SHIPPED), &changed);
                 assert!(
                     said.iter()

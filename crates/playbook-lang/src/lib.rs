@@ -26,6 +26,7 @@ mod diff;
 mod document;
 mod draw;
 mod findings;
+mod fix;
 mod kind;
 mod machine;
 mod playbook;
@@ -46,6 +47,7 @@ pub use condition::{Condition, Pattern, Test};
 pub use diff::{Change, Weight, diff};
 pub use draw::{Taken, mermaid, svg};
 pub use findings::code;
+pub use fix::{Fixed, fix};
 pub use kind::Kind;
 pub use machine::{
     Attempt, Call, Closing, Command, Done, Event, HeldCredential, HeldPermit, IllegalEvent, Machine, Moment,

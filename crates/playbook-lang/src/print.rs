@@ -6,8 +6,8 @@
 mod condition;
 mod steps;
 #[cfg(test)]
-mod tests;
-mod words;
+pub(crate) mod tests;
+pub(crate) mod words;
 
 use crate::document::{Document, TriggerDocument};
 use crate::findings::Findings;

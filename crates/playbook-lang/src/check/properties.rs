@@ -15,6 +15,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+pub(crate) use model::blocks;
+
 const SERVICES: [&str; 4] = [
     "verification.mfa",
     "verification.manager",
@@ -76,6 +78,17 @@ fn unchecked_calling(source: &str, registry: &Registry, shelf: &Shelf) -> Option
     let document = read::document(yaml::parse(source, &mut findings)?, &mut findings);
     let (graph, whole) = examine(&document, registry, shelf, &mut findings);
     compile::playbook(&document, &graph, &whole, source)
+}
+
+/// A random playbook in brackets whose bad ending is not written.
+pub(crate) fn flow_without_person(block: &model::Block) -> String {
+    model::written(block, model::Direction::Anywhere, "")
+        .source
+        .replacen(
+            ",\n  {id: person, type: escalation, reason: r}]\n",
+            "]\n",
+            usize::MAX,
+        )
 }
 
 /// The playbooks that are shipped, by file name.

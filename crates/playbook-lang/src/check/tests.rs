@@ -9,7 +9,7 @@ use crate::findings::code;
 use common::Severity;
 
 /// The requirement's own sample, which names two escalation steps that it never defines.
-const REQUIREMENT_SAMPLE: &str = r#"name: password_reset
+pub(crate) const REQUIREMENT_SAMPLE: &str = r#"name: password_reset
 version: "1.2"
 enabled: true
 description: "Automated password reset with MFA or manager approval"

@@ -9,7 +9,7 @@ use serde_json::Value;
 pub(super) const LONGEST_PLAIN_KEY: usize = 512;
 
 /// In double quotes, so that nothing in it means anything.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len().saturating_add(2));
     quoted.push('"');
     for letter in text.chars() {
@@ -35,7 +35,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// As it stands where nobody can take it for anything else, in quotes otherwise.
-pub(super) fn word(text: &str) -> String {
+pub(crate) fn word(text: &str) -> String {
     let plain = text.starts_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '_')
         && text
             .chars()

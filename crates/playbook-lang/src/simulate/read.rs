@@ -47,7 +47,7 @@ fn file(root: Node, findings: &mut Findings) -> Option<Scenarios> {
         list.push(scenario);
     }
     Some(Scenarios {
-        playbook: playbook?,
+        playbook: playbook?.value,
         list,
     })
 }

@@ -59,11 +59,11 @@ pub(super) fn registry() -> Registry {
 
 /// Steps, the first of which is the first; behind them stand one good and one bad ending.
 #[derive(Debug, Clone)]
-pub(super) struct Block(pub(super) Vec<Sketch>);
+pub(crate) struct Block(pub(crate) Vec<Sketch>);
 
 /// One step. Numbers are taken modulo what there is to lead to.
 #[derive(Debug, Clone)]
-pub(super) struct Sketch {
+pub(crate) struct Sketch {
     what: What,
     success: u8,
     failure: u8,
@@ -81,7 +81,7 @@ enum What {
 }
 
 /// Blocks of up to `most` steps, branches and calls within each other up to `depth`.
-pub(super) fn blocks(most: usize, depth: u32) -> BoxedStrategy<Block> {
+pub(crate) fn blocks(most: usize, depth: u32) -> BoxedStrategy<Block> {
     proptest::collection::vec(sketches(most, depth), 1..=most)
         .prop_map(Block)
         .boxed()
