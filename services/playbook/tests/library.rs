@@ -18,7 +18,7 @@ const ONE: &str = "api/v1/playbooks/password_reset";
 const CLASSIFIER: Who = Who::Fleet(Service::Classifier);
 
 fn version(number: &str) -> String {
-    SHIPPED.replace("version: \"1.2\"", &format!("version: \"{number}\""))
+    SHIPPED.replace("version: \"1.3\"", &format!("version: \"{number}\""))
 }
 
 /// What was done to playbooks, and to which version. Refused callers are on record too, a moment after their answer.
@@ -78,14 +78,14 @@ async fn a_version_is_published_once_and_never_changes() {
     let refused = house.publish(&running, &ADMIN, &other).await;
     assert_eq!(refused.code(), (409, "playbook_version_published".to_owned()));
     let stored: PlaybookView = house
-        .get(&running, &ADMIN, &format!("{ONE}?version=1.2"))
+        .get(&running, &ADMIN, &format!("{ONE}?version=1.3"))
         .await
         .expect(200);
     assert_eq!(stored.source.as_deref(), Some(SHIPPED));
     assert!(!stored.active, "publishing does not activate");
     assert_eq!(
         audited(&house).await,
-        [("playbook.published".to_owned(), "1.2".to_owned())]
+        [("playbook.published".to_owned(), "1.3".to_owned())]
     );
 
     // Not even the service itself could change it.
@@ -101,7 +101,7 @@ async fn a_version_is_published_once_and_never_changes() {
 async fn one_version_is_active_and_new_executions_get_it() {
     let house = House::new().await;
     let running = house.run().await;
-    for number in ["1.2", "1.3"] {
+    for number in ["1.3", "1.4"] {
         house
             .publish(&running, &ADMIN, &version(number))
             .await
@@ -112,8 +112,8 @@ async fn one_version_is_active_and_new_executions_get_it() {
         (404, "playbook_not_active".to_owned())
     );
     let (first, second) = tokio::join!(
-        house.activate(&running, &ADMIN, "1.2"),
-        house.activate(&running, &ADMIN, "1.3")
+        house.activate(&running, &ADMIN, "1.3"),
+        house.activate(&running, &ADMIN, "1.4")
     );
     assert!(first.expect::<PlaybookView>(200).active && second.expect::<PlaybookView>(200).active);
     let versions: Vec<PlaybookView> = house
@@ -124,15 +124,15 @@ async fn one_version_is_active_and_new_executions_get_it() {
         .iter()
         .map(|view| view.playbook.version.as_str())
         .collect();
-    assert_eq!(numbers, ["1.3", "1.2"], "newest first");
+    assert_eq!(numbers, ["1.4", "1.3"], "newest first");
     assert_eq!(versions.iter().filter(|view| view.active).count(), 1);
 
     house
-        .activate(&running, &ADMIN, "1.3")
+        .activate(&running, &ADMIN, "1.4")
         .await
         .expect::<PlaybookView>(200);
     let active: PlaybookView = house.get(&running, &CLASSIFIER, ONE).await.expect(200);
-    assert_eq!(active.playbook.version.as_str(), "1.3");
+    assert_eq!(active.playbook.version.as_str(), "1.4");
 
     let path = format!("{ONE}/deactivate");
     for _ in 0..2 {
@@ -159,7 +159,7 @@ async fn one_version_is_active_and_new_executions_get_it() {
     let kinds = audited(&house).await;
     assert_eq!(
         kinds.last(),
-        Some(&("playbook.deactivated".to_owned(), "1.3".to_owned()))
+        Some(&("playbook.deactivated".to_owned(), "1.4".to_owned()))
     );
     assert_eq!(
         kinds
@@ -211,7 +211,7 @@ async fn only_admins_publish_and_activate() {
             status
         );
         assert_eq!(
-            house.activate(&running, &who, "1.2").await.status.as_u16(),
+            house.activate(&running, &who, "1.3").await.status.as_u16(),
             status
         );
     }
@@ -284,7 +284,7 @@ async fn what_is_no_playbook_at_all_is_a_clear_refusal() {
         post("application/yaml", large(3 << 20)).await,
         code(413, "body_too_large")
     );
-    let huge_version = SHIPPED.replace("version: \"1.2\"", &format!("version: {}", "9".repeat(300)));
+    let huge_version = SHIPPED.replace("version: \"1.3\"", &format!("version: {}", "9".repeat(300)));
     assert_eq!(
         post("application/yaml", huge_version.into()).await,
         code(422, "playbook_findings")
