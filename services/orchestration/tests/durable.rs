@@ -7,6 +7,7 @@
     reason = "a test fails loudly, on its stage as well"
 )]
 
+#[expect(dead_code, reason = "shared with the other tests")]
 mod stage;
 
 use std::time::Duration;
