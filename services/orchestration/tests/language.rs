@@ -23,11 +23,11 @@ use wiremock::ResponseTemplate;
 const LEFT: &str = "/api/v1/cmdb/left";
 const RIGHT: &str = "/api/v1/cmdb/right";
 
-const ACTIONS: &str = r#"
+const ACTIONS: &str = "
 actions:
   - {name: cmdb.left, path: /api/v1/cmdb/left, timeout: 30}
   - {name: cmdb.right, path: /api/v1/cmdb/right, timeout: 30, outcomes: [success, odd]}
-"#;
+";
 
 const BRANCHES: &str = r#"
 name: look_around
