@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 /// Why a text is not an id.
@@ -16,7 +17,7 @@ pub struct InvalidId {
 }
 
 /// Ids that the outside hands us are text: trimmed of nothing, 1 to 256 characters, no control characters.
-fn checked(kind: &'static str, value: &str) -> Result<String, InvalidId> {
+fn checked(kind: &'static str, value: &str) -> Result<Arc<str>, InvalidId> {
     let reason = if value.is_empty() {
         "it is empty"
     } else if value.chars().count() > 256 {
@@ -24,7 +25,7 @@ fn checked(kind: &'static str, value: &str) -> Result<String, InvalidId> {
     } else if value.chars().any(char::is_control) {
         "it contains a control character"
     } else {
-        return Ok(value.to_owned());
+        return Ok(value.into());
     };
     Err(InvalidId {
         kind,
@@ -36,10 +37,10 @@ fn checked(kind: &'static str, value: &str) -> Result<String, InvalidId> {
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $kind:literal) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, utoipa::ToSchema)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, utoipa::ToSchema)]
         #[schema(value_type = String)]
-        #[serde(transparent)]
-        pub struct $name(String);
+        // Shared: ids are copied with every record and every call, and never changed.
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The id as text, as the outside writes it.
@@ -57,6 +58,12 @@ macro_rules! text_id {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
 
@@ -155,9 +162,7 @@ impl<'de> Deserialize<'de> for TicketId {
 impl ActionName {
     /// The part before the first dot: the service that offers the action.
     pub fn service(&self) -> &str {
-        self.0
-            .split_once('.')
-            .map_or(self.0.as_str(), |(service, _)| service)
+        self.0.split_once('.').map_or(&*self.0, |(service, _)| service)
     }
 
     /// The part after the first dot; empty where there is none.

@@ -32,6 +32,7 @@ mod read;
 mod registry;
 mod retry;
 mod roots;
+mod simulate;
 mod template;
 mod trust;
 mod yaml;
@@ -41,8 +42,8 @@ pub use condition::{Condition, Pattern, Test};
 pub use findings::code;
 pub use kind::Kind;
 pub use machine::{
-    Attempt, Call, Command, Event, HeldCredential, HeldPermit, IllegalEvent, Machine, Moment, Phase, Record,
-    Rules, State, Transition,
+    Attempt, Call, Closing, Command, Done, Event, HeldCredential, HeldPermit, IllegalEvent, Machine, Moment,
+    Phase, Record, Rules, State, Strand, Transition,
 };
 pub use playbook::{
     ActionStep, Case, Input, Join, OTHERWISE, Occasion, Parallel, Pause, Playbook, Step, StepKind, Trigger,
@@ -52,5 +53,9 @@ pub use proof::Proof;
 pub use registry::{Action, Credential, Output, Parameter, Registry, RegistryError};
 pub use retry::{Backoff, Retry};
 pub use roots::{Facts, Name};
+pub use simulate::{
+    Answer, Coverage, Edge, End, Expectation, Run, Scenario, Scenarios, coverage, edges, generate, scenarios,
+    simulate,
+};
 pub use trust::{Role, Trust};
 pub use yaml::MAX_BYTES;

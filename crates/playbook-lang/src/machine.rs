@@ -4,60 +4,120 @@
 //! phase says again what that phase is waiting for.
 
 mod calls;
+mod decide;
 mod edges;
+mod parallel;
+mod pause;
+mod phase;
 #[cfg(test)]
-mod properties;
+pub(crate) mod properties;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod turn;
+mod undo;
 mod words;
 
 use common::{OperationId, Outcome, StepCall, StepResult};
 
 use crate::playbook::Playbook;
+use crate::roots::Facts;
 use edges::Verdict;
-pub use state::{Attempt, HeldCredential, HeldPermit, Phase, State};
+pub use state::{Attempt, Closing, Done, HeldCredential, HeldPermit, Phase, State, Strand};
+pub(crate) use turn::Turn;
+use turn::{Leads, Led};
 pub use words::{Call, Command, Event, IllegalEvent, Moment, Record, Rules, Transition};
 
-/// One playbook under one set of rules.
+/// One playbook under one set of rules, for one ticket.
 #[derive(Debug, Clone, Copy)]
 pub struct Machine<'a> {
     pub(crate) playbook: &'a Playbook,
     pub(crate) rules: &'a Rules,
+    pub(crate) facts: &'a Facts,
 }
 
 impl<'a> Machine<'a> {
-    /// The machine of `playbook`.
-    pub const fn new(playbook: &'a Playbook, rules: &'a Rules) -> Self {
-        Self { playbook, rules }
+    /// The machine of `playbook`. The `facts` must be the same for the whole execution: a call that is repeated is filled
+    /// with them again, and must come out the same.
+    pub const fn new(playbook: &'a Playbook, rules: &'a Rules, facts: &'a Facts) -> Self {
+        Self {
+            playbook,
+            rules,
+            facts,
+        }
     }
 
     /// What `event` does to `state` at this `moment`.
     ///
     /// Late and repeated events change nothing and command nothing. [`IllegalEvent`] means that the caller mixed up
     /// executions or playbooks: an answer to a call that was never made, a step that the playbook does not have.
+    pub fn apply(&self, state: State, event: Event, moment: Moment) -> Result<Transition, IllegalEvent> {
+        self.turn(state, event, moment).map(Transition::from)
+    }
+
+    /// As [`Self::apply`], with the steps that were entered on the way.
+    pub(crate) fn turn(&self, state: State, event: Event, moment: Moment) -> Result<Turn<'a>, IllegalEvent> {
+        self.belongs(&state, &event)?;
+        let claimed = matches!(event, Event::Claimed);
+        let (mut turn, phase) = Turn::begin(*self, state, event.name(), moment);
+        let mut leads = turn.advance(phase, event)?;
+        loop {
+            let phase = match leads {
+                Leads::To(phase) => phase,
+                Leads::End { step, ending } => turn.end(step, ending),
+            };
+            // Who takes an execution up, begins the step that it is at.
+            if claimed && phase.has_ready() {
+                leads = turn.take_up(phase)?;
+                continue;
+            }
+            turn.state.phase = phase;
+            return Ok(turn);
+        }
+    }
+
+    /// The event belongs to this execution, and the execution to this playbook.
+    fn belongs(&self, state: &State, event: &Event) -> Result<(), IllegalEvent> {
+        let illegal = |reason: String| Err(IllegalEvent::new(state.phase.name(), event.name(), reason));
+        if let Some(step) = self.stranger(&state.phase) {
+            return illegal(format!("the playbook has no step `{step}`"));
+        }
+        let Some(call) = event.call() else {
+            return Ok(());
+        };
+        if call.visit == 0 || call.visit > self.visits(state, call) {
+            return illegal(format!("visit {} of step `{}` never began", call.visit, call.id));
+        }
+        Ok(())
+    }
+}
+
+impl Turn<'_> {
+    /// The table of transitions. What an arm does is in the file of its topic.
     #[expect(
         clippy::too_many_lines,
-        reason = "the table of transitions stays in one place"
+        clippy::match_same_arms,
+        reason = "the table of transitions stays in one place, in the order in which it is told"
     )]
-    pub fn apply(&self, state: State, event: Event, moment: Moment) -> Result<Transition, IllegalEvent> {
-        self.belongs(&state, &event)?;
-        // The table of transitions. What an arm does is in `steps`.
-        match (state.phase.clone(), event) {
-            // Over is over.
-            (Phase::Ended { .. }, _) => Ok(unchanged(state)),
+    fn advance(&mut self, phase: Phase, event: Event) -> Led {
+        match (phase, event) {
+            // Over is over; a branch that has ended waits for the others.
+            (phase @ (Phase::Ended { .. } | Phase::Joined { .. }), _) => Ok(Leads::To(phase)),
+
+            // Whatever it is, it is for the branches.
+            (Phase::Parallel { step, visit, strands }, event) => self.route(&step, visit, strands, event),
 
             // Taking it up, for the first time or after a crash.
-            (Phase::Ready { step, visit }, Event::Claimed) => self.begin(state, step, visit, moment),
-            (Phase::Calling { attempt, deadline }, Event::Claimed) => {
-                self.resume(state, attempt, deadline, moment)
-            }
+            (Phase::Ready { step, visit }, Event::Claimed) => self.begin_step(step, visit),
+            (Phase::Calling { attempt, deadline }, Event::Claimed) => self.resume(attempt, deadline),
             (
                 Phase::Asking {
-                    attempt, operation, ..
+                    attempt,
+                    operation,
+                    deadline,
                 },
                 Event::Claimed,
-            ) => self.ask(state, &attempt, operation),
+            ) => self.ask(attempt, operation, deadline),
 
             // Timers, and taking up what waits for one.
             (
@@ -69,15 +129,16 @@ impl<'a> Machine<'a> {
                 },
                 Event::Claimed | Event::TimerFired,
             ) => {
-                if moment.now < ask_at {
-                    return Ok(waiting(state, ask_at));
+                if self.moment.now >= ask_at {
+                    return self.ask(attempt, operation, deadline);
                 }
-                let asking = Phase::Asking {
-                    attempt: attempt.clone(),
+                let waiting = Phase::Waiting {
+                    attempt,
                     operation,
                     deadline,
+                    ask_at,
                 };
-                self.ask(state.with(asking), &attempt, operation)
+                Ok(self.wait(waiting, ask_at))
             }
             (
                 Phase::Backoff {
@@ -87,40 +148,54 @@ impl<'a> Machine<'a> {
                 },
                 Event::Claimed | Event::TimerFired,
             ) => match deadline {
-                _ if moment.now < until => Ok(waiting(state, until)),
-                Some(deadline) => self.resume(state, attempt, deadline, moment),
-                None => self.attempt(state, attempt, moment),
+                _ if self.moment.now < until => {
+                    let backoff = Phase::Backoff {
+                        attempt,
+                        until,
+                        deadline,
+                    };
+                    Ok(self.wait(backoff, until))
+                }
+                Some(deadline) => self.resume(attempt, deadline),
+                None => self.attempt(attempt),
             },
             (Phase::Parked { attempt, until }, Event::Claimed | Event::TimerFired) => {
-                if moment.now < until {
-                    return Ok(waiting(state, until));
+                if self.moment.now >= until {
+                    return self.attempt(attempt);
                 }
-                self.attempt(state, attempt, moment)
+                Ok(self.wait(Phase::Parked { attempt, until }, until))
+            }
+            (Phase::Pausing { step, visit, until }, Event::Claimed | Event::TimerFired) => {
+                if self.moment.now >= until {
+                    return self.pause_over(&step, visit, until);
+                }
+                Ok(self.wait(Phase::Pausing { step, visit, until }, until))
             }
             // Somebody holds the lease and is at it.
-            (Phase::Ready { .. } | Phase::Calling { .. } | Phase::Asking { .. }, Event::TimerFired) => {
-                Ok(unchanged(state))
-            }
+            (
+                phase @ (Phase::Ready { .. } | Phase::Calling { .. } | Phase::Asking { .. }),
+                Event::TimerFired,
+            ) => Ok(Leads::To(phase)),
 
             // Answers to the call that is out.
             (Phase::Calling { attempt, .. }, Event::Answered { call, result }) if attempt.call == call => {
-                self.conclude(state, attempt, Verdict::from(result), moment)
+                self.conclude(attempt, Verdict::from(result))
             }
             (Phase::Calling { attempt, deadline }, Event::Accepted { call, pending })
                 if attempt.call == call =>
             {
-                Ok(Self::accepted(state, attempt, deadline, pending))
+                Ok(self.accepted(attempt, deadline, pending))
             }
             (Phase::Calling { attempt, .. }, Event::Refused { call, explanation })
                 if attempt.call == call =>
             {
-                self.conclude(state, attempt, Verdict::certain(explanation), moment)
+                self.conclude(attempt, Verdict::certain(explanation))
             }
             (Phase::Calling { attempt, deadline }, Event::Unreached { call }) if attempt.call == call => {
-                Ok(self.unreached(state, attempt, deadline, moment))
+                Ok(self.unreached(attempt, deadline))
             }
             (Phase::Calling { attempt, deadline }, Event::Unanswered { call }) if attempt.call == call => {
-                self.unanswered(state, attempt, deadline, moment)
+                self.unanswered(attempt, deadline)
             }
             (
                 Phase::Calling { attempt, .. },
@@ -129,7 +204,7 @@ impl<'a> Machine<'a> {
                     retry_after,
                     explanation,
                 },
-            ) if attempt.call == call => Ok(self.park(state, attempt, retry_after, explanation, moment)),
+            ) if attempt.call == call => Ok(self.park(attempt, retry_after, explanation)),
 
             // The service's own word on the operation, pushed or asked for.
             (
@@ -139,7 +214,7 @@ impl<'a> Machine<'a> {
                     operation,
                     result,
                 },
-            ) => self.signalled(state, &phase, &call, operation, result, moment),
+            ) => self.signalled(phase, &call, operation, result),
             (
                 Phase::Waiting {
                     attempt, operation, ..
@@ -151,7 +226,7 @@ impl<'a> Machine<'a> {
                     operation: seen,
                     result: Some(result),
                 },
-            ) if operation == seen => self.conclude(state, attempt, Verdict::from(result), moment),
+            ) if operation == seen => self.conclude(attempt, Verdict::from(result)),
             (
                 Phase::Asking {
                     attempt, operation, ..
@@ -160,7 +235,7 @@ impl<'a> Machine<'a> {
                     operation: seen,
                     result: None,
                 },
-            ) if operation == seen => self.conclude(state, attempt, Verdict::nobody_answered(), moment),
+            ) if operation == seen => self.conclude(attempt, Verdict::nobody_answered()),
 
             // The question how it stands was not answered: a time-out may only be declared once it was.
             (
@@ -170,15 +245,15 @@ impl<'a> Machine<'a> {
                     deadline,
                 },
                 Event::Unreached { call } | Event::Unanswered { call } | Event::OutsideAway { call, .. },
-            ) if attempt.call == call => self.ask_later(state, attempt, operation, deadline, moment),
+            ) if attempt.call == call => self.ask_later(attempt, operation, deadline),
             (Phase::Asking { attempt, .. }, Event::Refused { call, .. }) if attempt.call == call => {
                 // The service knows of no such operation, so nobody will ever answer it.
-                self.conclude(state, attempt, Verdict::nobody_answered(), moment)
+                self.conclude(attempt, Verdict::nobody_answered())
             }
 
             // Late or repeated: the record already says what became of that call.
             (
-                _,
+                phase,
                 Event::Answered { .. }
                 | Event::Accepted { .. }
                 | Event::OperationSeen { .. }
@@ -186,81 +261,49 @@ impl<'a> Machine<'a> {
                 | Event::Unreached { .. }
                 | Event::Unanswered { .. }
                 | Event::OutsideAway { .. },
-            ) => Ok(unchanged(state)),
+            ) => Ok(Leads::To(phase)),
         }
     }
 
     /// A signal may overtake the `202` that announces its operation, and may still come while the next attempt of the
     /// same visit is due: attempts of a visit share one operation.
     fn signalled(
-        &self,
-        state: State,
-        phase: &Phase,
+        &mut self,
+        phase: Phase,
         call: &StepCall,
         operation: OperationId,
         result: StepResult,
-        moment: Moment,
-    ) -> Result<Transition, IllegalEvent> {
-        let Some(attempt) = phase.attempt().cloned() else {
-            return Ok(unchanged(state));
-        };
-        if (&attempt.call.id, attempt.call.visit) != (&call.id, call.visit) {
-            return Ok(unchanged(state));
-        }
-        let counts = match phase {
-            Phase::Calling { .. } => true,
-            Phase::Waiting {
-                operation: waited, ..
+    ) -> Led {
+        let counts = phase.is_about(call)
+            && match &phase {
+                Phase::Calling { .. } => true,
+                Phase::Waiting {
+                    operation: waited, ..
+                }
+                | Phase::Asking {
+                    operation: waited, ..
+                } => *waited == operation,
+                // That attempt has failed already; only news that ends the visit is news.
+                Phase::Backoff { .. } | Phase::Parked { .. } => {
+                    !matches!(result.outcome, Outcome::Failure | Outcome::Timeout)
+                }
+                Phase::Ready { .. }
+                | Phase::Pausing { .. }
+                | Phase::Parallel { .. }
+                | Phase::Joined { .. }
+                | Phase::Ended { .. } => false,
+            };
+        match phase {
+            Phase::Calling { attempt, .. }
+            | Phase::Waiting { attempt, .. }
+            | Phase::Asking { attempt, .. }
+            | Phase::Backoff { attempt, .. }
+            | Phase::Parked { attempt, .. }
+                if counts =>
+            {
+                self.conclude(attempt, Verdict::from(result))
             }
-            | Phase::Asking {
-                operation: waited, ..
-            } => *waited == operation,
-            // That attempt has failed already; only news that ends the visit is news.
-            Phase::Backoff { .. } | Phase::Parked { .. } => {
-                !matches!(result.outcome, Outcome::Failure | Outcome::Timeout)
-            }
-            Phase::Ready { .. } | Phase::Ended { .. } => false,
-        };
-        if counts {
-            self.conclude(state, attempt, Verdict::from(result), moment)
-        } else {
-            Ok(unchanged(state))
+            phase => Ok(Leads::To(phase)),
         }
-    }
-
-    /// The event belongs to this execution, and the execution to this playbook.
-    fn belongs(&self, state: &State, event: &Event) -> Result<(), IllegalEvent> {
-        let illegal = |reason: String| Err(IllegalEvent::new(&state.phase, event.name(), reason));
-        if let Some(step) = state.step()
-            && self.playbook.step(step).is_none()
-        {
-            return illegal(format!("the playbook has no step `{step}`"));
-        }
-        let Some(call) = event.call() else {
-            return Ok(());
-        };
-        let visits = state.visits.get(&call.id).copied().unwrap_or_default();
-        if call.visit == 0 || call.visit > visits {
-            return illegal(format!("visit {} of step `{}` never began", call.visit, call.id));
-        }
-        Ok(())
-    }
-}
-
-/// Nothing happened.
-fn unchanged(state: State) -> Transition {
-    Transition {
-        state,
-        commands: Vec::new(),
-        story: Vec::new(),
-    }
-}
-
-/// Nothing happened; it is still waiting.
-fn waiting(state: State, until: time::OffsetDateTime) -> Transition {
-    Transition {
-        state,
-        commands: vec![Command::WakeAt(until)],
-        story: Vec::new(),
     }
 }

@@ -128,6 +128,14 @@ impl Facts {
         self.values.get(name)
     }
 
+    /// The facts under a root, by the name that they have there.
+    pub(crate) fn under<'f>(&'f self, root: &str) -> impl Iterator<Item = (&'f str, &'f Value)> {
+        self.values.iter().filter_map(move |(name, value)| {
+            let (of, name) = name.split_once('.')?;
+            (of == root).then_some((name, value))
+        })
+    }
+
     /// The fact that `name` means; outputs are not among them.
     pub(crate) fn named(&self, name: &Name) -> Option<&Value> {
         match name {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use common::{Ending, ExecutionStatus, OperationId, PermitToken, SealedCredential, StepCall, StepId};
+use common::{
+    Ending, ExecutionStatus, OperationId, Outcome, PermitToken, SealedCredential, StepCall, StepId, Values,
+};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -21,6 +23,14 @@ pub struct State {
     pub(crate) permits: Vec<HeldPermit>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) credentials: Vec<HeldCredential>,
+    /// What steps answered last, by their declared names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) outputs: BTreeMap<StepId, Values>,
+    /// What can be taken back, the newest last. While closing, the last one is being taken back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) done: Vec<Done>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) closing: Option<Closing>,
 }
 
 impl State {
@@ -37,6 +47,9 @@ impl State {
             visits: BTreeMap::from([(start.id.clone(), 1)]),
             permits: Vec::new(),
             credentials: Vec::new(),
+            outputs: BTreeMap::new(),
+            done: Vec::new(),
+            closing: None,
         })
     }
 
@@ -65,13 +78,21 @@ impl State {
         &self.credentials
     }
 
+    /// What a step answered last, by its declared names.
+    pub fn outputs(&self, step: &StepId) -> Option<&Values> {
+        self.outputs.get(step)
+    }
+
+    /// Present while what was done is taken back, before the execution is handed to a person.
+    pub fn closing(&self) -> Option<&Closing> {
+        self.closing.as_ref()
+    }
+
     /// As the outside sees it. `QUEUED` only before the first step was claimed.
     pub fn status(&self) -> ExecutionStatus {
         match &self.phase {
-            Phase::Ready { visit: 1, .. } if self.visits.len() == 1 => ExecutionStatus::Queued,
-            Phase::Ready { .. } | Phase::Calling { .. } => ExecutionStatus::Running,
-            Phase::Waiting { .. } | Phase::Asking { .. } | Phase::Backoff { .. } | Phase::Parked { .. } => {
-                ExecutionStatus::Waiting
+            Phase::Ready { visit: 1, .. } if self.visits.len() == 1 && self.closing.is_none() => {
+                ExecutionStatus::Queued
             }
             Phase::Ended {
                 ending: Ending::Resolved,
@@ -81,21 +102,19 @@ impl State {
                 ending: Ending::Escalated { .. },
                 ..
             } => ExecutionStatus::Escalated,
+            phase if phase.is_running() => ExecutionStatus::Running,
+            _ => ExecutionStatus::Waiting,
         }
     }
 
-    /// The call that is under way, waited for, or due next.
+    /// The call that is under way, waited for, or due next; of several, that of the first branch that has one.
     pub fn call(&self) -> Option<&StepCall> {
         self.phase.attempt().map(|attempt| &attempt.call)
     }
 
     /// The step that it stands at; where it ended, the ending step it reached.
     pub fn step(&self) -> Option<&StepId> {
-        match &self.phase {
-            Phase::Ready { step, .. } => Some(step),
-            Phase::Ended { step, .. } => step.as_ref(),
-            other => other.attempt().map(|attempt| &attempt.call.id),
-        }
+        self.phase.step()
     }
 
     /// When a runner must look at it again although nothing came in. `None` once it has ended.
@@ -103,12 +122,7 @@ impl State {
     /// [`Phase::Ready`], [`Phase::Calling`] and [`Phase::Asking`] belong to the runner that holds the lease: a runner that
     /// finds one without a lease claims it at once, which is why they are due from the beginning of time.
     pub fn due_at(&self) -> Option<OffsetDateTime> {
-        match &self.phase {
-            Phase::Ready { .. } | Phase::Calling { .. } | Phase::Asking { .. } => Some(self.started_at),
-            Phase::Waiting { ask_at, .. } => Some(*ask_at),
-            Phase::Backoff { until, .. } | Phase::Parked { until, .. } => Some(*until),
-            Phase::Ended { .. } => None,
-        }
+        self.phase.due_at(self.started_at)
     }
 }
 
@@ -188,6 +202,30 @@ pub enum Phase {
         #[serde(with = "time::serde::rfc3339")]
         until: OffsetDateTime,
     },
+    /// Letting time pass.
+    Pausing {
+        /// The step.
+        step: StepId,
+        /// 1 for the first time.
+        visit: u32,
+        /// Until when.
+        #[serde(with = "time::serde::rfc3339")]
+        until: OffsetDateTime,
+    },
+    /// Several branches at once.
+    Parallel {
+        /// The parallel step.
+        step: StepId,
+        /// 1 for the first time.
+        visit: u32,
+        /// Where each branch stands, in the order of the playbook.
+        strands: Vec<Strand>,
+    },
+    /// Of a branch: it has ended, and the others are still under way.
+    Joined {
+        /// `success` or `failure`.
+        outcome: Outcome,
+    },
     /// Nothing more will happen.
     Ended {
         /// The terminal or escalation step; `None` where it ended by itself.
@@ -201,31 +239,35 @@ pub enum Phase {
     },
 }
 
-impl Phase {
-    /// For logs and errors.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Ready { .. } => "ready",
-            Self::Calling { .. } => "calling",
-            Self::Waiting { .. } => "waiting",
-            Self::Asking { .. } => "asking",
-            Self::Backoff { .. } => "backoff",
-            Self::Parked { .. } => "parked",
-            Self::Ended { .. } => "ended",
-        }
-    }
+/// One branch of a parallel step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Strand {
+    /// The name of the branch.
+    pub branch: String,
+    /// Where it stands.
+    pub phase: Phase,
+}
 
-    /// The attempt that is under way or due next.
-    pub const fn attempt(&self) -> Option<&Attempt> {
-        match self {
-            Self::Ready { .. } | Self::Ended { .. } => None,
-            Self::Calling { attempt, .. }
-            | Self::Waiting { attempt, .. }
-            | Self::Asking { attempt, .. }
-            | Self::Backoff { attempt, .. }
-            | Self::Parked { attempt, .. } => Some(attempt),
-        }
-    }
+/// A step that was done and can be taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// The step.
+    pub step: StepId,
+    /// Which visit of it.
+    pub visit: u32,
+}
+
+/// An end that is put off until what was done has been taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closing {
+    /// The escalation step; `None` where the execution ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepId>,
+    /// How it will end; what could not be taken back is added to its reason.
+    pub ending: Ending,
+    /// When the step that is being taken back counts as not taken back.
+    #[serde(with = "time::serde::rfc3339")]
+    pub until: OffsetDateTime,
 }
 
 /// A permit that a verification gave, until the step it is for has been left.

@@ -1,110 +1,23 @@
 //! The machine by example: each test tells one short story of the shipped playbook.
 
+pub(crate) mod build;
+mod decide;
+mod filling;
+mod parallel;
+mod pause;
+pub(crate) mod rehearsal;
+mod undo;
+
 use std::time::Duration;
 
 use common::{
     Ending, ExecutionStatus, OperationId, Outcome, Pending, PermitToken, SealedCredential, StepCall,
-    StepResult,
 };
-use time::OffsetDateTime;
-use time::macros::datetime;
 
 use super::*;
-use crate::{Registry, check};
+use rehearsal::{Rehearsal, START, reset, result, verified};
 
 const SHIPPED: &str = include_str!("../../../../playbooks/password_reset.yml");
-const START: OffsetDateTime = datetime!(2026-11-22 08:00 UTC);
-
-/// An execution that is driven by hand.
-struct Rehearsal {
-    playbook: Playbook,
-    rules: Rules,
-    state: State,
-    now: OffsetDateTime,
-    story: Vec<Record>,
-}
-
-impl Rehearsal {
-    fn of(source: &str) -> Self {
-        let report = check(source, &Registry::builtin());
-        let playbook = report.playbook.expect("the playbook is clean");
-        let state = State::begin(&playbook, START).unwrap();
-        Self {
-            playbook,
-            rules: Rules::default(),
-            state,
-            now: START,
-            story: Vec::new(),
-        }
-    }
-
-    fn tell(&mut self, event: Event) -> Vec<Command> {
-        let machine = Machine::new(&self.playbook, &self.rules);
-        let Transition {
-            state,
-            commands,
-            story,
-        } = machine
-            .apply(self.state.clone(), event, Moment::at(self.now))
-            .expect("a legal event");
-        self.state = state;
-        self.story.extend(story);
-        commands
-    }
-
-    /// Take it up, and expect a call.
-    fn called(&mut self) -> Call {
-        self.calls(Event::Claimed)
-    }
-
-    fn calls(&mut self, event: Event) -> Call {
-        match self.tell(event).as_slice() {
-            [Command::Call(call)] => (**call).clone(),
-            other => panic!("expected a call, got {other:?} in {:?}", self.state),
-        }
-    }
-
-    /// Take it up and answer its call.
-    fn answers(&mut self, result: StepResult) {
-        let call = self.called().call;
-        self.tell(Event::Answered { call, result });
-    }
-
-    fn wait(&mut self) -> Vec<Command> {
-        self.now = self.state.due_at().unwrap().max(self.now);
-        self.tell(Event::TimerFired)
-    }
-
-    /// The steps that were left or reached, in order.
-    fn path(&self) -> Vec<String> {
-        self.story
-            .iter()
-            .filter_map(|record| match record {
-                Record::Finished { call, .. } => Some(call.id.to_string()),
-                Record::Reached { step, .. } => Some(step.as_ref().map_or("-".into(), ToString::to_string)),
-                _ => None,
-            })
-            .collect()
-    }
-}
-
-fn result(outcome: Outcome) -> StepResult {
-    StepResult::new(outcome, "It was so.")
-}
-
-fn verified() -> StepResult {
-    StepResult {
-        permit: Some(PermitToken::from_text("permit")),
-        ..result(Outcome::Success)
-    }
-}
-
-fn reset() -> StepResult {
-    StepResult {
-        sealed: Some(SealedCredential::from_text("sealed")),
-        ..result(Outcome::Success)
-    }
-}
 
 #[test]
 fn an_approved_push_resets_delivers_and_resolves() {
@@ -491,7 +404,7 @@ fn a_step_is_entered_as_often_as_its_bound_allows() {
 #[test]
 fn an_answer_to_a_call_that_was_never_made_is_illegal() {
     let rehearsal = Rehearsal::of(SHIPPED);
-    let machine = Machine::new(&rehearsal.playbook, &rehearsal.rules);
+    let machine = Machine::new(&rehearsal.playbook, &rehearsal.rules, &rehearsal.facts);
     for (id, visit) in [
         ("verify_mfa", 2),
         ("verify_mfa", 0),

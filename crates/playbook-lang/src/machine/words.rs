@@ -9,7 +9,7 @@ use common::{
 };
 use time::OffsetDateTime;
 
-use super::state::{Phase, State};
+use super::state::State;
 
 /// When an event happens, and one roll of the dice. The machine has neither clock nor dice of its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -172,7 +172,7 @@ pub struct Call {
     pub action: ActionName,
     /// Where, for instance `/api/v1/executor/reset_password`.
     pub path: String,
-    /// As the playbook's `with:` says.
+    /// As the playbook's `with:` says, filled. To what takes a step back, also `step` and `visit`: what to take back.
     pub parameters: Values,
     /// When the machine gives up.
     pub deadline: OffsetDateTime,
@@ -223,7 +223,21 @@ pub enum Record {
         /// When it will be tried again.
         until: OffsetDateTime,
     },
-    /// A visit of a step ended.
+    /// A step began to let time pass.
+    Pausing {
+        /// Step and visit; of such a step there is one attempt.
+        call: StepCall,
+        /// Until when.
+        until: OffsetDateTime,
+    },
+    /// Nobody waits for this step any more: the branches were done without it, or the execution ended. It was begun and
+    /// will not be finished; what it asked for may happen all the same.
+    Dropped {
+        /// The call that was out, or due next.
+        call: StepCall,
+    },
+    /// A visit of a step ended: of one that calls an action, of a decision, a wait, a parallel step, of an ending within
+    /// a branch, or of a step that takes another back.
     Finished {
         /// Its last attempt.
         call: StepCall,
@@ -233,7 +247,7 @@ pub enum Record {
         explanation: String,
         /// Declared values.
         output: Values,
-        /// Where it led; `None` where no edge was written and the execution escalates.
+        /// Where it led; `None` where no edge was written and the execution escalates, and for the end of a branch.
         next: Option<StepId>,
     },
     /// The execution ended.
@@ -250,7 +264,7 @@ pub enum Record {
 pub struct Transition {
     /// The new state.
     pub state: State,
-    /// What to do next.
+    /// What to do next; several where several branches are under way.
     pub commands: Vec<Command>,
     /// What happened.
     pub story: Vec<Record>,
@@ -269,9 +283,9 @@ pub struct IllegalEvent {
 }
 
 impl IllegalEvent {
-    pub(super) fn new(phase: &Phase, event: &'static str, reason: impl Into<String>) -> Self {
+    pub(super) fn new(phase: &'static str, event: &'static str, reason: impl Into<String>) -> Self {
         Self {
-            phase: phase.name(),
+            phase,
             event,
             reason: reason.into(),
         }
