@@ -1,4 +1,5 @@
-//! The shipped library of playbooks: each is clean, and what may be activated is what the fleet can do today.
+//! The shipped library of playbooks: each is clean, its stories come out as told and follow every edge, and what may be
+//! activated is what the fleet can do today.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so at once")]
 
@@ -6,7 +7,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use playbook_lang::{Registry, Report, Shelf, check_calling};
+use playbook_lang::{
+    Playbook, Registry, Report, Run, Scenario, Shelf, StepKind, check_calling, coverage, scenarios, simulate,
+};
 
 /// Those whose every action exists. A playbook joins them when its last planned action does.
 const MAY_BE_ACTIVATED: [&str; 2] = ["password_reset", "verify_requester"];
@@ -105,5 +108,80 @@ fn what_may_be_activated_is_what_needs_nothing_that_is_only_planned() {
             playbook.planned()
         );
         assert!(ready || !playbook.enabled(), "{name} cannot be enabled yet");
+    }
+}
+
+/// The stories beside a playbook, each with what came of it.
+fn stories(name: &str, playbook: &Playbook) -> Vec<(Scenario, Run)> {
+    let path = folder().join(format!("{name}.scenarios.yml"));
+    let source = std::fs::read_to_string(&path).unwrap();
+    let file = scenarios(&source).unwrap_or_else(|findings| panic!("{}: {findings:#?}", path.display()));
+    assert_eq!(file.playbook, *playbook.name(), "{}", path.display());
+    file.list
+        .into_iter()
+        .map(|scenario| {
+            let run = simulate(playbook, &scenario);
+            (scenario, run)
+        })
+        .collect()
+}
+
+#[test]
+fn every_story_comes_out_as_told() {
+    let mut complaints = String::new();
+    for (name, report) in library() {
+        let playbook = report.playbook.unwrap();
+        for (scenario, run) in stories(&name, &playbook) {
+            if !run.passed {
+                let _ = writeln!(complaints, "{name}: {}: {:?}", scenario.name, run.complaints);
+            }
+        }
+    }
+    assert!(complaints.is_empty(), "\n{complaints}");
+}
+
+#[test]
+fn the_stories_of_each_playbook_follow_every_edge() {
+    let mut missing = String::new();
+    for (name, report) in library() {
+        let playbook = report.playbook.unwrap();
+        let runs: Vec<Run> = stories(&name, &playbook)
+            .into_iter()
+            .map(|(_, run)| run)
+            .collect();
+        let coverage = coverage(&playbook, &runs);
+        println!(
+            "{name}: {} stories, {} of {} edges, {:.0} %",
+            runs.len(),
+            coverage.covered,
+            coverage.total,
+            coverage.percent()
+        );
+        for edge in coverage.missing {
+            let _ = writeln!(missing, "{name}: {edge}");
+        }
+    }
+    assert!(missing.is_empty(), "\n{missing}");
+}
+
+/// An execution that escalates by itself (a permit is missing, a parameter is not there) leaves a person with a reason
+/// that nobody wrote for them. Only a loop whose patience ends may: its stories leave their path out.
+#[test]
+fn whoever_takes_over_is_told_a_reason_that_somebody_wrote() {
+    for (name, report) in library() {
+        let playbook = report.playbook.unwrap();
+        for (scenario, run) in stories(&name, &playbook) {
+            if scenario.expect.path.is_none() {
+                continue;
+            }
+            let last = run.path.last().and_then(|id| playbook.step(id)).unwrap();
+            assert!(
+                matches!(last.kind, StepKind::Terminal | StepKind::Escalation { .. }),
+                "{name}: {} ends at `{}`: {:?}",
+                scenario.name,
+                last.id,
+                run.ending
+            );
+        }
     }
 }
