@@ -8,6 +8,8 @@ use common::playbook::{CheckAnswer, PlaybookView};
 use common::{Digest, Finding, PlaybookRef, Problem, Service};
 use house::{ADMIN, House, SHIPPED, Who};
 use http::Method;
+use launcher::testing::Running;
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +18,7 @@ const ONE: &str = "api/v1/playbooks/password_reset";
 const CLASSIFIER: Who = Who::Fleet(Service::Classifier);
 
 fn version(number: &str) -> String {
-    SHIPPED.replace("version: \"1.2\"", &format!("version: \"{number}\""))
+    SHIPPED.replace("version: \"1.3\"", &format!("version: \"{number}\""))
 }
 
 /// What was done to playbooks, and to which version. Refused callers are on record too, a moment after their answer.
@@ -76,14 +78,14 @@ async fn a_version_is_published_once_and_never_changes() {
     let refused = house.publish(&running, &ADMIN, &other).await;
     assert_eq!(refused.code(), (409, "playbook_version_published".to_owned()));
     let stored: PlaybookView = house
-        .get(&running, &ADMIN, &format!("{ONE}?version=1.2"))
+        .get(&running, &ADMIN, &format!("{ONE}?version=1.3"))
         .await
         .expect(200);
     assert_eq!(stored.source.as_deref(), Some(SHIPPED));
     assert!(!stored.active, "publishing does not activate");
     assert_eq!(
         audited(&house).await,
-        [("playbook.published".to_owned(), "1.2".to_owned())]
+        [("playbook.published".to_owned(), "1.3".to_owned())]
     );
 
     // Not even the service itself could change it.
@@ -99,7 +101,7 @@ async fn a_version_is_published_once_and_never_changes() {
 async fn one_version_is_active_and_new_executions_get_it() {
     let house = House::new().await;
     let running = house.run().await;
-    for number in ["1.2", "1.3"] {
+    for number in ["1.3", "1.4"] {
         house
             .publish(&running, &ADMIN, &version(number))
             .await
@@ -110,8 +112,8 @@ async fn one_version_is_active_and_new_executions_get_it() {
         (404, "playbook_not_active".to_owned())
     );
     let (first, second) = tokio::join!(
-        house.activate(&running, &ADMIN, "1.2"),
-        house.activate(&running, &ADMIN, "1.3")
+        house.activate(&running, &ADMIN, "1.3"),
+        house.activate(&running, &ADMIN, "1.4")
     );
     assert!(first.expect::<PlaybookView>(200).active && second.expect::<PlaybookView>(200).active);
     let versions: Vec<PlaybookView> = house
@@ -122,15 +124,15 @@ async fn one_version_is_active_and_new_executions_get_it() {
         .iter()
         .map(|view| view.playbook.version.as_str())
         .collect();
-    assert_eq!(numbers, ["1.3", "1.2"], "newest first");
+    assert_eq!(numbers, ["1.4", "1.3"], "newest first");
     assert_eq!(versions.iter().filter(|view| view.active).count(), 1);
 
     house
-        .activate(&running, &ADMIN, "1.3")
+        .activate(&running, &ADMIN, "1.4")
         .await
         .expect::<PlaybookView>(200);
     let active: PlaybookView = house.get(&running, &CLASSIFIER, ONE).await.expect(200);
-    assert_eq!(active.playbook.version.as_str(), "1.3");
+    assert_eq!(active.playbook.version.as_str(), "1.4");
 
     let path = format!("{ONE}/deactivate");
     for _ in 0..2 {
@@ -157,7 +159,7 @@ async fn one_version_is_active_and_new_executions_get_it() {
     let kinds = audited(&house).await;
     assert_eq!(
         kinds.last(),
-        Some(&("playbook.deactivated".to_owned(), "1.3".to_owned()))
+        Some(&("playbook.deactivated".to_owned(), "1.4".to_owned()))
     );
     assert_eq!(
         kinds
@@ -209,7 +211,7 @@ async fn only_admins_publish_and_activate() {
             status
         );
         assert_eq!(
-            house.activate(&running, &who, "1.2").await.status.as_u16(),
+            house.activate(&running, &who, "1.3").await.status.as_u16(),
             status
         );
     }
@@ -282,7 +284,7 @@ async fn what_is_no_playbook_at_all_is_a_clear_refusal() {
         post("application/yaml", large(3 << 20)).await,
         code(413, "body_too_large")
     );
-    let huge_version = SHIPPED.replace("version: \"1.2\"", &format!("version: {}", "9".repeat(300)));
+    let huge_version = SHIPPED.replace("version: \"1.3\"", &format!("version: {}", "9".repeat(300)));
     assert_eq!(
         post("application/yaml", huge_version.into()).await,
         code(422, "playbook_findings")
@@ -361,4 +363,189 @@ async fn the_api_describes_itself() {
         .expect(200);
     let paths: Vec<&String> = description["paths"].as_object().unwrap().keys().collect();
     insta::assert_json_snapshot!(paths);
+}
+
+const LATER: &str = r#"
+name: later
+version: "1.0"
+enabled: true
+trigger:
+  on: created
+  when: {field: ticket.team, operator: equals, value: "1st Line"}
+inputs:
+  days: {type: whole, least: 1, most: 30, default: 3, description: "how long"}
+steps:
+  - {id: verify, service: verification.mfa, on_success: unlock, on_failure: person, on_denied: person}
+  - {id: unlock, service: executor.unlock_account, on_success: resolved, on_failure: person}
+  - {id: resolved, type: terminal, status: RESOLVED}
+  - {id: person, type: escalation, reason: "A person must do it"}
+"#;
+
+const PROVE: &str = r#"
+name: prove_it
+version: "1.0"
+enabled: true
+steps:
+  - {id: push, service: verification.mfa, on_success: proven, on_failure: not_proven, on_denied: not_proven}
+  - {id: proven, type: terminal, status: RESOLVED}
+  - {id: not_proven, type: escalation, reason: "Nobody proved anything"}
+"#;
+
+const CALLER: &str = r#"
+name: a_caller
+version: "1.0"
+enabled: true
+steps:
+  - {id: prove, type: call, playbook: prove_it, version: "1.0", on_success: reset}
+  - {id: reset, service: executor.reset_password, on_success: deliver, on_failure: person}
+  - {id: deliver, service: delivery.sms, on_success: resolved, on_failure: person}
+  - {id: resolved, type: terminal, status: RESOLVED}
+  - {id: person, type: escalation, reason: "It did not work out"}
+"#;
+
+async fn activate(house: &House, running: &Running, name: &str) -> house::Answer {
+    let body = json!({"version": "1.0"}).to_string().into_bytes();
+    let path = format!("{LIST}/{name}/activate");
+    house
+        .send(running, &ADMIN, Method::PUT, &path, "application/json", body)
+        .await
+}
+
+#[tokio::test]
+async fn what_no_service_offers_yet_can_be_published_and_not_activated() {
+    let house = House::new().await;
+    house.ship("password_reset.yml", SHIPPED);
+    house.ship("later.yml", LATER);
+    let running = house.run().await;
+    let list: Vec<PlaybookView> = house.get(&running, &CLASSIFIER, LIST).await.expect(200);
+    let names: Vec<&str> = list.iter().map(|view| view.playbook.name.as_str()).collect();
+    assert_eq!(names, ["password_reset"], "published, and not active");
+    let view: PlaybookView = house
+        .get(&running, &CLASSIFIER, &format!("{LIST}/later?version=1.0"))
+        .await
+        .expect(200);
+    assert_eq!(view.planned, ["executor.unlock_account".parse().unwrap()]);
+    let refused: Problem = activate(&house, &running, "later").await.expect(409);
+    assert_eq!(refused.code, "playbook_planned");
+    assert_eq!(refused.extra["actions"], json!(["executor.unlock_account"]));
+    assert!(
+        refused.detail.contains("executor.unlock_account"),
+        "{}",
+        refused.detail
+    );
+    let again = LATER.replace("name: later", "name: much_later");
+    house
+        .publish(&running, &ADMIN, &again)
+        .await
+        .expect::<PlaybookRef>(201);
+}
+
+#[tokio::test]
+async fn a_view_says_what_the_document_says() {
+    let house = House::new().await;
+    let running = house.run().await;
+    house
+        .publish(&running, &ADMIN, LATER)
+        .await
+        .expect::<PlaybookRef>(201);
+    let versions: Vec<PlaybookView> = house
+        .get(&running, &CLASSIFIER, &format!("{LIST}/later/versions"))
+        .await
+        .expect(200);
+    let view = &versions[0];
+    assert!(view.source.is_none());
+    assert_eq!(
+        serde_json::to_value(&view.trigger).unwrap(),
+        json!({"on": ["created"], "when": {"field": "ticket.team", "operator": "equals", "value": "1st Line"}})
+    );
+    let days = &view.inputs_schema["properties"]["days"];
+    assert_eq!(
+        (&days["minimum"], &days["maximum"], &days["default"]),
+        (&json!(1), &json!(30), &json!(3))
+    );
+}
+
+#[tokio::test]
+async fn a_caller_is_proven_with_what_it_calls() {
+    let house = House::new().await;
+    let running = house.run().await;
+    let early: Problem = house.publish(&running, &ADMIN, CALLER).await.expect(422);
+    assert!(
+        early.extra["findings"].to_string().contains("unknown-playbook"),
+        "{early:?}"
+    );
+    let called: PlaybookRef = house.publish(&running, &ADMIN, PROVE).await.expect(201);
+    house
+        .publish(&running, &ADMIN, CALLER)
+        .await
+        .expect::<PlaybookRef>(201);
+    let view: PlaybookView = activate(&house, &running, "a_caller").await.expect(200);
+    assert_eq!(view.calls, [called]);
+    let list: Vec<PlaybookView> = house.get(&running, &CLASSIFIER, LIST).await.expect(200);
+    assert_eq!((list.len(), list[0].calls.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn shipped_playbooks_may_call_each_other_and_run_only_with_what_they_were_proven_with() {
+    let house = House::new().await;
+    house.ship("a_caller.yml", CALLER);
+    house.ship("prove_it.yml", PROVE);
+    let running = house.run().await;
+    let list: Vec<PlaybookView> = house.get(&running, &CLASSIFIER, LIST).await.expect(200);
+    assert_eq!(list.len(), 2);
+    drop(running);
+
+    // Somebody else's `prove_it` is here already: what was proven with ours is not for it.
+    let house = House::new().await;
+    let running = house.run().await;
+    let theirs = PROVE.replace("Nobody proved anything", "Not proven");
+    house
+        .publish(&running, &ADMIN, &theirs)
+        .await
+        .expect::<PlaybookRef>(201);
+    drop(running);
+    house.ship("a_caller.yml", CALLER);
+    house.ship("prove_it.yml", PROVE);
+    let running = house.run().await;
+    let list: Vec<PlaybookView> = house.get(&running, &CLASSIFIER, LIST).await.expect(200);
+    assert_eq!(list, [], "published, and left to an admin");
+}
+
+#[tokio::test]
+async fn declared_actions_are_known_to_the_checks_and_a_bad_declaration_is_named_at_the_start() {
+    let house = House::new().await;
+    let actions = house.playbooks().join("actions");
+    std::fs::write(
+        &actions,
+        "actions:\n  - {name: cmdb.look_up, path: /look_up, timeout: 30}\n",
+    )
+    .unwrap();
+    let path = actions.display().to_string();
+    let running = Running::start(
+        Service::Playbook,
+        house.settings_with(&[("STEP_ACTIONS_FILE", &path)]).unwrap(),
+        playbook::serve,
+    );
+    house.ready(&running).await;
+    let source = "name: look\nversion: \"1.0\"\nsteps:\n  - {id: look, service: cmdb.look_up, on_success: done, on_failure: person}\n  - {id: done, type: terminal, status: RESOLVED}\n  - {id: person, type: escalation, reason: \"Not found\"}\n";
+    house
+        .publish(&running, &ADMIN, source)
+        .await
+        .expect::<PlaybookRef>(201);
+    activate(&house, &running, "look")
+        .await
+        .expect::<PlaybookView>(200);
+
+    std::fs::write(
+        &actions,
+        "actions:\n  - {name: cmdb.look_up, path: look_up}\n  - {name: executor.x, path: /x}\n",
+    )
+    .unwrap();
+    let Err(errors) = house.settings_with(&[("STEP_ACTIONS_FILE", &path)]) else {
+        panic!("started with bad declarations");
+    };
+    let said = errors.messages().join("\n");
+    for words in ["STEP_ACTIONS_FILE", "cmdb.look_up", "executor.x"] {
+        assert!(said.contains(words), "{said}");
+    }
 }

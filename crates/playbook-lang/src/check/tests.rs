@@ -344,6 +344,20 @@ fn a_declared_service_brings_words_and_parameters_of_its_own() {
 }
 
 #[test]
+fn a_field_of_a_ticket_takes_any_value_but_a_credential() {
+    let set = |value: &str| {
+        found(&with_ends(
+            &"- {id: a, service: ticket.set_fields, on_success: done, on_failure: person, with: {fields: {CFx: VALUE}}}\n"
+                .replace("VALUE", value),
+        ))
+    };
+    for value in ["\"{{ ticket.type }}\"", "\"{{ requester.name }}\"", "\"by {{ requester.name }}\"", "true"] {
+        assert_eq!(set(value), [""; 0], "{value}");
+    }
+    assert_eq!(set("\"{{ ticket.typ }}\""), [code::BAD_TEMPLATE]);
+}
+
+#[test]
 fn a_template_is_checked_where_it_may_be_and_refused_where_it_may_not() {
     let manager = |reason: &str| {
         found(&with_ends(

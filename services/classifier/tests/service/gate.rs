@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use common::Service;
+use serde_json::json;
 use simulators::halo::HUMAN_AGENT;
 use simulators::halo::WebhookMode;
 use simulators::openai::Scripted;
@@ -37,11 +38,63 @@ async fn a_plain_request_is_queued_and_its_execution_started() {
     let adele = story.world.person("adele@contoso.example");
     assert_eq!(request["subject"]["user_id"], adele.id.to_string());
     assert_eq!(request["requester_name"], "Adele Vance");
+    assert_eq!(request["requester_mail"], "adele@contoso.example");
+    assert!(
+        request["manager"]["name"]
+            .as_str()
+            .is_some_and(|name| !name.is_empty())
+    );
+    assert!(request["ticket"]["type"].is_i64() && request["ticket"]["status"].is_i64());
     assert!(decision.execution_id.is_some());
     assert_eq!(
         story.audit(ticket).await,
         ["decision.recorded", "ticket.marked", "execution.requested"]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_playbook_is_started_only_where_its_trigger_holds() {
+    for (when, on, expected) in [
+        (
+            json!({"field": "requester.mail", "operator": "equals", "value": "adele@contoso.example"}),
+            "created",
+            None,
+        ),
+        (
+            json!({"field": "ticket.summary", "operator": "contains", "value": "printer"}),
+            "created",
+            Some("trigger_not_met"),
+        ),
+        (json!({"all": []}), "status_changed", Some("trigger_not_met")),
+        (
+            json!({"field": "ticket.mood", "operator": "equals", "value": "bad"}),
+            "created",
+            Some("trigger_unreadable"),
+        ),
+    ] {
+        let mut story = Story::prepare(&[]).await;
+        story.peers_forget().await;
+        let mut offered = playbook("password_reset");
+        offered["trigger"] = json!({"on": [on], "when": when});
+        story.offer(&[offered]).await;
+        story.accept_executions().await;
+        story.start();
+        let ticket = story.file("adele@contoso.example", RESET);
+        assert_eq!(story.settled(ticket).await, "DONE");
+        let decision = story.decision(ticket).await;
+        assert_eq!(
+            codes(&decision),
+            expected.into_iter().collect::<Vec<_>>(),
+            "{when}"
+        );
+        assert_eq!(story.executions().await.len(), usize::from(expected.is_none()));
+        if expected == Some("trigger_not_met") && on == "created" {
+            assert_eq!(
+                decision.blockers[0].detail,
+                "the playbook starts only where the ticket was created, and ticket.summary contains \"printer\""
+            );
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

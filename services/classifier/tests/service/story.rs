@@ -72,6 +72,12 @@ impl Story {
             .await;
     }
 
+    /// Forget what the other services were to answer.
+    pub(crate) async fn peers_forget(&self) {
+        self.peers.reset().await;
+        self.nothing_is_running().await;
+    }
+
     pub(crate) async fn accept_executions(&self) {
         let accepted = json!({"execution_id": uuid::Uuid::now_v7(), "status": "QUEUED"});
         Mock::given(method("POST"))

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chassis::SettingsErrors;
 use common::client::http_client;
 use common::{Problem, Service};
 use http::Method;
@@ -94,24 +95,36 @@ impl House {
     }
 
     pub(crate) fn settings(&self) -> PlaybookSettings {
+        self.settings_with(&[]).unwrap()
+    }
+
+    pub(crate) fn settings_with(&self, more: &[(&str, &str)]) -> Result<PlaybookSettings, SettingsErrors> {
         let mut map = self.world.settings_map();
         map.retain(|name, _| name.starts_with("OIDC_"));
         map.extend(self.keys.settings(Service::Playbook, &self.database));
         let playbooks = self.playbooks().display().to_string();
         map.insert("PLAYBOOKS_DIR".to_owned(), playbooks);
-        chassis::from_map(&map).unwrap()
+        map.extend(
+            more.iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        chassis::from_map(&map)
     }
 
     /// Start it and wait until it is ready.
     pub(crate) async fn run(&self) -> Running {
         let running = Running::start(Service::Playbook, self.settings(), playbook::serve);
+        self.ready(&running).await;
+        running
+    }
+
+    pub(crate) async fn ready(&self, running: &Running) {
         let readyz = running.base.join("readyz").unwrap();
         let ready = seen_within(PATIENCE, async || {
             let answer = self.client.get(readyz.clone()).send().await.ok()?;
             answer.status().is_success().then_some(())
         });
         ready.await.expect("ready within 30 s");
-        running
     }
 
     fn token(&self, who: &Who, body: &[u8]) -> Option<String> {
