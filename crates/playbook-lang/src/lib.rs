@@ -38,7 +38,7 @@ mod template;
 mod trust;
 mod yaml;
 
-pub use check::{Report, Shelf, calls, check, check_calling};
+pub use check::{Report, Shelf, calls, check, check_bytes, check_calling};
 pub use condition::{Condition, Pattern, Test};
 pub use findings::code;
 pub use fix::{Fixed, fix};
