@@ -57,7 +57,9 @@ pub(crate) async fn run(command: &Playbook) -> anyhow::Result<Ending> {
             fleet,
         } => {
             let drawing = match execution {
-                Some(execution) => draw::of_execution(file.as_deref(), execution, actions, fleet, *format).await?,
+                Some(execution) => {
+                    draw::of_execution(file.as_deref(), execution, actions, fleet, *format).await?
+                }
                 None => draw::of_file(file.as_deref(), actions, *format)?,
             };
             draw::deliver(&drawing, output.as_deref())

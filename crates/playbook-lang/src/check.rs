@@ -21,7 +21,7 @@ mod walk;
 use common::{Finding, StepId};
 
 use crate::document::{Document, StepDocument};
-use crate::findings::Findings;
+use crate::findings::{Findings, code};
 use crate::playbook::Playbook;
 use crate::registry::Registry;
 use crate::{read, yaml};
@@ -64,6 +64,22 @@ pub fn check_calling(source: &str, registry: &Registry, shelf: &Shelf) -> Report
     Report {
         playbook,
         findings: findings.in_order(),
+    }
+}
+
+/// Check the bytes of a file. What is no UTF-8 is a finding that says where, and what it is instead where that can be
+/// told.
+pub fn check_bytes(bytes: &[u8], registry: &Registry, shelf: &Shelf) -> Report {
+    match yaml::text(bytes) {
+        Ok(source) => check_calling(source, registry, shelf),
+        Err((at, message)) => {
+            let mut findings = Findings::default();
+            findings.error(code::SYNTAX, at, message);
+            Report {
+                playbook: None,
+                findings: findings.in_order(),
+            }
+        }
     }
 }
 

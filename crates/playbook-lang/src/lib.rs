@@ -42,7 +42,7 @@ mod trigger;
 mod trust;
 mod yaml;
 
-pub use check::{Report, Shelf, calls, check, check_calling};
+pub use check::{Report, Shelf, calls, check, check_bytes, check_calling};
 pub use condition::{Condition, Pattern, Test};
 pub use diff::{Change, Weight, diff};
 pub use draw::{Taken, mermaid, svg};

@@ -72,13 +72,42 @@ impl Shape {
     }
 }
 
+/// Bytes as text, or where and why they are none.
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, (Position, String)> {
+    if bytes.len() > MAX_BYTES {
+        return Err((Position::START, too_large(bytes.len())));
+    }
+    let mend = "save it as UTF-8";
+    let other = match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
+        // Without a mark, every other byte of a text such as `name:` is a NUL.
+        [0, _, 0, _, ..] | [_, 0, _, 0, ..] => Some("UTF-16"),
+        _ => None,
+    };
+    if let Some(other) = other {
+        return Err((Position::START, format!("the document is {other}; {mend}")));
+    }
+    std::str::from_utf8(bytes).map_err(|error| {
+        let (valid, rest) = bytes.split_at_checked(error.valid_up_to()).unwrap_or_default();
+        let before = String::from_utf8_lossy(valid);
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        let at = Position {
+            line: before.matches('\n').count().saturating_add(1),
+            column: line.chars().count().saturating_add(1),
+        };
+        let byte = rest.first().copied().unwrap_or_default();
+        (at, format!("the byte 0x{byte:02X} is no UTF-8; {mend}"))
+    })
+}
+
+fn too_large(size: usize) -> String {
+    format!("the document has {size} bytes; a playbook has at most {MAX_BYTES}")
+}
+
 /// The document's root, or `None` and a finding that says why.
 pub(crate) fn parse(source: &str, findings: &mut Findings) -> Option<Node> {
     if source.len() > MAX_BYTES {
-        let message = format!(
-            "the document has {} bytes; a playbook has at most {MAX_BYTES}",
-            source.len()
-        );
+        let message = too_large(source.len());
         findings.error(code::SYNTAX, Position::START, message);
         return None;
     }

@@ -15,7 +15,10 @@ async fn a_pass_that_could_not_be_delivered_is_deleted_before_the_ticket_escalat
     assert_eq!(automation(&fleet.wait_for_end(ticket).await), "escalated");
 
     assert!(fleet.world().entra().passes_created(ADELE) > 0, "a pass was made");
-    assert!(fleet.world().entra().live_passes(ADELE).is_empty(), "and none is left");
+    assert!(
+        fleet.world().entra().live_passes(ADELE).is_empty(),
+        "and none is left"
+    );
     assert_eq!(texts_to(&fleet, ADELE), [""; 0]);
     let execution = fleet.execution(ticket).await.unwrap();
     let undone: Vec<_> = execution

@@ -10,7 +10,10 @@ use crate::exit::Ending;
 use crate::terminal;
 
 pub(super) fn run(old: &Path, new: &Path, actions: &Actions) -> anyhow::Result<Ending> {
-    let (before, after) = (Documents::playbook(old, actions)?, Documents::playbook(new, actions)?);
+    let (before, after) = (
+        Documents::playbook(old, actions)?,
+        Documents::playbook(new, actions)?,
+    );
     let changes = diff(&before, &after);
     if changes.is_empty() {
         terminal::line("nothing changed that an execution would notice");

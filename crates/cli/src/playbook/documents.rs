@@ -97,7 +97,9 @@ pub(super) fn source(file: &Path) -> Result<String, String> {
         .map_err(|error| cannot(error.to_string()))?
         .len();
     if length > LARGEST {
-        return Err(cannot(format!("it has {length} bytes, and no playbook has more than a few thousand")));
+        return Err(cannot(format!(
+            "it has {length} bytes, and no playbook has more than a few thousand"
+        )));
     }
     let bytes = std::fs::read(file).map_err(|error| cannot(error.to_string()))?;
     String::from_utf8(bytes).map_err(|error| {
@@ -155,7 +157,9 @@ pub(super) async fn published(
         seen.push(called);
     }
     check_calling(&source, &registry, &shelf).playbook.ok_or_else(|| {
-        anyhow::anyhow!("the published playbook does not pass the checks of this `firstline`; use the fleet's own version")
+        anyhow::anyhow!(
+            "the published playbook does not pass the checks of this `firstline`; use the fleet's own version"
+        )
     })
 }
 

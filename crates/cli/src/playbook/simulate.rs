@@ -38,7 +38,9 @@ pub(super) fn run(documents: &Documents, how: &How) -> anyhow::Result<Ending> {
             return Err(BadInput(format!("{} does not pass the checks", file.display())).into());
         };
         let simulated = one(file, &playbook, how)?;
-        let enough = how.least.is_none_or(|least| simulated.coverage.percent() >= least);
+        let enough = how
+            .least
+            .is_none_or(|least| simulated.coverage.percent() >= least);
         if !enough || simulated.runs.iter().any(|run| !run.passed) {
             ending = Ending::Findings;
         }
@@ -83,7 +85,10 @@ fn one(file: &Path, playbook: &Playbook, how: &How) -> anyhow::Result<Simulated>
             std::fs::write(&beside, &written)
                 .map_err(|error| BadInput(format!("cannot write {}: {error}", beside.display())))?;
             if !how.json {
-                terminal::line(&format!("{}: wrote scenarios for what none covered", beside.display()));
+                terminal::line(&format!(
+                    "{}: wrote scenarios for what none covered",
+                    beside.display()
+                ));
             }
             runs = all(playbook, &read(&beside, &written, playbook)?);
         }
@@ -95,7 +100,10 @@ fn one(file: &Path, playbook: &Playbook, how: &How) -> anyhow::Result<Simulated>
 fn read(file: &Path, written: &str, playbook: &Playbook) -> anyhow::Result<Scenarios> {
     let scenarios = scenarios(written).map_err(|findings| {
         tell::findings(file, written, &findings);
-        let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+        let errors = findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error)
+            .count();
         BadInput(format!("{} cannot be read: {errors} findings", file.display()))
     })?;
     if scenarios.playbook != *playbook.name() {
@@ -119,7 +127,10 @@ fn all(playbook: &Playbook, scenarios: &Scenarios) -> Vec<Run> {
 }
 
 fn edge(edge: &Edge) -> String {
-    let to = edge.to.as_ref().map_or("a person, by itself".to_owned(), |to| format!("`{to}`"));
+    let to = edge
+        .to
+        .as_ref()
+        .map_or("a person, by itself".to_owned(), |to| format!("`{to}`"));
     format!("`{}` {} -> {to}", edge.from, edge.outcome)
 }
 

@@ -351,7 +351,12 @@ fn a_field_of_a_ticket_takes_any_value_but_a_credential() {
                 .replace("VALUE", value),
         ))
     };
-    for value in ["\"{{ ticket.type }}\"", "\"{{ requester.name }}\"", "\"by {{ requester.name }}\"", "true"] {
+    for value in [
+        "\"{{ ticket.type }}\"",
+        "\"{{ requester.name }}\"",
+        "\"by {{ requester.name }}\"",
+        "true",
+    ] {
         assert_eq!(set(value), [""; 0], "{value}");
     }
     assert_eq!(set("\"{{ ticket.typ }}\""), [code::BAD_TEMPLATE]);

@@ -45,7 +45,7 @@ fn over(block: &Block, direction: Direction, seconds: u64) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_longest_way_agrees_with_brute_force_where_there_is_no_loop(block in blocks(4, 2)) {

@@ -525,7 +525,7 @@ struct Moment {
 }
 
 /// More moments than this are too many for a test of thousands of graphs.
-const MOST: usize = 60_000;
+const MOST: usize = 15_000;
 
 /// Every moment that any execution can come to, shown to `see` with each spot that somebody stands on. `None` where there
 /// are too many.
@@ -588,8 +588,11 @@ impl Moment {
             };
             let mut next = self.clone();
             next.forks.get_mut(&fork).unwrap()[branch] = if well { Branch::Well } else { Branch::Badly };
-            next.join(flat, fork);
-            return vec![next];
+            return if next.join(flat, fork) {
+                vec![next]
+            } else {
+                Vec::new()
+            };
         }
         // An outcome without an edge ends the execution with a person, other branches and all.
         spot.edges
@@ -610,10 +613,13 @@ impl Moment {
         }
     }
 
-    /// Where the branches of a parallel step are done, it leads on and what is left of them is dropped.
-    fn join(&mut self, flat: &Flat, fork: usize) {
+    /// Where the branches of a parallel step are done, it leads on and what is left of them is dropped. `false` where the
+    /// execution is over, because it leads nowhere.
+    fn join(&mut self, flat: &Flat, fork: usize) -> bool {
         let spot = &flat.spots[fork];
-        let Some((join, _)) = &spot.fork else { return };
+        let Some((join, _)) = &spot.fork else {
+            return false;
+        };
         let branches = &self.forks[&fork];
         let well = branches.iter().filter(|branch| **branch == Branch::Well).count();
         let badly = branches.iter().filter(|branch| **branch == Branch::Badly).count();
@@ -623,7 +629,7 @@ impl Moment {
             Join::All | Join::Any if ended && well == 0 => Outcome::Failure,
             Join::All if ended => Outcome::Failure,
             Join::Any if well > 0 => Outcome::Success,
-            Join::All | Join::Any => return,
+            Join::All | Join::Any => return true,
         };
         let dropped: Vec<usize> = self
             .forks
@@ -635,8 +641,11 @@ impl Moment {
             self.forks.remove(&inner);
         }
         self.forks.remove(&fork);
-        let (_, to) = spot.edges.iter().find(|(known, _)| *known == outcome).unwrap();
+        let Some((_, to)) = spot.edges.iter().find(|(known, _)| *known == outcome) else {
+            return false;
+        };
         self.stand_on(spot.inside, *to);
+        true
     }
 }
 
