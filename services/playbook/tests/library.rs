@@ -549,3 +549,26 @@ async fn declared_actions_are_known_to_the_checks_and_a_bad_declaration_is_named
         assert!(said.contains(words), "{said}");
     }
 }
+
+#[tokio::test]
+async fn the_whole_shipped_library_is_published_and_what_can_run_is_active() {
+    let house = House::new().await;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../playbooks");
+    let mut shipped = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let file = path.file_name().unwrap().to_str().unwrap().to_owned();
+        house.ship(&file, &std::fs::read_to_string(&path).unwrap());
+        shipped += i64::from(file.ends_with(".yml") && !file.ends_with(".scenarios.yml"));
+    }
+    let running = house.run().await;
+    let published: i64 = sqlx::query_scalar("SELECT count(*) FROM playbooks")
+        .fetch_one(&house.owner)
+        .await
+        .unwrap();
+    assert_eq!(published, shipped);
+    let active: Vec<PlaybookView> = house.get(&running, &CLASSIFIER, LIST).await.expect(200);
+    assert!(active.iter().all(|view| view.planned.is_empty()));
+    let reset = |view: &PlaybookView| view.playbook.name.as_str() == "password_reset";
+    assert!(active.iter().any(reset), "{active:?}");
+}
