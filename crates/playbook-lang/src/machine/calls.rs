@@ -28,11 +28,11 @@ impl<'m> Turn<'m> {
         let Some(step) = self.playbook().step(&id) else {
             return Err(self.illegal(format!("the playbook has no step `{id}`")));
         };
-        if step.action().is_none() {
+        let Some(action) = step.action() else {
             // A playbook may begin with a decision, and even with its end.
             let arrival = self.arrive_at(step, visit);
             return Ok(self.go_on(step, arrival));
-        }
+        };
         if self.state.closing.is_some() {
             self.begin_undo();
         }
@@ -41,22 +41,28 @@ impl<'m> Turn<'m> {
             visit,
             attempt: 1,
         };
-        self.attempt(Attempt {
+        let first = Attempt {
             call,
             failures: 0,
             repeats: 0,
-        })
+        };
+        Ok(self.attempt_at(step, action, first))
+    }
+
+    /// Another attempt.
+    pub(super) fn attempt(&mut self, attempt: Attempt) -> Led {
+        let (step, action) = self.action_of(&attempt.call.id)?;
+        Ok(self.attempt_at(step, action, attempt))
     }
 
     /// A fresh attempt with a fresh deadline, where time and proof allow it.
-    pub(super) fn attempt(&mut self, attempt: Attempt) -> Led {
-        let (step, action) = self.action_of(&attempt.call.id)?;
+    fn attempt_at(&mut self, step: &'m Step, action: &'m ActionStep, attempt: Attempt) -> Leads {
         let bound = self.bound();
         if self.moment.now >= bound {
-            return Ok(self.out_of_time(step, attempt));
+            return self.out_of_time(step, attempt);
         }
         if let Err(reason) = self.entitled(step, action) {
-            return Ok(self.give_up(&attempt, reason));
+            return self.give_up(&attempt, reason);
         }
         let longest = self.machine.rules.longest.get(action.name()).copied();
         let timeout = longest.map_or(action.timeout, |longest| longest.min(action.timeout));
@@ -65,7 +71,7 @@ impl<'m> Turn<'m> {
             call: attempt.call.clone(),
             deadline,
         });
-        Ok(self.call(step, action, attempt, deadline))
+        self.call(step, action, attempt, deadline)
     }
 
     fn out_of_time(&mut self, step: &Step, attempt: Attempt) -> Leads {

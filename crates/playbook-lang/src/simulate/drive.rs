@@ -41,19 +41,22 @@ struct World<'s> {
 
 /// Play it, and complain only where it cannot be played.
 pub(super) fn play(playbook: &Playbook, scenario: &Scenario) -> Run {
+    // Most paths are short; this spares growing them step by step.
+    let mut path = Vec::with_capacity(8);
+    path.push(playbook.start.clone());
     let mut run = Run {
         name: scenario.name.clone(),
         passed: false,
         complaints: unplayable(playbook, scenario),
-        path: vec![playbook.start.clone()],
-        edges: Vec::new(),
+        path,
+        edges: Vec::with_capacity(8),
         undone: Vec::new(),
         ending: Ending::Escalated {
             reason: "The scenario could not be played.".to_owned(),
         },
         took: std::time::Duration::ZERO,
         transitions: 0,
-        story: Vec::new(),
+        story: Vec::with_capacity(16),
     };
     let facts = match facts(playbook, scenario) {
         Ok(facts) => facts,
