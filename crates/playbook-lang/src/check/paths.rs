@@ -161,10 +161,14 @@ fn around(graph: &Graph<'_>, start: Node, members: &HashSet<Node>) -> Option<Vec
 /// matters.
 fn branches(graph: &Graph<'_>, findings: &mut Findings) {
     for node in graph.nodes() {
+        let mut told = HashSet::new();
         for edge in graph.edges(node) {
             let Some(to) = edge.to.filter(|to| graph.inside(*to) != graph.inside(node)) else {
                 continue;
             };
+            if !told.insert(to) {
+                continue;
+            }
             let (from, name) = (graph.name(node), graph.name(to));
             let message = match graph.inside(to) {
                 Some(inside) => format!(
