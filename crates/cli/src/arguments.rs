@@ -102,7 +102,7 @@ pub(crate) enum Playbook {
     ///
     /// Exit codes: 0 clean, 1 findings, 2 a file that cannot be read.
     Check {
-        /// The documents. Playbooks that they call are looked for beside them.
+        /// The documents, and files of scenarios. Playbooks that they call are looked for beside them.
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
         /// Print one JSON array with `{file, ok, findings}` for each file.
@@ -119,7 +119,7 @@ pub(crate) enum Playbook {
     ///
     /// Exit codes: 0 all pass, 1 a scenario fails or the coverage is too low, 2 a file makes no sense.
     Simulate {
-        /// The documents; the scenarios of `NAME.yml` are in `NAME.scenarios.yml`.
+        /// The documents; the scenarios of `NAME.yml` are in `NAME.scenarios.yml`, and may be named along with it.
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
         /// Fail below so many per cent of the edges.
@@ -209,8 +209,8 @@ pub(crate) enum Playbook {
 #[derive(Debug, Args)]
 pub(crate) struct Actions {
     /// File of the actions of your own services.
-    #[arg(long = "actions", value_name = "FILE", env = "STEP_ACTIONS_FILE")]
-    pub(crate) file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", env = "STEP_ACTIONS_FILE")]
+    pub(crate) actions: Option<PathBuf>,
 }
 
 /// How a playbook is drawn.

@@ -50,7 +50,7 @@ impl Documents {
             }
         }
         // The files themselves count more than what stands beside them.
-        for document in &list {
+        for document in list.iter().filter(|document| !holds_scenarios(&document.file)) {
             if let Ok(source) = &document.source {
                 shelf.put(source);
             }
@@ -80,7 +80,7 @@ impl Documents {
 
 fn registry(actions: &Actions) -> Result<Registry, BadInput> {
     let mut registry = Registry::builtin();
-    if let Some(file) = &actions.file {
+    if let Some(file) = &actions.actions {
         let declared = source(file).map_err(BadInput)?;
         registry.declare_file(&declared).map_err(|findings| {
             tell::findings(file, &declared, &findings);
@@ -106,6 +106,11 @@ pub(super) fn source(file: &Path) -> Result<String, String> {
         let at = error.utf8_error().valid_up_to();
         cannot(format!("it is not UTF-8 text (byte {at}); save it as UTF-8"))
     })
+}
+
+/// Whether a file is one of scenarios, by its name.
+pub(super) fn holds_scenarios(file: &Path) -> bool {
+    file.to_string_lossy().ends_with(SCENARIOS)
 }
 
 /// Where the scenarios of a playbook are.

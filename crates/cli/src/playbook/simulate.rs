@@ -6,7 +6,7 @@ use common::Severity;
 use playbook_lang::{Coverage, Edge, Playbook, Run, Scenarios, coverage, generate, scenarios, simulate};
 use serde_json::{Value, json};
 
-use super::documents::{Documents, scenarios_of, source};
+use super::documents::{Documents, holds_scenarios, scenarios_of, source};
 use super::tell;
 use crate::exit::{BadInput, Ending};
 use crate::terminal;
@@ -29,7 +29,8 @@ struct Simulated {
 pub(super) fn run(documents: &Documents, how: &How) -> anyhow::Result<Ending> {
     let mut ending = Ending::Well;
     let mut told = Vec::new();
-    for document in &documents.list {
+    // `playbooks/*.yml` names the scenarios, too; they are run with their playbook.
+    for document in documents.list.iter().filter(|document| !holds_scenarios(&document.file)) {
         let file = document.file.as_path();
         let text = document.source.clone().map_err(BadInput)?;
         let report = documents.check(&text);
