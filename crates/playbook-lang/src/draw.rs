@@ -1,53 +1,55 @@
-//! A playbook as a picture: Mermaid for wikis, SVG for everything else, made here without a browser or a foreign binary.
+//! Pictures of a playbook, for people who approve one and for people who ask what an execution did.
 //!
-//! What people must tell apart at a glance differs in shape and in colour: who is proven (verification), what acts
-//! (privileged), and where a person takes over (escalation).
+//! Two notations of the same [`picture`](picture::Picture): Mermaid text, and an SVG that needs nothing but a viewer: no
+//! script, no style sheet, no font, no id that could clash with a second picture on the page. What an author wrote is
+//! hostile until it has been through [`text`].
 
+mod card;
+#[cfg(test)]
+pub(crate) mod examples;
 mod layout;
 mod mermaid;
 mod picture;
 mod svg;
+#[cfg(test)]
+mod tests;
+mod text;
 
 use common::{Outcome, StepId};
 
-use crate::playbook::Playbook;
+pub use mermaid::mermaid;
+pub use svg::svg;
 
-/// The way that an execution took.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// The path that an execution took: drawn in colour, while the rest is dimmed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// Every step that was entered.
+    /// The steps that were entered, in order; a loop names its steps each time.
     pub steps: Vec<StepId>,
-    /// Every edge that was followed.
+    /// What each step ended with.
     pub edges: Vec<(StepId, Outcome)>,
 }
 
 impl Taken {
-    /// From the steps of an execution and how they ended; one that is under way has no outcome yet.
+    /// From the steps of an execution in the order they were entered. The outcome is `None` for an ending, and for a
+    /// step that is still under way.
     pub fn of(steps: impl IntoIterator<Item = (StepId, Option<Outcome>)>) -> Self {
         let mut taken = Self::default();
         for (step, outcome) in steps {
             if let Some(outcome) = outcome {
                 taken.edges.push((step.clone(), outcome));
             }
-            if !taken.steps.contains(&step) {
-                taken.steps.push(step);
-            }
+            taken.steps.push(step);
         }
         taken
     }
-}
 
-/// The playbook as a Mermaid flowchart.
-pub fn mermaid(playbook: &Playbook, taken: Option<&Taken>) -> String {
-    mermaid::written(&picture::Picture::of(playbook, taken))
-}
+    fn entered(&self, step: &StepId) -> bool {
+        self.steps.contains(step)
+    }
 
-/// The playbook as a complete SVG document.
-pub fn svg(playbook: &Playbook, taken: Option<&Taken>) -> String {
-    let picture = picture::Picture::of(playbook, taken);
-    let layout = layout::Layout::of(&picture);
-    svg::written(&picture, &layout)
+    fn followed(&self, step: &StepId, outcomes: &[Outcome]) -> bool {
+        self.edges
+            .iter()
+            .any(|(from, outcome)| from == step && outcomes.contains(outcome))
+    }
 }
-
-#[cfg(test)]
-mod tests;

@@ -44,7 +44,7 @@ mod yaml;
 
 pub use check::{Report, Shelf, calls, check, check_bytes, check_calling};
 pub use condition::{Condition, Pattern, Test};
-pub use diff::{Change, Weight, diff};
+pub use diff::{Change, ChangeKind, Weight, diff};
 pub use draw::{Taken, mermaid, svg};
 pub use findings::code;
 pub use fix::{Fixed, fix};

@@ -1,16 +1,28 @@
-//! What is to be drawn: boxes with their looks, arrows with their labels. Nothing of where it stands.
-
-use std::collections::HashMap;
+//! What is to be seen of a playbook, before anybody says how: nodes, and the lines between them.
 
 use common::{Outcome, StepId};
+use indexmap::IndexMap;
 
 use super::Taken;
-use crate::playbook::{ActionStep, Join, OTHERWISE, Parallel, Pause, Playbook, Step, StepKind};
+use crate::diff::words::span;
+use crate::playbook::{ActionStep, Join, Pause, Playbook, Step, StepKind};
 use crate::registry::{ASK, Credential};
 
-/// A kind of box. Each has a shape and a colour of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Look {
+/// A playbook as nodes and lines.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Picture {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) description: String,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) lines: Vec<Line>,
+    /// Somebody's path is shown: what is not lit is dimmed.
+    pub(crate) dims: bool,
+}
+
+/// What a node looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Look {
     Start,
     Verification,
     Privileged,
@@ -19,284 +31,334 @@ pub(super) enum Look {
     Ask,
     Decision,
     Wait,
+    /// A frame around its branches.
     Parallel,
+    /// The bar in the frame that the branches leave from.
+    Fork,
     Resolved,
     Escalation,
+    /// Where a `denied` leads for which nobody wrote an edge.
+    Unwritten,
 }
 
-impl Look {
-    /// In the legend.
-    pub(super) const fn meaning(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Verification => "proves who is asking",
-            Self::Privileged => "acts with privilege",
-            Self::Delivery => "delivers a credential",
-            Self::Action => "harmless action",
-            Self::Ask => "asks the requester",
-            Self::Decision => "decision",
-            Self::Wait => "wait",
-            Self::Parallel => "branches at once",
-            Self::Resolved => "ends well",
-            Self::Escalation => "ends with a person",
-        }
-    }
+/// One node.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Node {
+    pub(crate) look: Look,
+    /// The step that it stands for; the start, a fork and an unwritten escalation stand for none.
+    pub(crate) step: Option<StepId>,
+    pub(crate) title: String,
+    /// `service.action`, the reason, the condition to wait for.
+    pub(crate) detail: Option<String>,
+    pub(crate) planned: bool,
+    /// Small print: what takes it back, how often it may be entered.
+    pub(crate) notes: Vec<String>,
+    /// What to tell who points at it.
+    pub(crate) tip: String,
+    /// The frame that it stands in, by index.
+    pub(crate) frame: Option<usize>,
+    pub(crate) lit: bool,
 }
 
-/// One box.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Box {
-    pub(super) id: String,
-    pub(super) look: Look,
-    pub(super) title: String,
-    /// Below the title, one each.
-    pub(super) lines: Vec<String>,
-    /// It lies on the way that was taken.
-    pub(super) taken: bool,
-    /// The branch that it stands in.
-    pub(super) branch: Option<String>,
-}
-
-/// How an arrow looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Tone {
-    /// It went as hoped, or one of several ways was chosen.
-    Good,
-    /// It did not.
-    Bad,
-    /// Somebody said no.
+/// How a line is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Tone {
+    /// Success, a case, a word.
+    Plain,
+    /// Failure and time-out only.
+    Failure,
+    /// A person said no.
     Denied,
 }
 
-/// One arrow.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Arrow {
-    pub(super) from: usize,
-    pub(super) to: usize,
-    pub(super) labels: Vec<String>,
-    pub(super) tone: Tone,
-    pub(super) taken: bool,
-}
-
-/// Everything to be drawn.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Picture {
-    pub(super) title: String,
-    pub(super) description: String,
-    pub(super) boxes: Vec<Box>,
-    pub(super) arrows: Vec<Arrow>,
-    /// A way is highlighted; what was not taken is pale.
-    pub(super) highlights: bool,
+/// One line; outcomes with the same ends share it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Line {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) label: String,
+    pub(crate) tone: Tone,
+    /// `success` is among them: the way that things should go.
+    pub(crate) main: bool,
+    pub(crate) lit: bool,
 }
 
 impl Picture {
-    pub(super) fn of(playbook: &Playbook, taken: Option<&Taken>) -> Self {
+    pub(crate) fn of(playbook: &Playbook, taken: Option<&Taken>) -> Self {
+        let mut nodes = vec![start(playbook, taken)];
+        let mut places: IndexMap<&StepId, usize> = IndexMap::new();
+        for step in playbook.steps() {
+            places.insert(&step.id, nodes.len());
+            nodes.push(node(playbook, step, taken));
+        }
+        for step in playbook.steps() {
+            let frame = step
+                .within
+                .as_ref()
+                .and_then(|within| places.get(&within.parallel));
+            if let Some(node) = places.get(&step.id).and_then(|place| nodes.get_mut(*place)) {
+                node.frame = frame.copied();
+            }
+        }
+        unframe(&mut nodes);
         let mut picture = Self {
-            title: format!("{} {}", playbook.name(), playbook.version()),
-            description: playbook.description().to_owned(),
-            boxes: vec![start()],
-            arrows: Vec::new(),
-            highlights: taken.is_some(),
+            name: playbook.name().to_string(),
+            version: playbook.version().to_string(),
+            description: playbook.description.clone(),
+            nodes,
+            lines: Vec::new(),
+            dims: taken.is_some(),
         };
-        let places: HashMap<&StepId, usize> = playbook
-            .steps()
-            .enumerate()
-            .map(|(index, step)| (&step.id, index.saturating_add(1)))
-            .collect();
-        for step in playbook.steps() {
-            let walked = taken.is_some_and(|taken| taken.steps.contains(&step.id));
-            picture.boxes.push(boxed(playbook, step, walked));
-        }
-        if let Some(first) = playbook.start().and_then(|step| places.get(&step.id)) {
-            picture.arrow(0, *first, None, Tone::Good, taken.is_some());
+        if let Some(to) = places.get(&playbook.start) {
+            picture.lines.push(unnamed(
+                0,
+                *to,
+                taken.is_some_and(|taken| taken.entered(&playbook.start)),
+            ));
         }
         for step in playbook.steps() {
-            let Some(from) = places.get(&step.id).copied() else {
-                continue;
-            };
-            picture.leave(step, from, &places, taken);
+            picture.draw_edges(step, &places, taken);
         }
         picture
     }
 
-    /// Every arrow of a step.
-    fn leave(&mut self, step: &Step, from: usize, places: &HashMap<&StepId, usize>, taken: Option<&Taken>) {
-        let walked = |outcome: &Outcome| {
-            taken.is_some_and(|taken| {
-                taken
-                    .edges
-                    .iter()
-                    .any(|(known, ended)| *known == step.id && ended == outcome)
-            })
-        };
-        if let StepKind::Parallel(Parallel { branches, .. }) = &step.kind {
-            for (name, first) in branches {
-                if let Some(to) = places.get(first).copied() {
-                    let walked = taken.is_some_and(|taken| taken.steps.contains(first));
-                    self.arrow(from, to, Some(name.clone()), Tone::Good, walked);
+    fn draw_edges(&mut self, step: &Step, places: &IndexMap<&StepId, usize>, taken: Option<&Taken>) {
+        let Some(&from) = places.get(&step.id) else { return };
+        if let StepKind::Parallel(parallel) = &step.kind {
+            let fork = self.add_fork(step, from, taken);
+            for (branch, first) in &parallel.branches {
+                if let Some(&to) = places.get(first) {
+                    let lit = taken.is_some_and(|taken| taken.entered(first));
+                    let label = branch.clone();
+                    self.lines.push(Line {
+                        label,
+                        ..unnamed(fork, to, lit)
+                    });
                 }
             }
         }
-        let timeout = (step.action().is_some() && !step.edges.contains_key(&Outcome::Timeout))
-            .then(|| step.edges.get(&Outcome::Failure).map(|to| (Outcome::Timeout, to)))
-            .flatten();
-        let written = step.edges.iter().map(|(outcome, to)| (outcome.clone(), to));
-        for (outcome, to) in written.chain(timeout) {
-            if let Some(to) = places.get(to).copied() {
-                self.arrow(
-                    from,
-                    to,
-                    Some(label(&outcome)),
-                    tone(step, &outcome),
-                    walked(&outcome),
-                );
-            }
-        }
-        let silent = step
-            .action()
-            .is_some_and(|action| action.action.outcomes.contains(&Outcome::Denied))
-            && !step.edges.contains_key(&Outcome::Denied);
-        if silent {
-            let to = self.by_itself();
-            self.arrow(
+        for (target, outcomes) in edges(step) {
+            let to = match target {
+                Some(target) => places.get(target).copied(),
+                None => Some(self.add_unwritten(step, from, taken)),
+            };
+            let Some(to) = to else { continue };
+            let words: Vec<&str> = outcomes.iter().map(Outcome::as_str).collect();
+            self.lines.push(Line {
                 from,
                 to,
-                Some("denied".to_owned()),
-                Tone::Denied,
-                walked(&Outcome::Denied),
-            );
+                label: words.join(", "),
+                tone: tone(&outcomes),
+                main: outcomes.contains(&Outcome::Success),
+                lit: taken.is_some_and(|taken| taken.followed(&step.id, &outcomes)),
+            });
         }
     }
 
-    /// The person that a missing `on_denied` leads to: one box for all.
-    fn by_itself(&mut self) -> usize {
-        const ID: &str = "(escalates)";
-        if let Some(known) = self.boxes.iter().position(|known| known.id == ID) {
-            return known;
-        }
-        self.boxes.push(Box {
-            id: ID.to_owned(),
-            look: Look::Escalation,
-            title: "Escalates by itself".to_owned(),
-            lines: Vec::new(),
-            taken: false,
-            branch: None,
+    fn add_fork(&mut self, step: &Step, frame: usize, taken: Option<&Taken>) -> usize {
+        let lit = taken.is_some_and(|taken| taken.entered(&step.id));
+        self.add(
+            Look::Fork,
+            "",
+            format!("branches of {}", step.name),
+            Some(frame),
+            lit,
+        )
+    }
+
+    fn add_unwritten(&mut self, step: &Step, beside: usize, taken: Option<&Taken>) -> usize {
+        let lit = taken.is_some_and(|taken| taken.followed(&step.id, &[Outcome::Denied]));
+        let frame = self.nodes.get(beside).and_then(|node| node.frame);
+        let tip = "no edge is written for `denied`: the execution escalates by itself".to_owned();
+        self.add(Look::Unwritten, "escalates", tip, frame, lit)
+    }
+
+    fn add(&mut self, look: Look, title: &str, tip: String, frame: Option<usize>, lit: bool) -> usize {
+        self.nodes.push(Node {
+            frame,
+            ..bare(look, title.to_owned(), tip, lit)
         });
-        self.boxes.len().saturating_sub(1)
+        self.nodes.len() - 1
     }
 
-    /// An arrow; one to the same place of the same tone takes the label along.
-    fn arrow(&mut self, from: usize, to: usize, label: Option<String>, tone: Tone, taken: bool) {
-        let known = self
-            .arrows
-            .iter_mut()
-            .rev()
-            .take_while(|arrow| arrow.from == from)
-            .find(|arrow| arrow.to == to && arrow.tone == tone);
-        match known {
-            Some(arrow) => {
-                arrow.labels.extend(label);
-                arrow.taken |= taken;
-            }
-            None => self.arrows.push(Arrow {
-                from,
-                to,
-                labels: label.into_iter().collect(),
-                tone,
-                taken,
-            }),
+    /// Whether it is drawn in the background.
+    pub(crate) const fn dimmed(&self, lit: bool) -> bool {
+        self.dims && !lit
+    }
+}
+
+/// The edges of a step by their target, with what follows from the ones that are written: a time-out falls back to
+/// `failure`, and a `denied` that nobody wrote leads to a person (`None`).
+fn edges(step: &Step) -> IndexMap<Option<&StepId>, Vec<Outcome>> {
+    let mut merged: IndexMap<Option<&StepId>, Vec<Outcome>> = IndexMap::new();
+    for (outcome, target) in &step.edges {
+        let outcomes = merged.entry(Some(target)).or_default();
+        outcomes.push(outcome.clone());
+        let falls_back = step.action().is_some() && !step.edges.contains_key(&Outcome::Timeout);
+        if *outcome == Outcome::Failure && falls_back {
+            outcomes.push(Outcome::Timeout);
         }
     }
+    let denies = |action: &ActionStep| action.action.outcomes.contains(&Outcome::Denied);
+    if step.action().is_some_and(denies) && step.edge(&Outcome::Denied).is_none() {
+        merged.insert(None, vec![Outcome::Denied]);
+    }
+    merged
 }
 
-fn start() -> Box {
-    Box {
-        id: "(start)".to_owned(),
-        look: Look::Start,
-        title: "Start".to_owned(),
-        lines: Vec::new(),
-        taken: true,
-        branch: None,
+/// Frames stand in frames only so deep; what claims to stand deeper, or in itself, is drawn outside.
+const DEEPEST: usize = 16;
+
+fn unframe(nodes: &mut [Node]) {
+    let frames: Vec<Option<usize>> = nodes.iter().map(|node| node.frame).collect();
+    let is_frame: Vec<bool> = nodes.iter().map(|node| node.look == Look::Parallel).collect();
+    for node in nodes {
+        let ends = std::iter::successors(node.frame, |frame| frames.get(*frame).copied().flatten())
+            .take(DEEPEST)
+            .count()
+            < DEEPEST;
+        node.frame = node
+            .frame
+            .filter(|frame| ends && is_frame.get(*frame) == Some(&true));
     }
 }
 
-fn label(outcome: &Outcome) -> String {
-    outcome.as_str().to_owned()
-}
-
-fn tone(step: &Step, outcome: &Outcome) -> Tone {
-    match outcome {
-        Outcome::Denied => Tone::Denied,
-        Outcome::Failure | Outcome::Timeout => Tone::Bad,
-        Outcome::Word(word) if word == OTHERWISE && matches!(step.kind, StepKind::Decision(_)) => Tone::Bad,
-        Outcome::Success | Outcome::Word(_) => Tone::Good,
+fn tone(outcomes: &[Outcome]) -> Tone {
+    if outcomes.contains(&Outcome::Denied) {
+        Tone::Denied
+    } else if outcomes
+        .iter()
+        .all(|outcome| matches!(outcome, Outcome::Failure | Outcome::Timeout))
+    {
+        Tone::Failure
+    } else {
+        Tone::Plain
     }
 }
 
-fn boxed(playbook: &Playbook, step: &Step, taken: bool) -> Box {
-    let (look, mut lines) = match &step.kind {
-        StepKind::Action(action) => (look(action), action_lines(playbook, action)),
-        StepKind::Decision(_) => (Look::Decision, Vec::new()),
-        StepKind::Wait(Pause::For(period)) => (Look::Wait, vec![format!("for {} s", period.as_secs())]),
-        StepKind::Wait(Pause::Until(value)) => (
-            Look::Wait,
-            vec![format!("until {}", value.as_str().unwrap_or_default())],
-        ),
-        StepKind::Parallel(parallel) => (
-            Look::Parallel,
-            vec![
-                match parallel.join {
-                    Join::All => "waits for all",
-                    Join::Any => "the first that ends well counts",
-                }
-                .to_owned(),
-            ],
-        ),
-        StepKind::Terminal if step.within.is_some() => (Look::Resolved, vec!["branch done".to_owned()]),
-        StepKind::Escalation { .. } if step.within.is_some() => {
-            (Look::Escalation, vec!["branch failed".to_owned()])
-        }
-        StepKind::Terminal => (Look::Resolved, vec!["RESOLVED".to_owned()]),
-        StepKind::Escalation { .. } => (Look::Escalation, Vec::new()),
-    };
-    if let Some(most) = step.max_visits {
-        lines.push(format!("at most {most} times"));
+fn unnamed(from: usize, to: usize, lit: bool) -> Line {
+    Line {
+        from,
+        to,
+        label: String::new(),
+        tone: Tone::Plain,
+        main: true,
+        lit,
     }
-    Box {
-        id: step.id.to_string(),
+}
+
+fn bare(look: Look, title: String, tip: String, lit: bool) -> Node {
+    Node {
         look,
-        title: step.name.clone(),
-        lines,
-        taken,
-        branch: step.within.as_ref().map(|within| within.branch.clone()),
+        step: None,
+        title,
+        detail: None,
+        planned: false,
+        notes: Vec::new(),
+        tip,
+        frame: None,
+        lit,
     }
+}
+
+fn start(playbook: &Playbook, taken: Option<&Taken>) -> Node {
+    let lit = taken.is_some_and(|taken| taken.entered(&playbook.start));
+    bare(
+        Look::Start,
+        "Start".to_owned(),
+        "executions begin here".to_owned(),
+        lit,
+    )
+}
+
+fn node(playbook: &Playbook, step: &Step, taken: Option<&Taken>) -> Node {
+    let (look, detail) = match &step.kind {
+        StepKind::Action(action) => (look(action), Some(action.name().to_string())),
+        StepKind::Decision(_) => (Look::Decision, None),
+        StepKind::Wait(Pause::For(time)) => (Look::Wait, Some(format!("waits {}", span(*time)))),
+        StepKind::Wait(Pause::Until(when)) => (Look::Wait, Some(format!("waits until {}", plain(when)))),
+        StepKind::Parallel(parallel) => (Look::Parallel, Some(join(parallel.join).to_owned())),
+        StepKind::Terminal if step.within.is_some() => (Look::Resolved, Some("ends the branch".to_owned())),
+        StepKind::Terminal => (Look::Resolved, Some("RESOLVED".to_owned())),
+        StepKind::Escalation { reason } => (Look::Escalation, Some(reason.clone())),
+    };
+    let mut notes = Vec::new();
+    if let Some((id, undo)) = undo(playbook, step) {
+        let done = taken.is_some_and(|taken| taken.entered(id));
+        notes.push(format!(
+            "{}: {}",
+            if done { "undone" } else { "undo" },
+            undo.name()
+        ));
+    }
+    if let Some(visits) = step.max_visits {
+        notes.push(format!("at most {visits} times"));
+    }
+    Node {
+        step: Some(step.id.clone()),
+        detail,
+        planned: step.action().is_some_and(|action| action.action.planned),
+        notes,
+        ..bare(
+            look,
+            step.name.clone(),
+            tip(step),
+            taken.is_some_and(|taken| taken.entered(&step.id)),
+        )
+    }
+}
+
+fn undo<'p>(playbook: &'p Playbook, step: &'p Step) -> Option<(&'p StepId, &'p ActionStep)> {
+    let id = step.action()?.undo.as_ref()?;
+    Some((id, playbook.step(id)?.action()?))
 }
 
 fn look(action: &ActionStep) -> Look {
-    let offered = &action.action;
-    if offered.privileged() {
+    if action.action.privileged() {
         Look::Privileged
-    } else if offered.verifies() {
+    } else if action.action.verifies() {
         Look::Verification
-    } else if offered.credential == Credential::Needs {
+    } else if action.action.credential == Credential::Needs {
         Look::Delivery
-    } else if offered.name.as_str() == ASK {
+    } else if action.name().as_str() == ASK {
         Look::Ask
     } else {
         Look::Action
     }
 }
 
-fn action_lines(playbook: &Playbook, action: &ActionStep) -> Vec<String> {
-    let planned = if action.action.planned { " (planned)" } else { "" };
-    let mut lines = vec![format!("{}{planned}", action.name())];
-    if action.action.privileged() {
-        lines.push("privileged".to_owned());
+const fn join(join: Join) -> &'static str {
+    match join {
+        Join::All => "in parallel, until every branch has ended",
+        Join::Any => "in parallel, until the first branch ends well",
     }
-    let undo = action
-        .undo
-        .as_ref()
-        .and_then(|undo| playbook.step(undo)?.action().map(ActionStep::name));
-    lines.extend(undo.map(|undo| format!("undo: {undo}")));
-    lines
+}
+
+fn plain(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn tip(step: &Step) -> String {
+    let mut facts = vec![format!("{} ({})", step.name, step.id)];
+    match &step.kind {
+        StepKind::Action(action) => {
+            facts.push(action.name().to_string());
+            if let Some(needed) = action.action.requires {
+                facts.push(format!("privileged, needs {needed} assurance"));
+            }
+            if let Some(granted) = action.action.grants {
+                facts.push(format!("grants {granted} assurance"));
+            }
+            facts.push(format!("time-out {}", span(action.timeout)));
+            if action.retry.max_attempts > 1 {
+                facts.push(format!("{} attempts", action.retry.max_attempts));
+            }
+        }
+        StepKind::Decision(cases) => {
+            facts.extend(cases.iter().map(|case| format!("{}: {}", case.name, case.when)));
+        }
+        StepKind::Escalation { reason } => facts.push(reason.clone()),
+        StepKind::Wait(_) | StepKind::Parallel(_) | StepKind::Terminal => {}
+    }
+    facts.join("; ")
 }

@@ -1,305 +1,348 @@
-//! A picture in its places as SVG.
+//! The picture as an SVG of its own.
+
+mod legend;
+mod shape;
 
 use std::fmt::Write as _;
 
-use super::layout::{HEAD, Layout, MOST_LETTERS, Placed, Way};
-use super::picture::{Arrow, Box, Look, Picture, Tone};
+use super::Taken;
+use super::card::{self, Card, Text, Voice};
+use super::layout::{Heading, Layout, Piece, Point, Route, Size, Tie};
+use super::picture::{Line, Look, Node, Picture, Tone};
+use super::text::{fit, width, xml};
+use crate::playbook::Playbook;
 
-pub(super) fn written(picture: &Picture, layout: &Layout) -> String {
-    let (width, height) = (layout.width, layout.height);
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" \
-         role=\"img\" font-family=\"system-ui, 'Segoe UI', Helvetica, Arial, sans-serif\">\n<title>{}</title>\n{STYLE}\n\
-         <rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n",
-        escaped(&picture.title)
-    );
-    let _ = write!(
-        svg,
-        "<text x=\"24\" y=\"32\" font-size=\"20\" font-weight=\"700\" fill=\"#0f172a\">{}</text>\n\
-         <text x=\"24\" y=\"{}\" font-size=\"13\" fill=\"#475569\">{}</text>\n",
-        escaped(&picture.title),
-        HEAD - 16,
-        escaped(&cut(&picture.description, 110))
-    );
-    // Pale ones first: what was taken lies on top.
-    for taken in [false, true] {
-        for (arrow, way) in picture.arrows.iter().zip(&layout.ways) {
-            if arrow.taken == taken {
-                draw_arrow(&mut svg, picture, arrow, way);
-            }
-        }
-    }
-    for (shown, place) in picture.boxes.iter().zip(&layout.boxes) {
-        draw_box(&mut svg, picture, shown, *place);
-    }
-    for (arrow, way) in picture.arrows.iter().zip(&layout.ways) {
-        draw_label(&mut svg, picture, arrow, way);
-    }
-    legend(&mut svg, picture, layout);
-    svg.push_str("</svg>\n");
-    svg
+const FONT: &str = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
+const INK: &str = "#0f172a";
+const MUTED: &str = "#475569";
+const MARGIN: f64 = 28.0;
+/// Above the drawing, for name and description.
+const HEADER: f64 = 66.0;
+const NARROWEST: f64 = 560.0;
+const LABEL: f64 = 11.0;
+/// An arrow's length, and half its width.
+const ARROW: (f64, f64) = (9.0, 4.2);
+
+/// The playbook as an SVG; with `taken`, the path of an execution in colour and the rest dimmed.
+///
+/// Self-contained: no script, no style sheet, no font, no ids; it may stand inline in a page or in a file. Every text of
+/// the author's is escaped. Each step is a group `<g class="step" data-step="ID">`.
+pub fn svg(playbook: &Playbook, taken: Option<&Taken>) -> String {
+    let picture = Picture::of(playbook, taken);
+    let cards: Vec<Card> = picture.nodes.iter().map(Card::of).collect();
+    let layout = arrange(&picture, &cards);
+    draw(&picture, &cards, &layout)
 }
 
-const STYLE: &str = "<defs>\
-<marker id=\"good\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerWidth=\"8\" markerHeight=\"8\" orient=\"auto\"><path d=\"M0 0L10 5L0 10z\" fill=\"#334155\"/></marker>\
-<marker id=\"bad\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerWidth=\"8\" markerHeight=\"8\" orient=\"auto\"><path d=\"M0 0L10 5L0 10z\" fill=\"#94a3b8\"/></marker>\
-<marker id=\"denied\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerWidth=\"8\" markerHeight=\"8\" orient=\"auto\"><path d=\"M0 0L10 5L0 10z\" fill=\"#dc2626\"/></marker>\
-</defs>";
-
-/// Fill, border, width of the border.
-const fn colours(look: Look) -> (&'static str, &'static str, u8) {
-    match look {
-        Look::Start => ("#0f172a", "#0f172a", 1),
-        Look::Verification => ("#dbeafe", "#1d4ed8", 2),
-        Look::Privileged => ("#fee2e2", "#b91c1c", 4),
-        Look::Delivery => ("#ede9fe", "#6d28d9", 2),
-        Look::Action => ("#f8fafc", "#64748b", 1),
-        Look::Ask => ("#ecfeff", "#0e7490", 2),
-        Look::Decision => ("#fefce8", "#a16207", 2),
-        Look::Wait => ("#f1f5f9", "#475569", 1),
-        Look::Parallel => ("#e2e8f0", "#334155", 3),
-        Look::Resolved => ("#dcfce7", "#15803d", 2),
-        Look::Escalation => ("#ffedd5", "#c2410c", 2),
-    }
+/// Where everything stands in a picture.
+pub(super) fn arrange(picture: &Picture, cards: &[Card]) -> Layout {
+    let items: Vec<_> = picture
+        .nodes
+        .iter()
+        .zip(cards)
+        .map(|(node, card)| card::item(node, card))
+        .collect();
+    let ties: Vec<Tie> = picture.lines.iter().map(tie).collect();
+    Layout::of(&items, &ties)
 }
 
-/// The outline of a box.
-fn outline(look: Look, place: Placed) -> String {
-    let Placed { x, y, width, height } = place;
-    let (right, bottom) = (x + width, y + height);
-    let (middle, half) = (x + width / 2, y + height / 2);
-    match look {
-        Look::Decision => format!("<path d=\"M{middle} {y}L{right} {half}L{middle} {bottom}L{x} {half}z\""),
-        Look::Escalation => format!(
-            "<path d=\"M{} {y}L{} {y}L{right} {half}L{} {bottom}L{} {bottom}L{x} {half}z\"",
-            x + 16,
-            right - 16,
-            right - 16,
-            x + 16
-        ),
-        Look::Delivery => format!(
-            "<path d=\"M{} {y}L{right} {y}L{} {bottom}L{x} {bottom}z\"",
-            x + 14,
-            right - 14
-        ),
-        Look::Privileged | Look::Action | Look::Parallel => {
-            format!("<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"3\"")
-        }
-        Look::Verification | Look::Ask => {
-            format!("<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"14\"")
-        }
-        Look::Start | Look::Wait | Look::Resolved => format!(
-            "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"{}\"",
-            height / 2
-        ),
-    }
-}
-
-fn draw_box(svg: &mut String, picture: &Picture, shown: &Box, place: Placed) {
-    let (fill, border, weight) = colours(shown.look);
-    let pale = picture.highlights && !shown.taken;
-    let opacity = if pale { " opacity=\"0.35\"" } else { "" };
-    let weight = if picture.highlights && shown.taken {
-        weight + 2
+fn tie(line: &Line) -> Tie {
+    let label = if line.label.is_empty() {
+        Size::default()
     } else {
-        weight
-    };
-    let _ = write!(
-        svg,
-        "<g{opacity}><title>{}</title>{} fill=\"{fill}\" stroke=\"{border}\" stroke-width=\"{weight}\"/>",
-        escaped(&told(shown)),
-        outline(shown.look, place)
-    );
-    if shown.look == Look::Privileged {
-        // A second border, so that privilege is seen without colours too.
-        let inner = Placed {
-            x: place.x + 5,
-            y: place.y + 5,
-            width: place.width - 10,
-            height: place.height - 10,
-        };
-        let _ = write!(
-            svg,
-            "{} fill=\"none\" stroke=\"{border}\" stroke-width=\"1\"/>",
-            outline(shown.look, inner)
-        );
-    }
-    let ink = if shown.look == Look::Start {
-        "#ffffff"
-    } else {
-        "#0f172a"
-    };
-    let lines = shown.lines.len();
-    let middle = place.middle();
-    let mut y = place.y + place.height / 2 + 5 - lines * 17 / 2;
-    let _ = write!(
-        svg,
-        "<text x=\"{middle}\" y=\"{y}\" font-size=\"13\" font-weight=\"600\" text-anchor=\"middle\" fill=\"{ink}\">{}</text>",
-        escaped(&cut(&shown.title, MOST_LETTERS))
-    );
-    for line in &shown.lines {
-        y += 17;
-        let strong = if line == "privileged" {
-            " font-weight=\"700\""
-        } else {
-            ""
-        };
-        let _ = write!(
-            svg,
-            "<text x=\"{middle}\" y=\"{y}\" font-size=\"11\"{strong} text-anchor=\"middle\" fill=\"#334155\">{}</text>",
-            escaped(&cut(line, MOST_LETTERS))
-        );
-    }
-    svg.push_str("</g>\n");
-}
-
-/// What a pointer that rests on a box is told.
-fn told(shown: &Box) -> String {
-    let mut told = format!("{}: {}", shown.id, shown.look.meaning());
-    if let Some(branch) = &shown.branch {
-        let _ = write!(told, ", in branch {branch}");
-    }
-    told
-}
-
-fn draw_arrow(svg: &mut String, picture: &Picture, arrow: &Arrow, way: &Way) {
-    let (colour, marker, dash) = match arrow.tone {
-        Tone::Good => ("#334155", "good", ""),
-        Tone::Bad => ("#94a3b8", "bad", ""),
-        Tone::Denied => ("#dc2626", "denied", " stroke-dasharray=\"6 4\""),
-    };
-    let pale = picture.highlights && !arrow.taken;
-    let opacity = if pale { " opacity=\"0.35\"" } else { "" };
-    let weight = if picture.highlights && arrow.taken {
-        "4"
-    } else {
-        "1.6"
-    };
-    let _ = writeln!(
-        svg,
-        "<path d=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{weight}\"{dash}{opacity} marker-end=\"url(#{marker})\"/>",
-        curve(&way.points)
-    );
-}
-
-/// A smooth line: between two points it leaves and arrives upright.
-fn curve(points: &[(usize, usize)]) -> String {
-    let mut path = String::new();
-    for (index, (x, y)) in points.iter().enumerate() {
-        match index.checked_sub(1).and_then(|before| points.get(before)) {
-            None => {
-                let _ = write!(path, "M{x} {y}");
-            }
-            Some((_, before_y)) if before_y == y => {
-                let _ = write!(path, "L{x} {y}");
-            }
-            Some((before_x, before_y)) => {
-                let half = usize::midpoint(*before_y, *y);
-                let _ = write!(path, "C{before_x} {half} {x} {half} {x} {y}");
-            }
-        }
-    }
-    path
-}
-
-/// The label stands near the box that the arrow leaves, where ways have not yet met others.
-fn draw_label(svg: &mut String, picture: &Picture, arrow: &Arrow, way: &Way) {
-    let (Some((x, y)), Some((to_x, to_y))) = (way.points.first(), way.points.get(1)) else {
-        return;
-    };
-    if arrow.labels.is_empty() {
-        return;
-    }
-    let text = cut(&arrow.labels.join(", "), 40);
-    let (from, to) = ((*x, *y), (*to_x, *to_y));
-    // A third of the way: several arrows leave one box at one point and have parted by then.
-    let along = |a: usize, b: usize| {
-        if a <= b {
-            a + (b - a) * 2 / 5
-        } else {
-            a - (a - b) * 2 / 5
+        Size {
+            width: width(&label(line), LABEL) + 10.0,
+            height: 16.0,
         }
     };
-    let (x, y) = (along(from.0, to.0), along(from.1, to.1));
-    let colour = match arrow.tone {
-        Tone::Good => "#334155",
-        Tone::Bad => "#64748b",
-        Tone::Denied => "#dc2626",
-    };
-    let pale = picture.highlights && !arrow.taken;
-    let opacity = if pale { " opacity=\"0.45\"" } else { "" };
-    let _ = writeln!(
-        svg,
-        "<text x=\"{x}\" y=\"{y}\" font-size=\"11\" text-anchor=\"middle\" fill=\"{colour}\" stroke=\"#ffffff\" stroke-width=\"4\" \
-         paint-order=\"stroke\"{opacity}>{}</text>",
-        escaped(&text)
-    );
-}
-
-/// What the looks mean: those that occur.
-fn legend(svg: &mut String, picture: &Picture, layout: &Layout) {
-    let mut looks: Vec<Look> = Vec::new();
-    for shown in &picture.boxes {
-        if shown.look != Look::Start && !looks.contains(&shown.look) {
-            looks.push(shown.look);
-        }
-    }
-    let (mut x, mut y) = (24, layout.height - 46);
-    for look in looks {
-        let meaning = look.meaning();
-        let width = 44 + meaning.chars().count() * 7;
-        if x + width > layout.width {
-            (x, y) = (24, y + 24);
-        }
-        let (fill, border, weight) = colours(look);
-        let sample = Placed {
-            x,
-            y: y - 11,
-            width: 30,
-            height: 15,
-        };
-        let shape = match look {
-            // Too small for a point at each side.
-            Look::Escalation | Look::Delivery | Look::Decision => {
-                format!("<path d=\"M{} {}l15 -7.5l15 7.5l-15 7.5z\"", x, y - 4)
-            }
-            look => outline(look, sample),
-        };
-        let _ = writeln!(
-            svg,
-            "{shape} fill=\"{fill}\" stroke=\"{border}\" stroke-width=\"{}\"/><text x=\"{}\" y=\"{y}\" font-size=\"11\" fill=\"#475569\">{meaning}</text>",
-            weight.min(3),
-            x + 36
-        );
-        x += width;
-    }
-}
-
-/// An author's text, as text.
-fn escaped(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).fold(
-        String::with_capacity(text.len()),
-        |mut escaped, letter| {
-            match letter {
-                '&' => escaped.push_str("&amp;"),
-                '<' => escaped.push_str("&lt;"),
-                '>' => escaped.push_str("&gt;"),
-                '"' => escaped.push_str("&quot;"),
-                '\'' => escaped.push_str("&#39;"),
-                // XML has no place for these, escaped or not.
-                '\u{fffe}' | '\u{ffff}' => {}
-                other => escaped.push(other),
-            }
-            escaped
+    Tie {
+        from: line.from,
+        to: line.to,
+        label,
+        trunk: match line.tone {
+            Tone::Plain => 0,
+            Tone::Failure => 1,
+            Tone::Denied => 2,
         },
+        pull: if line.main { 400.0 } else { 1.0 },
+        first: line.lit,
+    }
+}
+
+fn label(line: &Line) -> String {
+    fit(&line.label, LABEL, 200.0)
+}
+
+fn draw(picture: &Picture, cards: &[Card], layout: &Layout) -> String {
+    let wide = layout.size.width.max(NARROWEST) + 2.0 * MARGIN;
+    let (legend, legend_height) = legend::legend(picture, wide - 2.0 * MARGIN);
+    let high = HEADER + MARGIN + layout.size.height + 30.0 + legend_height + MARGIN;
+    let name = xml(&format!("{} {}", picture.name, picture.version));
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{wide:.0}\" height=\"{high:.0}\" viewBox=\"0 0 {wide:.0} \
+         {high:.0}\" role=\"img\" aria-label=\"Playbook {name}\" font-family=\"{FONT}\" fill=\"{INK}\">\n\
+         <title>Playbook {name}</title>\n<desc>{}</desc>\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n",
+        xml(&picture.description),
+    );
+    heading(&mut out, picture, wide);
+    let x = (wide - layout.size.width) / 2.0;
+    let _ = writeln!(
+        out,
+        "<g transform=\"translate({} {})\">",
+        n(x),
+        n(HEADER + MARGIN)
+    );
+    frames(&mut out, picture, cards, layout);
+    // What is dimmed lies below what is lit.
+    for lit in [false, true] {
+        for (line, route) in picture.lines.iter().zip(&layout.routes) {
+            if line.lit == lit {
+                stroke(&mut out, picture, line, route);
+            }
+        }
+    }
+    for ((node, card), rect) in picture.nodes.iter().zip(cards).zip(&layout.boxes) {
+        if node.look != Look::Parallel {
+            let at = Point { x: rect.x, y: rect.y };
+            let size = Size {
+                width: rect.width,
+                height: rect.height,
+            };
+            place(&mut out, picture, node, card, at, size);
+        }
+    }
+    for (line, route) in picture.lines.iter().zip(&layout.routes) {
+        name_line(&mut out, picture, line, route);
+    }
+    let top = n(high - MARGIN - legend_height);
+    let _ = write!(
+        out,
+        "</g>\n<g transform=\"translate({MARGIN} {top})\">\n{legend}</g>\n</svg>\n"
+    );
+    out
+}
+
+fn heading(out: &mut String, picture: &Picture, wide: f64) {
+    let name = fit(&picture.name, 20.0, wide - 2.0 * MARGIN - 90.0);
+    let _ = writeln!(
+        out,
+        "<text x=\"{MARGIN}\" y=\"44\" font-size=\"20\" font-weight=\"700\">{} <tspan font-size=\"13\" \
+         font-weight=\"400\" fill=\"{MUTED}\">version {}</tspan></text>",
+        xml(&name),
+        xml(&fit(&picture.version, 13.0, 120.0)),
+    );
+    let _ = writeln!(
+        out,
+        "<text x=\"{MARGIN}\" y=\"66\" font-size=\"13\" fill=\"{MUTED}\">{}</text>",
+        xml(&fit(&picture.description, 13.0, wide - 2.0 * MARGIN)),
+    );
+}
+
+/// The frames lie below everything, the outer ones below the inner ones.
+fn frames(out: &mut String, picture: &Picture, cards: &[Card], layout: &Layout) {
+    let mut frames: Vec<_> = picture
+        .nodes
+        .iter()
+        .zip(cards)
+        .zip(&layout.boxes)
+        .filter(|((node, _), _)| node.look == Look::Parallel)
+        .collect();
+    frames.sort_by(|(_, one), (_, other)| (other.width * other.height).total_cmp(&(one.width * one.height)));
+    for ((node, card), rect) in frames {
+        let at = Point { x: rect.x, y: rect.y };
+        let size = Size {
+            width: rect.width,
+            height: rect.height,
+        };
+        place(out, picture, node, card, at, size);
+    }
+}
+
+fn place(out: &mut String, picture: &Picture, node: &Node, card: &Card, at: Point, size: Size) {
+    let step = match &node.step {
+        Some(step) => format!(" class=\"step\" data-step=\"{}\"", xml(step.as_str())),
+        None => String::new(),
+    };
+    let opacity = opacity(picture, node.lit);
+    let _ = writeln!(
+        out,
+        "<g{step}{opacity} transform=\"translate({} {})\"><title>{}</title>",
+        n(at.x),
+        n(at.y),
+        xml(&node.tip)
+    );
+    shape::outline(out, node.look, size, picture.dims && node.lit);
+    for text in &card.texts {
+        write_text(out, node.look, text);
+    }
+    out.push_str("</g>\n");
+}
+
+fn write_text(out: &mut String, look: Look, text: &Text) {
+    let Text {
+        words, voice, x, y, ..
+    } = text;
+    let (x, y) = (*x, *y);
+    if *voice == Voice::Tag {
+        let wide = width(words, voice.size()) + 12.0;
+        let _ = writeln!(
+            out,
+            "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"15\" rx=\"3\" fill=\"#b91c1c\"/>\
+             <text x=\"{}\" y=\"{}\" font-size=\"10.5\" font-weight=\"700\" text-anchor=\"middle\" \
+             fill=\"#ffffff\">{}</text>",
+            n(x),
+            n(y - 11.5),
+            n(wide),
+            n(x + wide / 2.0),
+            n(y),
+            xml(words)
+        );
+        return;
+    }
+    let style = match (voice, look) {
+        (_, Look::Start) => " font-weight=\"600\" fill=\"#ffffff\"",
+        (_, Look::Unwritten) => " font-style=\"italic\" fill=\"#b91c1c\"",
+        (Voice::Detail, Look::Resolved) => " font-weight=\"600\" fill=\"#15803d\" letter-spacing=\".4\"",
+        (Voice::Title, _) => " font-weight=\"650\"",
+        (Voice::Note, _) => " font-style=\"italic\" fill=\"#475569\"",
+        (Voice::Detail | Voice::Tag, _) => " fill=\"#475569\"",
+    };
+    let anchor = if text.centred {
+        " text-anchor=\"middle\""
+    } else {
+        ""
+    };
+    let _ = writeln!(
+        out,
+        "<text x=\"{}\" y=\"{}\" font-size=\"{}\"{anchor}{style}>{}</text>",
+        n(x),
+        n(y),
+        voice.size(),
+        xml(words)
+    );
+}
+
+fn opacity(picture: &Picture, lit: bool) -> &'static str {
+    if picture.dimmed(lit) {
+        " opacity=\".3\""
+    } else {
+        ""
+    }
+}
+
+fn colour(line: &Line) -> &'static str {
+    match line.tone {
+        Tone::Plain => "#334155",
+        Tone::Failure => "#94a3b8",
+        Tone::Denied => "#dc2626",
+    }
+}
+
+fn stroke(out: &mut String, picture: &Picture, line: &Line, route: &Route) {
+    let mut path = format!("M{} {}", n(route.start.x), n(route.start.y));
+    let pieces = route.pieces.len();
+    for (index, piece) in route.pieces.iter().enumerate() {
+        let last = index + 1 == pieces;
+        let end = |point: &Point| match route.arrow.filter(|_| last) {
+            Some((_, Heading::Down)) => Point {
+                y: point.y - ARROW.0 + 1.0,
+                ..*point
+            },
+            Some((_, Heading::Up)) => Point {
+                y: point.y + ARROW.0 - 1.0,
+                ..*point
+            },
+            Some((_, Heading::Left)) => Point {
+                x: point.x + ARROW.0 - 1.0,
+                ..*point
+            },
+            None => *point,
+        };
+        let _ = match piece {
+            Piece::Straight(point) => write!(path, "L{} {}", n(end(point).x), n(end(point).y)),
+            Piece::Curve(one, other, point) => write!(
+                path,
+                "C{} {} {} {} {} {}",
+                n(one.x),
+                n(one.y),
+                n(other.x),
+                n(other.y),
+                n(end(point).x),
+                n(end(point).y)
+            ),
+        };
+    }
+    let bold = picture.dims && line.lit;
+    let colour = if bold && line.tone == Tone::Failure {
+        "#334155"
+    } else {
+        colour(line)
+    };
+    let dash = if line.tone == Tone::Denied {
+        " stroke-dasharray=\"6 4\""
+    } else {
+        ""
+    };
+    let _ = writeln!(
+        out,
+        "<g{}><path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{}\"{dash}/>{}</g>",
+        opacity(picture, line.lit),
+        if bold { "3.2" } else { "1.6" },
+        route.arrow.map_or_else(String::new, |arrow| head(arrow, colour)),
+    );
+}
+
+fn head((tip, heading): (Point, Heading), colour: &str) -> String {
+    let (long, half) = ARROW;
+    let (one, other) = match heading {
+        Heading::Down => ((-half, -long), (half, -long)),
+        Heading::Up => ((-half, long), (half, long)),
+        Heading::Left => ((long, -half), (long, half)),
+    };
+    format!(
+        "<path d=\"M{} {}l{} {}L{} {}Z\" fill=\"{colour}\"/>",
+        n(tip.x),
+        n(tip.y),
+        n(one.0),
+        n(one.1),
+        n(tip.x + other.0),
+        n(tip.y + other.1)
     )
 }
 
-fn cut(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
+fn name_line(out: &mut String, picture: &Picture, line: &Line, route: &Route) {
+    if line.label.is_empty() {
+        return;
     }
-    let mut cut: String = text.chars().take(most.saturating_sub(1)).collect();
-    cut.push('…');
-    cut
+    let words = label(line);
+    let wide = width(&words, LABEL) + 8.0;
+    let fill = if line.tone == Tone::Denied {
+        "#b91c1c"
+    } else {
+        MUTED
+    };
+    let weight = if picture.dims && line.lit {
+        " font-weight=\"700\""
+    } else {
+        ""
+    };
+    let _ = writeln!(
+        out,
+        "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"15\" rx=\"4\" fill=\"#ffffff\" fill-opacity=\".92\"/>\
+         <text{} x=\"{}\" y=\"{}\" font-size=\"{LABEL}\" text-anchor=\"middle\" fill=\"{fill}\"{weight}>{}</text>",
+        n(route.label.x - wide / 2.0),
+        n(route.label.y - 7.5),
+        n(wide),
+        opacity(picture, line.lit),
+        n(route.label.x),
+        n(route.label.y + 4.0),
+        xml(&words)
+    );
+}
+
+/// A length with at most one decimal.
+fn n(length: f64) -> String {
+    let text = format!("{length:.1}");
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
