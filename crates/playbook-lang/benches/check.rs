@@ -129,7 +129,7 @@ fn bench(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("{steps} steps"));
         group.throughput(Throughput::Bytes(u64::try_from(source.len()).unwrap()));
         group.bench_function("check", |bencher| {
-            bencher.iter(|| check(black_box(&source), &registry))
+            bencher.iter(|| check(black_box(&source), &registry));
         });
         group.bench_function("format", |bencher| bencher.iter(|| format(black_box(&source))));
         let broken = source.replace(

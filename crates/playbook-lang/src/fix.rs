@@ -6,6 +6,8 @@ mod places;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Write as _;
+
 use common::StepId;
 
 use crate::check::{Shelf, undefined};
@@ -226,14 +228,15 @@ fn block_edit(source: &str, list: &List, ids: &[&StepId]) -> Option<Edit> {
             text.push_str(newline);
         }
         if last.flow {
-            text.push_str(&format!("{first}-{gap}{}{newline}", flow_step(id)));
+            let _ = write!(text, "{first}-{gap}{}{newline}", flow_step(id));
         } else {
-            text.push_str(&format!(
+            let _ = write!(
+                text,
                 "{first}-{gap}id: {}{newline}{other}name: {}{newline}{other}type: escalation{newline}{other}reason: {}{newline}",
                 word(id.as_str()),
                 quoted(&name_of(id)),
                 quoted(&reason_of(id)),
-            ));
+            );
         }
     }
     // Where the last line has no end, the new last line has none either.

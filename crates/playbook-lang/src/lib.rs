@@ -16,7 +16,9 @@
         clippy::unwrap_used,
         clippy::expect_used,
         clippy::panic,
-        clippy::indexing_slicing
+        clippy::indexing_slicing,
+        clippy::format_collect,
+        clippy::format_push_string
     )
 )]
 

@@ -108,6 +108,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "callers write it out with `json!`")]
     fn trigger(when: serde_json::Value, on: &[&str]) -> TriggerView {
         serde_json::from_value(json!({"source": "HaloPSA", "on": on, "when": when})).unwrap()
     }

@@ -79,9 +79,8 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, (Position, String)> {
     }
     let mend = "save it as UTF-8";
     let other = match bytes {
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
-        // Without a mark, every other byte of a text such as `name:` is a NUL.
-        [0, _, 0, _, ..] | [_, 0, _, 0, ..] => Some("UTF-16"),
+        // Marked as such; or without a mark, where every other byte of a text such as `name:` is a NUL.
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, 0, _, ..] | [_, 0, _, 0, ..] => Some("UTF-16"),
         _ => None,
     };
     if let Some(other) = other {

@@ -117,7 +117,11 @@ fn tell_people(file: &Path, checked: &Checked) {
     }
     tell::findings(file, &checked.source, &checked.findings);
     if checked.ok {
-        let good = if holds_scenarios(file) { "well written" } else { "good to publish" };
+        let good = if holds_scenarios(file) {
+            "well written"
+        } else {
+            "good to publish"
+        };
         terminal::line(&format!("{}: {good}", file.display()));
     }
 }

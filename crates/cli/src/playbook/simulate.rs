@@ -30,7 +30,11 @@ pub(super) fn run(documents: &Documents, how: &How) -> anyhow::Result<Ending> {
     let mut ending = Ending::Well;
     let mut told = Vec::new();
     // `playbooks/*.yml` names the scenarios, too; they are run with their playbook.
-    for document in documents.list.iter().filter(|document| !holds_scenarios(&document.file)) {
+    for document in documents
+        .list
+        .iter()
+        .filter(|document| !holds_scenarios(&document.file))
+    {
         let file = document.file.as_path();
         let text = document.source.clone().map_err(BadInput)?;
         let report = documents.check(&text);

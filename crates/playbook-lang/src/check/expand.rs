@@ -123,7 +123,7 @@ impl<'d> Whole<'d> {
                 KindDocument::Call(call) => {
                     let id = step.id.clone();
                     self.called.push(id.clone());
-                    self.call(step, call, shelf, path, findings);
+                    self.call(&step, call, shelf, path, findings);
                     if !self.aliases.contains_key(&id) {
                         self.unread.insert(id);
                     }
@@ -149,9 +149,13 @@ impl<'d> Whole<'d> {
         true
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "every way to refuse a call, in the order of asking"
+    )]
     fn call(
         &mut self,
-        step: Expanded<'d>,
+        step: &Expanded<'d>,
         call: &'d CallDocument,
         shelf: &'d Shelf,
         path: &mut Vec<(String, String)>,
@@ -226,7 +230,7 @@ impl<'d> Whole<'d> {
             findings.add(said(code::BAD_CALL, message));
             return;
         }
-        let inputs = self.bindings(&step, call, called, findings);
+        let inputs = self.bindings(step, call, called, findings);
         let Some(first) = first(called) else {
             return;
         };
@@ -294,9 +298,10 @@ impl<'d> Whole<'d> {
                     Binding::Nothing
                 }
                 None | Some(Value::Null) => Binding::Nothing,
-                Some(Value::String(text)) if is_template(&text) => match pieces(&text).as_deref() {
-                    Ok([Piece::Name(name)]) => Binding::Name(name.clone()),
-                    _ => {
+                Some(Value::String(text)) if is_template(&text) => {
+                    if let Ok([Piece::Name(name)]) = pieces(&text).as_deref() {
+                        Binding::Name(name.clone())
+                    } else {
                         let message = format!(
                             "the input `{name}` takes a value, or one template such as `{{{{ ticket.summary }}}}`"
                         );
@@ -308,7 +313,7 @@ impl<'d> Whole<'d> {
                         ));
                         Binding::Nothing
                     }
-                },
+                }
                 Some(value) if !input.kind.admits(&value) => {
                     let message = format!("the input `{name}` must be {}", input.kind);
                     findings.add(about(

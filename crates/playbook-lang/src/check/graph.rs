@@ -142,26 +142,23 @@ impl<'d> Graph<'d> {
         let values = match (written, whole.scopes.get(step.scope)) {
             (Some(action), Some(scope)) if scope.caller.is_some() => {
                 let size = scope.size_bytes(&action.values);
-                match room.checked_sub(size) {
-                    Some(left) => {
-                        *room = left;
-                        Cow::Owned(scope.values(&action.values))
+                if let Some(left) = room.checked_sub(size) {
+                    *room = left;
+                    Cow::Owned(scope.values(&action.values))
+                } else {
+                    // Said once: whatever comes after it is too large as well.
+                    if std::mem::take(room) > 0 {
+                        let message = format!(
+                            "with what is passed to it written out, the called playbook has more than {LARGEST_VALUES} bytes of parameters; pass less"
+                        );
+                        findings.add(about(
+                            &step.about,
+                            code::BAD_CALL,
+                            step.at.unwrap_or(Position::START),
+                            message,
+                        ));
                     }
-                    None => {
-                        // Said once: whatever comes after it is too large as well.
-                        if std::mem::take(room) > 0 {
-                            let message = format!(
-                                "with what is passed to it written out, the called playbook has more than {LARGEST_VALUES} bytes of parameters; pass less"
-                            );
-                            findings.add(about(
-                                &step.about,
-                                code::BAD_CALL,
-                                step.at.unwrap_or(Position::START),
-                                message,
-                            ));
-                        }
-                        Cow::Owned(Values::new())
-                    }
+                    Cow::Owned(Values::new())
                 }
             }
             (Some(action), _) => Cow::Borrowed(&action.values),

@@ -243,7 +243,6 @@ fn mismatch(kind: &Kind, test: &Test) -> Option<String> {
         _ => value.is_string(),
     };
     match test {
-        Test::Exists(_) => None,
         Test::Equals(value) | Test::NotEquals(value) if !comparable(value) => {
             Some(format!("compares it with {value}, which it never is"))
         }

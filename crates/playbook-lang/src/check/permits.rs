@@ -169,10 +169,13 @@ fn legs<'g>(graph: &'g Graph<'_>, node: Node) -> impl Iterator<Item = (Node, Leg
     branches.chain(edges).chain(joined)
 }
 
+/// How each pair of step and permit was entered first.
+type Came<'g> = HashMap<(Node, Permit), Option<((Node, Permit), Leg<'g>)>>;
+
 /// The shortest path on which `act` is entered with its permit spent, or for another step.
 pub(super) fn path_to(graph: &Graph<'_>, grants: &Grants, act: Node) -> Vec<String> {
     let start = (graph.start(), Permit::None);
-    let mut came: HashMap<(Node, Permit), Option<((Node, Permit), Leg<'_>)>> = HashMap::from([(start, None)]);
+    let mut came: Came<'_> = HashMap::from([(start, None)]);
     let mut queue = VecDeque::from([start]);
     while let Some((node, permit)) = queue.pop_front() {
         if (node, permit) == (act, Permit::Elsewhere) {

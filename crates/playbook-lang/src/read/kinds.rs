@@ -118,12 +118,11 @@ pub(super) fn decision(
             let message = format!("{} is an outcome already; choose another name", quoted(&name));
             case.wrong(code::BAD_VALUE, at, message, findings);
         }
-        let when = match case.take("when") {
-            Some((_, node)) => condition::read(node, &case, findings),
-            None => {
-                case.wrong(code::MISSING_FIELD, at, "a case needs `when:`", findings);
-                None
-            }
+        let when = if let Some((_, node)) = case.take("when") {
+            condition::read(node, &case, findings)
+        } else {
+            case.wrong(code::MISSING_FIELD, at, "a case needs `when:`", findings);
+            None
         };
         if let Some(target) = case.required("then", values::step_id, findings) {
             edges.push(EdgeDocument {
@@ -232,26 +231,19 @@ pub(super) fn parallel(
     inner: &mut Vec<StepDocument>,
     findings: &mut Findings,
 ) -> KindDocument {
-    let join = one_of(
-        fields,
-        "join",
-        &[Join::All, Join::Any],
-        |join| join.as_str(),
-        findings,
-    );
+    let join = one_of(fields, "join", &[Join::All, Join::Any], Join::as_str, findings);
     let mut branches: Vec<(At<String>, Option<StepId>)> = Vec::new();
     let at = fields.at;
-    let entries = match fields.take("branches") {
-        Some((_, node)) => fields.mapping("branches", node, findings).unwrap_or_default(),
-        None => {
-            fields.wrong(
-                code::MISSING_FIELD,
-                at,
-                "a parallel step needs `branches:`",
-                findings,
-            );
-            Vec::new()
-        }
+    let entries = if let Some((_, node)) = fields.take("branches") {
+        fields.mapping("branches", node, findings).unwrap_or_default()
+    } else {
+        fields.wrong(
+            code::MISSING_FIELD,
+            at,
+            "a parallel step needs `branches:`",
+            findings,
+        );
+        Vec::new()
     };
     let parallel = fields.step.clone();
     for (name, node) in entries {
@@ -309,14 +301,8 @@ fn retry(node: Node, step: &Fields, findings: &mut Findings) -> Retry {
         max_attempts: fields
             .required("max_attempts", values::count, findings)
             .unwrap_or(fallback.max_attempts),
-        backoff: one_of(
-            &mut fields,
-            "backoff",
-            &backoffs,
-            |backoff| backoff.as_str(),
-            findings,
-        )
-        .unwrap_or(fallback.backoff),
+        backoff: one_of(&mut fields, "backoff", &backoffs, Backoff::as_str, findings)
+            .unwrap_or(fallback.backoff),
         initial: fields
             .optional("initial", values::duration, findings)
             .unwrap_or(fallback.initial),

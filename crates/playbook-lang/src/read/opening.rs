@@ -48,21 +48,20 @@ fn occasions(node: Node, fields: &Fields, findings: &mut Findings) -> Vec<Occasi
         let Some(word) = fields.value("on", node, values::word, findings) else {
             continue;
         };
-        match Occasion::ALL
+        if let Some(occasion) = Occasion::ALL
             .into_iter()
             .find(|known| known.as_str() == word.value)
         {
-            Some(occasion) => occasions.push(occasion),
-            None => {
-                let known = Occasion::ALL.map(Occasion::as_str);
-                let near = findings.did_you_mean(&word.value, known);
-                let message = format!(
-                    "{} does not happen to tickets: `{}`{near}",
-                    quoted(&word.value),
-                    known.join("`, `")
-                );
-                fields.wrong(code::BAD_VALUE, word.at, message, findings);
-            }
+            occasions.push(occasion);
+        } else {
+            let known = Occasion::ALL.map(Occasion::as_str);
+            let near = findings.did_you_mean(&word.value, known);
+            let message = format!(
+                "{} does not happen to tickets: `{}`{near}",
+                quoted(&word.value),
+                known.join("`, `")
+            );
+            fields.wrong(code::BAD_VALUE, word.at, message, findings);
         }
     }
     occasions

@@ -72,22 +72,10 @@ fn action(item: Node, findings: &mut Findings) -> Option<Action> {
     let parameters = named(&mut fields, "parameters", findings, parameter);
     let outputs = named(&mut fields, "outputs", findings, output);
     let assurance = [Assurance::Low, Assurance::Substantial, Assurance::High];
-    let requires = one_of(
-        &mut fields,
-        "requires",
-        &assurance,
-        |level| level.as_str(),
-        findings,
-    );
-    let grants = one_of(
-        &mut fields,
-        "grants",
-        &assurance,
-        |level| level.as_str(),
-        findings,
-    );
+    let requires = one_of(&mut fields, "requires", &assurance, Assurance::as_str, findings);
+    let grants = one_of(&mut fields, "grants", &assurance, Assurance::as_str, findings);
     let parts = [Credential::None, Credential::Yields, Credential::Needs];
-    let credential = one_of(&mut fields, "credential", &parts, |part| part.as_str(), findings);
+    let credential = one_of(&mut fields, "credential", &parts, Credential::as_str, findings);
     let undoes = fields.optional("undoes", values::action_name, findings);
     let planned = fields.optional("planned", values::flag, findings);
     let timeout = fields.optional("timeout", values::duration, findings);
@@ -132,7 +120,7 @@ fn parameter(node: Node, findings: &mut Findings) -> Option<Parameter> {
         required: fields
             .optional("required", values::flag, findings)
             .unwrap_or(false),
-        role: one_of(&mut fields, "role", &Role::ALL, |role| role.as_str(), findings).unwrap_or_default(),
+        role: one_of(&mut fields, "role", &Role::ALL, Role::as_str, findings).unwrap_or_default(),
         meaning: fields
             .optional("meaning", values::text, findings)
             .unwrap_or_default(),
@@ -147,14 +135,7 @@ fn output(node: Node, findings: &mut Findings) -> Option<Output> {
     let output = Output {
         kind: kind?,
         // What nobody vouches for is untrusted.
-        trust: one_of(
-            &mut fields,
-            "trust",
-            &Trust::ALL,
-            |trust| trust.as_str(),
-            findings,
-        )
-        .unwrap_or(Trust::Untrusted),
+        trust: one_of(&mut fields, "trust", &Trust::ALL, Trust::as_str, findings).unwrap_or(Trust::Untrusted),
         meaning: fields
             .optional("meaning", values::text, findings)
             .unwrap_or_default(),

@@ -309,6 +309,7 @@ impl Flat {
     }
 
     /// Lay a block down; answers its first spot.
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of step")]
     fn block(&mut self, Block(steps): &Block, direction: Direction, prefix: &str, onward: &Onward) -> usize {
         let count = steps.len();
         // A call is what it calls, which is laid down later: until then its place stands empty.

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn budget(budget: &str, steps: &str) -> Vec<common::Finding> {
+fn budget(budget: &str, steps: &str) -> Vec<Finding> {
     let source = format!(
         "name: t\nversion: \"1\"\nbudget: {budget}\nsteps:\n{}",
         with_ends(steps)
@@ -27,8 +27,7 @@ fn every_attempt_and_every_wait_between_counts() {
 #[test]
 fn a_loop_counts_as_often_as_it_may_go_round_and_branches_count_once() {
     let steps = "- {id: a, service: verification.mfa, timeout: 60, max_visits: 3, on_success: done, on_failure: a}\n- {id: x, type: decision, cases: [], otherwise: person}\n";
-    let over =
-        |findings: Vec<common::Finding>| findings.iter().any(|finding| finding.code == code::OVER_BUDGET);
+    let over = |findings: Vec<Finding>| findings.iter().any(|finding| finding.code == code::OVER_BUDGET);
     assert!(!over(budget("180", steps)) && over(budget("179", steps)));
     let branch = |name: &str, wait: &str| {
         format!(

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use crate::yaml::MAX_BYTES;
 
 /// The one finding of what is no playbook at all.
-fn refused(bytes: &[u8]) -> common::Finding {
+fn refused(bytes: &[u8]) -> Finding {
     let report = check_bytes(bytes, &Registry::builtin(), &Shelf::default());
     let shown = String::from_utf8_lossy(bytes.get(..40).unwrap_or(bytes)).into_owned();
     assert!(!report.ok(), "{shown:?}");
