@@ -18,6 +18,7 @@ use crate::exit::{BadInput, Ending};
 use crate::terminal;
 use documents::Documents;
 
+#[expect(clippy::too_many_lines, reason = "one arm for each verb")]
 pub(crate) async fn run(command: &Playbook) -> anyhow::Result<Ending> {
     match command {
         Playbook::Check {
@@ -31,7 +32,7 @@ pub(crate) async fn run(command: &Playbook) -> anyhow::Result<Ending> {
                 json: *json,
                 fix: *fix,
             };
-            check::run(documents, how)
+            check::run(&documents, how)
         }
         Playbook::Simulate {
             files,

@@ -14,6 +14,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use playbook_lang::{Registry, check, fix, format};
 
 /// Blocks of ten steps, each as people write them: look, ask, decide, verify, act, deliver, tell, wait.
+#[expect(clippy::too_many_lines, reason = "a playbook is written out")]
 fn playbook(steps: usize) -> String {
     let mut source = "name: large\nversion: \"1.0\"\nenabled: true\ndescription: \"A realistic mix\"\ncategory: REQUEST\nbudget: 30d\ninputs:\n  days: {type: whole, least: 1, most: 30, default: 7, description: \"how long\"}\ntrigger:\n  on: [created]\n  when: {field: ticket.summary, operator: contains, value: \"password\"}\nsteps:\n".to_owned();
     let blocks = steps / 10;

@@ -28,12 +28,12 @@ struct Checked {
     source: String,
 }
 
-pub(super) fn run(documents: Documents, how: How) -> anyhow::Result<Ending> {
+pub(super) fn run(documents: &Documents, how: How) -> anyhow::Result<Ending> {
     let mut ending = Ending::Well;
     let mut told = Vec::new();
     for document in &documents.list {
         let file = document.file.as_path();
-        match checked(&documents, document, how) {
+        match checked(documents, document, how) {
             Ok(checked) => {
                 if !checked.ok {
                     ending = ending.max(Ending::Findings);
