@@ -1,5 +1,8 @@
 //! Conditions: data, not code. A field, an operator, a value; joined by `all`, `any` and `not`.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use serde_json::Value;
 
 use crate::kind::moment;
@@ -114,11 +117,17 @@ const LARGEST_PATTERN: usize = 64 * 1024;
 impl Pattern {
     /// Compile `pattern`; what is wrong with it otherwise.
     pub fn new(pattern: &str) -> Result<Self, String> {
+        if let Some(known) = known(pattern) {
+            return Ok(Self(known));
+        }
         regex::RegexBuilder::new(pattern)
             .case_insensitive(true)
             .size_limit(LARGEST_PATTERN)
             .build()
-            .map(Self)
+            .map(|compiled| {
+                remember(pattern, &compiled);
+                Self(compiled)
+            })
             .map_err(|error| match error {
                 regex::Error::CompiledTooBig(_) => "the pattern is too large; make it simpler".to_owned(),
                 other => other
@@ -135,6 +144,25 @@ impl Pattern {
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
+}
+
+/// Compiling takes longer than all the rest of checking a step, and an editor checks the same document at every
+/// keystroke. A pattern means the same whoever compiled it, so nobody can tell whether it was remembered.
+static KNOWN: Mutex<BTreeMap<String, regex::Regex>> = Mutex::new(BTreeMap::new());
+/// No more patterns are remembered: with [`LARGEST_PATTERN`] a few megabytes.
+const MOST_KNOWN: usize = 128;
+
+fn known(pattern: &str) -> Option<regex::Regex> {
+    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.get(pattern).cloned()
+}
+
+fn remember(pattern: &str, compiled: &regex::Regex) {
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if known.len() >= MOST_KNOWN {
+        known.clear();
+    }
+    known.insert(pattern.to_owned(), compiled.clone());
 }
 
 impl PartialEq for Pattern {

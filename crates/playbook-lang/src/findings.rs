@@ -75,12 +75,16 @@ const MOST: usize = 200;
 /// Steps and edges in all paths together: a large playbook may have a long path to each of many findings.
 const LONGEST_PATHS: usize = 20_000;
 
+/// Patterns in one document.
+pub(crate) const MOST_PATTERNS: usize = 200;
+
 /// Findings as they are made.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     found: Vec<Finding>,
     errors: bool,
     in_paths: usize,
+    patterns: usize,
 }
 
 impl Findings {
@@ -113,6 +117,12 @@ impl Findings {
             return String::new();
         }
         nearest(word, known).map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
+    }
+
+    /// Whether one pattern more may be compiled: that takes long, and a document of nothing else would take seconds.
+    pub(crate) fn another_pattern(&mut self) -> bool {
+        self.patterns = self.patterns.saturating_add(1);
+        self.patterns <= MOST_PATTERNS
     }
 
     /// Whether anything stops publication.

@@ -197,8 +197,10 @@ fn step(item: Node, within: Option<&Place>, into: &mut Vec<StepDocument>, findin
             .find(|(known, _)| *known == word)
             .map_or(&[][..], |(_, own)| *own);
         edges_of(&mut fields, own, &mut edges, findings);
-        let known: Vec<&str> = ["id", "name", "type"].iter().chain(own).copied().collect();
-        fields.nothing_else(&known, STEP_TYPES, findings);
+        if !fields.is_empty() {
+            let known: Vec<&str> = ["id", "name", "type"].iter().chain(own).copied().collect();
+            fields.nothing_else(&known, STEP_TYPES, findings);
+        }
     }
     if let Some(id) = id {
         into.push(StepDocument {
@@ -268,7 +270,8 @@ fn words(fields: &mut Fields, edges: &mut Vec<EdgeDocument>, findings: &mut Find
     let Some((_, node)) = fields.take("outcomes") else {
         return;
     };
-    for (word, node) in fields.mapping("outcomes", node, findings).unwrap_or_default() {
+    let entries = fields.mapping("outcomes", node, findings).unwrap_or_default();
+    for (word, node) in kinds::no_more_than(kinds::MOST_CHOICES, entries, "`outcomes`", fields, findings) {
         let outcome = Outcome::from(word.value.as_str());
         if !matches!(outcome, Outcome::Word(_)) {
             let message = format!(

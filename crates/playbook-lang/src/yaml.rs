@@ -155,6 +155,13 @@ fn tabbed(source: &str) -> Option<Position> {
 /// The first control character that YAML text may not hold. The parser takes a NUL for the end of its input, and would
 /// silently leave out what follows.
 fn unprintable(source: &str) -> Option<(Position, char)> {
+    // Bytes are looked through much faster than characters; U+0080 to U+009F begin with 0xC2.
+    if !source
+        .bytes()
+        .any(|byte| (byte < b' ' && !matches!(byte, b'\n' | b'\t' | b'\r')) || matches!(byte, 0x7f | 0xc2))
+    {
+        return None;
+    }
     let mut at = Position::START;
     for character in source.chars() {
         match character {
@@ -179,9 +186,24 @@ enum Open {
     List(Vec<Node>),
     Map {
         entries: Vec<(At<String>, Node)>,
+        /// The keys so far, once there are more than one sees at a glance.
         seen: HashSet<String>,
         key: Option<At<String>>,
     },
+}
+
+/// So many keys are compared one by one: quicker than remembering them.
+const FEW: usize = 16;
+
+/// Whether a mapping has this key already.
+fn repeated(key: &str, entries: &[(At<String>, Node)], seen: &mut HashSet<String>) -> bool {
+    if entries.len() < FEW {
+        return entries.iter().any(|(known, _)| known.value == key);
+    }
+    if seen.is_empty() {
+        seen.extend(entries.iter().map(|(known, _)| known.value.clone()));
+    }
+    !seen.insert(key.to_owned())
 }
 
 #[derive(Default)]
@@ -225,9 +247,11 @@ impl Builder {
             Event::Scalar(text, style, anchor, tag) => {
                 refuse_extras(at, anchor, tag.is_some())?;
                 // Written as an escape (`\0`), so that the look at the raw text could not see it.
-                if text
-                    .chars()
-                    .any(|letter| letter.is_control() && !matches!(letter, '\n' | '\t'))
+                let suspicious = |byte: u8| byte < b' ' || matches!(byte, 0x7f | 0xc2);
+                if text.bytes().any(suspicious)
+                    && text
+                        .chars()
+                        .any(|letter| letter.is_control() && !matches!(letter, '\n' | '\t'))
                 {
                     return Err((at, "a control character is escaped in here; remove it".into()));
                 }
@@ -295,11 +319,11 @@ impl Builder {
                     ));
                 }
                 (Some(key), value) => {
-                    if seen.insert(key.value.clone()) {
-                        entries.push((key, value));
-                    } else {
+                    if repeated(&key.value, entries, seen) {
                         let message = format!("{} appears twice here; keep one", quoted(&key.value));
                         findings.error(code::DUPLICATE_KEY, key.at, message);
+                    } else {
+                        entries.push((key, value));
                     }
                 }
             },

@@ -71,7 +71,7 @@ fn trigger(written: &TriggerDocument) -> Trigger {
 }
 
 fn step(graph: &Graph<'_>, node: Node, expanded: &Expanded<'_>, scope: &Scope) -> Option<Step> {
-    let id = expanded.id.clone();
+    let id = expanded.id.clone().into_owned();
     let kind = match &expanded.written.kind {
         KindDocument::Action(action) => StepKind::Action(Box::new(action_step(graph, node, action)?)),
         KindDocument::Decision(cases) => StepKind::Decision(
@@ -107,17 +107,13 @@ fn step(graph: &Graph<'_>, node: Node, expanded: &Expanded<'_>, scope: &Scope) -
     })
 }
 
-/// The edges with calls taken along. The time-out that means failure is the machine's affair.
+/// The edges with calls taken along. The time-out that means failure stands behind them, and is the machine's affair.
 fn edges(graph: &Graph<'_>, node: Node) -> IndexMap<Outcome, StepId> {
-    let written = |outcome: &Outcome| {
-        graph
-            .expanded(node)
-            .is_some_and(|step| step.edges.iter().any(|(known, ..)| known == outcome))
-    };
+    let written = graph.expanded(node).map_or(0, |step| step.edges.len());
     graph
         .edges(node)
         .iter()
-        .filter(|edge| written(&edge.outcome))
+        .take(written)
         .filter_map(|edge| Some((edge.outcome.clone(), graph.id(edge.to?)?.clone())))
         .collect()
 }

@@ -1,5 +1,6 @@
 //! From documents to one list of steps: called playbooks are put in where they are called, `depends_on` becomes edges.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use common::{Outcome, PlaybookRef, StepId};
@@ -23,14 +24,14 @@ const LONGEST_ID: usize = 250;
 #[derive(Debug)]
 pub(super) struct Expanded<'d> {
     /// Unique in the whole.
-    pub(super) id: StepId,
+    pub(super) id: Cow<'d, StepId>,
     pub(super) written: &'d StepDocument,
     /// The step of the checked document that stands for it: itself, or the one that calls.
-    pub(super) about: StepId,
+    pub(super) about: Cow<'d, StepId>,
     /// Where that one stands; `None` for a step of the document itself, which has places of its own.
     pub(super) at: Option<Position>,
     /// By outcome, with the place of the edge.
-    pub(super) edges: Vec<(Outcome, StepId, Position)>,
+    pub(super) edges: Vec<(Cow<'d, Outcome>, Cow<'d, StepId>, Position)>,
     pub(super) within: Option<Place>,
     /// Which scope's names it uses.
     pub(super) scope: usize,
@@ -91,27 +92,32 @@ impl<'d> Whole<'d> {
                 return;
             };
             let id = scope.id(&written.id.value);
-            let mut edges: Vec<(Outcome, StepId, Position)> = written
+            let mut edges: Vec<(Cow<'d, Outcome>, Cow<'d, StepId>, Position)> = written
                 .edges
                 .iter()
-                .map(|edge| (edge.outcome.clone(), scope.id(&edge.target.value), edge.target.at))
+                .map(|edge| {
+                    (
+                        Cow::Borrowed(&edge.outcome),
+                        scope.id(&edge.target.value),
+                        edge.target.at,
+                    )
+                })
                 .collect();
             if let Some((next, at)) = order.get(&written.id.value) {
-                edges.push((Outcome::Success, scope.id(next), *at));
+                edges.push((Cow::Owned(Outcome::Success), scope.id(next), *at));
             }
             let within = match &written.within {
                 Some(place) => Some(Place {
-                    parallel: scope.id(&place.parallel),
+                    parallel: scope.id(&place.parallel).into_owned(),
                     branch: place.branch.clone(),
                 }),
                 None => frame.within.clone(),
             };
             let step = Expanded {
-                about: frame
-                    .caller
-                    .as_ref()
-                    .map_or(&written.id.value, |(id, _)| id)
-                    .clone(),
+                about: match &frame.caller {
+                    None => Cow::Borrowed(&written.id.value),
+                    Some((caller, _)) => Cow::Owned(caller.clone()),
+                },
                 at: frame.caller.as_ref().map(|(_, at)| *at),
                 id,
                 written,
@@ -121,7 +127,7 @@ impl<'d> Whole<'d> {
             };
             match &written.kind {
                 KindDocument::Call(call) => {
-                    let id = step.id.clone();
+                    let id = step.id.clone().into_owned();
                     self.called.push(id.clone());
                     self.call(&step, call, shelf, path, findings);
                     if !self.aliases.contains_key(&id) {
@@ -145,7 +151,7 @@ impl<'d> Whole<'d> {
         let Some(target) = target else {
             return false;
         };
-        self.aliases.insert(step.id.clone(), target);
+        self.aliases.insert(step.id.clone().into_owned(), target);
         true
     }
 
@@ -235,17 +241,23 @@ impl<'d> Whole<'d> {
             return;
         };
         let scope = Scope {
-            caller: Some(step.id.clone()),
+            caller: Some(step.id.clone().into_owned()),
             inputs,
         };
-        self.aliases.insert(step.id.clone(), scope.id(&first.id.value));
+        self.aliases.insert(
+            step.id.clone().into_owned(),
+            scope.id(&first.id.value).into_owned(),
+        );
         if !self.calls.contains(reference) {
             self.calls.push(reference.clone());
         }
         self.scopes.push(scope);
         let frame = Frame {
             scope: self.scopes.len().saturating_sub(1),
-            caller: Some((step.about.clone(), step.at.unwrap_or(step.written.id.at))),
+            caller: Some((
+                step.about.clone().into_owned(),
+                step.at.unwrap_or(step.written.id.at),
+            )),
             within: step.within.clone(),
             success: step.target(&Outcome::Success),
             failure: step.target(&Outcome::Failure),
@@ -278,13 +290,14 @@ impl<'d> Whole<'d> {
                 findings.add(about(&step.about, code::UNKNOWN_PARAMETER, at, message));
             }
         }
+        let places: HashMap<&str, Position> = call
+            .parameters
+            .iter()
+            .map(|written| (written.name.value.as_str(), written.at))
+            .collect();
         let mut bindings = HashMap::new();
         for (name, input) in &called.inputs {
-            let at = call
-                .parameters
-                .iter()
-                .find(|written| written.name.value == *name)
-                .map_or(step.written.id.at, |written| written.at);
+            let at = places.get(name.as_str()).copied().unwrap_or(step.written.id.at);
             let passed = call.values.get(name).and_then(|value| scope.value(value));
             let binding = match passed.or_else(|| input.default.clone()) {
                 None | Some(Value::Null) if input.required() => {
@@ -358,8 +371,8 @@ impl Expanded<'_> {
     fn target(&self, outcome: &Outcome) -> Option<StepId> {
         self.edges
             .iter()
-            .find(|(written, ..)| written == outcome)
-            .map(|(_, target, _)| target.clone())
+            .find(|(written, ..)| **written == *outcome)
+            .map(|(_, target, _)| target.clone().into_owned())
     }
 }
 

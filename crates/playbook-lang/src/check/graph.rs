@@ -77,7 +77,7 @@ struct Vertex<'d> {
 #[derive(Debug)]
 pub(super) struct Graph<'d> {
     vertices: Vec<Vertex<'d>>,
-    by_id: HashMap<StepId, Node>,
+    by_id: HashMap<Cow<'d, StepId>, Node>,
     start: Node,
 }
 
@@ -195,7 +195,7 @@ impl<'d> Graph<'d> {
                 self.undefined(&vertex.step, target, *at, whole, findings);
             }
             edges.push(Edge {
-                outcome: outcome.clone(),
+                outcome: outcome.clone().into_owned(),
                 to,
                 case,
             });
@@ -241,9 +241,8 @@ impl<'d> Graph<'d> {
             target.as_str(),
             self.vertices
                 .iter()
-                .map(|vertex| &vertex.step.id)
-                .chain(&whole.called)
-                .map(StepId::as_str)
+                .map(|vertex| vertex.step.id.as_str())
+                .chain(whole.called.iter().map(StepId::as_str))
                 .filter(|id| !id.contains('.')),
         );
         let message = format!(
@@ -310,12 +309,12 @@ impl<'d> Graph<'d> {
 
     /// The id in the whole.
     pub(super) fn id(&self, node: Node) -> Option<&StepId> {
-        self.vertices.get(node).map(|vertex| &vertex.step.id)
+        self.vertices.get(node).map(|vertex| vertex.step.id.as_ref())
     }
 
     /// The step of the document that findings name.
     pub(super) fn about(&self, node: Node) -> Option<&StepId> {
-        self.vertices.get(node).map(|vertex| &vertex.step.about)
+        self.vertices.get(node).map(|vertex| vertex.step.about.as_ref())
     }
 
     /// As it stands in paths.

@@ -46,6 +46,9 @@ pub(super) fn check(
     }
 }
 
+/// So many names are told where one is wrong.
+const MOST_TOLD: usize = 12;
+
 /// What is known of the names.
 struct Names<'g> {
     graph: &'g Graph<'g>,
@@ -100,7 +103,7 @@ impl<'g> Names<'g> {
                     "the playbook has no input `{input}`; declare it under `inputs:`"
                 )),
                 None => {
-                    let known: Vec<&str> = self.inputs.keys().map(String::as_str).collect();
+                    let known: Vec<&str> = self.inputs.keys().map(String::as_str).take(MOST_TOLD).collect();
                     Err(format!(
                         "there is no input `{input}`; there is `{}`",
                         known.join("`, `")

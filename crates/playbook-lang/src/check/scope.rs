@@ -1,6 +1,7 @@
 //! A called playbook's names, as they are called in the caller: its steps get the caller's step before them
 //! (`verify.mfa`), its inputs what the caller passes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use common::{StepId, Values};
@@ -58,10 +59,10 @@ pub(super) struct Scope {
 
 impl Scope {
     /// The id of a step in the whole.
-    pub(super) fn id(&self, id: &StepId) -> StepId {
+    pub(super) fn id<'i>(&self, id: &'i StepId) -> Cow<'i, StepId> {
         match &self.caller {
-            None => id.clone(),
-            Some(caller) => derived(caller, id.as_str()),
+            None => Cow::Borrowed(id),
+            Some(caller) => Cow::Owned(derived(caller, id.as_str())),
         }
     }
 
@@ -72,7 +73,7 @@ impl Scope {
             Name::Fixed(_) => None,
             Name::Input(input) => Some(self.inputs.get(input).cloned().unwrap_or(Binding::Nothing)),
             Name::Output { step, output } => Some(Binding::Name(Name::Output {
-                step: self.id(step),
+                step: self.id(step).into_owned(),
                 output: output.clone(),
             })),
         }

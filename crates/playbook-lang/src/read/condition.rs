@@ -6,7 +6,7 @@ use super::fields::Fields;
 use super::values;
 use crate::condition::{Condition, Pattern, Test};
 use crate::document::ConditionDocument;
-use crate::findings::{Findings, code, quoted};
+use crate::findings::{Findings, MOST_PATTERNS, code, quoted};
 use crate::roots::Name;
 use crate::yaml::{At, Node, Position, Shape};
 
@@ -82,7 +82,13 @@ fn test(
             None
         }
     });
-    let test = compared(&operator?, value, at).map_err(|(at, message)| {
+    let operator = operator?;
+    if operator.value == "matches" && !findings.another_pattern() {
+        let message = format!("a playbook has at most {MOST_PATTERNS} patterns; compare otherwise");
+        fields.wrong(code::BAD_CONDITION, operator.at, message, findings);
+        return None;
+    }
+    let test = compared(&operator, value, at).map_err(|(at, message)| {
         fields.wrong(code::BAD_CONDITION, at, message, findings);
     });
     Some(Condition::Test {

@@ -107,6 +107,11 @@ impl Fields {
         }
     }
 
+    /// Whether everything was taken.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Whatever was not taken is not known. `elsewhere` names who would know it.
     pub(crate) fn nothing_else(
         &self,

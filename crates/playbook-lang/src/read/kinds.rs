@@ -21,6 +21,25 @@ const UNDO_FIELDS: &[&str] = &["service", "timeout", "retry", "with"];
 const CASE_FIELDS: &[&str] = &["name", "when", "then"];
 const ANSWERS: &[&str] = &["text", "number", "date"];
 
+/// More ways to go on from one step nobody can oversee.
+pub(super) const MOST_CHOICES: usize = 100;
+
+/// All of them, or none and a finding where there are too many.
+pub(super) fn no_more_than<T>(
+    most: usize,
+    items: Vec<T>,
+    what: &str,
+    fields: &Fields,
+    findings: &mut Findings,
+) -> Vec<T> {
+    if items.len() <= most {
+        return items;
+    }
+    let message = format!("{what} has {} entries, and at most {most} are read", items.len());
+    fields.wrong(code::BAD_VALUE, fields.at, message, findings);
+    Vec::new()
+}
+
 pub(super) fn terminal(fields: &mut Fields, findings: &mut Findings) -> KindDocument {
     if let Some(status) = fields.required("status", values::word, findings)
         && status.value != "RESOLVED"
@@ -101,6 +120,7 @@ pub(super) fn decision(
         .required("cases", values::list, findings)
         .map(|items| items.value)
         .unwrap_or_default();
+    let items = no_more_than(MOST_CHOICES, items, "`cases`", fields, findings);
     let mut cases: Vec<CaseDocument> = Vec::new();
     for (index, item) in items.into_iter().enumerate() {
         let at = item.at;
@@ -162,7 +182,9 @@ pub(super) fn ask(fields: &mut Fields, findings: &mut Findings) -> KindDocument 
     let at = fields.at;
     if let Some((key, node)) = fields.take("choices") {
         let mut choices = Values::new();
-        for (word, node) in fields.mapping("choices", node, findings).unwrap_or_default() {
+        let entries = fields.mapping("choices", node, findings).unwrap_or_default();
+        let entries = no_more_than(MOST_CHOICES, entries, "`choices`", fields, findings);
+        for (word, node) in entries {
             if !matches!(Outcome::from(word.value.as_str()), Outcome::Word(_)) {
                 let message = format!(
                     "{} is an outcome already; choose another word",

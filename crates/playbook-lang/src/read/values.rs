@@ -28,14 +28,24 @@ pub(crate) fn word(node: Node) -> Result<At<String>, String> {
 
 pub(crate) fn text(node: Node) -> Result<String, String> {
     let (text, plain, _) = scalar(node, "a text")?;
-    let text = text.trim();
-    if text.is_empty() || (plain && matches!(text, "~" | "null")) {
+    let text = trimmed(text);
+    if text.is_empty() || (plain && matches!(text.as_str(), "~" | "null")) {
         return Err("a text; it is empty".to_owned());
     }
-    if text.chars().count() > LONGEST_TEXT {
+    if text.len() > LONGEST_TEXT && text.chars().count() > LONGEST_TEXT {
         return Err(format!("a text of at most {LONGEST_TEXT} characters"));
     }
-    Ok(text.to_owned())
+    Ok(text)
+}
+
+/// Most texts need no trimming, and then no copy.
+fn trimmed(text: String) -> String {
+    let inner = text.trim();
+    if inner.len() == text.len() {
+        text
+    } else {
+        inner.to_owned()
+    }
 }
 
 /// A text and where it stands.
@@ -65,12 +75,12 @@ pub(crate) fn flag(node: Node) -> Result<bool, String> {
 }
 
 pub(crate) fn count(node: Node) -> Result<u32, String> {
-    let expected = || format!("a whole number from 1 to {MOST}");
-    let (text, _, _) = scalar(node, &expected())?;
+    let expected = "a whole number from 1 to 100";
+    let (text, _, _) = scalar(node, expected)?;
     text.parse()
         .ok()
         .filter(|count| (1..=MOST).contains(count))
-        .ok_or_else(expected)
+        .ok_or_else(|| expected.to_owned())
 }
 
 /// Any whole number.
@@ -163,13 +173,13 @@ pub(crate) fn version(node: Node) -> Result<PlaybookVersion, String> {
 }
 
 pub(crate) fn step_id(node: Node) -> Result<At<StepId>, String> {
-    let expected = format!("the id of a step: {NAME}");
-    let (text, _, at) = scalar(node, &expected)?;
+    let expected = "the id of a step: up to 64 letters, digits, `_` and `-`";
+    let (text, _, at) = scalar(node, expected)?;
     plain_name(&text, &[])
-        .then(|| text.parse().ok())
+        .then(|| StepId::try_from(text).ok())
         .flatten()
         .map(|id| At::new(id, at))
-        .ok_or(expected)
+        .ok_or_else(|| expected.to_owned())
 }
 
 /// One id, or a list of them.
