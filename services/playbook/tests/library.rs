@@ -559,7 +559,10 @@ async fn the_whole_shipped_library_is_published_and_what_can_run_is_active() {
         let path = entry.unwrap().path();
         let file = path.file_name().unwrap().to_str().unwrap().to_owned();
         house.ship(&file, &std::fs::read_to_string(&path).unwrap());
-        shipped += i64::from(file.ends_with(".yml") && !file.ends_with(".scenarios.yml"));
+        shipped += i64::from(
+            file.strip_suffix(".yml")
+                .is_some_and(|name| !name.ends_with(".scenarios")),
+        );
     }
     let running = house.run().await;
     let published: i64 = sqlx::query_scalar("SELECT count(*) FROM playbooks")
