@@ -8,6 +8,7 @@ mod graph;
 mod library;
 mod must;
 mod names;
+mod order;
 mod paths;
 mod permits;
 #[cfg(test)]

@@ -7,7 +7,6 @@ use common::Finding;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::expand::names_in;
 use super::graph::{Graph, Node};
 use super::must::Certain;
 use crate::condition::{Condition, Test};
@@ -440,4 +439,21 @@ pub(super) fn credential_of(graph: &Graph<'_>, node: Node) -> Option<common::Ste
         Name::Output { step, .. } => Some(step),
         _ => None,
     })
+}
+
+/// The names that the templates of a value use; what is no template is a finding elsewhere.
+fn names_in(value: &Value) -> Vec<Name> {
+    match value {
+        Value::String(text) if is_template(text) => pieces(text)
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|piece| match piece {
+                Piece::Name(name) => Some(name),
+                Piece::Text(_) => None,
+            })
+            .collect(),
+        Value::Object(fields) => fields.values().flat_map(names_in).collect(),
+        Value::Array(items) => items.iter().flat_map(names_in).collect(),
+        _ => Vec::new(),
+    }
 }
