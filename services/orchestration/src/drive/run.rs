@@ -159,8 +159,8 @@ impl<'a> Run<'a> {
             self.hands.keep_open(self.state.phase());
             let mut open = Vec::new();
             open_calls(self.state.phase(), &mut open);
-            let own = self.own.pop_front().filter(|call| open.contains(&&call.call));
-            if let Some(call) = own {
+            self.own.retain(|call| open.contains(&&call.call));
+            if let Some(call) = self.own.pop_front() {
                 self.perform(&call)?;
                 taken_up = false;
                 continue;
