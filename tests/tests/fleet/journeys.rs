@@ -6,7 +6,7 @@ use simulators::Event;
 use simulators::entra::Push;
 use simulators::openai::Scripted;
 use simulators::teams::CardReaction;
-use simulators::twilio::{Fate, Reply};
+use simulators::twilio::Reply;
 
 use crate::{
     ADELE, ALEX, MEGAN, SOON, assert_no_effect, assert_one_pass_delivered, automation, count, fleet,
@@ -179,17 +179,6 @@ async fn nobody_answering_anything_ends_with_a_person() {
     let ticket = fleet.file_ticket(ALEX, "I can't log in");
     assert_eq!(automation(&fleet.wait_for_end(ticket).await), "escalated");
     assert_no_effect(&fleet, ALEX);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_text_that_cannot_be_delivered_ends_with_a_person() {
-    let fleet = fleet().await;
-    fleet
-        .world()
-        .twilio()
-        .fate(&number_of(&fleet, ADELE), Fate::Undelivered(30005));
-    let ticket = fleet.file_ticket(ADELE, "I can't log in");
-    assert_eq!(automation(&fleet.wait_for_end(ticket).await), "escalated");
 }
 
 #[tokio::test(flavor = "multi_thread")]
