@@ -79,6 +79,35 @@ fn one_verification_for_two_acts_is_a_warning() {
 }
 
 #[test]
+fn a_permit_is_spent_with_its_step_and_verifying_again_brings_another() {
+    let again = |to: &str| {
+        let steps = with_ends(&format!(
+            "- {{id: ask, service: verification.mfa, max_visits: 3, on_success: act, on_failure: person}}\n- {{id: act, service: executor.reset_password, on_success: done, on_failure: rest}}\n- {{id: rest, type: wait, for: 1m, max_visits: 2, on_success: {to}}}\n"
+        ));
+        let report = check(&document(&steps), &Registry::builtin());
+        assert!(report.ok(), "{:#?}", report.findings);
+        let warned = report
+            .findings
+            .into_iter()
+            .find(|finding| finding.code == code::MISSING_PERMIT);
+        warned.map(|finding| finding.path)
+    };
+    assert_eq!(
+        again("act").unwrap(),
+        [
+            "ask",
+            "on_success",
+            "act",
+            "on_failure",
+            "rest",
+            "on_success",
+            "act"
+        ]
+    );
+    assert_eq!(again("ask"), None);
+}
+
+#[test]
 fn a_permit_does_not_reach_past_a_decision() {
     let steps = with_ends(&format!(
         "- {{id: ask, service: verification.mfa, on_success: d, on_failure: person}}\n- {{id: d, type: decision, cases: [], otherwise: act}}\n{ACT}"
