@@ -125,3 +125,93 @@ fn tell_people(file: &Path, checked: &Checked) {
         terminal::line(&format!("{}: {good}", file.display()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::Actions;
+
+    const TELL: How = How {
+        json: false,
+        fix: false,
+    };
+    const CLEAN: &str = "name: p\nversion: \"1\"\nsteps:\n  - {id: note, service: ticket.note, with: {text: t}, on_success: done, on_failure: person}\n  - {id: done, type: terminal, status: RESOLVED}\n";
+    const PERSON: &str = "  - {id: person, type: escalation, reason: r}\n";
+
+    /// Files in a folder of their own, read as the command line reads them.
+    fn documents(folder: &Path, files: &[(&str, &str)]) -> Documents {
+        let paths: Vec<_> = files
+            .iter()
+            .map(|(name, source)| {
+                let path = folder.join(name);
+                if !source.is_empty() {
+                    std::fs::write(&path, source).unwrap();
+                }
+                path
+            })
+            .collect();
+        Documents::read(&paths, &Actions { actions: None }).unwrap()
+    }
+
+    #[test]
+    fn the_worst_file_decides_how_it_ends_and_no_file_is_skipped() {
+        let folder = tempfile::tempdir().unwrap();
+        let clean = format!("{CLEAN}{PERSON}");
+        let ends = |files: &[(&str, &str)]| run(&documents(folder.path(), files), TELL).unwrap();
+        assert_eq!(ends(&[("clean.yml", &clean)]), Ending::Well);
+        assert_eq!(
+            ends(&[("bad.yml", CLEAN), ("clean.yml", &clean)]),
+            Ending::Findings
+        );
+        assert_eq!(ends(&[("gone.yml", ""), ("bad.yml", CLEAN)]), Ending::Unreadable);
+        assert_eq!(
+            ends(&[("p.scenarios.yml", "playbook: p\nscenarios: []\n")]),
+            Ending::Well
+        );
+        assert_eq!(
+            ends(&[("q.scenarios.yml", "playbook: q\nscenario: []\n")]),
+            Ending::Findings
+        );
+    }
+
+    #[test]
+    fn json_names_the_file_of_every_finding() {
+        let folder = tempfile::tempdir().unwrap();
+        let documents = documents(folder.path(), &[("bad.yml", CLEAN)]);
+        let document = &documents.list[0];
+        let told = as_json(&document.file, &checked(&documents, document, TELL).unwrap());
+        assert_eq!(told["ok"], false);
+        assert_eq!(told["findings"][0]["code"], "undefined-step");
+        assert_eq!(told["findings"][0]["file"], told["file"]);
+        assert_eq!(told.get("added"), None);
+    }
+
+    #[test]
+    fn a_playbook_beside_may_be_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let beside = format!("{CLEAN}{PERSON}");
+        std::fs::write(folder.path().join("p.yml"), beside).unwrap();
+        let caller = "name: c\nversion: \"1\"\nsteps:\n  - {id: p, type: call, playbook: p, version: \"1\", on_success: done}\n  - {id: done, type: terminal, status: RESOLVED}\n";
+        let documents = documents(folder.path(), &[("c.yml", caller)]);
+        assert_eq!(run(&documents, TELL).unwrap(), Ending::Well);
+    }
+
+    #[test]
+    fn mending_writes_the_file_and_says_what_was_added() {
+        let folder = tempfile::tempdir().unwrap();
+        let documents = documents(folder.path(), &[("bad.yml", CLEAN)]);
+        let document = &documents.list[0];
+        let mended = checked(
+            &documents,
+            document,
+            How {
+                json: false,
+                fix: true,
+            },
+        )
+        .unwrap();
+        assert!(mended.ok && mended.added.iter().map(StepId::as_str).eq(["person"]));
+        let written = std::fs::read_to_string(&document.file).unwrap();
+        assert!(written.starts_with(CLEAN) && written == mended.source);
+    }
+}
