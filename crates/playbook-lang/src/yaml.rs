@@ -3,6 +3,8 @@
 //! Built on the parser's events rather than on a ready-made tree, so that limits are kept while reading, duplicate keys
 //! are seen, and a scalar keeps its text (`version: 1.20` stays `1.20`). See `docs/decisions/0001-yaml-with-positions.md`.
 
+mod quick;
+
 use std::collections::HashSet;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput};
@@ -119,6 +121,11 @@ pub(crate) fn parse(source: &str, findings: &mut Findings) -> Option<Node> {
         findings.error(code::SYNTAX, at, message);
         return None;
     }
+    quick::read(source).or_else(|| full(source, findings))
+}
+
+/// The same by a parser that knows all of YAML, and says what is wrong.
+fn full(source: &str, findings: &mut Findings) -> Option<Node> {
     match Builder::default().build(Parser::new_from_str(source), findings) {
         Ok(Some(root)) => Some(root),
         Ok(None) => {
