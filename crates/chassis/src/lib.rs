@@ -34,3 +34,8 @@ pub use process::main;
 pub use settings::{BaseSettings, Reader, Settings, SettingsErrors, from_map};
 pub use shell::{ServeError, Shell, StartError};
 pub use worker::Did;
+
+/// Of every process that runs a service, the command line included: reading a playbook and serving a request are many
+/// small allocations, which this one makes in half the time of the C library's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

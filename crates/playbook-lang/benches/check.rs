@@ -10,6 +10,10 @@
 use std::fmt::Write as _;
 use std::hint::black_box;
 
+/// As in our processes.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use playbook_lang::{Registry, check, fix, format};
 

@@ -28,6 +28,9 @@ pub(super) fn read(source: &str) -> Option<Node> {
     (reader.next == reader.lines.len()).then_some(root)
 }
 
+/// Room for as many fields as most steps have.
+const SOME: usize = 8;
+
 /// A line with something on it. What a list's dash introduces is a line of its own, further in.
 #[derive(Clone, Copy)]
 struct Line {
@@ -114,7 +117,7 @@ impl<'s> Reader<'s> {
     }
 
     fn mapping(&mut self, indent: usize) -> Option<Shape> {
-        let mut entries: Vec<(At<String>, Node)> = Vec::new();
+        let mut entries: Vec<(At<String>, Node)> = Vec::with_capacity(SOME);
         while let Some(line) = self.line()
             && line.indent() == indent
         {
@@ -126,7 +129,7 @@ impl<'s> Reader<'s> {
     }
 
     fn list(&mut self, indent: usize) -> Option<Shape> {
-        let mut items = Vec::new();
+        let mut items = Vec::with_capacity(SOME);
         while let Some(line) = self.line()
             && line.indent() == indent
             && let Some(content) = after_dash(self.rest(line, line.start)?)
