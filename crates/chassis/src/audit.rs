@@ -71,26 +71,69 @@ impl AuditLog {
     /// # Errors
     /// The database refused or is away; the caller's transaction is lost with it, on purpose.
     pub async fn record(&self, connection: &mut PgConnection, event: &AuditEvent) -> Result<(), sqlx::Error> {
+        self.record_all(connection, [event]).await
+    }
+
+    /// Insert `events`, in their order, as part of the caller's transaction: one statement, however many there are.
+    ///
+    /// # Errors
+    /// As [`AuditLog::record`].
+    pub async fn record_all<'e>(
+        &self,
+        connection: &mut PgConnection,
+        events: impl IntoIterator<Item = &'e AuditEvent>,
+    ) -> Result<(), sqlx::Error> {
+        let at = OffsetDateTime::now_utc();
         let service = self.service.name();
-        let actor = event
-            .actor
-            .clone()
-            .unwrap_or_else(|| format!("service:{service}"));
+        let mut rows = Rows::default();
+        for event in events {
+            rows.push(event, service);
+        }
+        if rows.ids.is_empty() {
+            return Ok(());
+        }
         sqlx::query!(
-            "INSERT INTO audit_events (tenant_id, id, service, ticket_id, execution_id, kind, actor, detail, at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            r#"INSERT INTO audit_events (tenant_id, id, service, ticket_id, execution_id, kind, actor, detail, at)
+             SELECT $1, event.id, $2, event.ticket_id, event.execution_id, event.kind, event.actor, event.detail, $9
+             FROM UNNEST($3::uuid[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::jsonb[])
+                  AS event (id, ticket_id, execution_id, kind, actor, detail)"#,
             self.tenant.as_str(),
-            Uuid::now_v7(),
             service,
-            event.ticket.as_ref().map(TicketId::as_str),
-            event.execution.map(|execution| execution.0),
-            event.kind,
-            actor,
-            event.detail,
-            OffsetDateTime::now_utc(),
+            &rows.ids,
+            &rows.tickets as &[Option<&str>],
+            &rows.executions as &[Option<Uuid>],
+            &rows.kinds as &[&str],
+            &rows.actors,
+            &rows.details as &[&serde_json::Value],
+            at,
         )
         .execute(connection)
         .await?;
         Ok(())
+    }
+}
+
+/// Events by column.
+#[derive(Default)]
+struct Rows<'e> {
+    /// Version 7: they sort in the order in which they were made.
+    ids: Vec<Uuid>,
+    tickets: Vec<Option<&'e str>>,
+    executions: Vec<Option<Uuid>>,
+    kinds: Vec<&'e str>,
+    actors: Vec<String>,
+    details: Vec<&'e serde_json::Value>,
+}
+
+impl<'e> Rows<'e> {
+    fn push(&mut self, event: &'e AuditEvent, service: &str) {
+        self.ids.push(Uuid::now_v7());
+        self.tickets.push(event.ticket.as_ref().map(TicketId::as_str));
+        self.executions.push(event.execution.map(|execution| execution.0));
+        self.kinds.push(event.kind);
+        let actor = event.actor.clone();
+        self.actors
+            .push(actor.unwrap_or_else(|| format!("service:{service}")));
+        self.details.push(&event.detail);
     }
 }

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::ask::{OnBehalf, StepServices};
+use crate::committer::Committer;
 use crate::library::{Library, Unreadable};
 use crate::store::{Claimed, Hold, Store, StoreError, Write};
 use crate::update::Update;
@@ -28,6 +29,7 @@ use run::{Next, Run};
 #[derive(Clone)]
 pub(crate) struct Driver {
     pub(crate) store: Store,
+    pub(crate) committer: Committer,
     pub(crate) library: Library,
     pub(crate) services: StepServices,
     pub(crate) rules: Arc<Rules>,
@@ -133,25 +135,25 @@ impl Driver {
         let status = Update::Status {
             status: AutomationStatus::Escalated,
         };
-        self.store
+        self.committer
             .write(Write {
                 execution: claimed.id,
-                ticket: &claimed.ticket,
+                ticket: claimed.ticket.clone(),
                 runner: claimed.runner,
                 fence: claimed.fence,
-                state: &claimed.state,
+                state: claimed.state.clone(),
                 status: ExecutionStatus::Escalated,
-                reason: Some(&reason),
+                reason: Some(reason.clone()),
                 parked_since: None,
                 parked_told: false,
                 hold: Hold::Ended,
                 signals: claimed.signals,
-                steps: &[],
-                renumbered: &[],
-                cut_off: Some(&reason),
-                handled: &[],
-                audit: &[event],
-                updates: &[Update::Escalated, Update::Story, status],
+                steps: vec![],
+                renumbered: vec![],
+                cut_off: Some(reason),
+                handled: vec![],
+                audit: vec![event],
+                updates: vec![Update::Escalated, Update::Story, status],
                 now: claimed.now + begun.elapsed(),
             })
             .await?;

@@ -6,6 +6,7 @@
 mod accept;
 mod ask;
 mod chronicle;
+mod committer;
 mod desk;
 mod drive;
 mod facts;
@@ -34,6 +35,7 @@ pub use settings::{DeskSettings, OrchestrationSettings, RunnerSettings};
 
 use crate::accept::Intake;
 use crate::ask::StepServices;
+use crate::committer::Committer;
 use crate::desk::Desk;
 use crate::drive::Driver;
 use crate::library::Library;
@@ -78,6 +80,7 @@ fn drive_executions(shell: &Shell, settings: &OrchestrationSettings, store: &Sto
     } = settings.runner.clone();
     let driver = Driver {
         store: store.clone(),
+        committer: Committer::start(store),
         library: library.clone(),
         services: StepServices::new(clients.collect()),
         rules: Arc::new(Rules { longest, probe }),

@@ -6,14 +6,16 @@ mod claim;
 mod commit;
 mod outbox;
 mod signal;
+mod steps;
 #[cfg(test)]
 pub(crate) mod stored;
 mod view;
 
 use chassis::audit::{AuditEvent, AuditLog};
-use common::{Service, TenantId, TicketId};
+use common::{ExecutionId, Service, TenantId, TicketId};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 pub(crate) use accept::{Accepted, NewExecution};
 pub(crate) use claim::{Claimed, RunnerId};
@@ -40,6 +42,9 @@ pub enum StoreError {
     /// Somebody else has taken over: what was to be written belongs to the past.
     #[error("the lease was lost")]
     Fenced,
+    /// This process is about to end and writes nothing more.
+    #[error("nothing is written any more: the process is stopping")]
+    Stopped,
     /// A row says what cannot be true.
     #[error("a row of `{table}` makes no sense")]
     Corrupt {
@@ -89,55 +94,46 @@ impl Store {
 
     /// Add `events` to the record, in their order.
     async fn record(&self, connection: &mut PgConnection, events: &[AuditEvent]) -> Result<(), sqlx::Error> {
-        for event in events {
-            self.audit.record(connection, event).await?;
-        }
-        Ok(())
+        self.audit.record_all(connection, events).await
     }
 
-    /// Queue `updates` for `ticket`, in their order.
+    /// Queue what tickets are told, in its order.
     async fn enqueue(
         &self,
         connection: &mut PgConnection,
-        ticket: &TicketId,
-        execution: common::ExecutionId,
-        updates: &[Update],
-        now: OffsetDateTime,
+        tellings: &[Telling<'_>],
     ) -> Result<(), StoreError> {
-        if updates.is_empty() {
+        let mut column = TellingColumns::default();
+        for telling in tellings {
+            column.push(telling)?;
+        }
+        if column.tickets.is_empty() {
             return Ok(());
         }
-        let linger_s = if updates.iter().all(Update::may_linger) {
-            LINGER_S
-        } else {
-            0.0
-        };
-        let markers: Vec<String> = updates
-            .iter()
-            .map(|_| Marker::fresh().as_str().to_owned())
-            .collect();
-        let kinds: Vec<String> = updates.iter().map(|update| update.kind().to_owned()).collect();
-        let bodies: Result<Vec<_>, _> = updates.iter().map(serde_json::to_value).collect();
-        let bodies = bodies.map_err(StoreError::corrupt("ticket_updates"))?;
         sqlx::query!(
             "INSERT INTO ticket_updates (tenant_id, ticket_id, execution_id, marker, kind, body, created_at)
-             SELECT $1, $2, $3, update.marker, update.kind, update.body, $7
-             FROM UNNEST($4::text[], $5::text[], $6::jsonb[]) WITH ORDINALITY AS update (marker, kind, body, nth)
-             ORDER BY update.nth",
+             SELECT $1, new.ticket_id, new.execution_id, new.marker, new.kind, new.body, new.at
+             FROM UNNEST($2::text[], $3::uuid[], $4::text[], $5::text[], $6::jsonb[], $7::timestamptz[])
+                  WITH ORDINALITY AS new (ticket_id, execution_id, marker, kind, body, at, nth)
+             ORDER BY new.nth",
             self.tenant_id(),
-            ticket.as_str(),
-            execution.0,
-            &markers,
-            &kinds,
-            &bodies,
-            now,
+            &column.tickets as &[&str],
+            &column.executions,
+            &column.markers,
+            &column.kinds as &[&str],
+            &column.bodies,
+            &column.at,
         )
         .execute(&mut *connection)
         .await?;
-        // A sender at work sees the count when it lets go; one that waits for the help desk to come back goes on waiting.
+        // In one order everywhere, so that two who tell the same tickets never wait for each other. A sender at work sees
+        // the count when it lets go; one that waits for the help desk to come back goes on waiting.
         sqlx::query!(
             "INSERT INTO ticket_outboxes AS outbox (tenant_id, ticket_id, wake_at, enqueued)
-             VALUES ($1, $2, now() + make_interval(secs => $3), 1)
+             SELECT $1, new.ticket_id, now() + make_interval(secs => MIN(new.linger_s)), 1
+             FROM UNNEST($2::text[], $3::float8[]) AS new (ticket_id, linger_s)
+             GROUP BY new.ticket_id
+             ORDER BY new.ticket_id
              ON CONFLICT (tenant_id, ticket_id) DO UPDATE
              SET enqueued = outbox.enqueued + 1,
                  wake_at = CASE
@@ -145,12 +141,50 @@ impl Store {
                      ELSE LEAST(outbox.wake_at, EXCLUDED.wake_at)
                  END",
             self.tenant_id(),
-            ticket.as_str(),
-            linger_s,
+            &column.tickets as &[&str],
+            &column.linger_s,
         )
         .execute(&mut *connection)
         .await?;
         notify(connection, UPDATES).await?;
+        Ok(())
+    }
+}
+
+/// What a ticket is to be told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Telling<'t> {
+    pub(crate) ticket: &'t TicketId,
+    pub(crate) execution: ExecutionId,
+    pub(crate) updates: &'t [Update],
+    pub(crate) now: OffsetDateTime,
+}
+
+/// What tickets are told by column of `ticket_updates`.
+#[derive(Default)]
+struct TellingColumns<'t> {
+    tickets: Vec<&'t str>,
+    executions: Vec<Uuid>,
+    markers: Vec<String>,
+    kinds: Vec<&'static str>,
+    bodies: Vec<serde_json::Value>,
+    at: Vec<OffsetDateTime>,
+    linger_s: Vec<f64>,
+}
+
+impl<'t> TellingColumns<'t> {
+    fn push(&mut self, telling: &Telling<'t>) -> Result<(), StoreError> {
+        let lingers = telling.updates.iter().all(Update::may_linger);
+        for update in telling.updates {
+            let body = serde_json::to_value(update).map_err(StoreError::corrupt("ticket_updates"))?;
+            self.tickets.push(telling.ticket.as_str());
+            self.executions.push(telling.execution.0);
+            self.markers.push(Marker::fresh().as_str().to_owned());
+            self.kinds.push(update.kind());
+            self.bodies.push(body);
+            self.at.push(telling.now);
+            self.linger_s.push(if lingers { LINGER_S } else { 0.0 });
+        }
         Ok(())
     }
 }

@@ -276,34 +276,33 @@ impl<'a> Run<'a> {
             Phase::Ended {
                 ending: Ending::Escalated { reason },
                 ..
-            } => Some(reason.as_str()),
+            } => Some(reason.clone()),
             _ => None,
         };
         let written = self
             .driver
-            .store
+            .committer
             .write(Write {
                 execution: self.claimed.id,
-                ticket: &self.claimed.ticket,
+                ticket: self.claimed.ticket.clone(),
                 runner: self.claimed.runner,
                 fence: self.claimed.fence,
-                state: &state,
+                state,
                 status,
                 reason,
                 parked_since: self.memory.parked_since,
                 parked_told: self.memory.parked_told,
                 hold,
                 signals: self.signals,
-                steps: &chronicle.steps,
-                renumbered: &chronicle.renumbered,
-                cut_off: chronicle.cut_off.as_deref(),
-                handled: &self.handled,
-                audit: &chronicle.audit,
-                updates: &chronicle.updates,
+                steps: chronicle.steps,
+                renumbered: chronicle.renumbered,
+                cut_off: chronicle.cut_off,
+                handled: std::mem::take(&mut self.handled),
+                audit: chronicle.audit,
+                updates: chronicle.updates,
                 now,
             })
             .await?;
-        self.handled.clear();
         self.status = status;
         if let Some(ending) = &chronicle.ending {
             self.say_ended(ending, now);

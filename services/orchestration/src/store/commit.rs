@@ -1,40 +1,56 @@
-//! One transaction per step: the step's rows, the new state, its audit and what the ticket is told, or none of it.
+//! One transaction per step: the step's rows, the new state, its audit and what the ticket is told, or none of it. Steps
+//! of several executions that are ready at the same time share one.
+
+use std::collections::HashMap;
 
 use chassis::audit::AuditEvent;
 use common::execution::ExecutionStatus;
 use common::{ActionName, ExecutionId, OperationId, Outcome, StepCall, TicketId, Values};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{RunnerId, Store, StoreError};
+use super::{RunnerId, Store, StoreError, Telling};
 use crate::update::Update;
 
 /// Everything that an event changes about an execution.
 #[derive(Debug)]
-pub(crate) struct Write<'a> {
+pub(crate) struct Write {
     pub(crate) execution: ExecutionId,
-    pub(crate) ticket: &'a TicketId,
+    pub(crate) ticket: TicketId,
     pub(crate) runner: RunnerId,
     pub(crate) fence: i64,
     /// The machine's new state.
-    pub(crate) state: &'a serde_json::Value,
+    pub(crate) state: serde_json::Value,
     pub(crate) status: ExecutionStatus,
     /// Why a person must take over; only with `Escalated`.
-    pub(crate) reason: Option<&'a str>,
+    pub(crate) reason: Option<String>,
     pub(crate) parked_since: Option<OffsetDateTime>,
     pub(crate) parked_told: bool,
     pub(crate) hold: Hold,
     /// How many signals we know of: more of them keep the execution in our hands.
     pub(crate) signals: i64,
-    pub(crate) steps: &'a [StepRow],
+    pub(crate) steps: Vec<StepRow>,
     /// Open calls that go on under a new number.
-    pub(crate) renumbered: &'a [StepCall],
+    pub(crate) renumbered: Vec<StepCall>,
     /// Why calls that are still open will never be answered.
-    pub(crate) cut_off: Option<&'a str>,
-    pub(crate) handled: &'a [Handled],
-    pub(crate) audit: &'a [AuditEvent],
-    pub(crate) updates: &'a [Update],
+    pub(crate) cut_off: Option<String>,
+    pub(crate) handled: Vec<Handled>,
+    pub(crate) audit: Vec<AuditEvent>,
+    pub(crate) updates: Vec<Update>,
     pub(crate) now: OffsetDateTime,
+}
+
+impl Write {
+    /// What the ticket is told.
+    pub(crate) fn telling(&self) -> Telling<'_> {
+        Telling {
+            ticket: &self.ticket,
+            execution: self.execution,
+            updates: &self.updates,
+            now: self.now,
+        }
+    }
 }
 
 /// Whether the execution stays with us.
@@ -81,81 +97,97 @@ pub(crate) struct Written {
 }
 
 impl Store {
-    /// Commit one step of an execution.
-    pub(crate) async fn write(&self, write: Write<'_>) -> Result<Written, StoreError> {
+    /// Commit one step of each of several executions: what each write found, `None` where its lease was lost and nothing
+    /// of it was written. Where the database refuses any of it, none is written.
+    pub(crate) async fn write(&self, writes: &[Write]) -> Result<Vec<Option<Written>>, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let written = self.write_execution(&mut transaction, &write).await?;
-        for call in write.renumbered {
-            self.renumber(&mut transaction, write.execution, call).await?;
+        let found = self.write_executions(&mut transaction, writes).await?;
+        let ours: Vec<&Write> = writes
+            .iter()
+            .filter(|write| found.contains_key(&write.execution))
+            .collect();
+        for write in &ours {
+            for call in &write.renumbered {
+                self.renumber(&mut transaction, write.execution, call).await?;
+            }
         }
-        self.write_steps(&mut transaction, &write).await?;
-        if let Some(reason) = write.cut_off {
-            self.cut_off(&mut transaction, &write, reason).await?;
+        self.write_steps(&mut transaction, &ours).await?;
+        for write in &ours {
+            if let Some(reason) = &write.cut_off {
+                self.cut_off(&mut transaction, write, reason).await?;
+            }
         }
-        self.settle_signals(&mut transaction, &write).await?;
-        self.record(&mut transaction, write.audit).await?;
-        self.enqueue(
-            &mut transaction,
-            write.ticket,
-            write.execution,
-            write.updates,
-            write.now,
-        )
-        .await?;
+        self.settle_signals(&mut transaction, &ours).await?;
+        let audit: Vec<&AuditEvent> = ours.iter().flat_map(|write| &write.audit).collect();
+        self.audit.record_all(&mut transaction, audit).await?;
+        let tellings: Vec<_> = ours.iter().map(|write| write.telling()).collect();
+        self.enqueue(&mut transaction, &tellings).await?;
         transaction.commit().await?;
-        Ok(written)
+        let written = writes.iter().map(|write| found.get(&write.execution).copied());
+        Ok(written.collect())
     }
 
-    /// The execution itself. A runner that overslept writes nothing; a signal that came meanwhile keeps the execution in
-    /// our hands.
-    async fn write_execution(
+    /// The executions themselves. A runner that overslept writes nothing; a signal that came meanwhile keeps an execution
+    /// in our hands.
+    async fn write_executions(
         &self,
-        connection: &mut sqlx::PgConnection,
-        write: &Write<'_>,
-    ) -> Result<Written, StoreError> {
-        let (until, ended) = match write.hold {
-            Hold::Keep => (None, false),
-            Hold::Until(at) => (Some(at), false),
-            Hold::Ended => (None, true),
-        };
-        let row = sqlx::query!(
-            r#"UPDATE playbook_executions
-             SET state = $5,
-                 status = $6,
-                 reason = $7,
-                 parked_since = $8,
-                 parked_told = $9,
-                 ended_at = CASE WHEN $10 THEN $13::timestamptz END,
-                 runner = CASE WHEN $10 OR ($11::timestamptz IS NOT NULL AND signals = $12) THEN NULL ELSE runner END,
-                 wake_at = CASE WHEN $10 THEN NULL WHEN signals = $12 THEN COALESCE($11, now()) ELSE now() END
-             WHERE tenant_id = $1 AND id = $2 AND runner = $3 AND fence = $4
-             RETURNING signals, runner IS NOT NULL AS "kept!""#,
+        connection: &mut PgConnection,
+        writes: &[Write],
+    ) -> Result<HashMap<ExecutionId, Written>, StoreError> {
+        let column = Columns::of(writes);
+        let rows = sqlx::query!(
+            r#"UPDATE playbook_executions execution
+             SET state = new.state,
+                 status = new.status,
+                 reason = new.reason,
+                 parked_since = new.parked_since,
+                 parked_told = new.parked_told,
+                 ended_at = CASE WHEN new.ended THEN new.at END,
+                 runner = CASE
+                     WHEN new.ended OR (new.until IS NOT NULL AND execution.signals = new.signals) THEN NULL
+                     ELSE execution.runner
+                 END,
+                 wake_at = CASE
+                     WHEN new.ended THEN NULL
+                     WHEN execution.signals = new.signals THEN COALESCE(new.until, now())
+                     ELSE now()
+                 END
+             FROM UNNEST(
+                 $2::uuid[], $3::uuid[], $4::bigint[], $5::jsonb[], $6::text[], $7::text[], $8::timestamptz[],
+                 $9::boolean[], $10::boolean[], $11::timestamptz[], $12::bigint[], $13::timestamptz[]
+             ) AS new (id, runner, fence, state, status, reason, parked_since, parked_told, ended, until, signals, at)
+             WHERE execution.tenant_id = $1 AND execution.id = new.id AND execution.runner = new.runner
+               AND execution.fence = new.fence
+             RETURNING execution.id, execution.signals, execution.runner IS NOT NULL AS "kept!""#,
             self.tenant_id(),
-            write.execution.0,
-            write.runner.0,
-            write.fence,
-            write.state,
-            write.status.as_str(),
-            write.reason,
-            write.parked_since,
-            write.parked_told,
-            ended,
-            until,
-            write.signals,
-            write.now,
+            &column.ids,
+            &column.runners,
+            &column.fences,
+            &column.states as &[&serde_json::Value],
+            &column.statuses as &[&str],
+            &column.reasons as &[Option<&str>],
+            &column.parked_since as &[Option<OffsetDateTime>],
+            &column.parked_told,
+            &column.ended,
+            &column.until as &[Option<OffsetDateTime>],
+            &column.signals,
+            &column.at,
         )
-        .fetch_optional(connection)
-        .await?
-        .ok_or(StoreError::Fenced)?;
-        Ok(Written {
-            signals: row.signals,
-            kept: row.kept,
-        })
+        .fetch_all(connection)
+        .await?;
+        let found = rows.into_iter().map(|row| {
+            let written = Written {
+                signals: row.signals,
+                kept: row.kept,
+            };
+            (ExecutionId(row.id), written)
+        });
+        Ok(found.collect())
     }
 
     async fn renumber(
         &self,
-        connection: &mut sqlx::PgConnection,
+        connection: &mut PgConnection,
         execution: ExecutionId,
         call: &StepCall,
     ) -> Result<(), StoreError> {
@@ -177,8 +209,8 @@ impl Store {
 
     async fn cut_off(
         &self,
-        connection: &mut sqlx::PgConnection,
-        write: &Write<'_>,
+        connection: &mut PgConnection,
+        write: &Write,
         reason: &str,
     ) -> Result<(), StoreError> {
         sqlx::query!(
@@ -195,70 +227,81 @@ impl Store {
         Ok(())
     }
 
-    async fn write_steps(
-        &self,
-        connection: &mut sqlx::PgConnection,
-        write: &Write<'_>,
-    ) -> Result<(), StoreError> {
-        for step in write.steps {
-            sqlx::query!(
-                "INSERT INTO playbook_step_executions AS step
-                     (tenant_id, execution_id, step_id, visit, attempt, name, action, operation_id, asked,
-                      outcome, explanation, output, started_at, ended_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::timestamptz,
-                         CASE WHEN $10::text IS NULL THEN NULL ELSE $13 END)
-                 ON CONFLICT (tenant_id, execution_id, step_id, visit, attempt) DO UPDATE
-                 SET operation_id = COALESCE(EXCLUDED.operation_id, step.operation_id),
-                     asked = COALESCE(EXCLUDED.asked, step.asked),
-                     outcome = EXCLUDED.outcome,
-                     explanation = EXCLUDED.explanation,
-                     output = EXCLUDED.output,
-                     ended_at = EXCLUDED.ended_at",
-                self.tenant_id(),
-                write.execution.0,
-                step.call.id.as_str(),
-                ordinal(step.call.visit),
-                ordinal(step.call.attempt),
-                step.name,
-                step.action.as_ref().map(ActionName::as_str),
-                step.operation.map(|operation| operation.0),
-                step.asked.as_deref(),
-                step.outcome.as_ref().map(Outcome::as_str),
-                step.explanation.as_deref(),
-                serde_json::Value::Object(step.output.clone()),
-                write.now,
-            )
-            .execute(&mut *connection)
-            .await?;
-        }
-        Ok(())
-    }
-
     async fn settle_signals(
         &self,
-        connection: &mut sqlx::PgConnection,
-        write: &Write<'_>,
+        connection: &mut PgConnection,
+        writes: &[&Write],
     ) -> Result<(), StoreError> {
-        if write.handled.is_empty() {
+        let handled = || {
+            writes
+                .iter()
+                .flat_map(|write| write.handled.iter().map(|handled| (*write, handled)))
+        };
+        if handled().next().is_none() {
             return Ok(());
         }
-        let operations: Vec<Uuid> = write.handled.iter().map(|handled| handled.operation.0).collect();
-        let applied: Vec<bool> = write.handled.iter().map(|handled| handled.applied).collect();
+        let executions: Vec<Uuid> = handled().map(|(write, _)| write.execution.0).collect();
+        let at: Vec<OffsetDateTime> = handled().map(|(write, _)| write.now).collect();
+        let operations: Vec<Uuid> = handled().map(|(_, handled)| handled.operation.0).collect();
+        let applied: Vec<bool> = handled().map(|(_, handled)| handled.applied).collect();
         sqlx::query!(
             "UPDATE execution_signals signal
-             SET effect = CASE WHEN handled.applied THEN 'applied' ELSE 'late' END, handled_at = $3
-             FROM UNNEST($4::uuid[], $5::boolean[]) AS handled (operation_id, applied)
-             WHERE signal.tenant_id = $1 AND signal.execution_id = $2
+             SET effect = CASE WHEN handled.applied THEN 'applied' ELSE 'late' END, handled_at = handled.at
+             FROM UNNEST($2::uuid[], $3::timestamptz[], $4::uuid[], $5::boolean[])
+                  AS handled (execution_id, at, operation_id, applied)
+             WHERE signal.tenant_id = $1 AND signal.execution_id = handled.execution_id
                AND signal.operation_id = handled.operation_id AND signal.handled_at IS NULL",
             self.tenant_id(),
-            write.execution.0,
-            write.now,
+            &executions,
+            &at,
             &operations,
             &applied,
         )
         .execute(connection)
         .await?;
         Ok(())
+    }
+}
+
+/// Writes by column of `playbook_executions`.
+#[derive(Default)]
+struct Columns<'w> {
+    ids: Vec<Uuid>,
+    runners: Vec<Uuid>,
+    fences: Vec<i64>,
+    states: Vec<&'w serde_json::Value>,
+    statuses: Vec<&'w str>,
+    reasons: Vec<Option<&'w str>>,
+    parked_since: Vec<Option<OffsetDateTime>>,
+    parked_told: Vec<bool>,
+    ended: Vec<bool>,
+    until: Vec<Option<OffsetDateTime>>,
+    signals: Vec<i64>,
+    at: Vec<OffsetDateTime>,
+}
+
+impl<'w> Columns<'w> {
+    fn of(writes: &'w [Write]) -> Self {
+        let mut columns = Self::default();
+        for write in writes {
+            let until = match write.hold {
+                Hold::Until(at) => Some(at),
+                Hold::Keep | Hold::Ended => None,
+            };
+            columns.ids.push(write.execution.0);
+            columns.runners.push(write.runner.0);
+            columns.fences.push(write.fence);
+            columns.states.push(&write.state);
+            columns.statuses.push(write.status.as_str());
+            columns.reasons.push(write.reason.as_deref());
+            columns.parked_since.push(write.parked_since);
+            columns.parked_told.push(write.parked_told);
+            columns.ended.push(write.hold == Hold::Ended);
+            columns.until.push(until);
+            columns.signals.push(write.signals);
+            columns.at.push(write.now);
+        }
+        columns
     }
 }
 

@@ -7,7 +7,7 @@ use common::{ExecutionId, TicketId};
 use time::OffsetDateTime;
 
 use super::claim::interval;
-use super::{Store, StoreError};
+use super::{Store, StoreError, Telling};
 use crate::update::{Due, Marker, Update};
 
 /// A ticket in our hands.
@@ -120,8 +120,13 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
         let now = OffsetDateTime::now_utc();
-        self.enqueue(&mut transaction, ticket, execution, updates, now)
-            .await?;
+        let telling = Telling {
+            ticket,
+            execution,
+            updates,
+            now,
+        };
+        self.enqueue(&mut transaction, &[telling]).await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -6,7 +6,7 @@ use common::{
 use launcher::testing::TestDatabase;
 use time::OffsetDateTime;
 
-use super::{Accepted, NewExecution, Store};
+use super::{Accepted, NewExecution, Store, Telling};
 use crate::facts::Given;
 use crate::library::Pin;
 use crate::update::Update;
@@ -21,11 +21,13 @@ pub(crate) async fn store(database: &TestDatabase) -> Store {
 pub(crate) async fn execution(store: &Store, ticket: &str, updates: &[Update]) -> ExecutionId {
     let id = execution_given(store, ticket, Given::default()).await;
     let mut connection = store.pool.acquire().await.unwrap();
-    let (ticket, now) = (ticket.parse().unwrap(), OffsetDateTime::now_utc());
-    store
-        .enqueue(&mut connection, &ticket, id, updates, now)
-        .await
-        .unwrap();
+    let telling = Telling {
+        ticket: &ticket.parse().unwrap(),
+        execution: id,
+        updates,
+        now: OffsetDateTime::now_utc(),
+    };
+    store.enqueue(&mut connection, &[telling]).await.unwrap();
     id
 }
 
