@@ -33,7 +33,7 @@ pub use problem::{ApiError, chain};
 pub use process::main;
 pub use settings::{BaseSettings, Reader, Settings, SettingsErrors, from_map};
 pub use shell::{ServeError, Shell, StartError};
-pub use worker::Did;
+pub use worker::{Did, Wake};
 
 /// Of every process that runs a service, the command line included: reading a playbook and serving a request are many
 /// small allocations, which this one makes in half the time of the C library's.

@@ -22,6 +22,18 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::fro
 /// Of the spans around steps, which belong into log lines and not into traces.
 pub(crate) const TARGET: &str = "chassis::worker";
 
+/// Wakes a worker of this very process, without a round trip through the database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Wake(mpsc::Sender<()>);
+
+impl Wake {
+    /// There may be work. Says nothing to other replicas, which find it with their slow poll.
+    pub fn wake(&self) {
+        // A full channel already holds a wake-up.
+        let _ = self.0.try_send(());
+    }
+}
+
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Did {
@@ -67,7 +79,7 @@ impl Worker {
 
     /// Start it; [`Shell::serve`] waits for its last piece of work. `step` is called again and again: it claims one
     /// piece in its own short transaction, does it, and answers. Its errors are logged and repeated with backoff.
-    pub fn spawn<F, Fut, E>(self, step: F)
+    pub fn spawn<F, Fut, E>(self, step: F) -> Wake
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Did, E>> + Send + 'static,
@@ -75,8 +87,9 @@ impl Worker {
     {
         let (wake, woken) = mpsc::channel(1);
         let shell = self.shell.clone();
-        shell.spawn(listen(shell.clone(), self.channel, wake));
+        shell.spawn(listen(shell.clone(), self.channel, wake.clone()));
         shell.spawn(self.run(step, woken));
+        Wake(wake)
     }
 
     async fn run<F, Fut, E>(self, step: F, mut woken: mpsc::Receiver<()>)

@@ -1,21 +1,22 @@
 //! Accepting an execution: the right tenant, exactly the document that was decided on, once per decision.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::ApiError;
 use common::client::{PeerError, PlaybookClient};
-use common::execution::ExecutionAccepted;
+use common::execution::{ExecutionAccepted, ExecutionStatus};
 use common::{
     Digest, ExecutePlaybook, ExecutionId, PlaybookName, PlaybookRef, PlaybookVersion, Problem, TenantId,
     Values,
 };
 use playbook_lang::{Playbook, State, calls};
-use time::OffsetDateTime;
 
 use crate::facts::Given;
-use crate::library::{Document, Library};
-use crate::store::{Accepted, NewExecution, Store, StoreError};
+use crate::library::{Document, Library, Pin};
+use crate::runner::Runner;
+use crate::store::{NewExecution, Store, StoreError};
 
 /// Inputs are told in a few words.
 const LARGEST_INPUTS: usize = 64 * 1024;
@@ -92,44 +93,97 @@ pub(crate) struct Intake {
     pub(crate) store: Store,
     pub(crate) library: Library,
     pub(crate) playbooks: PlaybookClient,
+    pub(crate) runner: Arc<Runner>,
+}
+
+/// A playbook that may be run, and its documents where they are still to be pinned.
+struct Admitted {
+    playbook: Arc<Playbook>,
+    pins: Vec<Pin>,
 }
 
 impl Intake {
     /// Accept what a decision asks for; the same decision again gets the same answer.
     pub(crate) async fn accept(
         &self,
-        request: &ExecutePlaybook,
+        request: ExecutePlaybook,
         traceparent: Option<String>,
-        now: OffsetDateTime,
     ) -> Result<ExecutionAccepted, ExecuteError> {
         for tenant in [&request.tenant_id, &request.subject.tenant_id] {
             if tenant != self.store.tenant() {
                 return Err(ExecuteError::WrongTenant(tenant.clone()));
             }
         }
-        if let Some(accepted) = self.store.of_decision(request.decision_id).await? {
-            return Ok(accepted);
-        }
-        let document = self.document(&request.playbook).await?;
-        let playbook = self.library.read(&document).map_err(ExecuteError::Findings)?;
+        let Admitted { playbook, pins } = match self.library.known_pinned(&request.playbook.digest) {
+            Some(playbook) => Admitted {
+                playbook,
+                pins: vec![],
+            },
+            None => {
+                // A repeated request needs nobody else, even where the document is known to nobody any more.
+                if let Some(accepted) = self.store.of_decision(request.decision_id).await? {
+                    return Ok(accepted);
+                }
+                self.admitted(&request).await?
+            }
+        };
         if playbook.reference() != &request.playbook {
             return Err(ExecuteError::OtherDocument(request.playbook.clone()));
         }
+        let now = self.store.now();
         let inputs = admitted(&playbook, &request.inputs)?;
         let no_step = || ExecuteError::Findings("it has no step".to_owned());
         let state = State::begin(&playbook, now).ok_or_else(no_step)?;
-        let state = serde_json::to_value(&state).map_err(ExecuteError::Begin)?;
         let new = NewExecution {
+            id: ExecutionId::fresh(),
+            given: Given::of(&request, inputs),
             request,
-            pins: &document.pins(&playbook),
-            given: Given::of(request, inputs),
-            state,
+            pins,
+            state: serde_json::to_value(&state).map_err(ExecuteError::Begin)?,
             traceparent,
+            now,
+            begun: None,
         };
-        match self.store.accept(new, now).await? {
-            Accepted::Here(accepted) => Ok(accepted),
-            Accepted::OtherOpen(id) => Err(ExecuteError::Open(id)),
+        self.store_and_begin(new, &playbook, state).await
+    }
+
+    /// Until it is there, or something stands in its way.
+    async fn store_and_begin(
+        &self,
+        new: NewExecution,
+        playbook: &Playbook,
+        state: State,
+    ) -> Result<ExecutionAccepted, ExecuteError> {
+        let (decision, ticket) = (new.request.decision_id, new.request.ticket_id.clone());
+        let accepted = ExecutionAccepted {
+            execution_id: new.id,
+            status: ExecutionStatus::Queued,
+        };
+        if self.runner.begin(new.clone(), playbook, state).await? {
+            self.library.is_pinned(playbook.digest());
+            return Ok(accepted);
         }
+        loop {
+            if let Some(accepted) = self.store.of_decision(decision).await? {
+                return Ok(accepted);
+            }
+            if let Some(id) = self.store.open_on(&ticket).await? {
+                return Err(ExecuteError::Open(id));
+            }
+            // What stood in the way has ended in between: there is room now.
+            if self.runner.queue(new.clone()).await? {
+                self.library.is_pinned(playbook.digest());
+                return Ok(accepted);
+            }
+        }
+    }
+
+    /// The playbook that the request names, read and checked.
+    async fn admitted(&self, request: &ExecutePlaybook) -> Result<Admitted, ExecuteError> {
+        let document = self.document(&request.playbook).await?;
+        let playbook = self.library.read(&document).map_err(ExecuteError::Findings)?;
+        let pins = document.pins(&playbook);
+        Ok(Admitted { playbook, pins })
     }
 
     /// The document and what it calls: ours where an earlier execution pinned it, else the playbook service's, if it is

@@ -14,6 +14,7 @@ use common::{
 use playbook_lang::{Call, Event};
 
 use crate::manners;
+use crate::store::Claimed;
 
 /// A service is told the deadline and answers by then; a little more for the way back.
 const AFTER_DEADLINE: Duration = Duration::from_secs(2);
@@ -28,6 +29,17 @@ pub(crate) struct OnBehalf {
     pub(crate) execution: ExecutionId,
     pub(crate) ticket: TicketId,
     pub(crate) subject: Subject,
+}
+
+impl OnBehalf {
+    /// Of an execution in our hands.
+    pub(crate) fn of(claimed: &Claimed) -> Self {
+        Self {
+            execution: claimed.id,
+            ticket: claimed.ticket.clone(),
+            subject: claimed.subject.clone(),
+        }
+    }
 }
 
 /// The services that perform steps, by the part of an action before its dot.

@@ -13,7 +13,7 @@ use std::time::Instant;
 use chassis::AuditEvent;
 use common::execution::ExecutionStatus;
 use common::{AutomationStatus, Ending};
-use playbook_lang::{IllegalEvent, Rules, State};
+use playbook_lang::{IllegalEvent, Playbook, Rules, State};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -55,6 +55,15 @@ impl From<IllegalEvent> for Stopped {
 }
 
 impl Driver {
+    /// The first call of an execution that is about to be accepted. `None` where it begins otherwise: then it is for
+    /// whoever claims it.
+    pub(crate) fn begin(&self, claimed: &Claimed, playbook: &Playbook, state: State) -> Option<Write> {
+        let whose = OnBehalf::of(claimed);
+        let mut run = Run::new(self, claimed, playbook, &whose, state);
+        run.take_up().ok()?;
+        run.written().ok().filter(|write| write.hold == Hold::Keep)
+    }
+
     /// Drive `claimed` until it waits, ends, or is no longer ours.
     pub(crate) async fn drive(&self, claimed: Claimed) {
         let span = tracing::info_span!("drive", execution.id = %claimed.id, ticket.id = %claimed.ticket);
@@ -91,11 +100,7 @@ impl Driver {
         };
         let state: State = serde_json::from_value(claimed.state.clone())
             .map_err(|error| Stopped::Broken(format!("the stored state cannot be read: {error}")))?;
-        let whose = OnBehalf {
-            execution: claimed.id,
-            ticket: claimed.ticket.clone(),
-            subject: claimed.subject.clone(),
-        };
+        let whose = OnBehalf::of(claimed);
         let mut run = Run::new(self, claimed, &playbook, &whose, state);
         if claimed.signals > 0 {
             run.hear(self.store.unheard(claimed.id).await?);

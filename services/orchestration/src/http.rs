@@ -69,9 +69,7 @@ async fn execute_playbook(
     State(intake): State<Intake>,
     Json(request): Json<ExecutePlaybook>,
 ) -> Result<(StatusCode, Json<ExecutionAccepted>), ApiError> {
-    let accepted = intake
-        .accept(&request, telemetry::trace_context(), OffsetDateTime::now_utc())
-        .await?;
+    let accepted = intake.accept(request, telemetry::trace_context()).await?;
     Ok((StatusCode::ACCEPTED, Json(accepted)))
 }
 

@@ -23,7 +23,7 @@ mod update;
 
 use std::sync::Arc;
 
-use chassis::{ServeError, Shell, StartError};
+use chassis::{ServeError, Shell, StartError, Wake};
 use common::Service;
 use common::client::{PlaybookClient, StepClient};
 use connectors::halopsa::Halo;
@@ -55,19 +55,26 @@ pub async fn serve(
     let shell = Shell::start(Service::Orchestration, &settings.base, shutdown).await?;
     let store = Store::new(shell.pool().clone(), shell.tenant().clone());
     let library = Library::new(settings.registry.clone());
-    drive_executions(&shell, &settings, &store, &library);
-    tell_the_help_desk(&shell, &settings, &store)?;
+    let outbox = tell_the_help_desk(&shell, &settings, &store)?;
+    let runner = drive_executions(&shell, &settings, &store, &library, &outbox);
     let playbooks = PlaybookClient(shell.peer(Service::Playbook.name(), settings.playbook_url));
     let intake = Intake {
         store: store.clone(),
         library,
         playbooks,
+        runner,
     };
     let api = http::api(&shell, intake, store);
     shell.serve(api, listener).await
 }
 
-fn drive_executions(shell: &Shell, settings: &OrchestrationSettings, store: &Store, library: &Library) {
+fn drive_executions(
+    shell: &Shell,
+    settings: &OrchestrationSettings,
+    store: &Store,
+    library: &Library,
+    outbox: &Wake,
+) -> Arc<Runner> {
     let clients = settings.step_services.iter().map(|(name, url)| {
         let client = StepClient(shell.peer(name.clone(), url.clone()));
         (name.clone(), client)
@@ -80,37 +87,35 @@ fn drive_executions(shell: &Shell, settings: &OrchestrationSettings, store: &Sto
     } = settings.runner.clone();
     let driver = Driver {
         store: store.clone(),
-        committer: Committer::start(store),
+        committer: Committer::start(store, outbox),
         library: library.clone(),
         services: StepServices::new(clients.collect()),
         rules: Arc::new(Rules { longest, probe }),
         abandon: CancellationToken::new(),
     };
     let runner = Arc::new(Runner::new(shell, driver, max_in_flight, lease));
-    let living = Arc::clone(&runner);
+    let (living, stepping) = (Arc::clone(&runner), Arc::clone(&runner));
     shell.spawn(async move { living.live().await });
     shell.worker("runner", store::EXECUTIONS).spawn(move || {
-        let runner = Arc::clone(&runner);
+        let runner = Arc::clone(&stepping);
         async move { runner.step().await }
     });
+    runner
 }
 
 fn tell_the_help_desk(
     shell: &Shell,
     settings: &OrchestrationSettings,
     store: &Store,
-) -> Result<(), StartError> {
+) -> Result<Wake, StartError> {
     let outside = connectors::http_client().map_err(StartError::Http)?;
     let desk = Desk::new(Halo::new(settings.halo.clone(), outside), settings.desk.clone());
     let sender = Arc::new(Sender::new(store.clone(), desk));
     let (introducing, introduced_to) = (Arc::clone(&sender), shell.clone());
     shell.spawn(async move { introducing.desk().introduce(&introduced_to).await });
-    shell
-        .worker("outbox", store::UPDATES)
-        .at_once(SENDERS)
-        .spawn(move || {
-            let sender = Arc::clone(&sender);
-            async move { sender.step().await }
-        });
-    Ok(())
+    let outbox = shell.worker("outbox", store::UPDATES).at_once(SENDERS);
+    Ok(outbox.spawn(move || {
+        let sender = Arc::clone(&sender);
+        async move { sender.step().await }
+    }))
 }

@@ -99,11 +99,19 @@ fn all_called(source: &str, known: &[PlaybookRef], sources: &HashMap<Digest, &St
     called
 }
 
+/// A checked playbook.
+#[derive(Clone)]
+struct Known {
+    playbook: Arc<Playbook>,
+    /// Its document is in the database, with all that it calls.
+    pinned: bool,
+}
+
 /// Checked playbooks by digest. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Library {
     registry: Arc<Registry>,
-    shelf: Arc<Mutex<HashMap<Digest, Arc<Playbook>>>>,
+    shelf: Arc<Mutex<HashMap<Digest, Known>>>,
 }
 
 impl Library {
@@ -119,7 +127,7 @@ impl Library {
     pub(crate) fn read(&self, document: &Document) -> Result<Arc<Playbook>, String> {
         let digest = Digest::of(&document.source);
         if let Some(known) = self.shelf().get(&digest) {
-            return Ok(Arc::clone(known));
+            return Ok(Arc::clone(&known.playbook));
         }
         let mut called = Shelf::default();
         for source in &document.calls {
@@ -140,20 +148,39 @@ impl Library {
         if known.len() >= MOST {
             known.clear();
         }
-        known.insert(digest, Arc::clone(&playbook));
+        let entry = Known {
+            playbook: Arc::clone(&playbook),
+            pinned: false,
+        };
+        known.insert(digest, entry);
         Ok(playbook)
+    }
+
+    /// The playbook with this digest, where it is known that its document is pinned.
+    pub(crate) fn known_pinned(&self, digest: &Digest) -> Option<Arc<Playbook>> {
+        let known = self.shelf().get(digest).filter(|known| known.pinned).cloned();
+        known.map(|known| known.playbook)
+    }
+
+    /// The document of this digest is in the database now, with all that it calls.
+    pub(crate) fn is_pinned(&self, digest: &Digest) {
+        if let Some(known) = self.shelf().get_mut(digest) {
+            known.pinned = true;
+        }
     }
 
     /// The playbook that was pinned under `digest`, with all that it calls.
     pub(crate) async fn pinned(&self, store: &Store, digest: &Digest) -> Result<Arc<Playbook>, Unreadable> {
         if let Some(known) = self.shelf().get(digest) {
-            return Ok(Arc::clone(known));
+            return Ok(Arc::clone(&known.playbook));
         }
         let document = store.pinned(digest).await?.ok_or(Unreadable::Missing)?;
-        self.read(&document).map_err(Unreadable::Refused)
+        let playbook = self.read(&document).map_err(Unreadable::Refused)?;
+        self.is_pinned(digest);
+        Ok(playbook)
     }
 
-    fn shelf(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Arc<Playbook>>> {
+    fn shelf(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Known>> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use chassis::{Did, Shell};
 use common::ExecutionId;
+use playbook_lang::{Playbook, State};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::drive::Driver;
-use crate::store::{Claimed, RunnerId, Store, StoreError};
+use crate::store::{Claimed, Entry, NewExecution, RunnerId, Store, StoreError};
 
 /// Executions claimed in one statement: enough for a burst, few enough for the others to get some.
 const BATCH: usize = 64;
@@ -31,6 +32,8 @@ pub(crate) struct Runner {
     /// Who we are, once registered. Held while claiming and while saying what we drive, so that neither sees the other
     /// half done.
     identity: tokio::sync::Mutex<Option<RunnerId>>,
+    /// The same, for whoever must not wait.
+    known_as: Mutex<Option<RunnerId>>,
     /// What our tasks drive, under which fence.
     driven: Arc<Mutex<HashMap<ExecutionId, i64>>>,
     drives: TaskTracker,
@@ -46,6 +49,7 @@ impl Runner {
             lease,
             places: Arc::new(Semaphore::new(places)),
             identity: tokio::sync::Mutex::default(),
+            known_as: Mutex::default(),
             driven: Arc::default(),
             drives: TaskTracker::new(),
             stopping: shell.stopping().clone(),
@@ -83,35 +87,83 @@ impl Runner {
             Some(runner) => runner,
             None => *identity.insert(self.store.register(self.lease).await?),
         };
+        *lock(&self.known_as) = Some(runner);
         let most = i64::try_from(places.len()).unwrap_or(i64::MAX);
         let claimed = match self.store.claim_due(runner, most).await {
             Err(StoreError::Database(error)) if declared_dead(&error) => {
                 tracing::warn!("our lease ran out and others have taken over; registering anew");
                 *identity = None;
+                *lock(&self.known_as) = None;
                 return Ok(None);
             }
             claimed => claimed?,
         };
         let count = claimed.len();
         for (execution, place) in claimed.into_iter().zip(places) {
-            self.drive(execution, place);
+            let driven = self.driven(execution.id, execution.fence);
+            self.drive(execution, place, driven);
         }
         Ok(Some(count))
     }
 
-    fn drive(&self, claimed: Claimed, place: OwnedSemaphorePermit) {
-        let (id, fence) = (claimed.id, claimed.fence);
-        lock(&self.driven).insert(id, fence);
-        let driver = self.driver.clone();
-        // Also when the drive panics: what nobody drives is let go at the next heartbeat.
-        let done = Done {
-            driven: Arc::clone(&self.driven),
-            id,
-            fence,
+    /// Accept an execution, and begin it at once where there is a place for it; else it waits for one in the database.
+    /// `false`: its decision or its ticket has an execution already.
+    pub(crate) async fn begin(
+        &self,
+        mut new: NewExecution,
+        playbook: &Playbook,
+        state: State,
+    ) -> Result<bool, StoreError> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let known_as = *lock(&self.known_as);
+        let (Ok(place), Some(runner)) = (place, known_as) else {
+            return self.queue(new).await;
         };
+        if self.stopping.is_cancelled() {
+            return self.queue(new).await;
+        }
+        let mut claimed = Claimed::new(&new, self.store.tenant(), runner);
+        let Some(begun) = self.driver.begin(&claimed, playbook, state) else {
+            return self.queue(new).await;
+        };
+        // Before it is stored: a heartbeat lets go of what we hold and do not drive.
+        let driven = self.driven(claimed.id, claimed.fence);
+        claimed.state = begun.state.clone();
+        claimed.status = begun.status;
+        let queued = new.clone();
+        new.begun = Some(begun);
+        match self.driver.committer.commit(Entry::New(Box::new(new))).await {
+            Ok(Some(written)) => {
+                if written.kept {
+                    self.drive(claimed, place, driven);
+                }
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Err(StoreError::Database(error)) if declared_dead(&error) => self.queue(queued).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Accept an execution for whoever claims it. `false` as above.
+    pub(crate) async fn queue(&self, new: NewExecution) -> Result<bool, StoreError> {
+        let committed = self.driver.committer.commit(Entry::New(Box::new(new))).await?;
+        Ok(committed.is_some())
+    }
+
+    /// We drive it, until the answer is dropped; also when the drive panics: what nobody drives is let go at the next
+    /// heartbeat.
+    fn driven(&self, id: ExecutionId, fence: i64) -> Done {
+        lock(&self.driven).insert(id, fence);
+        let driven = Arc::clone(&self.driven);
+        Done { driven, id, fence }
+    }
+
+    fn drive(&self, claimed: Claimed, place: OwnedSemaphorePermit, driven: Done) {
+        let driver = self.driver.clone();
         self.drives.spawn(async move {
             driver.drive(claimed).await;
-            drop((done, place));
+            drop((driven, place));
         });
     }
 
@@ -139,11 +191,13 @@ impl Runner {
         metrics::gauge!("firstline_executions_in_hand").set(driven.len() as f64);
         if !self.store.heartbeat(runner, &driven, self.lease).await? {
             *identity = None;
+            *lock(&self.known_as) = None;
         }
         Ok(())
     }
 
     async fn leave(&self) {
+        *lock(&self.known_as) = None;
         self.drives.close();
         if tokio::time::timeout(LAST_CALLS, self.drives.wait())
             .await
@@ -177,8 +231,8 @@ impl Drop for Done {
     }
 }
 
-fn lock(driven: &Mutex<HashMap<ExecutionId, i64>>) -> std::sync::MutexGuard<'_, HashMap<ExecutionId, i64>> {
-    driven.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(what: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Our row among the runners is gone.

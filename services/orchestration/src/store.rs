@@ -11,15 +11,18 @@ mod steps;
 pub(crate) mod stored;
 mod view;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use chassis::audit::{AuditEvent, AuditLog};
 use common::{ExecutionId, Service, TenantId, TicketId};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-pub(crate) use accept::{Accepted, NewExecution};
+pub(crate) use accept::{FIRST_FENCE, NewExecution};
 pub(crate) use claim::{Claimed, RunnerId};
-pub(crate) use commit::{Handled, Hold, StepRow, Write, Written};
+pub(crate) use commit::{Entry, Handled, Hold, StepRow, Write, Written};
 pub(crate) use outbox::{ClaimedTicket, Settled};
 pub(crate) use signal::SignalRefused;
 
@@ -27,7 +30,7 @@ use crate::update::{Marker, Update};
 
 /// Wakes runners: an execution is due.
 pub(crate) const EXECUTIONS: &str = "orchestration_executions";
-/// Wakes senders: a ticket has something to be told.
+/// Wakes the senders of all replicas; whoever has something to be told wakes its own.
 pub(crate) const UPDATES: &str = "orchestration_updates";
 
 /// Updates that may linger wait this long for company; long enough for quick steps, too short to be missed.
@@ -74,13 +77,32 @@ pub(crate) struct Store {
     pool: PgPool,
     tenant: TenantId,
     audit: AuditLog,
+    /// How far the database's clock is ahead of ours, in microseconds: replicas' own may be minutes apart.
+    ahead_us: Arc<AtomicI64>,
 }
 
 impl Store {
     /// Over `pool`, for `tenant`.
     pub(crate) fn new(pool: PgPool, tenant: TenantId) -> Self {
         let audit = AuditLog::new(Service::Orchestration, tenant.clone());
-        Self { pool, tenant, audit }
+        Self {
+            pool,
+            tenant,
+            audit,
+            ahead_us: Arc::default(),
+        }
+    }
+
+    /// The database's time, as far as the last heartbeat told.
+    pub(crate) fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::now_utc() + time::Duration::microseconds(self.ahead_us.load(Ordering::Relaxed))
+    }
+
+    /// The database says that it is `now` there.
+    fn set_clock(&self, now: OffsetDateTime) {
+        let ahead = (now - OffsetDateTime::now_utc()).whole_microseconds();
+        self.ahead_us
+            .store(i64::try_from(ahead).unwrap_or_default(), Ordering::Relaxed);
     }
 
     /// The tenant whose rows these are.
@@ -97,7 +119,7 @@ impl Store {
         self.audit.record_all(connection, events).await
     }
 
-    /// Queue what tickets are told, in its order.
+    /// Queue what tickets are told, in its order. Whoever commits it wakes the senders.
     async fn enqueue(
         &self,
         connection: &mut PgConnection,
@@ -146,7 +168,6 @@ impl Store {
         )
         .execute(&mut *connection)
         .await?;
-        notify(connection, UPDATES).await?;
         Ok(())
     }
 }

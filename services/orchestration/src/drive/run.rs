@@ -259,17 +259,32 @@ impl<'a> Run<'a> {
 
     /// Commit what happened since the last time, under the fence.
     pub(super) async fn write(&mut self) -> Result<Written, Stopped> {
-        let (hold, now) = (self.hold(), self.now());
-        let status = self.state.status();
-        let mut chronicle = std::mem::take(&mut self.chronicle);
-        chronicle.status(self.status, status);
-        if hold == Hold::Keep && chronicle.is_empty() && self.handled.is_empty() {
+        let hold = self.hold();
+        let news =
+            !self.chronicle.is_empty() || self.status != self.state.status() || !self.handled.is_empty();
+        if hold == Hold::Keep && !news {
             // The same call again: what is stored already says so.
             return Ok(Written {
                 signals: self.signals,
                 kept: true,
             });
         }
+        let ending = self.chronicle.ending.clone();
+        let write = self.written()?;
+        let now = write.now;
+        let written = self.driver.committer.write(write).await?;
+        if let Some(ending) = &ending {
+            self.say_ended(ending, now);
+        }
+        Ok(written)
+    }
+
+    /// What happened since the last time, taken to be committed.
+    pub(super) fn written(&mut self) -> Result<Write, Stopped> {
+        let (hold, now) = (self.hold(), self.now());
+        let status = self.state.status();
+        let mut chronicle = std::mem::take(&mut self.chronicle);
+        chronicle.status(self.status, status);
         let state = serde_json::to_value(&self.state)
             .map_err(|error| Stopped::Broken(format!("the state cannot be stored: {error}")))?;
         let reason = match self.state.phase() {
@@ -279,35 +294,27 @@ impl<'a> Run<'a> {
             } => Some(reason.clone()),
             _ => None,
         };
-        let written = self
-            .driver
-            .committer
-            .write(Write {
-                execution: self.claimed.id,
-                ticket: self.claimed.ticket.clone(),
-                runner: self.claimed.runner,
-                fence: self.claimed.fence,
-                state,
-                status,
-                reason,
-                parked_since: self.memory.parked_since,
-                parked_told: self.memory.parked_told,
-                hold,
-                signals: self.signals,
-                steps: chronicle.steps,
-                renumbered: chronicle.renumbered,
-                cut_off: chronicle.cut_off,
-                handled: std::mem::take(&mut self.handled),
-                audit: chronicle.audit,
-                updates: chronicle.updates,
-                now,
-            })
-            .await?;
         self.status = status;
-        if let Some(ending) = &chronicle.ending {
-            self.say_ended(ending, now);
-        }
-        Ok(written)
+        Ok(Write {
+            execution: self.claimed.id,
+            ticket: self.claimed.ticket.clone(),
+            runner: self.claimed.runner,
+            fence: self.claimed.fence,
+            state,
+            status,
+            reason,
+            parked_since: self.memory.parked_since,
+            parked_told: self.memory.parked_told,
+            hold,
+            signals: self.signals,
+            steps: chronicle.steps,
+            renumbered: chronicle.renumbered,
+            cut_off: chronicle.cut_off,
+            handled: std::mem::take(&mut self.handled),
+            audit: chronicle.audit,
+            updates: chronicle.updates,
+            now,
+        })
     }
 
     fn say_ended(&self, ending: &Ending, now: OffsetDateTime) {

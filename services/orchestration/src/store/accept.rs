@@ -1,38 +1,120 @@
-//! Accepting an execution: once per decision, one open per ticket, with the document pinned.
+//! Accepting an execution: once per decision, one open per ticket, with the document pinned. Where there is room to drive
+//! it, its first step begins in the same transaction.
+
+use std::collections::HashSet;
 
 use chassis::audit::AuditEvent;
 use common::execution::{ExecutionAccepted, ExecutionStatus};
-use common::{DecisionId, Digest, ExecutePlaybook, ExecutionId};
+use common::{DecisionId, Digest, ExecutePlaybook, ExecutionId, TicketId};
 use serde_json::json;
+use sqlx::PgConnection;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
-use super::{EXECUTIONS, Store, StoreError, notify};
+use super::commit::Write;
+use super::{Store, StoreError};
 use crate::facts::Given;
 use crate::library::{Document, Pin};
 use crate::manners;
 
 /// An execution about to be accepted.
-#[derive(Debug)]
-pub(crate) struct NewExecution<'a> {
+#[derive(Debug, Clone)]
+pub(crate) struct NewExecution {
+    pub(crate) id: ExecutionId,
     /// As it was asked for.
-    pub(crate) request: &'a ExecutePlaybook,
-    /// The document and what it calls.
-    pub(crate) pins: &'a [Pin],
+    pub(crate) request: ExecutePlaybook,
+    /// The document and what it calls; none where they are known to be pinned.
+    pub(crate) pins: Vec<Pin>,
     /// What templates may show beside the ticket.
     pub(crate) given: Given,
     /// The machine's first state.
     pub(crate) state: serde_json::Value,
     /// The trace of the ticket.
     pub(crate) traceparent: Option<String>,
+    pub(crate) now: OffsetDateTime,
+    /// Its first call, where whoever accepts it drives it; else it is due for anybody.
+    pub(crate) begun: Option<Write>,
 }
 
-/// What became of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Accepted {
-    /// It is there: new, or from the same decision.
-    Here(ExecutionAccepted),
-    /// Another decision's execution is open on this ticket.
-    OtherOpen(ExecutionId),
+/// The fence of whoever drives an execution from its acceptance.
+pub(crate) const FIRST_FENCE: i64 = 1;
+
+impl NewExecution {
+    fn accepted(&self) -> AuditEvent {
+        let ExecutePlaybook {
+            playbook,
+            decision_id,
+            subject,
+            ticket_id,
+            ..
+        } = &self.request;
+        let detail = json!({
+            "decision": decision_id,
+            "playbook": playbook.name,
+            "version": playbook.version,
+            "digest": playbook.digest,
+            "subject": subject.user_id,
+        });
+        AuditEvent::new("execution.accepted", detail)
+            .ticket(ticket_id)
+            .execution(self.id)
+            .actor("service:classifier")
+    }
+}
+
+/// New executions by column of `playbook_executions`.
+#[derive(Default)]
+struct Columns<'n> {
+    ids: Vec<Uuid>,
+    tickets: Vec<&'n str>,
+    decisions: Vec<Uuid>,
+    names: Vec<&'n str>,
+    versions: Vec<&'n str>,
+    digests: Vec<&'n str>,
+    subjects: Vec<&'n str>,
+    requesters: Vec<String>,
+    snapshots: Vec<serde_json::Value>,
+    facts: Vec<serde_json::Value>,
+    traces: Vec<Option<&'n str>>,
+    statuses: Vec<&'static str>,
+    states: Vec<&'n serde_json::Value>,
+    runners: Vec<Option<Uuid>>,
+    fences: Vec<i64>,
+    started_at: Vec<OffsetDateTime>,
+}
+
+impl<'n> Columns<'n> {
+    fn push(&mut self, new: &'n NewExecution) -> Result<(), StoreError> {
+        let json = StoreError::corrupt("playbook_executions");
+        let NewExecution { request, begun, .. } = new;
+        self.ids.push(new.id.0);
+        self.tickets.push(request.ticket_id.as_str());
+        self.decisions.push(request.decision_id.0);
+        self.names.push(request.playbook.name.as_str());
+        self.versions.push(request.playbook.version.as_str());
+        self.digests.push(request.playbook.digest.as_str());
+        self.subjects.push(request.subject.user_id.as_str());
+        self.requesters.push(manners::sentence(&request.requester_name));
+        let snapshot = serde_json::to_value(manners::ticket(&request.ticket));
+        let facts = serde_json::to_value(&new.given);
+        let (snapshot, facts) = snapshot
+            .and_then(|snapshot| Ok((snapshot, facts?)))
+            .map_err(json)?;
+        self.snapshots.push(snapshot);
+        self.facts.push(facts);
+        self.traces.push(new.traceparent.as_deref());
+        self.started_at.push(new.now);
+        let begun = begun.as_ref();
+        self.statuses.push(
+            begun
+                .map_or(ExecutionStatus::Queued, |begun| begun.status)
+                .as_str(),
+        );
+        self.states.push(begun.map_or(&new.state, |begun| &begun.state));
+        self.runners.push(begun.map(|begun| begun.runner.0));
+        self.fences.push(begun.map_or(0, |begun| begun.fence));
+        Ok(())
+    }
 }
 
 impl Store {
@@ -59,6 +141,20 @@ impl Store {
         .transpose()
     }
 
+    /// The execution that is open on `ticket`.
+    pub(crate) async fn open_on(&self, ticket: &TicketId) -> Result<Option<ExecutionId>, StoreError> {
+        let open = sqlx::query_scalar!(
+            "SELECT id
+             FROM playbook_executions
+             WHERE tenant_id = $1 AND ticket_id = $2 AND ended_at IS NULL",
+            self.tenant_id(),
+            ticket.as_str(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(open.map(ExecutionId))
+    }
+
     /// The document with this digest and what it calls, if it was pinned before.
     pub(crate) async fn pinned(&self, digest: &Digest) -> Result<Option<Document>, StoreError> {
         let document = sqlx::query_as!(
@@ -80,104 +176,69 @@ impl Store {
         Ok(document)
     }
 
-    /// Store the execution, its document and the audit of both, and wake a runner.
-    pub(crate) async fn accept(
+    /// Insert new executions with their documents and the audit of both: which of them are there now. The others met an
+    /// execution of the same decision, or an open one on the same ticket.
+    pub(super) async fn insert(
         &self,
-        new: NewExecution<'_>,
-        now: OffsetDateTime,
-    ) -> Result<Accepted, StoreError> {
-        loop {
-            if let Some(id) = self.try_accept(&new, now).await? {
-                return Ok(Accepted::Here(ExecutionAccepted {
-                    execution_id: id,
-                    status: ExecutionStatus::Queued,
-                }));
-            }
-            if let Some(accepted) = self.of_decision(new.request.decision_id).await? {
-                return Ok(Accepted::Here(accepted));
-            }
-            let open = sqlx::query_scalar!(
-                "SELECT id
-                 FROM playbook_executions
-                 WHERE tenant_id = $1 AND ticket_id = $2 AND ended_at IS NULL",
-                self.tenant_id(),
-                new.request.ticket_id.as_str(),
-            )
-            .fetch_optional(&self.pool)
-            .await?;
-            if let Some(id) = open {
-                return Ok(Accepted::OtherOpen(ExecutionId(id)));
-            }
-            // What stood in the way has ended in between: there is room now.
+        connection: &mut PgConnection,
+        new: &[&NewExecution],
+    ) -> Result<HashSet<ExecutionId>, StoreError> {
+        let mut column = Columns::default();
+        for new in new {
+            self.pin(connection, &new.pins, new.now).await?;
+            column.push(new)?;
         }
-    }
-
-    /// `None` where the decision or the ticket has an execution already.
-    async fn try_accept(
-        &self,
-        NewExecution {
-            request,
-            pins,
-            given,
-            state,
-            traceparent,
-        }: &NewExecution<'_>,
-        now: OffsetDateTime,
-    ) -> Result<Option<ExecutionId>, StoreError> {
-        let id = ExecutionId::fresh();
-        let ticket = serde_json::to_value(manners::ticket(&request.ticket))
-            .map_err(StoreError::corrupt("playbook_executions"))?;
-        let facts = serde_json::to_value(given).map_err(StoreError::corrupt("playbook_executions"))?;
-        let playbook = &request.playbook;
-        let mut transaction = self.pool.begin().await?;
-        self.pin(&mut transaction, pins, now).await?;
-        let inserted = sqlx::query!(
+        if column.ids.is_empty() {
+            return Ok(HashSet::new());
+        }
+        // In one order everywhere, so that two who accept the same tickets never wait for each other.
+        let inserted = sqlx::query_scalar!(
             "INSERT INTO playbook_executions
                  (tenant_id, id, ticket_id, decision_id, playbook_name, playbook_version, playbook_digest,
-                  subject_id, requester_name, ticket, facts, traceparent, status, state, wake_at, started_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'QUEUED', $13, now(), $14)
-             ON CONFLICT DO NOTHING",
+                  subject_id, requester_name, ticket, facts, traceparent, status, state, runner, fence, started_at, wake_at)
+             SELECT $1, new.*, now()
+             FROM UNNEST(
+                 $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+                 $10::jsonb[], $11::jsonb[], $12::text[], $13::text[], $14::jsonb[], $15::uuid[], $16::bigint[],
+                 $17::timestamptz[]
+             ) AS new (id, ticket_id)
+             ORDER BY new.ticket_id
+             ON CONFLICT DO NOTHING
+             RETURNING id",
             self.tenant_id(),
-            id.0,
-            request.ticket_id.as_str(),
-            request.decision_id.0,
-            playbook.name.as_str(),
-            playbook.version.as_str(),
-            playbook.digest.as_str(),
-            request.subject.user_id.as_str(),
-            manners::sentence(&request.requester_name),
-            ticket,
-            facts,
-            traceparent.as_deref(),
-            state,
-            now,
+            &column.ids,
+            &column.tickets as &[&str],
+            &column.decisions,
+            &column.names as &[&str],
+            &column.versions as &[&str],
+            &column.digests as &[&str],
+            &column.subjects as &[&str],
+            &column.requesters,
+            &column.snapshots,
+            &column.facts,
+            &column.traces as &[Option<&str>],
+            &column.statuses as &[&str],
+            &column.states as &[&serde_json::Value],
+            &column.runners as &[Option<Uuid>],
+            &column.fences,
+            &column.started_at,
         )
-        .execute(&mut *transaction)
+        .fetch_all(&mut *connection)
         .await?;
-        if inserted.rows_affected() == 0 {
-            return Ok(None);
-        }
-        let detail = json!({
-            "decision": request.decision_id,
-            "playbook": playbook.name,
-            "version": playbook.version,
-            "digest": playbook.digest,
-            "subject": request.subject.user_id,
-        });
-        let event = AuditEvent::new("execution.accepted", detail)
-            .ticket(&request.ticket_id)
-            .execution(id)
-            .actor("service:classifier");
-        self.record(&mut transaction, &[event]).await?;
-        notify(&mut transaction, EXECUTIONS).await?;
-        transaction.commit().await?;
-        Ok(Some(id))
+        let inserted: HashSet<ExecutionId> = inserted.into_iter().map(ExecutionId).collect();
+        let accepted: Vec<AuditEvent> = new
+            .iter()
+            .filter(|new| inserted.contains(&new.id))
+            .map(|new| new.accepted())
+            .collect();
+        self.audit.record_all(connection, &accepted).await?;
+        Ok(inserted)
     }
 
     /// Keep the documents, for as long as any execution runs them and longer.
     async fn pin(
         &self,
-        connection: &mut sqlx::PgConnection,
+        connection: &mut PgConnection,
         pins: &[Pin],
         now: OffsetDateTime,
     ) -> Result<(), StoreError> {

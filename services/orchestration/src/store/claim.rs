@@ -11,8 +11,9 @@ use sqlx::postgres::types::PgInterval;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{FIRST_FENCE, NewExecution, Store, StoreError};
 use crate::facts::Given;
+use crate::manners;
 
 /// What cannot be read is looked at again after this: often enough to be noticed in the log, too rarely to be in the way.
 const UNREADABLE: Duration = Duration::from_mins(1);
@@ -51,6 +52,35 @@ pub(crate) struct Claimed {
     pub(crate) fence: i64,
     /// The database's time of the claim: replicas' own clocks may be minutes apart.
     pub(crate) now: OffsetDateTime,
+}
+
+impl Claimed {
+    /// One that is about to be accepted, and driven from its acceptance.
+    pub(crate) fn new(new: &NewExecution, tenant: &TenantId, runner: RunnerId) -> Self {
+        let request = &new.request;
+        Self {
+            id: new.id,
+            ticket: request.ticket_id.clone(),
+            digest: request.playbook.digest.clone(),
+            subject: Subject {
+                tenant_id: tenant.clone(),
+                user_id: request.subject.user_id.clone(),
+            },
+            requester_name: manners::sentence(&request.requester_name),
+            snapshot: manners::ticket(&request.ticket),
+            given: new.given.clone(),
+            traceparent: new.traceparent.clone(),
+            status: ExecutionStatus::Queued,
+            state: new.state.clone(),
+            signals: 0,
+            parked_since: None,
+            parked_told: false,
+            asked: vec![],
+            runner,
+            fence: FIRST_FENCE,
+            now: new.now,
+        }
+    }
 }
 
 /// Somebody was asked and has not answered.
@@ -116,15 +146,17 @@ impl Store {
     /// Become a runner whose lease lasts `lease`.
     pub(crate) async fn register(&self, lease: Duration) -> Result<RunnerId, StoreError> {
         let runner = RunnerId(Uuid::now_v7());
-        sqlx::query!(
-            "INSERT INTO execution_runners (tenant_id, id, leased_until)
-             VALUES ($1, $2, now() + $3)",
+        let now = sqlx::query_scalar!(
+            r#"INSERT INTO execution_runners (tenant_id, id, leased_until)
+             VALUES ($1, $2, now() + $3)
+             RETURNING now() AS "now!""#,
             self.tenant_id(),
             runner.0,
             interval(lease),
         )
-        .execute(&self.pool)
+        .fetch_one(&self.pool)
         .await?;
+        self.set_clock(now);
         Ok(runner)
     }
 
@@ -138,16 +170,20 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let driven: Vec<Uuid> = driven.iter().map(|id| id.0).collect();
         let mut transaction = self.pool.begin().await?;
-        let alive = sqlx::query!(
-            "UPDATE execution_runners
+        let alive = sqlx::query_scalar!(
+            r#"UPDATE execution_runners
              SET leased_until = now() + $3
-             WHERE tenant_id = $1 AND id = $2",
+             WHERE tenant_id = $1 AND id = $2
+             RETURNING now() AS "now!""#,
             self.tenant_id(),
             runner.0,
             interval(lease),
         )
-        .execute(&mut *transaction)
+        .fetch_optional(&mut *transaction)
         .await?;
+        if let Some(now) = alive {
+            self.set_clock(now);
+        }
         sqlx::query!(
             "UPDATE playbook_executions
              SET runner = NULL, wake_at = now()
@@ -178,7 +214,7 @@ impl Store {
                 "took over from runners that fell silent"
             );
         }
-        Ok(alive.rows_affected() == 1)
+        Ok(alive.is_some())
     }
 
     /// Give back all we hold, at once.

@@ -10,11 +10,12 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{RunnerId, Store, StoreError, Telling};
+use super::accept::NewExecution;
+use super::{EXECUTIONS, RunnerId, Store, StoreError, Telling, notify};
 use crate::update::Update;
 
 /// Everything that an event changes about an execution.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Write {
     pub(crate) execution: ExecutionId,
     pub(crate) ticket: TicketId,
@@ -96,35 +97,102 @@ pub(crate) struct Written {
     pub(crate) kept: bool,
 }
 
+/// What is committed of one execution.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// It is new.
+    New(Box<NewExecution>),
+    /// It goes one step on.
+    Step(Box<Write>),
+}
+
+impl Entry {
+    const fn execution(&self) -> ExecutionId {
+        match self {
+            Self::New(new) => new.id,
+            Self::Step(write) => write.execution,
+        }
+    }
+
+    fn new(&self) -> Option<&NewExecution> {
+        match self {
+            Self::New(new) => Some(new),
+            Self::Step(_) => None,
+        }
+    }
+
+    fn step(&self) -> Option<&Write> {
+        match self {
+            Self::New(_) => None,
+            Self::Step(write) => Some(write),
+        }
+    }
+
+    /// What was done of it.
+    pub(crate) fn write(&self) -> Option<&Write> {
+        match self {
+            Self::New(new) => new.begun.as_ref(),
+            Self::Step(write) => Some(write),
+        }
+    }
+}
+
 impl Store {
-    /// Commit one step of each of several executions: what each write found, `None` where its lease was lost and nothing
-    /// of it was written. Where the database refuses any of it, none is written.
-    pub(crate) async fn write(&self, writes: &[Write]) -> Result<Vec<Option<Written>>, StoreError> {
+    /// Commit what happened to several executions: what each found, `None` where nothing of it was written. That is a step
+    /// whose lease was lost, and a new execution whose decision or ticket has one already. Where the database refuses any
+    /// of it, none is written.
+    pub(crate) async fn commit(&self, entries: &[Entry]) -> Result<Vec<Option<Written>>, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let found = self.write_executions(&mut transaction, writes).await?;
-        let ours: Vec<&Write> = writes
+        let steps: Vec<&Write> = entries.iter().filter_map(Entry::step).collect();
+        let mut found = self.write_executions(&mut transaction, &steps).await?;
+        let new: Vec<&NewExecution> = entries.iter().filter_map(Entry::new).collect();
+        let inserted = self.insert(&mut transaction, &new).await?;
+        for new in new.iter().filter(|new| inserted.contains(&new.id)) {
+            let written = Written {
+                signals: 0,
+                kept: new.begun.is_some(),
+            };
+            found.insert(new.id, written);
+        }
+        let ours: Vec<&Write> = entries
             .iter()
-            .filter(|write| found.contains_key(&write.execution))
+            .filter(|entry| found.contains_key(&entry.execution()))
+            .filter_map(Entry::write)
             .collect();
-        for write in &ours {
-            for call in &write.renumbered {
-                self.renumber(&mut transaction, write.execution, call).await?;
-            }
+        self.write_details(&mut transaction, &ours).await?;
+        if new
+            .iter()
+            .any(|new| new.begun.is_none() && inserted.contains(&new.id))
+        {
+            notify(&mut transaction, EXECUTIONS).await?;
         }
-        self.write_steps(&mut transaction, &ours).await?;
-        for write in &ours {
-            if let Some(reason) = &write.cut_off {
-                self.cut_off(&mut transaction, write, reason).await?;
-            }
-        }
-        self.settle_signals(&mut transaction, &ours).await?;
-        let audit: Vec<&AuditEvent> = ours.iter().flat_map(|write| &write.audit).collect();
-        self.audit.record_all(&mut transaction, audit).await?;
-        let tellings: Vec<_> = ours.iter().map(|write| write.telling()).collect();
-        self.enqueue(&mut transaction, &tellings).await?;
         transaction.commit().await?;
-        let written = writes.iter().map(|write| found.get(&write.execution).copied());
+        let written = entries.iter().map(|entry| found.get(&entry.execution()).copied());
         Ok(written.collect())
+    }
+
+    /// Everything but the executions themselves.
+    async fn write_details(
+        &self,
+        connection: &mut PgConnection,
+        writes: &[&Write],
+    ) -> Result<(), StoreError> {
+        for write in writes {
+            for call in &write.renumbered {
+                self.renumber(connection, write.execution, call).await?;
+            }
+        }
+        self.write_steps(connection, writes).await?;
+        for write in writes {
+            if let Some(reason) = &write.cut_off {
+                self.cut_off(connection, write, reason).await?;
+            }
+        }
+        self.settle_signals(connection, writes).await?;
+        let audit: Vec<&AuditEvent> = writes.iter().flat_map(|write| &write.audit).collect();
+        self.audit.record_all(connection, audit).await?;
+        let tellings: Vec<_> = writes.iter().map(|write| write.telling()).collect();
+        self.enqueue(connection, &tellings).await
     }
 
     /// The executions themselves. A runner that overslept writes nothing; a signal that came meanwhile keeps an execution
@@ -132,8 +200,11 @@ impl Store {
     async fn write_executions(
         &self,
         connection: &mut PgConnection,
-        writes: &[Write],
+        writes: &[&Write],
     ) -> Result<HashMap<ExecutionId, Written>, StoreError> {
+        if writes.is_empty() {
+            return Ok(HashMap::new());
+        }
         let column = Columns::of(writes);
         let rows = sqlx::query!(
             r#"UPDATE playbook_executions execution
@@ -281,7 +352,7 @@ struct Columns<'w> {
 }
 
 impl<'w> Columns<'w> {
-    fn of(writes: &'w [Write]) -> Self {
+    fn of(writes: &[&'w Write]) -> Self {
         let mut columns = Self::default();
         for write in writes {
             let until = match write.hold {

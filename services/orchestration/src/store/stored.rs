@@ -6,7 +6,7 @@ use common::{
 use launcher::testing::TestDatabase;
 use time::OffsetDateTime;
 
-use super::{Accepted, NewExecution, Store, Telling};
+use super::{Entry, NewExecution, Store, Telling};
 use crate::facts::Given;
 use crate::library::Pin;
 use crate::update::Update;
@@ -57,19 +57,23 @@ pub(crate) async fn execution_given(store: &Store, ticket: &str, given: Given) -
         },
         inputs: Values::new(),
     };
+    let pin = Pin {
+        playbook: request.playbook.clone(),
+        source: source.to_owned(),
+        calls: vec![],
+    };
+    let id = ExecutionId::fresh();
     let new = NewExecution {
-        request: &request,
-        pins: &[Pin {
-            playbook: request.playbook.clone(),
-            source: source.to_owned(),
-            calls: vec![],
-        }],
+        id,
+        request,
+        pins: vec![pin],
         given,
         state: serde_json::json!({}),
         traceparent: None,
+        now,
+        begun: None,
     };
-    let Accepted::Here(accepted) = store.accept(new, now).await.unwrap() else {
-        panic!("ticket {ticket} has an open execution already");
-    };
-    accepted.execution_id
+    let committed = store.commit(&[Entry::New(Box::new(new))]).await.unwrap();
+    assert_ne!(committed, [None], "ticket {ticket} has an open execution already");
+    id
 }
