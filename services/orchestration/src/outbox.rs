@@ -6,21 +6,24 @@
 
 pub(crate) mod plan;
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use chassis::{AuditEvent, Did};
-use common::{AutomationStatus, ExecutionId};
+use common::{AutomationStatus, ExecutionId, TicketId};
+use futures::future::join_all;
 use serde_json::json;
 use tracing::Instrument;
 
+use crate::committer::Closer;
 use crate::desk::{Desk, DeskError, Remedy};
-use crate::store::{ClaimedTicket, Settled, Store, StoreError};
+use crate::store::{ClaimedTicket, Closing, Left, Settled, Store, StoreError, Then};
 use crate::story;
 use crate::update::{Due, Marker, PlaybookNote, SetFields, Update};
 use plan::{Dispatch, Note, Stories, Told, plan};
 
-/// Longer than one call of the help desk can take: a note that is still under way must never be looked for in vain. Every
-/// call begins it anew.
+/// Longer than one call of the help desk can take: a note that is still under way must never be looked for in vain. It is
+/// begun anew before any call that might outlast it.
 const LEASE: Duration = Duration::from_secs(30);
 /// One call of the help desk may take this long.
 const LONGEST_TELLING: Duration = Duration::from_secs(20);
@@ -30,13 +33,22 @@ const WAITS_S: [u64; 8] = [1, 2, 5, 10, 20, 40, 60, 120];
 /// A note that was sent and not answered for may still be on its way: look for it no sooner.
 const BEFORE_LOOKING: Duration = Duration::from_secs(3);
 
+/// Tickets taken in one statement: they share it, and none waits for more than these few.
+const TICKETS: u8 = 8;
+/// How often the backlog is counted.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
+
 /// Tells the help desk.
 pub(crate) struct Sender {
     store: Store,
+    closer: Closer,
     desk: Desk,
+    /// When the backlog was counted last.
+    counted: Mutex<Option<Instant>>,
 }
 
 /// Why a ticket was let go before all was told.
+#[derive(Debug)]
 enum Stopped {
     /// It is ours no longer, or the database is away: whoever claims it next goes on.
     Store(StoreError),
@@ -56,166 +68,235 @@ impl From<DeskError> for Stopped {
     }
 }
 
+/// A ticket in our hands, what it is to be told, and what it was told and is not yet put down.
+struct Turn {
+    claimed: ClaimedTicket,
+    due: Vec<Due>,
+    /// What ended executions did, for the notes that tell it.
+    stories: Stories,
+    settled: Vec<(i64, Settled)>,
+    audit: Vec<AuditEvent>,
+}
+
+impl Turn {
+    fn new(claimed: ClaimedTicket) -> Self {
+        Self {
+            claimed,
+            due: vec![],
+            stories: Stories::new(),
+            settled: vec![],
+            audit: vec![],
+        }
+    }
+
+    /// These are told, or never will be.
+    fn settle(&mut self, Told { what, covers }: &Told<'_>, settled: Settled, why: Option<&str>) {
+        let kind = match settled {
+            Settled::Sent => "ticket_update.sent",
+            Settled::Refused => "ticket_update.refused",
+        };
+        if let Some(why) = why {
+            tracing::error!(ticket.id = %self.claimed.ticket, why, "an update was refused by the help desk");
+        }
+        metrics::counter!("firstline_ticket_updates_total", "result" => settled.as_str())
+            .increment(covers.len() as u64);
+        self.settled
+            .extend(covers.iter().map(|position| (*position, settled)));
+        let detail = json!({"what": what, "positions": covers, "why": why});
+        self.audit
+            .push(AuditEvent::new(kind, detail).ticket(&self.claimed.ticket));
+    }
+
+    /// What the help desk will never take is put on record, so that what comes after it is told.
+    fn not_taken(&mut self, told: &Told<'_>, error: DeskError) -> Result<(), Stopped> {
+        if error.remedy() != Remedy::GiveUp {
+            return Err(error.into());
+        }
+        self.settle(told, Settled::Refused, Some(&error.to_string()));
+        Ok(())
+    }
+}
+
 impl Sender {
-    pub(crate) const fn new(store: Store, desk: Desk) -> Self {
-        Self { store, desk }
+    pub(crate) fn new(store: Store, desk: Desk) -> Self {
+        Self {
+            closer: Closer::start(&store),
+            store,
+            desk,
+            counted: Mutex::default(),
+        }
     }
 
     pub(crate) const fn desk(&self) -> &Desk {
         &self.desk
     }
 
-    /// Tell one ticket's news.
+    /// Tell the news of a few tickets.
     pub(crate) async fn step(&self) -> Result<Did, StoreError> {
-        let Some(claimed) = self.store.claim_tickets(1, LEASE).await?.pop() else {
-            self.report_backlog().await?;
-            return Ok(self
-                .store
-                .next_ticket_due()
-                .await?
-                .map_or(Did::Nothing, Did::NothingUntil));
-        };
-        let span = tracing::info_span!("tell", ticket.id = %claimed.ticket);
-        chassis::telemetry::adopt(&span, claimed.traceparent.as_deref());
-        self.tell_or_let_go(claimed).instrument(span).await?;
+        let claimed = self.store.claim_tickets(i64::from(TICKETS), LEASE).await?;
+        self.report_backlog().await?;
+        if claimed.is_empty() {
+            let next = self.store.next_ticket_due().await?;
+            return Ok(next.map_or(Did::Nothing, Did::NothingUntil));
+        }
+        let mut turns: Vec<Turn> = claimed.into_iter().map(Turn::new).collect();
+        if let Err(error) = self.look_up(turns.iter_mut().collect()).await {
+            for turn in turns {
+                self.let_go(turn, Duration::from_secs(1), false).await;
+            }
+            return Err(error);
+        }
+        let telling = turns.into_iter().map(|turn| {
+            let span = tracing::info_span!("tell", ticket.id = %turn.claimed.ticket);
+            chassis::telemetry::adopt(&span, turn.claimed.traceparent.as_deref());
+            self.tell_or_let_go(turn).instrument(span)
+        });
+        let told: Vec<Result<(), StoreError>> = join_all(telling).await;
+        told.into_iter().collect::<Result<Vec<()>, _>>()?;
         Ok(Did::Work)
     }
 
-    async fn tell_or_let_go(&self, claimed: ClaimedTicket) -> Result<(), StoreError> {
-        match self.tell(claimed.clone()).await {
+    /// What tickets are to be told, in two questions to the database.
+    async fn look_up(&self, turns: Vec<&mut Turn>) -> Result<(), StoreError> {
+        let tickets: Vec<&TicketId> = turns.iter().map(|turn| &turn.claimed.ticket).collect();
+        let mut due = self.store.due_updates(&tickets).await?;
+        let mut ended: Vec<ExecutionId> = due
+            .values()
+            .flatten()
+            .filter(|due| tells_all(due))
+            .map(|due| due.execution)
+            .collect();
+        ended.sort();
+        ended.dedup();
+        let mut stories = self.store.stories(&ended).await?;
+        for turn in turns {
+            turn.due = due.remove(&turn.claimed.ticket).unwrap_or_default();
+            let ended = turn.due.iter().filter(|due| tells_all(due));
+            turn.stories = ended
+                .filter_map(|due| stories.remove_entry(&due.execution))
+                .collect();
+        }
+        Ok(())
+    }
+
+    async fn tell_or_let_go(&self, mut turn: Turn) -> Result<(), StoreError> {
+        match self.tell(&mut turn).await {
             Ok(()) => Ok(()),
             Err(Stopped::Store(StoreError::Fenced)) => {
                 tracing::info!("another sender has taken over");
                 Ok(())
             }
             Err(Stopped::Store(error)) => {
-                // Whether the last sending was settled is not known. Where this fails, too, the lease runs out by itself.
-                let _ = self.store.postpone(&claimed, Duration::from_secs(1), true).await;
+                // Whether the last sending was put down is not known. Where this fails, too, the lease runs out by itself.
+                self.let_go(turn, Duration::from_secs(1), true).await;
                 Err(error)
             }
-            Err(Stopped::Desk(error)) => self.postpone(&claimed, &error).await,
+            Err(Stopped::Desk(error)) => {
+                self.postpone(turn, &error).await;
+                Ok(())
+            }
         }
     }
 
-    async fn tell(&self, mut claimed: ClaimedTicket) -> Result<(), Stopped> {
-        let mut standing = if claimed.doubt {
-            Some(self.call(&claimed, self.desk.standing(&claimed.ticket)).await??)
+    async fn tell(&self, turn: &mut Turn) -> Result<(), Stopped> {
+        let mut standing = if turn.claimed.doubt {
+            self.reach(&mut turn.claimed).await?;
+            Some(in_time(self.desk.standing(&turn.claimed.ticket)).await?)
         } else {
             None
         };
         loop {
-            let due = self.store.due_updates(&claimed.ticket).await?;
-            if due.is_empty() {
-                match self.store.rest(&claimed).await? {
-                    None => return Ok(()),
-                    Some(enqueued) => claimed.enqueued = enqueued,
-                }
-                continue;
+            for dispatch in plan(&turn.due, &turn.stories) {
+                self.dispatch(turn, dispatch, standing.as_deref()).await?;
             }
-            let stories = self.stories(&due).await?;
-            for dispatch in plan(&due, &stories) {
-                self.dispatch(&claimed, dispatch, standing.as_deref()).await?;
+            let closing = closing(turn, Then::Rest);
+            match self.closer.close(closing).await? {
+                Left::Gone => return Ok(()),
+                Left::Kept(enqueued) => turn.claimed.enqueued = enqueued,
             }
             // Looked once, and everything since was heard of.
             standing = None;
+            self.look_up(vec![turn]).await?;
         }
     }
 
-    /// One call of the help desk, made only where the ticket is still ours, under a lease that outlasts it.
-    fn call<T>(
-        &self,
-        claimed: &ClaimedTicket,
-        telling: impl Future<Output = Result<T, DeskError>>,
-    ) -> impl Future<Output = Result<Result<T, DeskError>, StoreError>> {
-        // On the heap: a call of the help desk is too large to be moved from frame to frame.
-        let telling = Box::pin(telling);
-        async move {
+    /// Before a call of the help desk: the ticket is ours for longer than it can take.
+    async fn reach(&self, claimed: &mut ClaimedTicket) -> Result<(), StoreError> {
+        let left = claimed.until.saturating_duration_since(Instant::now());
+        if left <= LONGEST_TELLING {
             self.store.keep(claimed, LEASE).await?;
-            Ok(in_time(telling).await)
         }
-    }
-
-    /// What ended executions did, for the notes that tell it.
-    async fn stories(&self, due: &[Due]) -> Result<Stories, StoreError> {
-        let mut stories = Stories::new();
-        for Due {
-            execution, update, ..
-        } in due
-        {
-            let told = matches!(update, Update::Resolved | Update::Escalated | Update::Story);
-            if told
-                && !stories.contains_key(execution)
-                && let Some(story) = self.store.story(*execution).await?
-            {
-                stories.insert(*execution, story);
-            }
-        }
-        Ok(stories)
+        Ok(())
     }
 
     async fn dispatch(
         &self,
-        claimed: &ClaimedTicket,
+        turn: &mut Turn,
         dispatch: Dispatch,
         standing: Option<&[String]>,
     ) -> Result<(), Stopped> {
+        self.reach(&mut turn.claimed).await?;
         match dispatch {
             Dispatch::Note(note) => {
                 let stands = |marker: &Marker| {
                     standing.is_some_and(|notes| notes.iter().any(|note| note.contains(marker.as_str())))
                 };
-                self.note(claimed, note.without(stands)).await
+                self.note(turn, note.without(stands)).await
             }
-            Dispatch::Fields { covers, status } => self.fields(claimed, &covers, status).await,
+            Dispatch::Fields { covers, status } => self.fields(turn, &covers, status).await,
             Dispatch::Set {
                 position,
                 execution,
                 fields,
-            } => self.set(claimed, position, execution, fields).await,
+            } => self.set(turn, position, execution, fields).await,
         }
     }
 
-    async fn note(&self, claimed: &ClaimedTicket, note: Note) -> Result<(), Stopped> {
+    async fn note(&self, turn: &mut Turn, note: Note) -> Result<(), Stopped> {
         let Some((text, marker)) = note.text() else {
             // All of it stands there already, or was told with a later one.
-            return self.settled(claimed, &note.told(), Settled::Sent, None).await;
+            turn.settle(&note.told(), Settled::Sent, None);
+            return Ok(());
         };
-        let adding = self.desk.add(&claimed.ticket, &text, marker, &note);
-        match self.call(claimed, adding).await? {
-            Ok(()) => self.settled(claimed, &note.told(), Settled::Sent, None).await,
+        match in_time(self.desk.add(&turn.claimed.ticket, &text, marker, &note)).await {
+            Ok(()) => {
+                turn.settle(&note.told(), Settled::Sent, None);
+                Ok(())
+            }
             // A workflow may forbid the status: then the words matter more, and `fields` tries the status by itself.
             Err(error) if error.remedy() == Remedy::GiveUp && note.change().is_some() => {
-                tracing::warn!(ticket.id = %claimed.ticket, %error, "the help desk refused a note that changes the ticket; sending the words alone");
-                Box::pin(self.note(claimed, note.without_change())).await
+                tracing::warn!(ticket.id = %turn.claimed.ticket, %error, "the help desk refused a note that changes the ticket; sending the words alone");
+                self.reach(&mut turn.claimed).await?;
+                Box::pin(self.note(turn, note.without_change())).await
             }
-            Err(error) => self.not_taken(claimed, &note.told(), error).await,
+            Err(error) => turn.not_taken(&note.told(), error),
         }
     }
 
-    async fn fields(
-        &self,
-        claimed: &ClaimedTicket,
-        covers: &[i64],
-        status: AutomationStatus,
-    ) -> Result<(), Stopped> {
+    async fn fields(&self, turn: &mut Turn, covers: &[i64], status: AutomationStatus) -> Result<(), Stopped> {
         let told = Told {
             what: "automation status",
             covers,
         };
-        let Some(ticket) = self.call(claimed, self.desk.ticket(&claimed.ticket)).await?? else {
+        let Some(ticket) = in_time(self.desk.ticket(&turn.claimed.ticket)).await? else {
             let why = "the help desk does not know the ticket";
-            return self.settled(claimed, &told, Settled::Refused, Some(why)).await;
+            turn.settle(&told, Settled::Refused, Some(why));
+            return Ok(());
         };
-        match self.call(claimed, self.desk.settle(&ticket, status)).await? {
-            Ok(()) => self.settled(claimed, &told, Settled::Sent, None).await,
-            Err(error) => self.not_taken(claimed, &told, error).await,
+        self.reach(&mut turn.claimed).await?;
+        match in_time(self.desk.settle(&ticket, status)).await {
+            Ok(()) => {
+                turn.settle(&told, Settled::Sent, None);
+                Ok(())
+            }
+            Err(error) => turn.not_taken(&told, error),
         }
     }
 
     /// Set a playbook's fields. Where the help desk will never take them, the ticket says so instead.
     async fn set(
         &self,
-        claimed: &ClaimedTicket,
+        turn: &mut Turn,
         position: i64,
         execution: ExecutionId,
         fields: SetFields,
@@ -225,15 +306,15 @@ impl Sender {
             covers: &[position],
         };
         let setting = async {
-            match self.desk.ticket(&claimed.ticket).await? {
+            match self.desk.ticket(&turn.claimed.ticket).await? {
                 Some(ticket) => self.desk.set(&ticket, &fields.fields).await,
                 None => Err(DeskError::NeverTaken(
                     "the help desk does not know the ticket".to_owned(),
                 )),
             }
         };
-        match self.call(claimed, setting).await? {
-            Ok(()) => self.settled(claimed, &told, Settled::Sent, None).await,
+        match in_time(setting).await {
+            Ok(()) => turn.settle(&told, Settled::Sent, None),
             Err(error) if error.remedy() == Remedy::GiveUp => {
                 let why = error.to_string();
                 let text = story::not_set(&fields, &why);
@@ -244,71 +325,74 @@ impl Sender {
                     public: false,
                 });
                 // Before it is settled: told twice is better than not at all, and only a crash in between does that.
-                self.store.tell(&claimed.ticket, execution, &[note]).await?;
-                self.settled(claimed, &told, Settled::Refused, Some(&why)).await
+                self.store.tell(&turn.claimed.ticket, execution, &[note]).await?;
+                turn.settle(&told, Settled::Refused, Some(&why));
             }
-            Err(error) => Err(error.into()),
+            Err(error) => return Err(error.into()),
         }
+        Ok(())
     }
 
-    /// What the help desk will never take is put on record, so that what comes after it is told.
-    async fn not_taken(
-        &self,
-        claimed: &ClaimedTicket,
-        told: &Told<'_>,
-        error: DeskError,
-    ) -> Result<(), Stopped> {
-        if error.remedy() != Remedy::GiveUp {
-            return Err(error.into());
-        }
-        self.settled(claimed, told, Settled::Refused, Some(&error.to_string()))
-            .await
-    }
-
-    async fn settled(
-        &self,
-        claimed: &ClaimedTicket,
-        Told { what, covers }: &Told<'_>,
-        settled: Settled,
-        why: Option<&str>,
-    ) -> Result<(), Stopped> {
-        let kind = match settled {
-            Settled::Sent => "ticket_update.sent",
-            Settled::Refused => "ticket_update.refused",
-        };
-        if let Some(why) = why {
-            tracing::error!(ticket.id = %claimed.ticket, why, "an update was refused by the help desk");
-        }
-        metrics::counter!("firstline_ticket_updates_total", "result" => settled.as_str())
-            .increment(covers.len() as u64);
-        let detail = json!({"what": what, "positions": covers, "why": why});
-        let event = AuditEvent::new(kind, detail).ticket(&claimed.ticket);
-        Ok(self
-            .store
-            .settle(claimed, covers, settled, &[event], LEASE)
-            .await?)
-    }
-
-    async fn postpone(&self, claimed: &ClaimedTicket, error: &DeskError) -> Result<(), StoreError> {
+    async fn postpone(&self, turn: Turn, error: &DeskError) {
         let remedy = error.remedy();
-        let wait = backoff(claimed.failures, rand::random());
+        let before = if turn.settled.is_empty() {
+            turn.claimed.failures
+        } else {
+            0
+        };
+        let wait = backoff(before, rand::random());
         let wait = match remedy {
             Remedy::Wait(at_least) => wait.max(at_least),
             Remedy::Look => wait.max(BEFORE_LOOKING),
             Remedy::GiveUp => wait,
         };
-        let failures = claimed.failures + 1;
-        tracing::warn!(ticket.id = %claimed.ticket, %error, failures, wait_s = wait.as_secs_f64(), "the help desk was not told; will be tried again");
-        let doubt = remedy == Remedy::Look;
-        self.store.postpone(claimed, wait, doubt).await
+        let failures = before + 1;
+        tracing::warn!(ticket.id = %turn.claimed.ticket, %error, failures, wait_s = wait.as_secs_f64(), "the help desk was not told; will be tried again");
+        self.let_go(turn, wait, remedy == Remedy::Look).await;
+    }
+
+    /// Let go of a ticket that could not be told everything. Where even that fails, its lease runs out by itself.
+    async fn let_go(&self, mut turn: Turn, wait: Duration, doubt: bool) {
+        let closing = closing(&mut turn, Then::Again { wait, doubt });
+        if let Err(error) = self.closer.close(closing).await {
+            tracing::info!(ticket.id = %turn.claimed.ticket, error = %chassis::chain(&error), "the ticket was not let go; its lease runs out by itself");
+        }
     }
 
     async fn report_backlog(&self) -> Result<(), StoreError> {
-        let tickets = self.store.backlog().await?;
-        // Far below 2^52: exact.
-        #[expect(clippy::cast_precision_loss, reason = "a gauge takes floats")]
-        metrics::gauge!("firstline_outbox_tickets").set(tickets as f64);
+        let due = {
+            let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = counted.is_none_or(|counted| counted.elapsed() >= COUNT_EVERY);
+            if due {
+                *counted = Some(Instant::now());
+            }
+            due
+        };
+        if due {
+            let tickets = self.store.backlog().await?;
+            // Far below 2^52: exact.
+            #[expect(clippy::cast_precision_loss, reason = "a gauge takes floats")]
+            metrics::gauge!("firstline_outbox_tickets").set(tickets as f64);
+        }
         Ok(())
+    }
+}
+
+/// Its note tells what the whole execution did.
+const fn tells_all(due: &Due) -> bool {
+    matches!(due.update, Update::Resolved | Update::Escalated | Update::Story)
+}
+
+/// What a turn came to.
+fn closing(turn: &mut Turn, then: Then) -> Closing {
+    Closing {
+        ticket: turn.claimed.ticket.clone(),
+        fence: turn.claimed.fence,
+        enqueued: turn.claimed.enqueued,
+        settled: std::mem::take(&mut turn.settled),
+        audit: std::mem::take(&mut turn.audit),
+        then,
+        lease: LEASE,
     }
 }
 
@@ -391,17 +475,17 @@ mod tests {
         }
     }
 
+    async fn claim(sender: &Sender, lease: Duration) -> Turn {
+        let mut turn = Turn::new(sender.store.claim_tickets(1, lease).await.unwrap().remove(0));
+        sender.look_up(vec![&mut turn]).await.unwrap();
+        turn
+    }
+
     #[tokio::test]
-    async fn every_call_of_the_help_desk_begins_the_lease_anew() {
+    async fn a_call_of_the_help_desk_that_may_outlast_the_lease_begins_it_anew() {
         let (_database, server, sender) = a_ticket_and_a_failing_desk().await;
-        let nearly_over = Duration::from_secs(1);
-        let claimed = sender
-            .store
-            .claim_tickets(1, nearly_over)
-            .await
-            .unwrap()
-            .remove(0);
-        let told = sender.tell(claimed).await;
+        let mut turn = claim(&sender, LONGEST_TELLING).await;
+        let told = sender.tell(&mut turn).await;
         assert!(matches!(told, Err(Stopped::Desk(_))));
         assert!(!server.received_requests().await.unwrap().is_empty());
         let lease = sender.store.next_ticket_due().await.unwrap().unwrap();
@@ -411,23 +495,38 @@ mod tests {
     #[tokio::test]
     async fn a_sender_whose_ticket_was_taken_over_says_nothing_more() {
         let (_database, server, sender) = a_ticket_and_a_failing_desk().await;
-        let overslept = sender
-            .store
-            .claim_tickets(1, Duration::ZERO)
-            .await
-            .unwrap()
-            .remove(0);
+        let overslept = claim(&sender, Duration::ZERO).await;
         let heir = sender.store.claim_tickets(1, LEASE).await.unwrap().remove(0);
-        assert!(heir.fence > overslept.fence && heir.doubt);
+        assert!(heir.fence > overslept.claimed.fence && heir.doubt);
         for doubt in [false, true] {
-            let told = sender
-                .tell(ClaimedTicket {
-                    doubt,
-                    ..overslept.clone()
-                })
-                .await;
+            let mut turn = Turn::new(ClaimedTicket {
+                doubt,
+                ..overslept.claimed.clone()
+            });
+            turn.due.clone_from(&overslept.due);
+            let told = sender.tell(&mut turn).await;
             assert!(matches!(told, Err(Stopped::Store(StoreError::Fenced))));
         }
         assert_eq!(server.received_requests().await.unwrap().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_was_told_before_the_help_desk_failed_is_put_down_and_not_told_again() {
+        let (_database, _server, sender) = a_ticket_and_a_failing_desk().await;
+        let mut turn = claim(&sender, LEASE).await;
+        let (first, rest) = turn.due.split_first().unwrap();
+        let (first, rest): (i64, Vec<i64>) = (first.position, rest.iter().map(|due| due.position).collect());
+        let told = Told {
+            what: "private note",
+            covers: &[first],
+        };
+        turn.settle(&told, Settled::Sent, None);
+        sender.let_go(turn, Duration::ZERO, true).await;
+        let again = claim(&sender, LEASE).await;
+        let due: Vec<i64> = again.due.iter().map(|due| due.position).collect();
+        assert_eq!(
+            (due, again.claimed.doubt, again.claimed.failures),
+            (rest, true, 1)
+        );
     }
 }

@@ -23,7 +23,7 @@ use uuid::Uuid;
 pub(crate) use accept::{FIRST_FENCE, NewExecution};
 pub(crate) use claim::{Claimed, RunnerId};
 pub(crate) use commit::{Entry, Handled, Hold, StepRow, Write, Written};
-pub(crate) use outbox::{ClaimedTicket, Settled};
+pub(crate) use outbox::{ClaimedTicket, Closing, Left, Settled, Then};
 pub(crate) use signal::SignalRefused;
 
 use crate::update::{Marker, Update};

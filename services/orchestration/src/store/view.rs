@@ -1,5 +1,7 @@
 //! Executions as people and services look at them. Permits and sealed credentials never leave.
 
+use std::collections::HashMap;
+
 use common::execution::{ExecutionStatus, StepView};
 use common::{Digest, Ending, ExecutionId, ExecutionView, Outcome, PlaybookRef, StepCall, TicketId, Values};
 use uuid::Uuid;
@@ -92,8 +94,8 @@ impl Store {
         let Some(row) = self.row(id).await? else {
             return Ok(None);
         };
-        let chapters = self.chapters(id).await?;
-        row.view(&self.tenant, chapters).map(Some)
+        let chapters = self.chapters(&[id.0]).await?.remove(&id);
+        row.view(&self.tenant, chapters.unwrap_or_default()).map(Some)
     }
 
     /// The newest execution of a ticket, with its steps.
@@ -135,13 +137,35 @@ impl Store {
             .collect()
     }
 
-    /// What an execution did; `None` while it runs.
-    pub(crate) async fn story(&self, id: ExecutionId) -> Result<Option<Story>, StoreError> {
-        let Some(row) = self.row(id).await? else {
-            return Ok(None);
-        };
-        let chapters = self.chapters(id).await?;
-        row.story(chapters)
+    /// What executions did; those that still run are left out.
+    pub(crate) async fn stories(
+        &self,
+        ids: &[ExecutionId],
+    ) -> Result<HashMap<ExecutionId, Story>, StoreError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let rows = sqlx::query_as!(
+            ExecutionRow,
+            "SELECT id, ticket_id, decision_id, playbook_name, playbook_version, playbook_digest, requester_name,
+                    status, reason, started_at, ended_at
+             FROM playbook_executions
+             WHERE tenant_id = $1 AND id = ANY($2)",
+            self.tenant_id(),
+            &ids,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut chapters = self.chapters(&ids).await?;
+        let mut stories = HashMap::with_capacity(rows.len());
+        for row in rows {
+            let id = ExecutionId(row.id);
+            if let Some(story) = row.story(chapters.remove(&id).unwrap_or_default())? {
+                stories.insert(id, story);
+            }
+        }
+        Ok(stories)
     }
 
     async fn row(&self, id: ExecutionId) -> Result<Option<ExecutionRow>, StoreError> {
@@ -159,47 +183,51 @@ impl Store {
         Ok(row)
     }
 
-    async fn chapters(&self, execution: ExecutionId) -> Result<Vec<Chapter>, StoreError> {
+    /// The calls of executions, each execution's in their order.
+    async fn chapters(&self, executions: &[Uuid]) -> Result<HashMap<ExecutionId, Vec<Chapter>>, StoreError> {
         let rows = sqlx::query!(
-            "SELECT step_id, visit, attempt, name, action, asked, outcome, explanation, output, started_at, ended_at
+            "SELECT execution_id, step_id, visit, attempt, name, action, asked, outcome, explanation, output, started_at, ended_at
              FROM playbook_step_executions
-             WHERE tenant_id = $1 AND execution_id = $2
-             ORDER BY ordinal",
+             WHERE tenant_id = $1 AND execution_id = ANY($2)
+             ORDER BY execution_id, ordinal",
             self.tenant_id(),
-            execution.0,
+            executions,
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter()
-            .map(|row| {
-                let call = StepCall {
-                    id: row
-                        .step_id
-                        .parse()
-                        .map_err(StoreError::corrupt("playbook_step_executions"))?,
-                    visit: u32::try_from(row.visit)
-                        .map_err(StoreError::corrupt("playbook_step_executions"))?,
-                    attempt: u32::try_from(row.attempt)
-                        .map_err(StoreError::corrupt("playbook_step_executions"))?,
-                };
-                let output: Values = serde_json::from_value(row.output)
-                    .map_err(StoreError::corrupt("playbook_step_executions"))?;
-                let step = StepView {
-                    call,
-                    name: row.name,
-                    service: row.action,
-                    outcome: row.outcome.map(Outcome::from),
-                    explanation: row.explanation.or_else(|| row.asked.clone()).unwrap_or_default(),
-                    output,
-                    started_at: row.started_at,
-                    ended_at: row.ended_at,
-                };
-                Ok(Chapter {
-                    step,
-                    asked: row.asked,
-                })
-            })
-            .collect()
+        let mut chapters: HashMap<ExecutionId, Vec<Chapter>> = HashMap::new();
+        for row in rows {
+            let call = StepCall {
+                id: row
+                    .step_id
+                    .parse()
+                    .map_err(StoreError::corrupt("playbook_step_executions"))?,
+                visit: u32::try_from(row.visit).map_err(StoreError::corrupt("playbook_step_executions"))?,
+                attempt: u32::try_from(row.attempt)
+                    .map_err(StoreError::corrupt("playbook_step_executions"))?,
+            };
+            let output: Values = serde_json::from_value(row.output)
+                .map_err(StoreError::corrupt("playbook_step_executions"))?;
+            let step = StepView {
+                call,
+                name: row.name,
+                service: row.action,
+                outcome: row.outcome.map(Outcome::from),
+                explanation: row.explanation.or_else(|| row.asked.clone()).unwrap_or_default(),
+                output,
+                started_at: row.started_at,
+                ended_at: row.ended_at,
+            };
+            let chapter = Chapter {
+                step,
+                asked: row.asked,
+            };
+            chapters
+                .entry(ExecutionId(row.execution_id))
+                .or_default()
+                .push(chapter);
+        }
+        Ok(chapters)
     }
 }
 
