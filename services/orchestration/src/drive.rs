@@ -37,6 +37,15 @@ pub(crate) struct Driver {
     pub(crate) abandon: CancellationToken,
 }
 
+/// How we left an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// A row waits, for a time or for somebody.
+    Waiting,
+    /// It is over, or somebody else's.
+    Otherwise,
+}
+
 /// Why an execution is not driven on by us.
 #[derive(Debug, thiserror::Error)]
 enum Stopped {
@@ -65,34 +74,37 @@ impl Driver {
     }
 
     /// Drive `claimed` until it waits, ends, or is no longer ours.
-    pub(crate) async fn drive(&self, claimed: Claimed) {
+    pub(crate) async fn drive(&self, claimed: Claimed) -> Left {
         let span = tracing::info_span!("drive", execution.id = %claimed.id, ticket.id = %claimed.ticket);
         chassis::telemetry::adopt(&span, claimed.traceparent.as_deref());
         let request = claimed.id.to_string();
         chassis::request_id::scope(request, self.drive_or_say_why(claimed))
             .instrument(span)
-            .await;
+            .await
     }
 
-    async fn drive_or_say_why(&self, claimed: Claimed) {
+    async fn drive_or_say_why(&self, claimed: Claimed) -> Left {
         let begun = Instant::now();
         let stopped = self.advance(&claimed).await;
         let stopped = match stopped {
             Err(Stopped::Broken(reason)) => {
                 tracing::error!(reason, "the execution cannot go on and is handed to a person");
-                self.hand_over(&claimed, &reason, begun).await
+                self.hand_over(&claimed, &reason, begun)
+                    .await
+                    .map(|()| Left::Otherwise)
             }
             Err(Stopped::Store(error)) => Err(error),
-            Ok(()) => Ok(()),
+            Ok(left) => Ok(left),
         };
         match stopped {
-            Ok(()) => {}
+            Ok(left) => return left,
             Err(StoreError::Fenced) => tracing::info!("another runner has taken over"),
             Err(error) => say_interrupted(&error),
         }
+        Left::Otherwise
     }
 
-    async fn advance(&self, claimed: &Claimed) -> Result<(), Stopped> {
+    async fn advance(&self, claimed: &Claimed) -> Result<Left, Stopped> {
         let playbook = match self.library.pinned(&self.store, &claimed.digest).await {
             Ok(playbook) => playbook,
             Err(Unreadable::Store(error)) => return Err(error.into()),
@@ -116,7 +128,7 @@ impl Driver {
                         continue;
                     }
                     Next::Signals => Some(self.store.signals(claimed.id).await?),
-                    Next::Nothing => return Ok(()),
+                    Next::Nothing => return Ok(run.left()),
                 };
             }
             if let Some(signals) = signals.filter(|signals| *signals > run.signals) {

@@ -78,8 +78,13 @@ mod tests {
             inputs: Values::from_iter([("days".to_owned(), json!(3))]),
         };
         stored::execution_given(&store, "4242", given).await;
-        let runner = store.register(Duration::from_mins(1)).await.unwrap();
-        let facts = store.claim_due(runner, 1).await.unwrap().remove(0).facts();
+        let presence = store.register(Duration::from_mins(1)).await.unwrap();
+        let facts = store
+            .claim_due(presence.runner, 1)
+            .await
+            .unwrap()
+            .remove(0)
+            .facts();
         let known = [
             ("ticket.id", json!("4242")),
             ("ticket.summary", json!("I can't log in")),

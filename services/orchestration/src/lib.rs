@@ -96,10 +96,11 @@ fn drive_executions(
     let runner = Arc::new(Runner::new(shell, driver, max_in_flight, lease));
     let (living, stepping) = (Arc::clone(&runner), Arc::clone(&runner));
     shell.spawn(async move { living.live().await });
-    shell.worker("runner", store::EXECUTIONS).spawn(move || {
+    let wake = shell.worker("runner", store::EXECUTIONS).spawn(move || {
         let runner = Arc::clone(&stepping);
         async move { runner.step().await }
     });
+    runner.woken_by(wake);
     runner
 }
 

@@ -3,23 +3,26 @@
 //! A waiting execution costs a row and nothing here. Any number of runners may work on one database.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use chassis::{Did, Shell};
+use chassis::{Did, Shell, Wake};
 use common::ExecutionId;
 use playbook_lang::{Playbook, State};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::drive::Driver;
-use crate::store::{Claimed, Entry, NewExecution, RunnerId, Store, StoreError};
+use crate::drive::{Driver, Left};
+use crate::store::{Claimed, Entry, NewExecution, Presence, RunnerId, Store, StoreError};
 
 /// Executions claimed in one statement: enough for a burst, few enough for the others to get some.
 const BATCH: usize = 64;
 /// At shutdown calls under way get this long to answer; then the next runner asks for the answer.
 const LAST_CALLS: Duration = Duration::from_secs(2);
+/// Whoever is gone is noticed this soon.
+const LOOK_AFTER_OTHERS: Duration = Duration::from_secs(1);
 /// Due now, and in somebody else's hands: do not look again at once.
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 
@@ -31,13 +34,15 @@ pub(crate) struct Runner {
     places: Arc<Semaphore>,
     /// Who we are, once registered. Held while claiming and while saying what we drive, so that neither sees the other
     /// half done.
-    identity: tokio::sync::Mutex<Option<RunnerId>>,
+    identity: tokio::sync::Mutex<Option<Presence>>,
     /// The same, for whoever must not wait.
     known_as: Mutex<Option<RunnerId>>,
     /// What our tasks drive, under which fence.
     driven: Arc<Mutex<HashMap<ExecutionId, i64>>>,
     drives: TaskTracker,
     stopping: CancellationToken,
+    /// Wakes our own worker, once there is one.
+    worker: Arc<OnceLock<Wake>>,
 }
 
 impl Runner {
@@ -53,7 +58,13 @@ impl Runner {
             driven: Arc::default(),
             drives: TaskTracker::new(),
             stopping: shell.stopping().clone(),
+            worker: Arc::default(),
         }
+    }
+
+    /// By this it is woken when an execution begins to wait.
+    pub(crate) fn woken_by(&self, wake: Wake) {
+        let _ = self.worker.set(wake);
     }
 
     /// Claim what is due, as far as there are places, and begin to drive it.
@@ -83,9 +94,9 @@ impl Runner {
     /// else from now on.
     async fn claim(&self, places: Vec<OwnedSemaphorePermit>) -> Result<Option<usize>, StoreError> {
         let mut identity = self.identity.lock().await;
-        let runner = match *identity {
-            Some(runner) => runner,
-            None => *identity.insert(self.store.register(self.lease).await?),
+        let runner = match &*identity {
+            Some(presence) => presence.runner,
+            None => identity.insert(self.store.register(self.lease).await?).runner,
         };
         *lock(&self.known_as) = Some(runner);
         let most = i64::try_from(places.len()).unwrap_or(i64::MAX);
@@ -160,36 +171,62 @@ impl Runner {
     }
 
     fn drive(&self, claimed: Claimed, place: OwnedSemaphorePermit, driven: Done) {
-        let driver = self.driver.clone();
+        let (driver, worker) = (self.driver.clone(), self.worker.clone());
         self.drives.spawn(async move {
-            driver.drive(claimed).await;
+            let left = driver.drive(claimed).await;
             drop((driven, place));
+            // It may be due sooner than what the runner waits for.
+            if left == Left::Waiting
+                && let Some(wake) = worker.get()
+            {
+                wake.wake();
+            }
         });
     }
 
     /// Keep the lease until shutdown; then give everything back at once.
     pub(crate) async fn live(&self) {
+        let living = async { tokio::join!(self.beat(), self.look_after_others()) };
+        self.stopping.run_until_cancelled(living).await;
+        self.leave().await;
+    }
+
+    async fn beat(&self) {
         let mut beat = tokio::time::interval(self.lease / 3);
-        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let beating = async {
-            loop {
-                beat.tick().await;
-                if let Err(error) = self.heartbeat().await {
-                    tracing::warn!(error = %chassis::chain(&error), "could not renew the lease; will be tried again");
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            beat.tick().await;
+            if let Err(error) = self.heartbeat().await {
+                tracing::warn!(error = %chassis::chain(&error), "could not renew the lease; will be tried again");
+            }
+        }
+    }
+
+    /// Take over from whoever is gone. A death sends no notification, so somebody must look.
+    async fn look_after_others(&self) {
+        let mut look = tokio::time::interval(LOOK_AFTER_OTHERS);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            look.tick().await;
+            match self.store.take_over().await {
+                Ok(0) => {}
+                Ok(runners) => tracing::warn!(runners, "took over from runners that are gone"),
+                Err(error) => {
+                    tracing::warn!(error = %chassis::chain(&error), "could not look after other runners");
                 }
             }
-        };
-        self.stopping.run_until_cancelled(beating).await;
-        self.leave().await;
+        }
     }
 
     async fn heartbeat(&self) -> Result<(), StoreError> {
         let mut identity = self.identity.lock().await;
-        let Some(runner) = *identity else { return Ok(()) };
+        let Some(presence) = &mut *identity else {
+            return Ok(());
+        };
         let driven: Vec<ExecutionId> = lock(&self.driven).keys().copied().collect();
         #[expect(clippy::cast_precision_loss, reason = "a gauge takes floats")]
         metrics::gauge!("firstline_executions_in_hand").set(driven.len() as f64);
-        if !self.store.heartbeat(runner, &driven, self.lease).await? {
+        if !self.store.heartbeat(presence, &driven, self.lease).await? {
             *identity = None;
             *lock(&self.known_as) = None;
         }
@@ -207,8 +244,8 @@ impl Runner {
             // What still runs is writing to the database; losing that write loses nothing.
             let _ = tokio::time::timeout(LAST_CALLS, self.drives.wait()).await;
         }
-        if let Some(runner) = self.identity.lock().await.take()
-            && let Err(error) = self.store.leave(runner).await
+        if let Some(presence) = self.identity.lock().await.take()
+            && let Err(error) = self.store.leave(presence.runner).await
         {
             tracing::warn!(error = %chassis::chain(&error), "could not give the lease back; it runs out by itself");
         }

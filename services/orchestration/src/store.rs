@@ -5,6 +5,7 @@ mod accept;
 mod claim;
 mod commit;
 mod outbox;
+mod presence;
 mod signal;
 mod steps;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub(crate) use accept::{FIRST_FENCE, NewExecution};
 pub(crate) use claim::{Claimed, RunnerId};
 pub(crate) use commit::{Entry, Handled, Hold, StepRow, Write, Written};
 pub(crate) use outbox::{ClaimedTicket, Closing, Left, Settled, Then};
+pub(crate) use presence::Presence;
 pub(crate) use signal::SignalRefused;
 
 use crate::update::{Marker, Update};

@@ -541,6 +541,7 @@ async fn a_run_of_single_steps_is_begun_as_it_is_accepted_and_costs_one_commit_f
     let stage = Stage::playing(UNDONE, &[]).await;
     stage.count_writes().await;
     let running = stage.orchestration(&[]);
+    eventually("it drives", async || (stage.runners().await > 0).then_some(())).await;
     let id = stage.execute(&running).await.execution_id;
     stage.ended(&running, id).await;
     // Answered and begun, twice; answered and ended.

@@ -12,7 +12,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::hands::{Hands, Question, open_calls};
-use super::{Driver, Stopped};
+use super::{Driver, Left, Stopped};
 use crate::ask::OnBehalf;
 use crate::chronicle::{Chronicle, Memory, Subject};
 use crate::house;
@@ -341,6 +341,14 @@ impl<'a> Run<'a> {
             Hold::Until(self.state.due_at().unwrap_or_else(|| self.now()))
         } else {
             Hold::Keep
+        }
+    }
+
+    /// How it is left.
+    pub(super) fn left(&self) -> Left {
+        match self.hold() {
+            Hold::Until(_) => Left::Waiting,
+            Hold::Keep | Hold::Ended => Left::Otherwise,
         }
     }
 

@@ -143,95 +143,6 @@ impl DueRow {
 }
 
 impl Store {
-    /// Become a runner whose lease lasts `lease`.
-    pub(crate) async fn register(&self, lease: Duration) -> Result<RunnerId, StoreError> {
-        let runner = RunnerId(Uuid::now_v7());
-        let now = sqlx::query_scalar!(
-            r#"INSERT INTO execution_runners (tenant_id, id, leased_until)
-             VALUES ($1, $2, now() + $3)
-             RETURNING now() AS "now!""#,
-            self.tenant_id(),
-            runner.0,
-            interval(lease),
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        self.set_clock(now);
-        Ok(runner)
-    }
-
-    /// Say that we live, let go of what no task of ours drives any more, and declare dead whoever fell silent: what
-    /// they held is due at once. `false`: we were declared dead ourselves and must register anew.
-    pub(crate) async fn heartbeat(
-        &self,
-        runner: RunnerId,
-        driven: &[ExecutionId],
-        lease: Duration,
-    ) -> Result<bool, StoreError> {
-        let driven: Vec<Uuid> = driven.iter().map(|id| id.0).collect();
-        let mut transaction = self.pool.begin().await?;
-        let alive = sqlx::query_scalar!(
-            r#"UPDATE execution_runners
-             SET leased_until = now() + $3
-             WHERE tenant_id = $1 AND id = $2
-             RETURNING now() AS "now!""#,
-            self.tenant_id(),
-            runner.0,
-            interval(lease),
-        )
-        .fetch_optional(&mut *transaction)
-        .await?;
-        if let Some(now) = alive {
-            self.set_clock(now);
-        }
-        sqlx::query!(
-            "UPDATE playbook_executions
-             SET runner = NULL, wake_at = now()
-             WHERE tenant_id = $1 AND runner = $2 AND NOT (id = ANY($3))",
-            self.tenant_id(),
-            runner.0,
-            &driven,
-        )
-        .execute(&mut *transaction)
-        .await?;
-        // The foreign key lets go of what they held.
-        let dead = sqlx::query!(
-            "DELETE FROM execution_runners
-             WHERE tenant_id = $1
-               AND id IN (
-                   SELECT id FROM execution_runners
-                   WHERE tenant_id = $1 AND leased_until < now()
-                   FOR UPDATE SKIP LOCKED
-               )",
-            self.tenant_id(),
-        )
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        if dead.rows_affected() > 0 {
-            tracing::warn!(
-                runners = dead.rows_affected(),
-                "took over from runners that fell silent"
-            );
-        }
-        Ok(alive.is_some())
-    }
-
-    /// Give back all we hold, at once.
-    pub(crate) async fn leave(&self, runner: RunnerId) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        sqlx::query!(
-            "DELETE FROM execution_runners WHERE tenant_id = $1 AND id = $2",
-            self.tenant_id(),
-            runner.0,
-        )
-        .execute(&mut *transaction)
-        .await?;
-        super::notify(&mut transaction, super::EXECUTIONS).await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
     /// Take up to `most` executions that are due, longest overdue first. One whose row makes no sense is put off by
     /// itself, so that it stands in nobody's way: a person can mend it, or a newer version may read it.
     pub(crate) async fn claim_due(&self, runner: RunnerId, most: i64) -> Result<Vec<Claimed>, StoreError> {
@@ -384,7 +295,8 @@ mod tests {
         let sound = stored::execution(&store, "4243", &[]).await;
         spoil(&database, lost[0], "subject_id = ''").await;
         spoil(&database, lost[1], "ticket = '7'").await;
-        let runner = store.register(Duration::from_mins(1)).await.unwrap();
+        let presence = store.register(Duration::from_mins(1)).await.unwrap();
+        let runner = presence.runner;
 
         let claimed = store.claim_due(runner, 10).await.unwrap();
         assert_eq!(

@@ -497,6 +497,14 @@ impl Stage {
             .unwrap();
     }
 
+    /// Runners that are registered.
+    pub(crate) async fn runners(&self) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM execution_runners")
+            .fetch_one(&self.database.owner().await)
+            .await
+            .unwrap()
+    }
+
     pub(crate) async fn writes(&self, id: ExecutionId) -> i64 {
         sqlx::query_scalar("SELECT count(*) FROM writes WHERE id = $1")
             .bind(id.0)

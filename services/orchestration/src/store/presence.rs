@@ -1,0 +1,201 @@
+//! Who lives: a runner registers, keeps its lease, and holds a lock for as long as its process does.
+//!
+//! The lease is the promise that holds whatever happens to the network. The lock is only news: Postgres lets go of it the
+//! moment the session is gone, so a crash is noticed within a second and not at the end of the lease. Whoever is declared
+//! dead wrongly (its session broke, its process lives) finds its writes fenced, and repeats its calls under the same keys.
+
+use std::time::Duration;
+
+use common::ExecutionId;
+use sqlx::{Connection as _, PgConnection};
+use uuid::Uuid;
+
+use super::claim::interval;
+use super::{EXECUTIONS, RunnerId, Store, StoreError, notify};
+
+/// A registered runner, and the session that shows that it lives.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    pub(crate) runner: RunnerId,
+    session: PgConnection,
+}
+
+impl Store {
+    /// Become a runner whose lease lasts `lease`.
+    pub(crate) async fn register(&self, lease: Duration) -> Result<Presence, StoreError> {
+        let runner = RunnerId(Uuid::now_v7());
+        let mut session = self.pool.acquire().await?.detach();
+        // Before anybody can see the runner: without its lock it would count as dead.
+        lock(&mut session, runner).await?;
+        let now = sqlx::query_scalar!(
+            r#"INSERT INTO execution_runners (tenant_id, id, leased_until, locked)
+             VALUES ($1, $2, now() + $3, true)
+             RETURNING now() AS "now!""#,
+            self.tenant_id(),
+            runner.0,
+            interval(lease),
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        self.set_clock(now);
+        Ok(Presence { runner, session })
+    }
+
+    /// Say that we live, and let go of what no task of ours drives any more. `false`: we were declared dead and must
+    /// register anew.
+    pub(crate) async fn heartbeat(
+        &self,
+        presence: &mut Presence,
+        driven: &[ExecutionId],
+        lease: Duration,
+    ) -> Result<bool, StoreError> {
+        self.keep_session(presence).await?;
+        let driven: Vec<Uuid> = driven.iter().map(|id| id.0).collect();
+        let mut transaction = self.pool.begin().await?;
+        let alive = sqlx::query_scalar!(
+            r#"UPDATE execution_runners
+             SET leased_until = now() + $3
+             WHERE tenant_id = $1 AND id = $2
+             RETURNING now() AS "now!""#,
+            self.tenant_id(),
+            presence.runner.0,
+            interval(lease),
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if let Some(now) = alive {
+            self.set_clock(now);
+        }
+        sqlx::query!(
+            "UPDATE playbook_executions
+             SET runner = NULL, wake_at = now()
+             WHERE tenant_id = $1 AND runner = $2 AND NOT (id = ANY($3))",
+            self.tenant_id(),
+            presence.runner.0,
+            &driven,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(alive.is_some())
+    }
+
+    /// A session that broke is replaced, before others notice if we are quick.
+    async fn keep_session(&self, presence: &mut Presence) -> Result<(), StoreError> {
+        if presence.session.ping().await.is_ok() {
+            return Ok(());
+        }
+        let mut session = self.pool.acquire().await?.detach();
+        lock(&mut session, presence.runner).await?;
+        presence.session = session;
+        Ok(())
+    }
+
+    /// Declare dead whoever fell silent or is gone, and wake everybody: what they held is due at once. How many they were.
+    pub(crate) async fn take_over(&self) -> Result<u64, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        // The foreign key lets go of what they held. A lock taken here is given back with the transaction.
+        let dead = sqlx::query!(
+            "DELETE FROM execution_runners
+             WHERE tenant_id = $1
+               AND id IN (
+                   SELECT id FROM execution_runners
+                   WHERE tenant_id = $1
+                     AND (leased_until < now()
+                          OR (locked AND pg_try_advisory_xact_lock(hashtextextended(id::text, 0))))
+                   FOR UPDATE SKIP LOCKED
+               )",
+            self.tenant_id(),
+        )
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+        if dead > 0 {
+            notify(&mut transaction, EXECUTIONS).await?;
+        }
+        transaction.commit().await?;
+        Ok(dead)
+    }
+
+    /// Give back all we hold, at once.
+    pub(crate) async fn leave(&self, runner: RunnerId) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query!(
+            "DELETE FROM execution_runners WHERE tenant_id = $1 AND id = $2",
+            self.tenant_id(),
+            runner.0,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        notify(&mut transaction, EXECUTIONS).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+/// The lock that shows that `runner` lives; waits for whoever looks at it in this moment.
+async fn lock(session: &mut PgConnection, runner: RunnerId) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "SELECT pg_advisory_lock(hashtextextended($1, 0))",
+        runner.0.to_string()
+    )
+    .execute(session)
+    .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stored;
+    use super::*;
+
+    const LONG: Duration = Duration::from_mins(10);
+
+    #[tokio::test]
+    async fn who_is_gone_is_taken_over_long_before_its_lease_runs_out() {
+        let database = launcher::testing::database().await;
+        let store = stored::store(&database).await;
+        let id = stored::execution(&store, "4242", &[]).await;
+        let (gone, alive) = (
+            store.register(LONG).await.unwrap(),
+            store.register(LONG).await.unwrap(),
+        );
+        assert_eq!(store.claim_due(gone.runner, 1).await.unwrap().len(), 1);
+        assert_eq!(store.take_over().await.unwrap(), 0, "both live");
+        gone.session.close().await.unwrap();
+        assert_eq!(store.take_over().await.unwrap(), 1);
+        let claimed = store.claim_due(alive.runner, 1).await.unwrap();
+        assert_eq!(claimed.first().map(|claimed| claimed.id), Some(id));
+    }
+
+    #[tokio::test]
+    async fn a_broken_session_is_replaced_and_its_runner_lives_on() {
+        let database = launcher::testing::database().await;
+        let store = stored::store(&database).await;
+        let mut presence = store.register(LONG).await.unwrap();
+        let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+            .fetch_one(&mut presence.session)
+            .await
+            .unwrap();
+        let ended: bool = sqlx::query_scalar("SELECT pg_terminate_backend($1, 5000)")
+            .bind(pid)
+            .fetch_one(&database.owner().await)
+            .await
+            .unwrap();
+        assert!(ended);
+        assert!(store.heartbeat(&mut presence, &[], LONG).await.unwrap());
+        assert_eq!(store.take_over().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_fell_silent_is_taken_over_though_its_session_stands() {
+        let database = launcher::testing::database().await;
+        let store = stored::store(&database).await;
+        let mut silent = store.register(Duration::ZERO).await.unwrap();
+        assert_eq!(store.take_over().await.unwrap(), 1);
+        assert!(
+            !store.heartbeat(&mut silent, &[], LONG).await.unwrap(),
+            "it learns of it"
+        );
+    }
+}
