@@ -107,6 +107,10 @@ impl Turn<'_> {
             // Whatever it is, it is for the branches.
             (Phase::Parallel { step, visit, strands }, event) => self.route(&step, visit, strands, event),
 
+            // Whoever misses nothing has nothing of it.
+            (Phase::Parked { attempt, .. }, Event::OutsideBack) => self.attempt(attempt),
+            (phase, Event::OutsideBack) => Ok(Leads::To(phase)),
+
             // Taking it up, for the first time or after a crash.
             (Phase::Ready { step, visit }, Event::Claimed) => self.begin_step(step, visit),
             (Phase::Calling { attempt, deadline }, Event::Claimed) => self.resume(attempt, deadline),

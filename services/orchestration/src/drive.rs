@@ -8,17 +8,18 @@ mod hands;
 mod run;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chassis::AuditEvent;
 use common::execution::ExecutionStatus;
 use common::{AutomationStatus, Ending};
-use playbook_lang::{IllegalEvent, Playbook, Rules, State};
+use playbook_lang::{Call, Event, IllegalEvent, Playbook, Rules, State};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::ask::{OnBehalf, StepServices};
+use crate::breaker::{Breakers, Change, Gate};
 use crate::committer::Committer;
 use crate::library::{Library, Unreadable};
 use crate::store::{Claimed, Hold, Store, StoreError, Write};
@@ -32,6 +33,7 @@ pub(crate) struct Driver {
     pub(crate) committer: Committer,
     pub(crate) library: Library,
     pub(crate) services: StepServices,
+    pub(crate) breakers: Arc<Breakers>,
     pub(crate) rules: Arc<Rules>,
     /// Cancelled when calls under way are no longer waited for.
     pub(crate) abandon: CancellationToken,
@@ -137,6 +139,28 @@ impl Driver {
                 run.go_on()?;
             }
         }
+    }
+
+    /// Ask a service for a step, unless what is behind it is known to be away.
+    async fn call(&self, whose: &OnBehalf, call: Call, left: Duration) -> Event {
+        let action = call.action.clone();
+        if let Gate::Blocked { wait, explanation } =
+            self.breakers.gate(&action, Instant::now(), rand::random())
+        {
+            return Event::OutsideAway {
+                call: call.call,
+                retry_after: Some(wait),
+                explanation,
+            };
+        }
+        let event = self.services.call(whose, call, left).await;
+        let change = self.breakers.saw(&action, &event, Instant::now());
+        if change == Change::Closed
+            && let Err(error) = self.store.wake_parked().await
+        {
+            tracing::warn!(error = %chassis::chain(&error), "what is parked could not be woken; it goes on by itself");
+        }
+        event
     }
 
     /// The ending of last resort: no ticket is lost, whatever became of its state.

@@ -5,6 +5,7 @@
 
 mod accept;
 mod ask;
+mod breaker;
 mod chronicle;
 mod committer;
 mod desk;
@@ -35,6 +36,7 @@ pub use settings::{DeskSettings, OrchestrationSettings, RunnerSettings};
 
 use crate::accept::Intake;
 use crate::ask::StepServices;
+use crate::breaker::Breakers;
 use crate::committer::Committer;
 use crate::desk::Desk;
 use crate::drive::Driver;
@@ -90,6 +92,7 @@ fn drive_executions(
         committer: Committer::start(store, outbox),
         library: library.clone(),
         services: StepServices::new(clients.collect()),
+        breakers: Arc::new(Breakers::new(probe)),
         rules: Arc::new(Rules { longest, probe }),
         abandon: CancellationToken::new(),
     };

@@ -314,6 +314,38 @@ async fn an_outage_parks_the_work_and_spends_no_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_probed_by_one_and_the_others_go_on_when_it_is_over() {
+    const RUNS: usize = 5;
+    const PROBES: usize = 3;
+    let stage = Stage::set().await;
+    let away = common::Problem::outside_unavailable("Twilio", None);
+    let away = ResponseTemplate::new(503).set_body_json(away);
+    let answers = std::iter::repeat_n(away, RUNS + PROBES).chain([done("success")]);
+    stage.steps.answer(SMS, answers);
+    let running = stage.orchestration(&[("CIRCUIT_PROBE_S", "1")]);
+    let client = stage.client(&running, Service::Classifier);
+    let mut runs = vec![];
+    for ticket in 0..RUNS {
+        let request = stage.request(&format!("{}", 5000 + ticket));
+        let accepted = eventually("it is accepted", async || client.execute(&request).await.ok()).await;
+        runs.push(accepted.execution_id);
+    }
+    for id in runs {
+        let view = stage.ended(&running, id).await;
+        assert_eq!(view.status, ExecutionStatus::Resolved, "{view:#?}");
+    }
+    let asked = stage.steps.asked(SMS);
+    let who: Vec<ExecutionId> = asked.iter().map(|asked| asked.request.execution_id).collect();
+    // Some were begun when it was known already: they never asked in vain.
+    let probes = who.get(RUNS..RUNS + PROBES).unwrap();
+    assert!(
+        probes.iter().all(|prober| Some(prober) == probes.first()),
+        "{who:?}"
+    );
+    assert_eq!(who.len(), RUNS + PROBES + RUNS, "{who:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_outcome_nobody_declared_is_a_failure_and_on_record() {
     let stage = Stage::set().await;
     stage.steps.answer(RESET, [done("marvellous")]);

@@ -31,14 +31,16 @@ impl<'m> Turn<'m> {
         self.join(step, parallel.join, visit, strands, commanded)
     }
 
-    /// Tell the strands: a timer and a runner all of them, an answer the one that asked.
+    /// Tell the strands: an answer the one that asked, what is nobody's answer all of them.
     pub(super) fn route(&mut self, id: &StepId, visit: u32, mut strands: Vec<Strand>, event: Event) -> Led {
         let Some((step, parallel)) = self.parallel(id) else {
             return Err(self.illegal(format!("step `{id}` of the playbook has no branches")));
         };
         let commanded = self.commands.len();
         let end = match event {
-            Event::Claimed | Event::TimerFired => self.tell_all(&mut strands, parallel.join, &event)?,
+            Event::Claimed | Event::TimerFired | Event::OutsideBack => {
+                self.tell_all(&mut strands, parallel.join, &event)?
+            }
             event => match strands.iter_mut().find(|strand| strand.phase.awaits(&event)) {
                 Some(strand) => self.tell(strand, event)?,
                 None => None,

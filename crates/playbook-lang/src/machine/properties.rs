@@ -286,6 +286,7 @@ fn next_event(phase: &Phase, world: &mut World, byte: u8) -> Event {
                 call: attempt.call,
             },
             1 => Event::Claimed,
+            2 => Event::OutsideBack,
             _ => Event::TimerFired,
         },
         Phase::Parallel { strands, .. } => {
@@ -309,8 +310,9 @@ fn next_event(phase: &Phase, world: &mut World, byte: u8) -> Event {
 
 /// What a service answers to a call.
 fn answer(call: StepCall, result: StepResult, byte: u8) -> Event {
-    match byte % 8 {
+    match byte % 9 {
         0 => Event::Claimed,
+        8 => Event::OutsideBack,
         1 => Event::Accepted {
             call,
             pending: Pending {

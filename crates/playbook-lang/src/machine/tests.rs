@@ -320,6 +320,27 @@ fn an_outage_longer_than_the_budget_ends_with_a_person() {
 }
 
 #[test]
+fn what_is_parked_asks_again_as_soon_as_the_outside_is_back_and_spends_no_attempt() {
+    let mut rehearsal = verified_rehearsal();
+    let first = rehearsal.called();
+    rehearsal.tell(Event::OutsideAway {
+        call: first.call.clone(),
+        retry_after: Some(Duration::from_mins(1)),
+        explanation: "The directory does not answer.".to_owned(),
+    });
+    assert_eq!(rehearsal.commanded(Event::Claimed), [], "too early by itself");
+    let second = rehearsal.calls(Event::OutsideBack);
+    assert_eq!(second.call.attempt, 2);
+    assert_eq!(
+        rehearsal.commanded(Event::OutsideBack),
+        [],
+        "it is told of a call that is out"
+    );
+    let attempt = rehearsal.state.phase().attempt().unwrap();
+    assert_eq!(attempt.failures, 0);
+}
+
+#[test]
 fn a_service_that_cannot_be_reached_gets_the_same_call_until_its_deadline_and_then_a_fresh_one() {
     let mut rehearsal = verified_rehearsal();
     let first = rehearsal.called();

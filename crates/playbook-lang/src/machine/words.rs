@@ -52,6 +52,8 @@ pub enum Event {
     Claimed,
     /// The time of [`State::due_at`] has come.
     TimerFired,
+    /// Something outside that was away is back: what is parked asks again at once, and finds out whether it was that.
+    OutsideBack,
     /// `200`.
     Answered {
         /// The call that was answered.
@@ -116,6 +118,7 @@ impl Event {
         match self {
             Self::Claimed => "claimed",
             Self::TimerFired => "timer_fired",
+            Self::OutsideBack => "outside_back",
             Self::Answered { .. } => "answered",
             Self::Accepted { .. } => "accepted",
             Self::Signalled { .. } => "signalled",
@@ -130,7 +133,7 @@ impl Event {
     /// The call that it is about, where it names one.
     pub const fn call(&self) -> Option<&StepCall> {
         match self {
-            Self::Claimed | Self::TimerFired | Self::OperationSeen { .. } => None,
+            Self::Claimed | Self::TimerFired | Self::OutsideBack | Self::OperationSeen { .. } => None,
             Self::Answered { call, .. }
             | Self::Accepted { call, .. }
             | Self::Signalled { call, .. }

@@ -99,7 +99,7 @@ async fn ask(driver: &Driver, whose: &OnBehalf, question: Question, now: time::O
         Question::Call(call) => {
             let left = std::time::Duration::try_from(call.deadline - now).unwrap_or_default();
             let (action, begun) = (call.action.to_string(), Instant::now());
-            let event = driver.services.call(whose, *call, left).await;
+            let event = driver.call(whose, *call, left).await;
             metrics::histogram!("firstline_step_call_seconds", "action" => action)
                 .record(begun.elapsed().as_secs_f64());
             event

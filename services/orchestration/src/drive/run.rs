@@ -148,7 +148,12 @@ impl<'a> Run<'a> {
     /// Find out what is to be done, whether we were there before or not. Only while no call is in our hands: a call whose
     /// time is up would be made again.
     pub(super) fn take_up(&mut self) -> Result<(), Stopped> {
+        let early = self.state.due_at().is_some_and(|due| due > self.now());
         self.turn(Event::Claimed, None)?;
+        // Woken before its time: the outside is back, or a signal came for another branch and the breaker decides.
+        if early && self.memory.parked_since.is_some() {
+            self.turn(Event::OutsideBack, None)?;
+        }
         self.go_on()
     }
 

@@ -225,6 +225,31 @@ impl Store {
         Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
     }
 
+    /// Something outside is back: whatever is parked is due now, and finds out whether it was that.
+    pub(crate) async fn wake_parked(&self) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let woken = sqlx::query!(
+            "WITH parked AS (
+                 SELECT id
+                 FROM playbook_executions
+                 WHERE tenant_id = $1 AND ended_at IS NULL AND runner IS NULL AND parked_since IS NOT NULL
+                 FOR UPDATE SKIP LOCKED
+             )
+             UPDATE playbook_executions execution
+             SET wake_at = now()
+             FROM parked
+             WHERE execution.tenant_id = $1 AND execution.id = parked.id",
+            self.tenant_id(),
+        )
+        .execute(&mut *transaction)
+        .await?;
+        if woken.rows_affected() > 0 {
+            super::notify(&mut transaction, super::EXECUTIONS).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
     /// Signals of an execution that nobody has looked at, oldest first.
     pub(crate) async fn unheard(&self, execution: ExecutionId) -> Result<Vec<Signal>, StoreError> {
         let rows = sqlx::query!(
