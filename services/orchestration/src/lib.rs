@@ -16,6 +16,7 @@ mod http;
 mod library;
 mod manners;
 mod outbox;
+mod retention;
 mod runner;
 mod settings;
 mod store;
@@ -23,6 +24,7 @@ mod story;
 mod update;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chassis::{ServeError, Shell, StartError, Wake};
 use common::Service;
@@ -47,6 +49,9 @@ use crate::store::Store;
 
 /// Tickets that are told their news at the same time: the help desk's limit is far below what more could use.
 const SENDERS: usize = 8;
+
+/// How often executions that have become old are looked for.
+const ARCHIVE_EVERY: Duration = Duration::from_mins(10);
 
 /// Serve until `shutdown`; then give back every lease.
 pub async fn serve(
@@ -86,7 +91,16 @@ fn drive_executions(
         max_in_flight,
         probe,
         longest,
+        retention,
     } = settings.runner.clone();
+    if let Some(age) = retention {
+        let store = store.clone();
+        let worker = shell.worker("retention", store::ARCHIVE).slow_poll(ARCHIVE_EVERY);
+        worker.spawn(move || {
+            let store = store.clone();
+            async move { retention::step(&store, age).await }
+        });
+    }
     let driver = Driver {
         store: store.clone(),
         committer: Committer::start(store, outbox),

@@ -53,6 +53,8 @@ pub struct RunnerSettings {
     pub probe: Duration,
     /// Upper bounds of step time-outs.
     pub longest: BTreeMap<ActionName, Duration>,
+    /// Executions that ended this long ago are archived; `None`: never.
+    pub retention: Option<Duration>,
 }
 
 impl Settings for OrchestrationSettings {
@@ -187,6 +189,11 @@ impl RunnerSettings {
             600_u64,
             "longest wait for a manager's answer, seconds",
         );
+        let retention_days = from.or(
+            "RETENTION_DAYS",
+            90_u32,
+            "days after which ended executions are archived; 0: never",
+        );
         let lease_s = lease_s?;
         if lease_s == 0 {
             return from.reject("LEASE_S is `0`: a lease must last");
@@ -207,6 +214,9 @@ impl RunnerSettings {
             max_in_flight,
             probe: Duration::from_secs(probe_s?.max(1)),
             longest: longest.collect(),
+            retention: Some(retention_days?)
+                .filter(|days| *days > 0)
+                .map(|days| Duration::from_hours(24 * u64::from(days))),
         })
     }
 }

@@ -2,6 +2,7 @@
 //! across a call to the outside.
 
 mod accept;
+mod archive;
 mod claim;
 mod commit;
 mod outbox;
@@ -34,6 +35,9 @@ use crate::update::{Marker, Update};
 pub(crate) const EXECUTIONS: &str = "orchestration_executions";
 /// Wakes the senders of all replicas; whoever has something to be told wakes its own.
 pub(crate) const UPDATES: &str = "orchestration_updates";
+
+/// Wakes whoever archives; nobody does today but its own clock.
+pub(crate) const ARCHIVE: &str = "orchestration_archive";
 
 /// Updates that may linger wait this long for company; long enough for quick steps, too short to be missed.
 const LINGER_S: f64 = 2.0;

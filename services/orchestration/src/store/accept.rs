@@ -124,9 +124,13 @@ impl Store {
         decision: DecisionId,
     ) -> Result<Option<ExecutionAccepted>, StoreError> {
         let row = sqlx::query!(
-            "SELECT id, status
+            r#"SELECT id AS "id!", status AS "status!"
              FROM playbook_executions
-             WHERE tenant_id = $1 AND decision_id = $2",
+             WHERE tenant_id = $1 AND decision_id = $2
+             UNION ALL
+             SELECT id, record -> 'execution' ->> 'status'
+             FROM archived_executions
+             WHERE tenant_id = $1 AND decision_id = $2"#,
             self.tenant_id(),
             decision.0,
         )
@@ -201,7 +205,11 @@ impl Store {
                  $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
                  $10::jsonb[], $11::jsonb[], $12::text[], $13::text[], $14::jsonb[], $15::uuid[], $16::bigint[],
                  $17::timestamptz[]
-             ) AS new (id, ticket_id)
+             ) AS new (id, ticket_id, decision_id)
+             WHERE NOT EXISTS (
+                 SELECT FROM archived_executions archived
+                 WHERE archived.tenant_id = $1 AND archived.decision_id = new.decision_id
+             )
              ORDER BY new.ticket_id
              ON CONFLICT DO NOTHING
              RETURNING id",

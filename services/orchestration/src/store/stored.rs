@@ -33,6 +33,15 @@ pub(crate) async fn execution(store: &Store, ticket: &str, updates: &[Update]) -
 
 /// A fresh execution for `ticket` that was told this at its start.
 pub(crate) async fn execution_given(store: &Store, ticket: &str, given: Given) -> ExecutionId {
+    let new = new(store, ticket, given);
+    let id = new.id;
+    let committed = store.commit(&[Entry::New(Box::new(new))]).await.unwrap();
+    assert_ne!(committed, [None], "ticket {ticket} has an open execution already");
+    id
+}
+
+/// One that is not stored yet.
+pub(crate) fn new(store: &Store, ticket: &str, given: Given) -> NewExecution {
     let now = OffsetDateTime::now_utc();
     let source = "steps: []";
     let request = ExecutePlaybook {
@@ -62,9 +71,8 @@ pub(crate) async fn execution_given(store: &Store, ticket: &str, given: Given) -
         source: source.to_owned(),
         calls: vec![],
     };
-    let id = ExecutionId::fresh();
-    let new = NewExecution {
-        id,
+    NewExecution {
+        id: ExecutionId::fresh(),
         request,
         pins: vec![pin],
         given,
@@ -72,8 +80,5 @@ pub(crate) async fn execution_given(store: &Store, ticket: &str, given: Given) -
         traceparent: None,
         now,
         begun: None,
-    };
-    let committed = store.commit(&[Entry::New(Box::new(new))]).await.unwrap();
-    assert_ne!(committed, [None], "ticket {ticket} has an open execution already");
-    id
+    }
 }

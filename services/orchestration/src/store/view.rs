@@ -101,15 +101,16 @@ impl Store {
     /// The newest execution of a ticket, with its steps.
     pub(crate) async fn of_ticket(&self, ticket: &TicketId) -> Result<Option<ExecutionView>, StoreError> {
         let newest = sqlx::query_scalar!(
-            "SELECT id
-             FROM playbook_executions
-             WHERE tenant_id = $1 AND ticket_id = $2
-             ORDER BY id DESC
-             LIMIT 1",
+            "SELECT MAX(id::text)::uuid
+             FROM (
+                 SELECT id FROM playbook_executions WHERE tenant_id = $1 AND ticket_id = $2
+                 UNION ALL
+                 SELECT id FROM archived_executions WHERE tenant_id = $1 AND ticket_id = $2
+             ) AS every",
             self.tenant_id(),
             ticket.as_str(),
         )
-        .fetch_optional(&self.pool)
+        .fetch_one(&self.pool)
         .await?;
         match newest {
             Some(id) => self.execution(ExecutionId(id)).await,
@@ -168,13 +169,22 @@ impl Store {
         Ok(stories)
     }
 
+    /// Also one that was archived.
     async fn row(&self, id: ExecutionId) -> Result<Option<ExecutionRow>, StoreError> {
         let row = sqlx::query_as!(
             ExecutionRow,
-            "SELECT id, ticket_id, decision_id, playbook_name, playbook_version, playbook_digest, requester_name,
-                    status, reason, started_at, ended_at
+            r#"SELECT id AS "id!", ticket_id AS "ticket_id!", decision_id AS "decision_id!",
+                    playbook_name AS "playbook_name!", playbook_version AS "playbook_version!",
+                    playbook_digest AS "playbook_digest!", requester_name AS "requester_name!", status AS "status!",
+                    reason, started_at AS "started_at!", ended_at
              FROM playbook_executions
-             WHERE tenant_id = $1 AND id = $2",
+             WHERE tenant_id = $1 AND id = $2
+             UNION ALL
+             SELECT was.id, was.ticket_id, was.decision_id, was.playbook_name, was.playbook_version,
+                    was.playbook_digest, was.requester_name, was.status, was.reason, was.started_at, was.ended_at
+             FROM archived_executions archived,
+                  jsonb_populate_record(NULL::playbook_executions, archived.record -> 'execution') AS was
+             WHERE archived.tenant_id = $1 AND archived.id = $2"#,
             self.tenant_id(),
             id.0,
         )
@@ -183,13 +193,21 @@ impl Store {
         Ok(row)
     }
 
-    /// The calls of executions, each execution's in their order.
+    /// The calls of executions, each execution's in their order; also of those that were archived.
     async fn chapters(&self, executions: &[Uuid]) -> Result<HashMap<ExecutionId, Vec<Chapter>>, StoreError> {
         let rows = sqlx::query!(
-            "SELECT execution_id, step_id, visit, attempt, name, action, asked, outcome, explanation, output, started_at, ended_at
-             FROM playbook_step_executions
-             WHERE tenant_id = $1 AND execution_id = ANY($2)
-             ORDER BY execution_id, ordinal",
+            r#"SELECT execution_id AS "execution_id!", step_id AS "step_id!", visit AS "visit!", attempt AS "attempt!",
+                    name AS "name!", action, asked, outcome, explanation, output AS "output!",
+                    started_at AS "started_at!", ended_at
+             FROM (
+                 SELECT * FROM playbook_step_executions WHERE tenant_id = $1 AND execution_id = ANY($2)
+                 UNION ALL
+                 SELECT was.*
+                 FROM archived_executions archived,
+                      jsonb_populate_recordset(NULL::playbook_step_executions, archived.record -> 'steps') AS was
+                 WHERE archived.tenant_id = $1 AND archived.id = ANY($2)
+             ) AS every
+             ORDER BY execution_id, ordinal"#,
             self.tenant_id(),
             executions,
         )
