@@ -1,4 +1,4 @@
-//! The bot in Teams: asks a manager by card in a personal chat, updates the card, reads who pressed what.
+//! The bot in Teams: asks a manager or a requester by card in a personal chat, updates the card, reads who pressed what.
 //!
 //! Authority is never in a card: its buttons carry an identifier, and who pressed is told by the signed activity.
 //!
@@ -6,6 +6,7 @@
 
 mod card;
 mod client;
+mod question;
 
 pub mod inbound;
 
@@ -14,6 +15,9 @@ use url::Url;
 
 pub use card::{ApprovalCard, Card, DecidedCard, Verdict, approval_card, decided_card};
 pub use client::{Conversation, Teams};
+pub use question::{
+    Answers, Choice, ClosedQuestionCard, QuestionCard, QuestionEnd, closed_question_card, question_card,
+};
 
 /// How to reach Teams as our bot.
 #[derive(Debug, Clone)]

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 pub(super) const VERB_APPROVE: &str = "firstline.approval.approve";
 pub(super) const VERB_DENY: &str = "firstline.approval.deny";
 
+/// Longest text of people on a card, in characters.
+const LONGEST: usize = 300;
+
 /// A rendered card.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
@@ -68,15 +71,13 @@ pub fn approval_card(card: &ApprovalCard<'_>) -> Card {
         Some(department) => format!("{} ({department})", card.employee),
         None => card.employee.to_owned(),
     };
-    let mut body = vec![
-        heading(card.title),
-        facts(&[
-            ("Employee", employee.as_str()),
-            ("Ticket", card.ticket),
-            ("Reason", card.reason),
-            ("Expires", card.expires),
-        ]),
+    let known = [
+        ("Employee", employee.as_str()),
+        ("Ticket", card.ticket),
+        ("Reason", card.reason),
+        ("Expires", card.expires),
     ];
+    let mut body = vec![heading(card.title), facts(&known, LONGEST)];
     body.extend(card.hint.map(small_print));
     body.push(json!({
         "type": "Input.Text",
@@ -102,7 +103,7 @@ pub fn approval_card(card: &ApprovalCard<'_>) -> Card {
         action("approve", "Approve", VERB_APPROVE),
         action("deny", "Deny", VERB_DENY),
     ];
-    Card(document(&body, &actions))
+    Card(document("approval", &body, &actions))
 }
 
 /// Its end: the same heading, how it ended, and no actions.
@@ -113,24 +114,23 @@ pub fn decided_card(card: &DecidedCard<'_>) -> Card {
         Verdict::Expired => "Expired without an answer",
         Verdict::Withdrawn => "No longer needed",
     };
-    let mut body = vec![
-        heading(card.title),
-        facts(&[
-            ("Employee", card.employee),
-            ("Ticket", card.ticket),
-            ("Decision", verdict),
-        ]),
+    let known = [
+        ("Employee", card.employee),
+        ("Ticket", card.ticket),
+        ("Decision", verdict),
     ];
+    let mut body = vec![heading(card.title), facts(&known, LONGEST)];
     body.extend(card.note.map(small_print));
-    Card(document(&body, &[]))
+    Card(document("approval", &body, &[]))
 }
 
-fn document(body: &[Value], actions: &[Value]) -> Value {
+/// `what` it is, for a client too old to show it.
+pub(super) fn document(what: &str, body: &[Value], actions: &[Value]) -> Value {
     let mut document = json!({
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.5",
-        "fallbackText": "Please update Teams to see this approval.",
+        "fallbackText": format!("Please update Teams to see this {what}."),
         "body": body,
     });
     if !actions.is_empty() {
@@ -139,29 +139,39 @@ fn document(body: &[Value], actions: &[Value]) -> Value {
     document
 }
 
-fn heading(text: &str) -> Value {
+pub(super) fn heading(text: &str) -> Value {
     json!({ "type": "TextBlock", "size": "Medium", "weight": "Bolder", "wrap": true, "text": plain(text) })
 }
 
-fn small_print(text: &str) -> Value {
+pub(super) fn small_print(text: &str) -> Value {
     json!({ "type": "TextBlock", "wrap": true, "isSubtle": true, "text": plain(text) })
 }
 
-fn facts(facts: &[(&str, &str)]) -> Value {
+/// Each value in `longest` characters at most.
+pub(super) fn facts(facts: &[(&str, &str)], longest: usize) -> Value {
     let facts: Vec<Value> = facts
         .iter()
-        .map(|(title, value)| json!({ "title": title, "value": plain(value) }))
+        .map(|(title, value)| json!({ "title": title, "value": plain_up_to(value, longest) }))
         .collect();
     json!({ "type": "FactSet", "facts": facts })
 }
 
 /// People's text as Teams shows it and nothing more: no Markdown, no address that Teams would make clickable, no
-/// mention, so that no link or emphasis gets into a card that a manager trusts; one line; at most 300 characters, since
-/// the whole card must stay small.
+/// mention, so that no link or emphasis gets into a card that its reader trusts; one line; at most [`LONGEST`] characters,
+/// since the whole card must stay small.
 fn plain(text: &str) -> String {
+    plain_up_to(text, LONGEST)
+}
+
+/// As [`plain`], with another length.
+pub(super) fn plain_up_to(text: &str, longest: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let signs: Vec<char> = line.chars().filter(|sign| !sign.is_control()).take(300).collect();
-    let mut plain = String::with_capacity(line.len().min(1200));
+    let signs: Vec<char> = line
+        .chars()
+        .filter(|sign| !sign.is_control())
+        .take(longest)
+        .collect();
+    let mut plain = String::with_capacity(line.len().min(longest.saturating_mul(4)));
     for (place, sign) in signs.iter().enumerate() {
         let (before, after) = (signs.get(..place), signs.get(place + 1..));
         let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use url::Url;
 
 use super::card::{Card, VERB_APPROVE, VERB_DENY};
+use super::question::{ANSWER, VERB_ANSWER};
 
 /// The issuer of every activity's token.
 pub const ISSUER: &str = "https://api.botframework.com";
@@ -91,11 +92,24 @@ pub struct Press {
     pub form: Form,
 }
 
+/// Somebody answered a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// Which question; forgeable by the person who answers, so an identifier and nothing more.
+    pub question_id: String,
+    /// The id of a choice, or what they typed, letter by letter; empty where they left it out. Untrusted.
+    pub answer: String,
+    /// How it came.
+    pub form: Form,
+}
+
 /// What an activity is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// A decision.
     Press(Press),
+    /// An answer to a question.
+    Reply(Reply),
     /// An invoke that is no decision of ours (unknown name or verb, automatic refresh): answer [`invoke_failure`].
     UnknownInvoke,
     /// Installation, typing, text, ...: answer 200 and ignore.
@@ -147,14 +161,22 @@ fn kind(kind: &str, wire: &Value) -> Kind {
     match (kind, wire["name"].as_str()) {
         ("invoke", Some("adaptiveCard/action")) => {
             let automatic = value["trigger"].as_str() == Some("automatic");
-            let press = press(&value["action"]["verb"], &value["action"]["data"], Form::Execute);
-            press
-                .filter(|_| !automatic)
-                .map_or(Kind::UnknownInvoke, Kind::Press)
+            let pressed = pressed(&value["action"]["verb"], &value["action"]["data"], Form::Execute);
+            pressed.filter(|_| !automatic).unwrap_or(Kind::UnknownInvoke)
         }
         ("invoke", _) => Kind::UnknownInvoke,
-        ("message", _) => press(&value["verb"], value, Form::Submit).map_or(Kind::Other, Kind::Press),
+        ("message", _) => pressed(&value["verb"], value, Form::Submit).unwrap_or(Kind::Other),
         _ => Kind::Other,
+    }
+}
+
+/// A button of ours was pressed.
+fn pressed(verb: &Value, data: &Value, form: Form) -> Option<Kind> {
+    match verb.as_str()? {
+        VERB_APPROVE => press(Verb::Approve, data, form).map(Kind::Press),
+        VERB_DENY => press(Verb::Deny, data, form).map(Kind::Press),
+        VERB_ANSWER => reply(data, form).map(Kind::Reply),
+        _ => None,
     }
 }
 
@@ -221,12 +243,22 @@ pub fn invoke_failure(text: &str) -> Value {
     })
 }
 
-fn press(verb: &Value, data: &Value, form: Form) -> Option<Press> {
-    let verb = match verb.as_str()? {
-        VERB_APPROVE => Verb::Approve,
-        VERB_DENY => Verb::Deny,
+fn reply(data: &Value, form: Form) -> Option<Reply> {
+    let answer = match &data[ANSWER] {
+        Value::String(text) => text.clone(),
+        // Some hosts send what was typed into `Input.Number` as one.
+        Value::Number(number) => number.to_string(),
+        Value::Null => String::new(),
         _ => return None,
     };
+    Some(Reply {
+        question_id: data["questionId"].as_str()?.to_owned(),
+        answer,
+        form,
+    })
+}
+
+fn press(verb: Verb, data: &Value, form: Form) -> Option<Press> {
     let comment = data["comment"]
         .as_str()
         .map(str::trim)

@@ -82,6 +82,33 @@ fn a_refresh_and_unknown_verbs_and_names_are_no_press() {
 }
 
 #[test]
+fn an_answer_to_a_question_is_read_from_either_client() {
+    let data = |answer: Value| {
+        changed(|activity| {
+            activity["value"]["action"]["verb"] = "firstline.question.answer".into();
+            activity["value"]["action"]["data"] = json!({"questionId": "qst_01JQ", "answer": answer});
+        })
+        .kind
+    };
+    let reply = |answer: &str, form| {
+        Kind::Reply(Reply {
+            question_id: "qst_01JQ".to_owned(),
+            answer: answer.to_owned(),
+            form,
+        })
+    };
+    assert_eq!(data("2".into()), reply("2", Form::Execute));
+    assert_eq!(data(12.into()), reply("12", Form::Execute));
+    assert_eq!(data(Value::Null), reply("", Form::Execute), "left out");
+    assert_eq!(data(json!(["2"])), Kind::UnknownInvoke);
+    let mut submitted: Value = serde_json::from_str(SUBMIT).unwrap();
+    submitted["value"] =
+        json!({"verb": "firstline.question.answer", "questionId": "qst_01JQ", "answer": " since May "});
+    let activity = parse(submitted.to_string().as_bytes()).unwrap();
+    assert_eq!(activity.kind, reply(" since May ", Form::Submit));
+}
+
+#[test]
 fn without_object_id_nobody_pressed_and_disagreeing_tenants_are_none() {
     let nobody = changed(|activity| activity["from"]["aadObjectId"] = Value::Null);
     assert_eq!(nobody.person, None);
