@@ -1,18 +1,16 @@
 //! Asking the manager: a card in Teams, then a text message; the first answer counts. Pure.
 //!
-//! A channel that cannot reach the manager hands over to the other at once. A card may exist twice (sent, but the
-//! answer was lost): both carry the same reference, so that is harmless. A text message is sent at most twice, each
+//! A channel that cannot reach the manager hands over to the other at once. A text message is sent at most twice, each
 //! time with a fresh code; only the newest counts.
 
 use time::{Duration, OffsetDateTime};
 
 use crate::operation::{
-    Answer, CardMessage, Command, Duty, Ended, Ending, Event, Note, Obstacle, Request, Silence, State, Step,
+    Answer, Command, Duty, Ended, Ending, Event, Matter, Note, Obstacle, Request, Silence, State, Step,
     Verdict, wait,
 };
+use crate::posting::{CardReport, Posting};
 
-/// Cards that may exist of one request before we stop trying.
-const MAX_UNCONFIRMED_CARDS: u8 = 3;
 /// Text messages per request: the one that counts, and one more where the carrier's answer was lost.
 const MAX_SMS: u8 = 2;
 /// Wrong codes from the right number before text messages no longer count: 5 in 10,000 to guess.
@@ -26,24 +24,9 @@ pub struct Approval {
     /// When we stop waiting.
     pub deadline: OffsetDateTime,
     /// The card.
-    pub card: Card,
-    /// Cards that may lie in Teams without our knowing where.
-    pub unconfirmed_cards: u8,
+    pub posting: Posting,
     /// The text message.
     pub sms: Sms,
-}
-
-/// Where the card stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Card {
-    /// To be sent.
-    Due(Duty),
-    /// On its way; whether it arrived is not known.
-    Sending(Duty),
-    /// In Teams.
-    Sent(CardMessage),
-    /// Not possible for this manager.
-    Off,
 }
 
 /// Where the text message stands.
@@ -85,22 +68,6 @@ pub struct Code {
     pub masked: String,
     /// Wrong codes seen from that number.
     pub wrong: u8,
-}
-
-/// What became of sending the card.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CardReport {
-    /// It lies there.
-    Sent(CardMessage),
-    /// Nothing was sent; asking again is safe.
-    Busy {
-        /// What Teams asked for.
-        retry_after: Option<Duration>,
-    },
-    /// Sent, and the answer was lost.
-    Lost,
-    /// Teams will not have it: not installed, blocked, not set up.
-    Refused,
 }
 
 /// What became of sending the text message.
@@ -145,8 +112,7 @@ impl Approval {
         Self {
             request,
             deadline,
-            card: Card::Due(Duty::due(now)),
-            unconfirmed_cards: 0,
+            posting: Posting::due(now),
             sms: Sms::Due {
                 sent: 0,
                 duty: Duty::due(sms_at),
@@ -156,14 +122,11 @@ impl Approval {
 
     /// When to look at it again.
     pub fn wake_at(&self) -> OffsetDateTime {
-        let card = match &self.card {
-            Card::Due(duty) | Card::Sending(duty) => Some(duty.at),
-            Card::Sent(_) | Card::Off => None,
-        };
         let sms = match &self.sms {
             Sms::Due { duty, .. } | Sms::Sending { duty, .. } => Some(duty.at),
             Sms::Sent { .. } | Sms::Off => None,
         };
+        let card = self.posting.wake_at();
         card.into_iter()
             .chain(sms)
             .min()
@@ -178,7 +141,7 @@ impl Approval {
             Sms::Due { sent, .. } => *sent > 0,
             Sms::Off => false,
         };
-        sms || self.unconfirmed_cards > 0 || matches!(self.card, Card::Sending(_) | Card::Sent(_))
+        sms || self.posting.may_be_seen()
     }
 
     /// Take an event; `None` where it makes no sense.
@@ -208,6 +171,7 @@ impl Approval {
                 Some(self.reachable_or_ended(now).note(Note::SmsLocked))
             }
             Event::Push(_)
+            | Event::Replied(_)
             | Event::PromptOpenElsewhere
             | Event::CardClosed
             | Event::CardNotClosed { .. }
@@ -218,17 +182,8 @@ impl Approval {
 
     fn woken(mut self: Box<Self>, now: OffsetDateTime) -> Step {
         let mut commands = vec![];
-        match &mut self.card {
-            Card::Due(duty) if duty.at <= now => {
-                self.card = Card::Sending(duty.clone());
-                commands.push(Command::SendCard);
-            }
-            // Its sender died: it may lie in Teams already. Another one is harmless.
-            Card::Sending(duty) if duty.at <= now => {
-                let duty = duty.clone();
-                self.lost_card(&duty, now);
-            }
-            Card::Due(_) | Card::Sending(_) | Card::Sent(_) | Card::Off => {}
+        if self.post(now, |posting| posting.woken(now)) {
+            commands.push(Command::SendCard);
         }
         match &self.sms {
             Sms::Due { duty, .. } if duty.at <= now => commands.push(Command::SendSms),
@@ -243,46 +198,23 @@ impl Approval {
     }
 
     fn card_report(mut self: Box<Self>, report: CardReport, now: OffsetDateTime) -> Step {
-        let (Card::Due(duty) | Card::Sending(duty)) = &self.card else {
-            return Step::to(State::Approval(self));
-        };
-        let duty = duty.clone();
-        match report {
-            CardReport::Sent(message) => {
-                self.card = Card::Sent(message.clone());
-                return Step::to(State::Approval(self)).note(Note::CardSent(message));
-            }
-            CardReport::Busy { retry_after } => {
-                let attempts = duty.attempts.saturating_add(1);
-                let at = now + wait(attempts, retry_after);
-                self.card = Card::Due(Duty { attempts, at });
-            }
-            CardReport::Lost => self.lost_card(&duty, now),
-            CardReport::Refused => {
-                self.card = Card::Off;
-                self.hurry_sms(now);
-            }
-        }
-        self.reachable_or_ended(now)
-    }
-
-    fn lost_card(&mut self, duty: &Duty, now: OffsetDateTime) {
-        self.unconfirmed_cards = self.unconfirmed_cards.saturating_add(1);
-        if self.unconfirmed_cards < MAX_UNCONFIRMED_CARDS {
-            let attempts = duty.attempts.saturating_add(1);
-            let at = now + wait(attempts, None);
-            self.card = Card::Due(Duty { attempts, at });
-        } else {
-            self.card = Card::Off;
-            self.hurry_sms(now);
+        match self.post(now, |posting| posting.reported(report, now)) {
+            Some(message) => Step::to(State::Approval(self)).note(Note::CardSent(message)),
+            None => self.reachable_or_ended(now),
         }
     }
 
-    /// Without a card there is nothing to wait for.
-    fn hurry_sms(&mut self, now: OffsetDateTime) {
-        if let Sms::Due { duty, .. } = &mut self.sms {
+    /// Do something about the card. Once there will be none, there is nothing to wait for: the text message is due.
+    fn post<T>(&mut self, now: OffsetDateTime, act: impl FnOnce(&mut Posting) -> T) -> T {
+        let was_off = self.posting.is_off();
+        let done = act(&mut self.posting);
+        if !was_off
+            && self.posting.is_off()
+            && let Sms::Due { duty, .. } = &mut self.sms
+        {
             duty.at = duty.at.min(now);
         }
+        done
     }
 
     fn sms_report(mut self: Box<Self>, report: SmsReport, now: OffsetDateTime) -> Option<Step> {
@@ -328,16 +260,8 @@ impl Approval {
                 .ended(Ending::TimedOut(Silence::NoAnswer), now)
                 .step_after(late);
         }
-        // A press tells us where the card lies, should we not know it yet.
-        match (&mut self.card, &answer.card) {
-            // A conversation can move to another region; the newest address counts.
-            (Card::Sent(known), Some(pressed)) if known.conversation == pressed.conversation => {
-                known.service_url.clone_from(&pressed.service_url);
-            }
-            (Card::Due(_) | Card::Sending(_) | Card::Off, Some(pressed)) => {
-                self.card = Card::Sent(pressed.clone());
-            }
-            (Card::Sent(_), Some(_)) | (_, None) => {}
+        if let Some(pressed) = &answer.card {
+            self.posting.pressed(pressed);
         }
         let (by, channel) = (answer.by.clone(), answer.channel);
         let ending = match answer.verdict {
@@ -352,8 +276,7 @@ impl Approval {
     }
 
     fn reachable_or_ended(self: Box<Self>, now: OffsetDateTime) -> Step {
-        let nothing_left = matches!(self.card, Card::Off) && matches!(self.sms, Sms::Off);
-        if nothing_left && self.unconfirmed_cards == 0 {
+        if self.posting.failed() && matches!(self.sms, Sms::Off) {
             return self.end(Ending::Impossible(Obstacle::ManagerUnreachable), now);
         }
         Step::to(State::Approval(self))
@@ -364,14 +287,10 @@ impl Approval {
     }
 
     fn ended(self: Box<Self>, ending: Ending, now: OffsetDateTime) -> Ended {
-        let open_card = match self.card {
-            Card::Sent(message) => Some((message, Duty::due(now))),
-            Card::Due(_) | Card::Sending(_) | Card::Off => None,
-        };
         Ended {
             code: self.sms.code().cloned(),
-            request: Some(self.request),
-            open_card,
+            matter: Some(Matter::Approval(self.request)),
+            open_card: self.posting.left_open(now),
             ..Ended::owing(ending, now)
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! Nothing of the request names a target, a number or an approver but the subject's object id.
 
+mod question;
+
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,6 +16,7 @@ use trust::permit::PermitError;
 
 use crate::Verifier;
 use crate::approval::Approval;
+use crate::inquiry::NoQuestion;
 use crate::mfa::{Mfa, Push};
 use crate::operation::{Ended, Ending, Facts, Method, Obstacle, Operation, Party, Request, State};
 use crate::store::StoreError;
@@ -28,6 +31,9 @@ pub enum AskError {
     /// The request is not for this endpoint or this fleet.
     #[error("{0}")]
     Misdirected(String),
+    /// The step asks nothing that could be answered.
+    #[error(transparent)]
+    NoQuestion(#[from] NoQuestion),
     /// This visit of this step has a verification of somebody or something else.
     #[error("step `{0}` of this execution has another verification already")]
     Taken(common::StepId),
@@ -49,6 +55,7 @@ impl From<AskError> for ApiError {
     fn from(error: AskError) -> Self {
         match &error {
             AskError::Misdirected(_) => Problem::unprocessable("step_misdirected", &error).into(),
+            AskError::NoQuestion(_) => Problem::unprocessable("no_question", &error).into(),
             AskError::Taken(_) => Problem::conflict("verification_taken", &error).into(),
             AskError::NotFound(_) => Problem::not_found("verification_not_found", &error).into(),
             AskError::Away(call) => {
@@ -90,7 +97,7 @@ impl Verifier {
         if let Some(known) = self.known(&request, Method::Mfa).await? {
             return Ok(known);
         }
-        let facts = facts(&request, Method::Mfa, self.limits.mfa, now);
+        let facts = facts(&request, Method::Mfa, Some(self.limits.mfa), now);
         let operation = match self.subject(&request).await {
             Ok(person) => Operation {
                 state: State::Mfa(Mfa {
@@ -121,7 +128,7 @@ impl Verifier {
         if let Some(known) = self.known(&request, Method::Manager).await? {
             return Ok(known);
         }
-        let facts = facts(&request, Method::Manager, self.limits.approval, now);
+        let facts = facts(&request, Method::Manager, Some(self.limits.approval), now);
         let operation = match self.subject(&request).await {
             Ok(person) => {
                 let facts = named(facts, &person);
@@ -272,7 +279,8 @@ fn manager_obstacle(subject: &Person, manager: &Person) -> Option<Obstacle> {
     }
 }
 
-fn facts(request: &StepRequest, method: Method, longest: Duration, now: OffsetDateTime) -> Facts {
+/// What an operation is begun for; it waits for `longest` at most, and else as long as its step says.
+fn facts(request: &StepRequest, method: Method, longest: Option<Duration>, now: OffsetDateTime) -> Facts {
     Facts {
         id: OperationId::fresh(),
         tenant: request.tenant_id.clone(),
@@ -286,7 +294,7 @@ fn facts(request: &StepRequest, method: Method, longest: Duration, now: OffsetDa
         },
         authorizes: request.authorizes.clone(),
         asked_at: now,
-        deadline: request.deadline.min(now + longest),
+        deadline: longest.map_or(request.deadline, |longest| request.deadline.min(now + longest)),
         trace: chassis::telemetry::trace_context(),
     }
 }
@@ -314,7 +322,7 @@ fn asked(request: &StepRequest, facts: &Facts, subject: &Person, manager: &Perso
     );
     Request {
         approver: party(manager),
-        reference: reference(),
+        reference: reference("apr"),
         shown,
     }
 }
@@ -352,11 +360,11 @@ fn impossible(
     })
 }
 
-/// 128 random bits.
-fn reference() -> String {
+/// 128 random bits, after a word that says what they name.
+fn reference(of: &str) -> String {
     let mut bytes = [0_u8; 16];
     rand::rng().fill_bytes(&mut bytes);
-    format!("apr_{}", URL_SAFE_NO_PAD.encode(bytes))
+    format!("{of}_{}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// The status of a step's answer.

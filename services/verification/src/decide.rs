@@ -2,11 +2,11 @@
 
 use common::UserId;
 use connectors::teams::Card;
-use connectors::teams::inbound::{Activity, Press};
+use connectors::teams::inbound::{Activity, Press, Reply};
 use time::OffsetDateTime;
 
 use crate::operation::{Event, Operation};
-use crate::press::{Proof, Refusal, judge};
+use crate::press::{Proof, Refusal, judge, judge_reply};
 use crate::store::StoreError;
 use crate::{Verifier, card, record};
 
@@ -15,7 +15,7 @@ use crate::{Verifier, card, record};
 pub enum Pressed {
     /// How it ended, without buttons.
     Card(Card),
-    /// That it was not theirs to press.
+    /// That it was not theirs to press, or that their answer does not fit.
     Refused(&'static str),
 }
 
@@ -33,16 +33,49 @@ impl Verifier {
             .as_ref()
             .ok_or(Refusal::Unknown)
             .and_then(|operation| judge(press, activity, proof, &self.bot.directory, operation));
+        self.take(judged.map(Event::Answered), operation, activity, now)
+            .await
+    }
+
+    /// Take an answer to a question. One that does not fit leaves the question open, and its writer is told what would.
+    pub async fn take_reply(
+        &self,
+        reply: &Reply,
+        activity: &Activity,
+        proof: &Proof,
+        now: OffsetDateTime,
+    ) -> Result<Pressed, StoreError> {
+        let operation = self.store.of_reference(&reply.question_id).await?;
+        let judged = operation
+            .as_ref()
+            .ok_or(Refusal::Unknown)
+            .and_then(|operation| judge_reply(reply, activity, proof, &self.bot.directory, operation));
+        self.take(judged.map(Event::Replied), operation, activity, now)
+            .await
+    }
+
+    async fn take(
+        &self,
+        judged: Result<Event, Refusal>,
+        operation: Option<Operation>,
+        activity: &Activity,
+        now: OffsetDateTime,
+    ) -> Result<Pressed, StoreError> {
         match (judged, operation) {
-            (Ok(answer), Some(operation)) => {
+            (Ok(event), Some(operation)) => {
                 let was_open = operation.state.ended().is_none();
-                let after = self
-                    .store
-                    .answer(operation.facts.id, Event::Answered(answer), now)
-                    .await?;
+                let after = self.store.answer(operation.facts.id, event, now).await?;
                 Ok(shown(&after, was_open))
             }
-            (Err(refusal), operation) => self.refuse(refusal, operation.as_ref(), activity).await,
+            (Err(refusal), operation) => {
+                let refused = self.refuse(refusal, operation.as_ref(), activity).await?;
+                // Once it is over, a better answer would not help either.
+                let over = operation.filter(|operation| operation.state.ended().is_some());
+                match (refusal, over) {
+                    (Refusal::Unfit(_), Some(over)) => Ok(shown(&over, false)),
+                    _ => Ok(refused),
+                }
+            }
             (Ok(_), None) => self.refuse(Refusal::Unknown, None, activity).await,
         }
     }
@@ -64,12 +97,12 @@ impl Verifier {
 }
 
 fn shown(after: &Operation, was_open: bool) -> Pressed {
-    match after.state.ended() {
-        Some(ended) => match &ended.request {
-            Some(request) if was_open && ended.counts() => Pressed::Card(card::closed(request, ended)),
-            Some(request) => Pressed::Card(card::too_late(request, ended)),
-            None => Pressed::Refused(Refusal::Unknown.in_words()),
-        },
-        None => Pressed::Refused(Refusal::Unknown.in_words()),
-    }
+    let card = after.state.ended().and_then(|ended| {
+        if was_open && ended.counts() {
+            card::closed(&after.facts, ended)
+        } else {
+            card::too_late(&after.facts, ended)
+        }
+    });
+    card.map_or(Pressed::Refused(Refusal::Unknown.in_words()), Pressed::Card)
 }

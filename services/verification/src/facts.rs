@@ -6,6 +6,8 @@ use common::{
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
+use crate::inquiry::{Given, Inquiry};
+
 /// A person, by object id, with the name to show to people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Party {
@@ -15,13 +17,15 @@ pub struct Party {
     pub name: String,
 }
 
-/// The way of proof.
+/// The way of proof, or of asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// A push to the subject's own phone.
     Mfa,
     /// The manager of the subject says yes.
     Manager,
+    /// The subject answers a question, which proves nothing.
+    Question,
 }
 
 impl Method {
@@ -30,6 +34,7 @@ impl Method {
         match self {
             Self::Mfa => "mfa",
             Self::Manager => "manager",
+            Self::Question => "question",
         }
     }
 }
@@ -69,9 +74,9 @@ pub struct Facts {
     pub execution: ExecutionId,
     /// The call that began it.
     pub call: StepCall,
-    /// The way of proof.
+    /// The way of proof, or of asking.
     pub method: Method,
-    /// Whose identity is to be proven, as the directory knew them then.
+    /// Whose identity is to be proven, or who is asked, as the directory knew them then.
     pub subject: Party,
     /// What success allows.
     pub authorizes: Option<AuthorizedAction>,
@@ -92,6 +97,15 @@ pub struct Request {
     pub reference: String,
     /// What they are shown.
     pub shown: Shown,
+}
+
+/// What somebody is asked by card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Matter {
+    /// The manager, whether to allow it.
+    Approval(Request),
+    /// The requester, a question.
+    Question(Inquiry),
 }
 
 /// The text a manager decides on, in plain words before any escaping.
@@ -135,7 +149,7 @@ impl Shown {
 pub struct CardMessage {
     /// The regional connector that holds the conversation.
     pub service_url: String,
-    /// The 1:1 conversation with the manager.
+    /// The 1:1 conversation with its reader.
     pub conversation: String,
     /// The message.
     pub activity: String,
@@ -186,6 +200,8 @@ pub enum Obstacle {
     ManagerIsSubject,
     /// Neither Teams nor a text message reaches the manager.
     ManagerUnreachable,
+    /// Teams does not reach the subject.
+    SubjectUnreachable,
     /// The directory does not let us look.
     DirectoryRefused,
 }
@@ -222,6 +238,7 @@ words!(Obstacle {
     ManagerGuest = "manager_guest",
     ManagerIsSubject = "manager_is_subject",
     ManagerUnreachable = "manager_unreachable",
+    SubjectUnreachable = "subject_unreachable",
     DirectoryRefused = "directory_refused",
 });
 
@@ -243,6 +260,13 @@ pub enum Ending {
         channel: Channel,
         /// They also reported an attack.
         fraud: bool,
+    },
+    /// The requester answered our question.
+    Answered {
+        /// Who: the subject.
+        by: UserId,
+        /// What.
+        given: Given,
     },
     /// Nobody said anything in time.
     TimedOut(Silence),

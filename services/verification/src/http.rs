@@ -1,4 +1,4 @@
-//! The doors: two questions, one look-up, two webhooks.
+//! The doors: three ways to ask, one look-up, two webhooks.
 
 pub mod steps;
 pub mod teams;
@@ -16,6 +16,7 @@ pub fn api(shell: &Shell, verifier: &Verifier) -> Api {
     let questions = OpenApiRouter::new()
         .routes(routes!(steps::mfa))
         .routes(routes!(steps::manager_approval))
+        .routes(routes!(steps::ask))
         .with_state(verifier.clone());
     let look_up = OpenApiRouter::new()
         .routes(routes!(steps::operation))

@@ -1,5 +1,5 @@
 //! The verification service: proves who is asking, by a push to their phone or by their manager's word, and signs a
-//! permit for what that allows.
+//! permit for what that allows. It also asks the requester what a playbook wants to know, which proves nothing.
 //!
 //! Settings -> state -> router -> serve. It acts on nothing in the directory.
 
@@ -7,12 +7,16 @@ pub mod approval;
 pub mod ask;
 pub mod card;
 pub mod decide;
+pub mod ended;
 pub mod facts;
 pub mod http;
+pub mod inquiry;
 pub mod mfa;
 pub mod operation;
 pub mod permit;
+pub mod posting;
 pub mod press;
+pub mod question;
 pub mod record;
 pub mod reply;
 pub mod settings;

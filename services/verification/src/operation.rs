@@ -6,20 +6,20 @@
 use common::{PermitId, UserId};
 use time::{Duration, OffsetDateTime};
 
-use crate::approval::{Approval, CardReport, Code, SmsReport};
-use crate::mfa::{Mfa, PushAnswer, said};
+use crate::approval::{Approval, Code, SmsReport};
+use crate::inquiry::{Given, Inquiry};
+use crate::mfa::{Mfa, PushAnswer};
+use crate::posting::CardReport;
+use crate::question::Question;
 
+pub use crate::ended::Ended;
 pub use crate::facts::{
-    CardMessage, Channel, Ending, Facts, Method, Obstacle, Party, PermitFacts, Request, Shown, Silence,
-    Verdict,
+    CardMessage, Channel, Ending, Facts, Matter, Method, Obstacle, Party, PermitFacts, Request, Shown,
+    Silence, Verdict,
 };
 
 /// How long a permit is good for (design, section 6).
 pub const PERMIT_LIFETIME: Duration = Duration::minutes(10);
-/// How often a card without buttons is offered to Teams before we leave it: about ten minutes with the backoff.
-const CLOSE_ATTEMPTS: u16 = 24;
-/// How often a result is offered to orchestration: about a day. By then its execution has long ended.
-const SIGNAL_ATTEMPTS: u16 = 2_880;
 
 /// An answer that was authenticated and belongs to this operation.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,19 @@ pub struct Answer {
     /// The card that was pressed, where it was one.
     pub card: Option<CardMessage>,
     /// What the audit trail keeps of its origin: ids, never text or numbers.
+    pub provenance: serde_json::Value,
+}
+
+/// What the requester answered to a question, authenticated and fitting.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply {
+    /// What.
+    pub given: Given,
+    /// Who: the subject.
+    pub by: UserId,
+    /// The card that was pressed.
+    pub card: CardMessage,
+    /// What the audit trail keeps of its origin: ids, never text.
     pub provenance: serde_json::Value,
 }
 
@@ -51,7 +64,7 @@ impl Duty {
         Self { attempts: 0, at }
     }
 
-    fn again(&self, now: OffsetDateTime, retry_after: Option<Duration>) -> Self {
+    pub(crate) fn again(&self, now: OffsetDateTime, retry_after: Option<Duration>) -> Self {
         let attempts = self.attempts.saturating_add(1);
         Self {
             attempts,
@@ -66,23 +79,6 @@ pub fn wait(attempts: u16, retry_after: Option<Duration>) -> Duration {
     retry_after.map_or(own, |theirs| theirs.clamp(own, Duration::minutes(2)))
 }
 
-/// What is left to do once an operation has ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ended {
-    /// How.
-    pub ending: Ending,
-    /// When.
-    pub at: OffsetDateTime,
-    /// What the manager was asked, where one was.
-    pub request: Option<Request>,
-    /// By what a text message that comes late is recognised.
-    pub code: Option<Code>,
-    /// A card that still shows buttons.
-    pub open_card: Option<(CardMessage, Duty)>,
-    /// Orchestration has not acknowledged the result yet.
-    pub signal: Option<Duty>,
-}
-
 /// Where an operation stands.
 #[derive(Debug, Clone, PartialEq)]
 pub enum State {
@@ -90,6 +86,8 @@ pub enum State {
     Mfa(Mfa),
     /// The manager is being asked.
     Approval(Box<Approval>),
+    /// The subject is being asked a question.
+    Question(Question),
     /// It is over.
     Ended(Box<Ended>),
 }
@@ -107,8 +105,10 @@ pub enum Event {
     Card(CardReport),
     /// What became of sending the text message.
     Sms(SmsReport),
-    /// A person answered.
+    /// A person said yes or no.
     Answered(Answer),
+    /// The requester answered our question.
+    Replied(Reply),
     /// The number that was asked answered with a code that is not ours.
     WrongCode,
     /// The card lost its buttons.
@@ -136,6 +136,7 @@ impl Event {
             Self::Card(_) => "card",
             Self::Sms(_) => "sms",
             Self::Answered(_) => "answered",
+            Self::Replied(_) => "replied",
             Self::WrongCode => "wrong_code",
             Self::CardClosed => "card_closed",
             Self::CardNotClosed { .. } => "card_not_closed",
@@ -185,6 +186,10 @@ pub enum Note {
     Answered(Answer),
     /// An answer after the end: recorded, and nothing more.
     AnsweredLate(Answer),
+    /// An answer to a question, that counted.
+    Replied(Reply),
+    /// One after the end: recorded, and nothing more.
+    RepliedLate(Reply),
     /// It is over.
     Ended(Ending),
 }
@@ -237,6 +242,7 @@ impl State {
         match self {
             Self::Mfa(_) => "mfa",
             Self::Approval(_) => "approval",
+            Self::Question(_) => "question",
             Self::Ended(_) => "ended",
         }
     }
@@ -245,16 +251,25 @@ impl State {
     pub fn ended(&self) -> Option<&Ended> {
         match self {
             Self::Ended(ended) => Some(ended),
-            Self::Mfa(_) | Self::Approval(_) => None,
+            Self::Mfa(_) | Self::Approval(_) | Self::Question(_) => None,
         }
     }
 
     /// What the manager is or was asked.
     pub fn request(&self) -> Option<&Request> {
         match self {
-            Self::Mfa(_) => None,
+            Self::Mfa(_) | Self::Question(_) => None,
             Self::Approval(approval) => Some(&approval.request),
-            Self::Ended(ended) => ended.request.as_ref(),
+            Self::Ended(ended) => ended.request(),
+        }
+    }
+
+    /// What the requester is or was asked.
+    pub fn inquiry(&self) -> Option<&Inquiry> {
+        match self {
+            Self::Mfa(_) | Self::Approval(_) => None,
+            Self::Question(question) => Some(&question.inquiry),
+            Self::Ended(ended) => ended.inquiry(),
         }
     }
 
@@ -263,6 +278,7 @@ impl State {
         match self {
             Self::Mfa(mfa) => Some(mfa.wake_at()),
             Self::Approval(approval) => Some(approval.wake_at()),
+            Self::Question(question) => Some(question.wake_at()),
             Self::Ended(ended) => {
                 let card = ended.open_card.as_ref().map(|(_, duty)| duty.at);
                 let signal = ended.signal.as_ref().map(|duty| duty.at);
@@ -278,106 +294,9 @@ impl State {
         match self {
             Self::Mfa(mfa) => mfa.apply(event, now).ok_or(illegal),
             Self::Approval(approval) => approval.apply(event, now).ok_or(illegal),
+            Self::Question(question) => question.apply(event, now).ok_or(illegal),
             Self::Ended(ended) => ended.apply(event, now).ok_or(illegal),
         }
-    }
-}
-
-impl Ended {
-    /// The end of something that was still open; orchestration is owed a signal.
-    pub fn owing(ending: Ending, now: OffsetDateTime) -> Self {
-        Self {
-            ending,
-            at: now,
-            request: None,
-            code: None,
-            open_card: None,
-            signal: Some(Duty::due(now)),
-        }
-    }
-
-    /// A person decided it.
-    pub const fn counts(&self) -> bool {
-        matches!(self.ending, Ending::Approved { .. } | Ending::Denied { .. })
-    }
-
-    /// Into a step that records it.
-    pub fn step(self) -> Step {
-        let note = Note::Ended(self.ending.clone());
-        Step::to(State::Ended(Box::new(self))).note(note)
-    }
-
-    /// Into a step that records first what led to it.
-    pub fn step_after(self, cause: Note) -> Step {
-        let mut step = self.step();
-        step.notes.insert(0, cause);
-        step
-    }
-
-    /// A push that is answered after the end is a late answer like any other, unless it is the one that ended it.
-    fn heard(&self, facts: &Facts, answer: PushAnswer) -> Event {
-        let known = match &self.ending {
-            Ending::Approved { channel, .. } => (*channel, Verdict::Approve),
-            Ending::Denied { channel, .. } => (*channel, Verdict::Deny),
-            Ending::TimedOut(_) | Ending::Impossible(_) => return late(facts, answer),
-        };
-        if answer.verdict().map(|verdict| (Channel::Push, verdict)) == Some(known) {
-            return Event::Push(answer);
-        }
-        late(facts, answer)
-    }
-
-    fn apply(mut self: Box<Self>, event: Event, now: OffsetDateTime) -> Option<Step> {
-        let mut notes = vec![];
-        let mut commands = vec![];
-        match event {
-            Event::Woken => {
-                if let Some((message, duty)) = &self.open_card
-                    && duty.at <= now
-                {
-                    commands.push(Command::CloseCard(message.clone()));
-                }
-                if self.signal.as_ref().is_some_and(|duty| duty.at <= now) {
-                    commands.push(Command::Signal);
-                }
-            }
-            // INVARIANT: what was decided stays decided. A late answer is recorded and changes nothing.
-            Event::Answered(answer) => notes.push(Note::AnsweredLate(answer)),
-            // The card was on its way while the answer came by another: it must lose its buttons too.
-            Event::Card(CardReport::Sent(message)) => {
-                notes.push(Note::CardSent(message.clone()));
-                self.open_card = Some((message, Duty::due(now)));
-            }
-            Event::CardClosed => self.open_card = None,
-            Event::CardNotClosed { retry_after } => {
-                self.open_card = self
-                    .open_card
-                    .map(|(message, duty)| (message, duty.again(now, retry_after)))
-                    .filter(|(_, duty)| duty.attempts < CLOSE_ATTEMPTS);
-            }
-            Event::SignalTaken => self.signal = None,
-            Event::SignalNotTaken { retry_after } => {
-                self.signal = self
-                    .signal
-                    .map(|duty| duty.again(now, retry_after))
-                    .filter(|duty| duty.attempts < SIGNAL_ATTEMPTS);
-            }
-            // A prompt of an earlier runner, or a report that is repeated because its first answer was lost.
-            Event::Push(_) | Event::Card(_) | Event::Sms(_) | Event::WrongCode => {}
-            Event::PromptOpenElsewhere => return None,
-        }
-        Some(Step {
-            state: State::Ended(self),
-            commands,
-            notes,
-        })
-    }
-}
-
-fn late(facts: &Facts, answer: PushAnswer) -> Event {
-    match answer.verdict() {
-        Some(verdict) => Event::Answered(said(facts.subject.id.clone(), verdict)),
-        None => Event::Push(answer),
     }
 }
 

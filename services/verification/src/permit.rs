@@ -16,12 +16,14 @@ pub fn claims(operation: &Operation) -> Option<PermitClaims> {
     let Ending::Approved { channel, .. } = &ended.ending else {
         return None;
     };
-    let request = ended.request.as_ref();
+    let request = ended.request();
     let method = match (facts.method, channel) {
         (Method::Mfa, Channel::Push) => PermitMethod::MfaPush,
         (Method::Manager, Channel::Teams) => PermitMethod::ManagerTeams,
         (Method::Manager, Channel::Sms) => PermitMethod::ManagerSms,
-        (Method::Mfa, Channel::Teams | Channel::Sms) | (Method::Manager, Channel::Push) => return None,
+        (Method::Mfa, Channel::Teams | Channel::Sms)
+        | (Method::Manager, Channel::Push)
+        | (Method::Question, Channel::Push | Channel::Teams | Channel::Sms) => return None,
     };
     Some(PermitClaims {
         id: permit.id,

@@ -3,11 +3,11 @@
 //! The token proves that Teams speaks, not who pressed; a card proves nothing at all.
 
 use common::UserId;
-use connectors::teams::inbound::{Activity, Press, Verb};
+use connectors::teams::inbound::{self, Activity, Press, Verb};
 use serde_json::json;
 
-use crate::approval::Card;
-use crate::operation::{Answer, CardMessage, Channel, Operation, State, Verdict};
+use crate::inquiry::Unfit;
+use crate::operation::{Answer, CardMessage, Channel, Operation, Reply, State, Verdict};
 
 /// Why a press does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +18,14 @@ pub enum Refusal {
     WrongTenant,
     /// Teams does not say who pressed.
     Nobody,
-    /// Somebody else than the manager who was asked.
+    /// Somebody else than the person who was asked.
     WrongPerson,
     /// The requester themselves.
     IsRequester,
     /// Not the card that was sent.
     WrongCard,
+    /// An answer that does not fit its question, which stays open.
+    Unfit(Unfit),
 }
 
 impl Refusal {
@@ -36,6 +38,7 @@ impl Refusal {
             Self::WrongPerson => "wrong_person",
             Self::IsRequester => "is_requester",
             Self::WrongCard => "wrong_card",
+            Self::Unfit(_) => "unfit_answer",
         }
     }
 
@@ -44,8 +47,12 @@ impl Refusal {
         match self {
             Self::Unknown | Self::WrongTenant | Self::WrongCard => "This request is not known here.",
             Self::Nobody | Self::WrongPerson | Self::IsRequester => {
-                "Only the manager who was asked can answer this request."
+                "Only the person who was asked can answer this request."
             }
+            Self::Unfit(Unfit::Choice) => "Please choose one of the answers.",
+            Self::Unfit(Unfit::Text) => "Please answer in a few words, up to 500 characters.",
+            Self::Unfit(Unfit::Number) => "Please answer with a number, for example 12 or 0.5.",
+            Self::Unfit(Unfit::Date) => "Please answer with a date, for example 2026-11-28.",
         }
     }
 }
@@ -68,11 +75,7 @@ pub fn judge(
     directory: &str,
     operation: &Operation,
 ) -> Result<Answer, Refusal> {
-    let tenant = activity.tenant_id.as_deref().ok_or(Refusal::WrongTenant)?;
-    if !tenant.eq_ignore_ascii_case(directory) {
-        return Err(Refusal::WrongTenant);
-    }
-    let person = activity.person.as_ref().ok_or(Refusal::Nobody)?;
+    let person = presser(activity, directory)?;
     let request = operation.state.request().ok_or(Refusal::Unknown)?;
     if same(person, &operation.facts.subject.id) {
         return Err(Refusal::IsRequester);
@@ -80,10 +83,7 @@ pub fn judge(
     if !same(person, &request.approver.id) {
         return Err(Refusal::WrongPerson);
     }
-    let card = pressed_card(activity);
-    if !is_ours(operation, card.as_ref()) {
-        return Err(Refusal::WrongCard);
-    }
+    let card = pressed_card(activity, operation)?;
     let verdict = match press.verb {
         Verb::Approve => Verdict::Approve,
         Verb::Deny => Verdict::Deny,
@@ -92,9 +92,46 @@ pub fn judge(
         verdict,
         by: request.approver.id.clone(),
         channel: Channel::Teams,
-        card,
-        provenance: json!({"activity": activity.id, "aud": proof.audience, "kid": proof.key, "person": person}),
+        card: Some(card),
+        provenance: provenance(activity, proof),
     })
+}
+
+/// Hold an answer against the question that its card names. What is good is from the person who was asked, and fits;
+/// whether it comes in time is for the state machine to say.
+pub fn judge_reply(
+    reply: &inbound::Reply,
+    activity: &Activity,
+    proof: &Proof,
+    directory: &str,
+    operation: &Operation,
+) -> Result<Reply, Refusal> {
+    let person = presser(activity, directory)?;
+    let inquiry = operation.state.inquiry().ok_or(Refusal::Unknown)?;
+    let subject = &operation.facts.subject.id;
+    if !same(person, subject) {
+        return Err(Refusal::WrongPerson);
+    }
+    let card = pressed_card(activity, operation)?;
+    Ok(Reply {
+        given: inquiry.asked.given(&reply.answer).map_err(Refusal::Unfit)?,
+        by: subject.clone(),
+        card,
+        provenance: provenance(activity, proof),
+    })
+}
+
+/// Who pressed, in our own tenant.
+fn presser<'a>(activity: &'a Activity, directory: &str) -> Result<&'a UserId, Refusal> {
+    let tenant = activity.tenant_id.as_deref().ok_or(Refusal::WrongTenant)?;
+    if !tenant.eq_ignore_ascii_case(directory) {
+        return Err(Refusal::WrongTenant);
+    }
+    activity.person.as_ref().ok_or(Refusal::Nobody)
+}
+
+fn provenance(activity: &Activity, proof: &Proof) -> serde_json::Value {
+    json!({"activity": activity.id, "aud": proof.audience, "kid": proof.key, "person": activity.person})
 }
 
 /// Object ids are GUIDs, which compare without case.
@@ -102,34 +139,29 @@ fn same(one: &UserId, other: &UserId) -> bool {
     one.as_str().eq_ignore_ascii_case(other.as_str())
 }
 
-fn pressed_card(activity: &Activity) -> Option<CardMessage> {
-    Some(CardMessage {
-        service_url: activity.service_url.as_ref()?.to_string(),
-        conversation: activity.conversation_id.clone()?,
-        activity: activity.reply_to_id.clone()?,
-    })
-}
-
-/// Where we know the card, it must be that one. A card whose sending was never confirmed may have a twin.
-fn is_ours(operation: &Operation, pressed: Option<&CardMessage>) -> bool {
-    let Some(pressed) = pressed else { return false };
-    match &operation.state {
+/// The card that was pressed, where it can be the one that was sent.
+fn pressed_card(activity: &Activity, operation: &Operation) -> Result<CardMessage, Refusal> {
+    let named = || {
+        Some(CardMessage {
+            service_url: activity.service_url.as_ref()?.to_string(),
+            conversation: activity.conversation_id.clone()?,
+            activity: activity.reply_to_id.clone()?,
+        })
+    };
+    let pressed = named().ok_or(Refusal::WrongCard)?;
+    let ours = match &operation.state {
         State::Mfa(_) => false,
-        State::Approval(approval) => {
-            let twins = approval.unconfirmed_cards > 0;
-            match &approval.card {
-                Card::Sent(known) => {
-                    known.conversation == pressed.conversation
-                        && (twins || known.activity == pressed.activity)
-                }
-                Card::Sending(_) => true,
-                Card::Due(_) | Card::Off => twins,
-            }
-        }
+        State::Approval(approval) => approval.posting.may_be(&pressed),
+        State::Question(question) => question.posting.may_be(&pressed),
         // Nothing can change any more; the presser only learns how it ended.
         State::Ended(ended) => ended
             .open_card
             .as_ref()
             .is_none_or(|(known, _)| known.conversation == pressed.conversation),
+    };
+    if ours {
+        Ok(pressed)
+    } else {
+        Err(Refusal::WrongCard)
     }
 }

@@ -1,9 +1,11 @@
-//! What the audit trail says of an operation: ids, words and digests; never ticket text, numbers or codes. Pure.
+//! What the audit trail says of an operation: ids, words and digests; never ticket text, what a requester typed, numbers
+//! or codes. Pure.
 
 use chassis::AuditEvent;
 use serde_json::json;
 
-use crate::operation::{Answer, Ending, Facts, Note, Operation, Verdict};
+use crate::inquiry::Given;
+use crate::operation::{Answer, Channel, Ending, Facts, Note, Operation, Reply, Verdict};
 
 fn event(kind: &'static str, facts: &Facts, mut detail: serde_json::Value) -> AuditEvent {
     if let Some(detail) = detail.as_object_mut() {
@@ -19,6 +21,8 @@ fn event(kind: &'static str, facts: &Facts, mut detail: serde_json::Value) -> Au
 pub fn begun(operation: &Operation) -> Vec<AuditEvent> {
     let facts = &operation.facts;
     let request = operation.state.request();
+    let approval = request.map(|request| request.shown.digest());
+    let question = operation.state.inquiry().map(|inquiry| inquiry.asked.digest());
     let asked = event(
         "verification.asked",
         facts,
@@ -28,7 +32,7 @@ pub fn begun(operation: &Operation) -> Vec<AuditEvent> {
             "visit": facts.call.visit,
             "authorizes": facts.authorizes.as_ref().map(|authorized| authorized.action.as_str()),
             "approver": request.map(|request| request.approver.id.as_str()),
-            "shown": request.map(|request| request.shown.digest()),
+            "shown": approval.or(question),
         }),
     );
     let ended = operation.state.ended();
@@ -62,6 +66,8 @@ fn of_note(facts: &Facts, note: &Note) -> AuditEvent {
         Note::SmsLocked => event("verification.sms_locked", facts, json!({})),
         Note::Answered(answer) => answered("verification.answered", facts, answer),
         Note::AnsweredLate(answer) => answered("verification.answered_late", facts, answer),
+        Note::Replied(reply) => replied("verification.answered", facts, reply),
+        Note::RepliedLate(reply) => replied("verification.answered_late", facts, reply),
         Note::Ended(ending) => ended_event(facts, ending),
     }
 }
@@ -76,10 +82,22 @@ fn answered(kind: &'static str, facts: &Facts, answer: &Answer) -> AuditEvent {
     event(kind, facts, detail).actor(format!("person:{}", answer.by))
 }
 
+/// Which choice; of a typed answer only how long it is, in characters.
+fn replied(kind: &'static str, facts: &Facts, reply: &Reply) -> AuditEvent {
+    let (choice, typed) = match &reply.given {
+        Given::Chosen(word) => (Some(word), None),
+        Given::Typed(text) => (None, Some(text.chars().count())),
+    };
+    let detail = json!({"choice": choice, "typed": typed, "channel": Channel::Teams.as_str(),
+        "provenance": reply.provenance});
+    event(kind, facts, detail).actor(format!("person:{}", reply.by))
+}
+
 fn ended_event(facts: &Facts, ending: &Ending) -> AuditEvent {
     let (outcome, reason) = match ending {
         Ending::Approved { .. } => ("approved", None),
         Ending::Denied { fraud, .. } => ("denied", fraud.then_some("fraud")),
+        Ending::Answered { .. } => ("answered", None),
         Ending::TimedOut(silence) => ("timed_out", Some(silence.as_str())),
         Ending::Impossible(obstacle) => ("impossible", Some(obstacle.as_str())),
     };

@@ -106,7 +106,7 @@ fn answered(change: Option<(&Operation, &Operation)>) -> (&'static str, String) 
             "late",
             format!("The request of ticket {ticket} was denied already, {at}. Nothing changes."),
         ),
-        Ending::TimedOut(_) | Ending::Impossible(_) => (
+        Ending::Answered { .. } | Ending::TimedOut(_) | Ending::Impossible(_) => (
             "late",
             format!("The request of ticket {ticket} ended, {at}. Your answer came too late to count."),
         ),

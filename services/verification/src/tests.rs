@@ -5,14 +5,17 @@ use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
 use crate::approval::{Approval, Code};
+use crate::inquiry::{Asked, Inquiry};
 use crate::mfa::{Mfa, Push};
 use crate::operation::{
-    Answer, CardMessage, Channel, Facts, Method, Operation, Party, Request, State, Verdict,
+    Answer, CardMessage, Channel, Facts, Method, Operation, Party, Reply, Request, State, Verdict,
 };
+use crate::question::Question;
 use crate::words;
 
 mod machine;
 mod presses;
+mod questions;
 mod stored;
 mod texts;
 
@@ -107,6 +110,44 @@ pub(crate) fn approval_operation() -> Operation {
         facts: facts(Method::Manager),
         state: State::Approval(Box::new(Approval::new(request(), at(600), at(300), START))),
         permit: None,
+    }
+}
+
+/// Adele is to be asked where she is, until tomorrow.
+pub(crate) fn question_operation() -> Operation {
+    let choices = serde_json::json!({"home": "At home or on the road", "office": "In the office"});
+    question_of(&serde_json::json!({"question": "Where are you working from?", "choices": choices}))
+}
+
+/// Adele is to be asked what the parameters of a step say, until tomorrow.
+pub(crate) fn question_of(parameters: &serde_json::Value) -> Operation {
+    let deadline = START + Duration::days(1);
+    let inquiry = Inquiry {
+        reference: "qst_AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
+        asked: Asked::read(parameters.as_object().unwrap()).unwrap(),
+    };
+    Operation {
+        facts: Facts {
+            authorizes: None,
+            deadline,
+            ..facts(Method::Question)
+        },
+        state: State::Question(Question::new(inquiry, deadline, START)),
+        permit: None,
+    }
+}
+
+/// Adele's answer to [`question_operation`], as her card sends it.
+pub(crate) fn reply(answer: &str) -> Reply {
+    reply_to(&question_operation(), answer)
+}
+
+pub(crate) fn reply_to(operation: &Operation, answer: &str) -> Reply {
+    Reply {
+        given: operation.state.inquiry().unwrap().asked.given(answer).unwrap(),
+        by: ADELE.parse().unwrap(),
+        card: card_message(),
+        provenance: serde_json::json!({}),
     }
 }
 

@@ -1,13 +1,15 @@
 //! What people read: explanations for the ticket, the question for the manager, the replies to text messages. Pure.
 //!
-//! Never a phone number in clear, never ticket text in an explanation.
+//! Never a phone number in clear, never ticket text or what a requester typed in an explanation.
 
 use common::{AuthorizedAction, OperationView, Outcome, Person, StepResult, TicketId};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use crate::approval::{Approval, Card, Sms};
+use crate::approval::{Approval, Sms};
+use crate::inquiry::Given;
 use crate::operation::{Channel, Ended, Ending, Facts, Method, Obstacle, Operation, Shown, Silence, State};
+use crate::posting::Card;
 
 /// Longest reason shown to a manager, in characters; a card has some 20 KB, a reader has less.
 const LONGEST_REASON: usize = 300;
@@ -31,7 +33,7 @@ pub fn shown(
         employee: name.clone(),
         department: subject.department.clone(),
         ticket: ticket.to_string(),
-        reason: one_line(reason.unwrap_or_default()),
+        reason: cut(one_line(reason.unwrap_or_default()), LONGEST_REASON),
         expires: clock(deadline),
     }
 }
@@ -44,8 +46,16 @@ pub fn clock(at: OffsetDateTime) -> String {
         .unwrap_or_else(|_| at.unix_timestamp().to_string())
 }
 
-/// People type line breaks and worse; a manager reads one line of plain text.
-fn one_line(text: &str) -> String {
+/// `28 November 2026, 09:50 UTC`: a question may wait for days.
+pub fn moment(at: OffsetDateTime) -> String {
+    let format = format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
+    at.to_offset(time::UtcOffset::UTC)
+        .format(&format)
+        .unwrap_or_else(|_| at.unix_timestamp().to_string())
+}
+
+/// People type line breaks and worse; whoever reads it gets one line of plain text.
+pub(crate) fn one_line(text: &str) -> String {
     let plain: String = text
         .chars()
         .map(|sign| {
@@ -57,11 +67,15 @@ fn one_line(text: &str) -> String {
         })
         .collect();
     let words: Vec<&str> = plain.split_whitespace().collect();
-    let line = words.join(" ");
-    if line.chars().count() <= LONGEST_REASON {
+    words.join(" ")
+}
+
+/// No more than `longest` characters of a line, and a mark where there was more.
+pub(crate) fn cut(line: String, longest: usize) -> String {
+    if line.chars().count() <= longest {
         return line;
     }
-    let cut: String = line.chars().take(LONGEST_REASON).collect();
+    let cut: String = line.chars().take(longest).collect();
     format!("{cut}…")
 }
 
@@ -92,13 +106,17 @@ pub fn waiting(operation: &Operation) -> String {
     match &operation.state {
         State::Mfa(_) => format!("{subject} was asked to approve a sign-in request on their phone."),
         State::Approval(approval) => asked(approval),
+        State::Question(_) => format!("{subject} was asked a question in Teams."),
         State::Ended(ended) => explanation(&operation.facts, ended),
     }
 }
 
 fn asked(approval: &Approval) -> String {
     let manager = &approval.request.approver.name;
-    let in_teams = matches!(approval.card, Card::Due(_) | Card::Sending(_) | Card::Sent(_));
+    let in_teams = matches!(
+        approval.posting.card,
+        Card::Due(_) | Card::Sending(_) | Card::Sent(_)
+    );
     let masked = match &approval.sms {
         Sms::Sending { code, .. } | Sms::Sent { code } => Some(&code.masked),
         Sms::Due { .. } | Sms::Off => None,
@@ -117,21 +135,26 @@ fn asked(approval: &Approval) -> String {
 pub fn explanation(facts: &Facts, ended: &Ended) -> String {
     let subject = facts.subject.name.as_str();
     let manager = ended
-        .request
-        .as_ref()
+        .request()
         .map_or("The manager", |request| request.approver.name.as_str());
     match (&ended.ending, facts.method) {
         (Ending::Approved { .. }, Method::Mfa) => {
             format!("{subject} approved the sign-in request on their phone.")
         }
-        (Ending::Approved { channel, .. }, Method::Manager) => {
+        (Ending::Approved { channel, .. }, Method::Manager | Method::Question) => {
             format!("{manager} approved {}.", by(*channel))
         }
         (Ending::Denied { fraud: true, .. }, _) => {
             format!("{subject} denied the sign-in request and reported it as fraud.")
         }
         (Ending::Denied { .. }, Method::Mfa) => format!("{subject} denied the sign-in request."),
-        (Ending::Denied { channel, .. }, Method::Manager) => format!("{manager} denied {}.", by(*channel)),
+        (Ending::Denied { channel, .. }, Method::Manager | Method::Question) => {
+            format!("{manager} denied {}.", by(*channel))
+        }
+        (Ending::Answered { given, .. }, _) => match given {
+            Given::Chosen(word) => format!("{subject} answered the question in Teams: `{word}`."),
+            Given::Typed(_) => format!("{subject} answered the question in Teams."),
+        },
         (Ending::TimedOut(silence), method) => silent(*silence, method, subject, manager),
         (Ending::Impossible(obstacle), _) => obstacle_in_words(*obstacle, subject, manager),
     }
@@ -149,11 +172,15 @@ fn silent(silence: Silence, method: Method, subject: &str, manager: &str) -> Str
     match (silence, method) {
         (Silence::NoAnswer, Method::Mfa) => format!("{subject} did not answer the sign-in request in time."),
         (Silence::NoAnswer, Method::Manager) => format!("{manager} did not answer in time."),
+        (Silence::NoAnswer, Method::Question) => format!("{subject} did not answer the question in time."),
         (Silence::Unreachable, Method::Mfa) => {
             format!("{subject} could not be asked in time: the sign-in request service did not answer.")
         }
         (Silence::Unreachable, Method::Manager) => {
             format!("{manager} could not be asked in time: neither Teams nor text messages were available.")
+        }
+        (Silence::Unreachable, Method::Question) => {
+            format!("{subject} could not be asked in time: Teams was not available.")
         }
         (Silence::AnswerLost, _) => {
             format!(
@@ -188,6 +215,11 @@ fn obstacle_in_words(obstacle: Obstacle, subject: &str, manager: &str) -> String
         Obstacle::DirectoryRefused => {
             "The directory does not let us look people up; its set-up needs a person.".to_owned()
         }
+        Obstacle::SubjectUnreachable => {
+            format!(
+                "{subject} could not be asked in Teams: the bot is not installed for them, they have blocked it, or its set-up needs a person."
+            )
+        }
         Obstacle::ManagerUnreachable => {
             format!("{manager} could be reached neither in Teams nor by text message.")
         }
@@ -199,16 +231,20 @@ pub fn result(facts: &Facts, ended: &Ended) -> StepResult {
     let (outcome, channel) = match &ended.ending {
         Ending::Approved { channel, .. } => (Outcome::Success, Some(*channel)),
         Ending::Denied { channel, .. } => (Outcome::Denied, Some(*channel)),
+        Ending::Answered { given, .. } => (answered(given), None),
         Ending::TimedOut(_) => (Outcome::Timeout, None),
         Ending::Impossible(_) => (Outcome::Failure, None),
     };
     let mut result = StepResult::new(outcome, explanation(facts, ended));
+    if let Ending::Answered { given, .. } = &ended.ending {
+        result.output.insert("answer".to_owned(), given.as_str().into());
+    }
     if let Some(channel) = channel {
         result
             .output
             .insert("channel".to_owned(), channel.as_str().into());
     }
-    if let Some(request) = &ended.request {
+    if let Some(request) = ended.request() {
         let approver = &request.approver;
         result
             .output
@@ -218,6 +254,14 @@ pub fn result(facts: &Facts, ended: &Ended) -> StepResult {
             .insert("approver_name".to_owned(), approver.name.as_str().into());
     }
     result
+}
+
+/// A choice ends the step with its own word, which the playbook routes.
+fn answered(given: &Given) -> Outcome {
+    match given {
+        Given::Chosen(word) => Outcome::from(word.as_str()),
+        Given::Typed(_) => Outcome::Success,
+    }
 }
 
 /// The operation as others see it.

@@ -17,9 +17,11 @@ use time::{Duration, OffsetDateTime};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::approval::{CardReport, SmsReport};
+use crate::approval::SmsReport;
+use crate::card::Outgoing;
 use crate::mfa::{PROMPT_OPEN_WAIT, PushAnswer};
 use crate::operation::{CardMessage, Command, Event, Obstacle, Request};
+use crate::posting::CardReport;
 use crate::store::{Claim, Queue, StoreError};
 use crate::{Verifier, card, sms, words};
 use connectors::entra::mfa::{NotPossible, Push, PushOutcome};
@@ -162,8 +164,8 @@ impl Verifier {
                 user_principal_name,
                 until,
             } => self.push(user_principal_name, *until).await,
-            Command::SendCard => match claim.operation.state.request() {
-                Some(request) => Done::Reported(Event::Card(self.send_card(request).await)),
+            Command::SendCard => match card::outgoing(&claim.operation) {
+                Some(outgoing) => Done::Reported(Event::Card(self.send_card(&outgoing).await)),
                 None => Done::LetGo,
             },
             Command::SendSms => match claim.operation.state.request() {
@@ -190,14 +192,14 @@ impl Verifier {
         }
     }
 
-    async fn send_card(&self, request: &Request) -> CardReport {
-        let conversation = match self.teams.conversation(&request.approver.id).await {
+    async fn send_card(&self, outgoing: &Outgoing<'_>) -> CardReport {
+        let conversation = match self.teams.conversation(outgoing.to).await {
             Ok(conversation) => conversation,
             Err(error) => return card_report(&error, |retry_after| CardReport::Busy { retry_after }),
         };
         let sent = self
             .teams
-            .send_card(&conversation, &card::summary(request), &card::question(request))
+            .send_card(&conversation, &outgoing.summary, &outgoing.card)
             .await;
         match sent {
             Ok(activity) => CardReport::Sent(CardMessage {
@@ -294,17 +296,14 @@ impl Verifier {
 
     async fn close_card(&self, claim: &Claim, message: &CardMessage) -> Event {
         let ended = claim.operation.state.ended();
-        let (Some(ended), Ok(service_url)) = (ended, message.service_url.parse()) else {
-            return Event::CardClosed;
-        };
-        let Some(request) = &ended.request else {
+        let card = ended.and_then(|ended| card::closed(&claim.operation.facts, ended));
+        let (Some(card), Ok(service_url)) = (card, message.service_url.parse()) else {
             return Event::CardClosed;
         };
         let conversation = Conversation {
             id: message.conversation.clone(),
             service_url,
         };
-        let card = card::closed(request, ended);
         match self
             .teams
             .update_card(&conversation, &message.activity, &card)

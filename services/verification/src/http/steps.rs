@@ -43,6 +43,24 @@ pub async fn manager_approval(
     Ok(respond(answer))
 }
 
+/// Ask the subject a question, by a card in Teams. `choices` are answered by their words, a typed `answer` by `success`;
+/// either is in the output `answer`.
+#[utoipa::path(
+    post, path = "/api/v1/verification/ask", request_body = StepRequest,
+    responses(
+        (status = 200, body = StepResult, description = "It has ended, or they could not be asked"),
+        (status = 202, body = Pending, description = "They are being asked; the result comes as a signal"),
+        (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
+    )
+)]
+pub async fn ask(
+    State(verifier): State<Verifier>,
+    Json(request): Json<StepRequest>,
+) -> Result<Response, ApiError> {
+    let answer = verifier.ask_question(request, OffsetDateTime::now_utc()).await?;
+    Ok(respond(answer))
+}
+
 /// How an operation stands. Only orchestration sees its permit.
 #[utoipa::path(
     get, path = "/api/v1/verification/{id}", params(("id" = OperationId, Path)),

@@ -18,6 +18,7 @@ use time::OffsetDateTime;
 use crate::Verifier;
 use crate::decide::Pressed;
 use crate::press::Proof;
+use crate::store::StoreError;
 
 /// Clocks may differ from Microsoft's by this much (contract, section 6).
 const SKEW: Duration = Duration::from_mins(5);
@@ -39,13 +40,24 @@ pub async fn approval_action(State(verifier): State<Verifier>, headers: HeaderMa
     match &activity.kind {
         Kind::Other => StatusCode::OK.into_response(),
         Kind::UnknownInvoke => unknown_invoke(&body),
-        Kind::Press(press) => match verifier.take_press(press, &activity, &proof, now).await {
-            Ok(pressed) => answer(press.form, &pressed),
-            Err(error) => {
-                tracing::error!(error = %chassis::chain(&error), "a press could not be recorded");
-                StatusCode::INTERNAL_SERVER_ERROR.into_response()
-            }
-        },
+        Kind::Press(press) => {
+            let pressed = verifier.take_press(press, &activity, &proof, now).await;
+            respond(press.form, pressed)
+        }
+        Kind::Reply(reply) => {
+            let pressed = verifier.take_reply(reply, &activity, &proof, now).await;
+            respond(reply.form, pressed)
+        }
+    }
+}
+
+fn respond(form: Form, pressed: Result<Pressed, StoreError>) -> Response {
+    match pressed {
+        Ok(pressed) => answer(form, &pressed),
+        Err(error) => {
+            tracing::error!(error = %chassis::chain(&error), "a press could not be recorded");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod messages;
 mod queue;
+mod read;
 mod rows;
 
 use chassis::{AuditEvent, AuditLog};
@@ -13,7 +14,8 @@ use time::OffsetDateTime;
 
 pub use self::messages::{InboundSms, Recognised};
 pub use self::queue::{Claim, Queue};
-use self::rows::{Fixed, Moving, Row};
+use self::read::Row;
+use self::rows::{Fixed, Moving};
 use crate::operation::{Command, Event, IllegalEvent, Method, Operation};
 use crate::record;
 
@@ -71,8 +73,8 @@ macro_rules! select {
         sqlx::query_as!(
             Row,
             "SELECT id, method, ticket_id, execution_id, step_id, visit, attempt, subject_id, subject_name,
-                user_principal_name, authorizes, approver_id, approver_name, reference, shown, asked_at, deadline, trace_context,
-                state, reason, answered_by, channel, ended_at,
+                user_principal_name, authorizes, approver_id, approver_name, reference, shown, question, asked_at, deadline,
+                trace_context, state, reason, answer, answered_by, channel, ended_at,
                 pushes, push_attempts, push_at, push_open,
                 card, card_attempts, card_at, card_service_url, card_conversation, card_activity, cards_unconfirmed,
                 sms, sms_attempts, sms_at, sms_count, sms_number_hash, sms_answer_hash, sms_masked, sms_wrong,
@@ -187,9 +189,9 @@ impl Store {
                 tenant_id, id, method, ticket_id, execution_id, step_id, visit, attempt, subject_id, subject_name,
                 user_principal_name, authorizes, approver_id, approver_name, reference, shown, asked_at, deadline,
                 state, reason, ended_at, pushes, push_attempts, push_at, card, card_attempts, card_at,
-                sms, sms_attempts, sms_at, wake_at, trace_context)
+                sms, sms_attempts, sms_at, wake_at, trace_context, question)
              SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-                $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32
+                $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33
              ON CONFLICT (tenant_id, execution_id, step_id, visit) DO NOTHING",
             self.tenant.as_str(),
             facts.id.0,
@@ -223,6 +225,7 @@ impl Store {
             moving.sms_at,
             moving.wake_at,
             facts.trace,
+            fixed.question,
         )
         .execute(connection)
         .await?;
@@ -342,7 +345,7 @@ impl Store {
                 sms = $19, sms_attempts = $20, sms_at = $21, sms_count = $22,
                 sms_number_hash = $23, sms_answer_hash = $24, sms_masked = $25, sms_wrong = $26,
                 permit_id = $27, permit_issued_at = $28, permit_expires_at = $29,
-                signal_attempts = $30, signal_at = $31, wake_at = $32
+                signal_attempts = $30, signal_at = $31, wake_at = $32, answer = $33
              WHERE tenant_id = $1 AND id = $2",
             self.tenant.as_str(),
             operation.facts.id.0,
@@ -379,6 +382,7 @@ impl Store {
                 .map(|duty| i16::try_from(duty.attempts).unwrap_or(i16::MAX)),
             moving.signal.as_ref().map(|duty| duty.at),
             moving.wake_at,
+            moving.answer,
         )
         .execute(connection)
         .await?;

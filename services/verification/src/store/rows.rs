@@ -1,16 +1,12 @@
-//! Rows of `verifications` to operations and back, by one exhaustive match each way.
+//! Operations to rows of `verifications`, by one exhaustive match; `read` is the way back.
 
-use common::{AuthorizedAction, ExecutionId, OperationId, PermitId, StepCall, UserId};
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::StoreError;
-use crate::approval::{Approval, Card, Code, Sms};
+use crate::approval::{Approval, Code, Sms};
 use crate::mfa::{Mfa, Push};
-use crate::operation::{
-    CardMessage, Channel, Duty, Ended, Ending, Facts, Method, Obstacle, Operation, Party, PermitFacts,
-    Request, Shown, Silence, State,
-};
+use crate::operation::{CardMessage, Channel, Duty, Ended, Ending, Operation, PermitFacts, State};
+use crate::posting::{Card, Posting};
 
 /// What never changes: written once.
 pub(super) struct Fixed {
@@ -19,6 +15,7 @@ pub(super) struct Fixed {
     pub(super) approver_name: Option<String>,
     pub(super) reference: Option<String>,
     pub(super) shown: Option<serde_json::Value>,
+    pub(super) question: Option<serde_json::Value>,
     pub(super) user_principal_name: Option<String>,
 }
 
@@ -27,6 +24,7 @@ pub(super) struct Fixed {
 pub(super) struct Moving {
     pub(super) state: &'static str,
     pub(super) reason: Option<&'static str>,
+    pub(super) answer: Option<String>,
     pub(super) answered_by: Option<String>,
     pub(super) channel: Option<&'static str>,
     pub(super) ended_at: Option<OffsetDateTime>,
@@ -57,6 +55,7 @@ impl Fixed {
     pub(super) fn of(operation: &Operation) -> Result<Self, StoreError> {
         let facts = &operation.facts;
         let request = operation.state.request();
+        let inquiry = operation.state.inquiry();
         let json = |result: Result<serde_json::Value, _>| {
             result.map_err(|_| StoreError::Corrupt {
                 id: facts.id,
@@ -71,13 +70,19 @@ impl Fixed {
                 .transpose()?,
             approver_id: request.map(|request| request.approver.id.to_string()),
             approver_name: request.map(|request| request.approver.name.clone()),
-            reference: request.map(|request| request.reference.clone()),
+            reference: request
+                .map(|request| &request.reference)
+                .or(inquiry.map(|inquiry| &inquiry.reference))
+                .cloned(),
             shown: request
                 .map(|request| json(serde_json::to_value(&request.shown)))
                 .transpose()?,
+            question: inquiry
+                .map(|inquiry| json(serde_json::to_value(&inquiry.asked)))
+                .transpose()?,
             user_principal_name: match &operation.state {
                 State::Mfa(mfa) => Some(mfa.user_principal_name.clone()),
-                State::Approval(_) | State::Ended(_) => None,
+                State::Approval(_) | State::Question(_) | State::Ended(_) => None,
             },
         })
     }
@@ -88,6 +93,7 @@ impl Moving {
         let moving = match &operation.state {
             State::Mfa(mfa) => Self::mfa(mfa),
             State::Approval(approval) => Self::approval(approval),
+            State::Question(question) => Self::posted(&question.posting),
             State::Ended(ended) => Self::ended(ended),
         };
         Self {
@@ -116,26 +122,27 @@ impl Moving {
         }
     }
 
-    fn approval(approval: &Approval) -> Self {
-        let mut moving = Self {
+    /// Something that is asked by card.
+    fn posted(posting: &Posting) -> Self {
+        let (card, duty, message) = match &posting.card {
+            Card::Due(duty) => ("due", Some(duty), None),
+            Card::Sending(duty) => ("sending", Some(duty), None),
+            Card::Sent(message) => ("sent", None, Some(message)),
+            Card::Off => ("off", None, None),
+        };
+        Self {
             state: "open",
-            cards_unconfirmed: approval.unconfirmed_cards.into(),
+            card: Some(card),
+            card_attempts: duty.map(|duty| small(duty.attempts)),
+            card_at: duty.map(|duty| duty.at),
+            card_message: message.cloned(),
+            cards_unconfirmed: posting.unconfirmed.into(),
             ..Self::default()
-        };
-        let mut card = |word, duty: Option<&Duty>| {
-            moving.card = Some(word);
-            moving.card_attempts = duty.map(|duty| small(duty.attempts));
-            moving.card_at = duty.map(|duty| duty.at);
-        };
-        match &approval.card {
-            Card::Due(duty) => card("due", Some(duty)),
-            Card::Sending(duty) => card("sending", Some(duty)),
-            Card::Sent(_) => card("sent", None),
-            Card::Off => card("off", None),
         }
-        if let Card::Sent(message) = &approval.card {
-            moving.card_message = Some(message.clone());
-        }
+    }
+
+    fn approval(approval: &Approval) -> Self {
+        let mut moving = Self::posted(&approval.posting);
         let mut sms = |word, sent: u8, duty: Option<&Duty>| {
             moving.sms = Some(word);
             moving.sms_count = sent.into();
@@ -156,19 +163,24 @@ impl Moving {
         let (state, reason) = match &ended.ending {
             Ending::Approved { .. } => ("approved", None),
             Ending::Denied { fraud, .. } => ("denied", fraud.then_some("fraud")),
+            Ending::Answered { .. } => ("answered", None),
             Ending::TimedOut(silence) => ("timed_out", Some(silence.as_str())),
             Ending::Impossible(obstacle) => ("impossible", Some(obstacle.as_str())),
         };
-        let answer = match &ended.ending {
-            Ending::Approved { by, channel } | Ending::Denied { by, channel, .. } => Some((by, channel)),
-            Ending::TimedOut(_) | Ending::Impossible(_) => None,
+        let (person, given) = match &ended.ending {
+            Ending::Approved { by, channel } | Ending::Denied { by, channel, .. } => {
+                (Some((by, *channel)), None)
+            }
+            Ending::Answered { by, given } => (Some((by, Channel::Teams)), Some(given)),
+            Ending::TimedOut(_) | Ending::Impossible(_) => (None, None),
         };
         let card = ended.open_card.as_ref();
         Self {
             state,
             reason,
-            answered_by: answer.map(|(by, _)| by.to_string()),
-            channel: answer.map(|(_, channel)| channel.as_str()),
+            answer: given.map(|given| given.as_str().to_owned()),
+            answered_by: person.map(|(by, _)| by.to_string()),
+            channel: person.map(|(_, channel)| channel.as_str()),
             ended_at: Some(ended.at),
             card: card.map(|_| "sent"),
             card_attempts: card.map(|(_, duty)| small(duty.attempts)),
@@ -178,282 +190,5 @@ impl Moving {
             signal: ended.signal.clone(),
             ..Self::default()
         }
-    }
-}
-
-/// A row as it is read.
-pub(super) struct Row {
-    pub(super) id: Uuid,
-    pub(super) method: String,
-    pub(super) ticket_id: String,
-    pub(super) execution_id: Uuid,
-    pub(super) step_id: String,
-    pub(super) visit: i32,
-    pub(super) attempt: i32,
-    pub(super) subject_id: String,
-    pub(super) subject_name: String,
-    pub(super) user_principal_name: Option<String>,
-    pub(super) authorizes: Option<serde_json::Value>,
-    pub(super) approver_id: Option<String>,
-    pub(super) approver_name: Option<String>,
-    pub(super) reference: Option<String>,
-    pub(super) shown: Option<serde_json::Value>,
-    pub(super) asked_at: OffsetDateTime,
-    pub(super) deadline: OffsetDateTime,
-    pub(super) trace_context: Option<String>,
-    pub(super) state: String,
-    pub(super) reason: Option<String>,
-    pub(super) answered_by: Option<String>,
-    pub(super) channel: Option<String>,
-    pub(super) ended_at: Option<OffsetDateTime>,
-    pub(super) pushes: Option<i16>,
-    pub(super) push_attempts: Option<i16>,
-    pub(super) push_at: Option<OffsetDateTime>,
-    pub(super) push_open: bool,
-    pub(super) card: Option<String>,
-    pub(super) card_attempts: Option<i16>,
-    pub(super) card_at: Option<OffsetDateTime>,
-    pub(super) card_service_url: Option<String>,
-    pub(super) card_conversation: Option<String>,
-    pub(super) card_activity: Option<String>,
-    pub(super) cards_unconfirmed: i16,
-    pub(super) sms: Option<String>,
-    pub(super) sms_attempts: Option<i16>,
-    pub(super) sms_at: Option<OffsetDateTime>,
-    pub(super) sms_count: i16,
-    pub(super) sms_number_hash: Option<String>,
-    pub(super) sms_answer_hash: Option<String>,
-    pub(super) sms_masked: Option<String>,
-    pub(super) sms_wrong: i16,
-    pub(super) permit_id: Option<Uuid>,
-    pub(super) permit_issued_at: Option<OffsetDateTime>,
-    pub(super) permit_expires_at: Option<OffsetDateTime>,
-    pub(super) signal_attempts: Option<i16>,
-    pub(super) signal_at: Option<OffsetDateTime>,
-}
-
-impl Row {
-    pub(super) fn read(self, tenant: &common::TenantId) -> Result<Operation, StoreError> {
-        let id = OperationId(self.id);
-        self.operation(tenant)
-            .map_err(|what| StoreError::Corrupt { id, what })
-    }
-
-    fn operation(self, tenant: &common::TenantId) -> Result<Operation, &'static str> {
-        let method = match self.method.as_str() {
-            "mfa" => Method::Mfa,
-            "manager" => Method::Manager,
-            _ => return Err("its method is unknown"),
-        };
-        let authorizes: Option<AuthorizedAction> = self
-            .authorizes
-            .clone()
-            .map(serde_json::from_value)
-            .transpose()
-            .map_err(|_| "what it authorizes cannot be read")?;
-        let facts = Facts {
-            id: OperationId(self.id),
-            tenant: tenant.clone(),
-            ticket: self.ticket_id.parse().map_err(|_| "its ticket is no id")?,
-            execution: ExecutionId(self.execution_id),
-            call: StepCall {
-                id: self.step_id.parse().map_err(|_| "its step is no id")?,
-                visit: self.visit.try_into().map_err(|_| "its visit is no count")?,
-                attempt: self.attempt.try_into().map_err(|_| "its attempt is no count")?,
-            },
-            method,
-            subject: Party {
-                id: self.subject_id.parse().map_err(|_| "its subject is no id")?,
-                name: self.subject_name.clone(),
-            },
-            authorizes,
-            asked_at: self.asked_at,
-            deadline: self.deadline,
-            trace: self.trace_context.clone(),
-        };
-        let permit = match (self.permit_id, self.permit_issued_at, self.permit_expires_at) {
-            (None, None, None) => None,
-            (Some(id), Some(issued_at), Some(expires_at)) => Some(PermitFacts {
-                id: PermitId(id),
-                issued_at,
-                expires_at,
-            }),
-            _ => return Err("its permit is incomplete"),
-        };
-        let state = self.state(&facts)?;
-        Ok(Operation { facts, state, permit })
-    }
-
-    fn state(self, facts: &Facts) -> Result<State, &'static str> {
-        match (self.state.as_str(), facts.method, self.ended_at) {
-            ("open", Method::Mfa, None) => self.mfa(facts).map(State::Mfa),
-            ("open", Method::Manager, None) => {
-                self.approval(facts).map(|open| State::Approval(Box::new(open)))
-            }
-            ("approved" | "denied" | "timed_out" | "impossible", _, Some(at)) => {
-                self.ended(at).map(|ended| State::Ended(Box::new(ended)))
-            }
-            _ => Err("its state is unknown"),
-        }
-    }
-
-    fn mfa(self, facts: &Facts) -> Result<Mfa, &'static str> {
-        let (Some(pushes), Some(attempts), Some(at)) = (self.pushes, self.push_attempts, self.push_at) else {
-            return Err("its push is incomplete");
-        };
-        let count = u8::try_from(pushes).map_err(|_| "its pushes are no count")?;
-        let attempts = u16::try_from(attempts).map_err(|_| "its attempts are no count")?;
-        let push = if self.push_open {
-            Push::Open {
-                number: count,
-                attempts,
-                since: at,
-            }
-        } else {
-            Push::Due {
-                sent: count,
-                attempts,
-                at,
-            }
-        };
-        Ok(Mfa {
-            subject: facts.subject.id.clone(),
-            user_principal_name: self.user_principal_name.ok_or("it names no sign-in name")?,
-            deadline: facts.deadline,
-            push,
-        })
-    }
-
-    fn approval(self, facts: &Facts) -> Result<Approval, &'static str> {
-        let card_duty = duty(self.card_attempts, self.card_at)?;
-        let sms_duty = duty(self.sms_attempts, self.sms_at)?;
-        let sent = u8::try_from(self.sms_count).map_err(|_| "its text messages are no count")?;
-        let unconfirmed_cards = u8::try_from(self.cards_unconfirmed).map_err(|_| "its cards are no count")?;
-        let card = match (self.card.as_deref(), card_duty, self.message()?) {
-            (Some("due"), Some(duty), None) => Card::Due(duty),
-            (Some("sending"), Some(duty), None) => Card::Sending(duty),
-            (Some("sent"), None, Some(message)) => Card::Sent(message),
-            (Some("off"), None, None) => Card::Off,
-            _ => return Err("its card is incomplete"),
-        };
-        let sms = match (self.sms.as_deref(), sms_duty, self.code()?) {
-            (Some("due"), Some(duty), None) => Sms::Due { sent, duty },
-            (Some("sending"), Some(duty), Some(code)) => Sms::Sending { sent, duty, code },
-            (Some("sent"), None, Some(code)) => Sms::Sent { code },
-            (Some("off"), None, None) => Sms::Off,
-            _ => return Err("its text message is incomplete"),
-        };
-        Ok(Approval {
-            request: self.request()?.ok_or("it names no approver")?,
-            deadline: facts.deadline,
-            card,
-            unconfirmed_cards,
-            sms,
-        })
-    }
-
-    fn ended(self, at: OffsetDateTime) -> Result<Ended, &'static str> {
-        let channel = match self.channel.as_deref() {
-            None => None,
-            Some("push") => Some(Channel::Push),
-            Some("teams") => Some(Channel::Teams),
-            Some("sms") => Some(Channel::Sms),
-            Some(_) => return Err("its channel is unknown"),
-        };
-        let by: Option<UserId> = self
-            .answered_by
-            .as_deref()
-            .map(str::parse)
-            .transpose()
-            .map_err(|_| "who answered is no id")?;
-        let ending = match (self.state.as_str(), by, channel, self.reason.as_deref()) {
-            ("approved", Some(by), Some(channel), None) => Ending::Approved { by, channel },
-            ("denied", Some(by), Some(channel), reason @ (None | Some("fraud"))) => Ending::Denied {
-                by,
-                channel,
-                fraud: reason.is_some(),
-            },
-            ("timed_out", None, None, Some(word)) => {
-                Ending::TimedOut(Silence::from_word(word).ok_or("its reason is unknown")?)
-            }
-            ("impossible", None, None, Some(word)) => {
-                Ending::Impossible(Obstacle::from_word(word).ok_or("its reason is unknown")?)
-            }
-            _ => return Err("its ending is incomplete"),
-        };
-        let open_card = match (self.message()?, duty(self.card_attempts, self.card_at)?) {
-            (Some(message), Some(duty)) => Some((message, duty)),
-            (None, None) => None,
-            _ => return Err("its card is incomplete"),
-        };
-        Ok(Ended {
-            ending,
-            at,
-            request: self.request()?,
-            code: self.code()?,
-            open_card,
-            signal: duty(self.signal_attempts, self.signal_at)?,
-        })
-    }
-
-    fn request(&self) -> Result<Option<Request>, &'static str> {
-        match (
-            &self.approver_id,
-            &self.approver_name,
-            &self.reference,
-            &self.shown,
-        ) {
-            (None, None, None, None) => Ok(None),
-            (Some(id), Some(name), Some(reference), Some(shown)) => Ok(Some(Request {
-                approver: Party {
-                    id: id.parse().map_err(|_| "its approver is no id")?,
-                    name: name.clone(),
-                },
-                reference: reference.clone(),
-                shown: serde_json::from_value::<Shown>(shown.clone())
-                    .map_err(|_| "what was shown cannot be read")?,
-            })),
-            _ => Err("its request is incomplete"),
-        }
-    }
-
-    fn message(&self) -> Result<Option<CardMessage>, &'static str> {
-        match (
-            &self.card_service_url,
-            &self.card_conversation,
-            &self.card_activity,
-        ) {
-            (None, None, None) => Ok(None),
-            (Some(service_url), Some(conversation), Some(activity)) => Ok(Some(CardMessage {
-                service_url: service_url.clone(),
-                conversation: conversation.clone(),
-                activity: activity.clone(),
-            })),
-            _ => Err("where its card lies is incomplete"),
-        }
-    }
-
-    fn code(&self) -> Result<Option<Code>, &'static str> {
-        match (&self.sms_number_hash, &self.sms_answer_hash, &self.sms_masked) {
-            (None, None, None) => Ok(None),
-            (Some(number_hash), Some(answer_hash), Some(masked)) => Ok(Some(Code {
-                number_hash: number_hash.clone(),
-                answer_hash: answer_hash.clone(),
-                masked: masked.clone(),
-                wrong: u8::try_from(self.sms_wrong).map_err(|_| "its wrong codes are no count")?,
-            })),
-            _ => Err("its code is incomplete"),
-        }
-    }
-}
-
-fn duty(attempts: Option<i16>, at: Option<OffsetDateTime>) -> Result<Option<Duty>, &'static str> {
-    match (attempts, at) {
-        (None, None) => Ok(None),
-        (Some(attempts), Some(at)) => Ok(Some(Duty {
-            attempts: u16::try_from(attempts).map_err(|_| "its attempts are no count")?,
-            at,
-        })),
-        _ => Err("a duty of it is incomplete"),
     }
 }

@@ -4,19 +4,20 @@ use proptest::prelude::*;
 use time::{Duration, OffsetDateTime};
 
 use super::*;
-use crate::approval::{Card, CardReport, MAX_WRONG_CODES, Sms, SmsReport};
+use crate::approval::{MAX_WRONG_CODES, Sms, SmsReport};
 use crate::mfa::{MAX_PUSHES, PushAnswer};
 use crate::operation::{Command, Ended, Ending, Event, Note, Obstacle, Silence};
+use crate::posting::{Card, CardReport};
 
 /// An operation, and everything that it asked for.
-struct Story {
-    operation: Operation,
+pub(super) struct Story {
+    pub(super) operation: Operation,
     commands: Vec<Command>,
-    notes: Vec<Note>,
+    pub(super) notes: Vec<Note>,
 }
 
 impl Story {
-    fn of(operation: Operation) -> Self {
+    pub(super) fn of(operation: Operation) -> Self {
         Self {
             operation,
             commands: vec![],
@@ -25,7 +26,7 @@ impl Story {
     }
 
     /// Apply `event` at second `when`; answers what is commanded then.
-    fn then(&mut self, when: i64, event: Event) -> Vec<Command> {
+    pub(super) fn then(&mut self, when: i64, event: Event) -> Vec<Command> {
         let (operation, commands, notes) = self
             .operation
             .clone()
@@ -37,7 +38,7 @@ impl Story {
         commands
     }
 
-    fn ended(&self) -> &Ended {
+    pub(super) fn ended(&self) -> &Ended {
         self.operation.state.ended().expect("it has not ended")
     }
 
@@ -274,7 +275,7 @@ fn a_card_whose_sending_was_interrupted_is_sent_again() {
     let State::Approval(approval) = &story.operation.state else {
         panic!()
     };
-    assert_eq!(approval.unconfirmed_cards, 1);
+    assert_eq!(approval.posting.unconfirmed, 1);
 }
 
 #[test]
@@ -311,7 +312,7 @@ fn wrong_codes_close_the_text_channel_and_leave_the_card() {
         panic!()
     };
     assert_eq!(
-        (&approval.sms, &approval.card),
+        (&approval.sms, &approval.posting.card),
         (&Sms::Off, &Card::Sent(card_message()))
     );
     assert!(story.notes.contains(&Note::SmsLocked));
@@ -367,6 +368,7 @@ fn any_event() -> impl Strategy<Value = Event> {
             Just(answer(Verdict::Approve, Channel::Teams)), Just(answer(Verdict::Deny, Channel::Teams)),
             Just(answer(Verdict::Approve, Channel::Sms)), Just(answer(Verdict::Deny, Channel::Sms)),
         ].prop_map(Event::Answered),
+        1 => prop_oneof![Just(reply("1")), Just(reply("2"))].prop_map(Event::Replied),
         1 => Just(Event::WrongCode),
         1 => Just(Event::CardClosed),
         1 => Just(Event::CardNotClosed { retry_after: None }),
@@ -375,19 +377,19 @@ fn any_event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn any_story() -> impl Strategy<Value = (bool, Vec<(i64, Event)>)> {
+fn any_story() -> impl Strategy<Value = (Method, Vec<(i64, Event)>)> {
     (
-        any::<bool>(),
+        prop::sample::select(vec![Method::Mfa, Method::Manager, Method::Question]),
         prop::collection::vec((0_i64..90, any_event()), 0..60),
     )
 }
 
 /// Every state that a story of any events passes through, illegal ones refused.
-fn play(manager: bool, events: Vec<(i64, Event)>) -> Vec<(OffsetDateTime, Event, Operation, Vec<Note>)> {
-    let mut operation = if manager {
-        approval_operation()
-    } else {
-        push_operation()
+fn play(method: Method, events: Vec<(i64, Event)>) -> Vec<(OffsetDateTime, Event, Operation, Vec<Note>)> {
+    let mut operation = match method {
+        Method::Mfa => push_operation(),
+        Method::Manager => approval_operation(),
+        Method::Question => question_operation(),
     };
     let mut now = START;
     let mut seen = vec![];
@@ -403,21 +405,21 @@ fn play(manager: bool, events: Vec<(i64, Event)>) -> Vec<(OffsetDateTime, Event,
 
 proptest! {
     #[test]
-    fn what_is_decided_stays_decided((manager, events) in any_story()) {
+    fn what_is_decided_stays_decided((method, events) in any_story()) {
         let mut first: Option<(Ending, Option<_>)> = None;
-        for (_, _, operation, notes) in play(manager, events) {
+        for (_, _, operation, notes) in play(method, events) {
             let ended = operation.state.ended().map(|ended| (ended.ending.clone(), operation.permit.clone()));
             if first.is_some() {
                 prop_assert_eq!(&ended, &first, "an ending, a denial above all, is never lifted");
-                prop_assert!(!notes.iter().any(|note| matches!(note, Note::Answered(_) | Note::Ended(_))));
+                prop_assert!(!notes.iter().any(|note| matches!(note, Note::Answered(_) | Note::Replied(_) | Note::Ended(_))));
             }
             first = first.or(ended);
         }
     }
 
     #[test]
-    fn nobody_is_approved_without_their_own_yes_before_the_deadline((manager, events) in any_story()) {
-        let seen = play(manager, events);
+    fn nobody_is_approved_without_their_own_yes_before_the_deadline((method, events) in any_story()) {
+        let seen = play(method, events);
         let approved = seen.iter().find(|(_, _, operation, _)| {
             matches!(operation.state.ended(), Some(ended) if matches!(ended.ending, Ending::Approved { .. }))
         });
@@ -434,8 +436,8 @@ proptest! {
     }
 
     #[test]
-    fn an_open_operation_always_wakes_by_its_deadline_and_then_ends((manager, events) in any_story()) {
-        for (_, _, operation, _) in play(manager, events) {
+    fn an_open_operation_always_wakes_by_its_deadline_and_then_ends((method, events) in any_story()) {
+        for (_, _, operation, _) in play(method, events) {
             if operation.state.ended().is_none() {
                 let wake = operation.state.wake_at();
                 prop_assert!(wake.is_some_and(|wake| wake <= operation.facts.deadline));
@@ -447,8 +449,8 @@ proptest! {
     }
 
     #[test]
-    fn a_person_gets_two_prompts_and_two_text_messages_at_most((manager, events) in any_story()) {
-        let seen = play(manager, events);
+    fn a_person_gets_two_prompts_and_two_text_messages_at_most((method, events) in any_story()) {
+        let seen = play(method, events);
         let notes: Vec<&Note> = seen.iter().flat_map(|(.., notes)| notes).collect();
         // A push that provably reached nobody may be tried again under the same number.
         prop_assert!(notes.iter().all(|note| !matches!(note, Note::Pushed(number) if *number > MAX_PUSHES)));

@@ -4,9 +4,10 @@ use connectors::teams::inbound::{Activity, Kind, Press, parse};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::approval::{Card, CardReport};
+use crate::inquiry::{Given, Unfit};
 use crate::operation::{Ending, Event};
-use crate::press::{Proof, Refusal, judge};
+use crate::posting::{Card, CardReport};
+use crate::press::{Proof, Refusal, judge, judge_reply};
 
 fn pressed() -> Value {
     json!({
@@ -40,11 +41,14 @@ fn asked_in_teams() -> Operation {
 
 fn judged(body: &Value, operation: &Operation) -> Result<Answer, Refusal> {
     let (activity, press) = read(body);
-    let proof = Proof {
+    judge(&press, &activity, &proof(), DIRECTORY, operation)
+}
+
+fn proof() -> Proof {
+    Proof {
         audience: "bot".to_owned(),
         key: "k1".to_owned(),
-    };
-    judge(&press, &activity, &proof, DIRECTORY, operation)
+    }
 }
 
 fn with(path: &str, value: Value) -> Value {
@@ -146,7 +150,7 @@ fn a_twin_of_the_card_may_be_pressed_only_where_one_can_exist() {
     let State::Approval(approval) = &twice.state else {
         panic!()
     };
-    assert!(matches!(approval.card, Card::Sent(_)));
+    assert!(matches!(approval.posting.card, Card::Sent(_)));
 }
 
 #[test]
@@ -175,4 +179,91 @@ fn a_second_press_and_a_press_after_the_end_change_nothing() {
         Ending::TimedOut(_)
     ));
     assert_eq!(expired.permit, None);
+}
+
+/// Adele answers `answer` on the card that she was sent.
+fn replied(answer: &str) -> Value {
+    let mut body = with("/from/aadObjectId", ADELE.into());
+    body["value"]["action"]["verb"] = "firstline.question.answer".into();
+    body["value"]["action"]["data"] = json!({"questionId": "qst_AAAAAAAAAAAAAAAAAAAAAA", "answer": answer});
+    body
+}
+
+fn question_in_teams() -> Operation {
+    let (asked, ..) = question_operation()
+        .apply(Event::Woken, permit_id(), START)
+        .unwrap();
+    let sent = Event::Card(CardReport::Sent(card_message()));
+    asked.apply(sent, permit_id(), START).unwrap().0
+}
+
+fn judged_reply(body: &Value, operation: &Operation) -> Result<Reply, Refusal> {
+    let activity = parse(body.to_string().as_bytes()).unwrap();
+    let Kind::Reply(reply) = activity.kind.clone() else {
+        panic!("{:?} is no answer", activity.kind)
+    };
+    judge_reply(&reply, &activity, &proof(), DIRECTORY, operation)
+}
+
+#[test]
+fn the_requester_who_was_asked_may_answer_with_what_was_offered() {
+    let reply = judged_reply(&replied("2"), &question_in_teams()).unwrap();
+    assert_eq!(
+        (reply.given, reply.by.as_str()),
+        (Given::Chosen("office".to_owned()), ADELE)
+    );
+    assert_eq!(reply.card, card_message());
+    for unknown in ["3", "office", ""] {
+        let refused = judged_reply(&replied(unknown), &question_in_teams());
+        assert_eq!(refused, Err(Refusal::Unfit(Unfit::Choice)), "{unknown:?}");
+    }
+}
+
+#[test]
+fn nobody_else_answers_and_no_other_card_is_answered() {
+    let other = "aaaaaaaa-0000-4000-8000-000000000000";
+    let changed = |path: &str, value: Value| {
+        let mut body = replied("1");
+        *body.pointer_mut(path).unwrap() = value;
+        body
+    };
+    for (what, body, expected) in [
+        (
+            "two tenants",
+            changed("/conversation/tenantId", other.into()),
+            Refusal::WrongTenant,
+        ),
+        (
+            "nobody",
+            changed("/from/aadObjectId", Value::Null),
+            Refusal::Nobody,
+        ),
+        (
+            "the manager",
+            changed("/from/aadObjectId", MEGAN.into()),
+            Refusal::WrongPerson,
+        ),
+        (
+            "another card",
+            changed("/replyToId", "1".into()),
+            Refusal::WrongCard,
+        ),
+        ("no card", changed("/replyToId", Value::Null), Refusal::WrongCard),
+    ] {
+        assert_eq!(judged_reply(&body, &question_in_teams()), Err(expected), "{what}");
+    }
+    assert_eq!(
+        judged_reply(&replied("1"), &question_operation()),
+        Err(Refusal::WrongCard),
+        "before a card was sent"
+    );
+}
+
+#[test]
+fn an_approval_is_not_answered_and_a_question_is_not_approved() {
+    assert_eq!(judged(&pressed(), &question_in_teams()), Err(Refusal::Unknown));
+    assert_eq!(
+        judged_reply(&replied("1"), &asked_in_teams()),
+        Err(Refusal::Unknown)
+    );
 }

@@ -6,9 +6,10 @@ use launcher::testing::{TestDatabase, database};
 use secrecy::SecretString;
 
 use super::*;
-use crate::approval::{CardReport, SmsReport};
+use crate::approval::SmsReport;
 use crate::mfa::PushAnswer;
 use crate::operation::{Command, Ended, Ending, Event, Obstacle, Silence};
+use crate::posting::CardReport;
 use crate::sms::Hasher;
 use crate::store::{Claim, InboundSms, Queue, Recognised, Store, StoreError};
 
@@ -110,6 +111,60 @@ async fn every_state_reads_back_as_it_was_written() {
         let written = desk.report(&claim, event.clone(), when).await;
         assert_eq!(desk.read(id).await, written, "{event:?}");
     }
+}
+
+#[tokio::test]
+async fn every_state_of_a_question_reads_back_as_it_was_written() {
+    let desk = desk().await;
+    for question in [
+        question_operation(),
+        question_of(&serde_json::json!({"question": "Since when?", "answer": "text"})),
+    ] {
+        let mut question = question;
+        if let State::Question(open) = &mut question.state {
+            open.inquiry.reference.push_str(open.inquiry.asked.answers.kind());
+        }
+        let id = desk.begin(&question).await;
+        assert_eq!(desk.read(id).await, question);
+        let claim = desk.claim(Queue::Rest, START).await;
+        assert_eq!(desk.read(id).await, claim.operation, "a card on its way");
+        for (event, when) in [
+            (Event::Card(CardReport::Lost), 1),
+            (Event::Card(CardReport::Sent(card_message())), 3),
+            (Event::Replied(reply_to(&question, "1")), 4),
+            (Event::Replied(reply_to(&question, "2")), 5),
+            (Event::CardClosed, 6),
+            (Event::SignalTaken, 7),
+        ] {
+            let written = desk.report(&claim, event.clone(), when).await;
+            assert_eq!(desk.read(id).await, written, "{event:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_what_was_typed_the_audit_trail_keeps_the_length_alone() {
+    let desk = desk().await;
+    let question = question_of(&serde_json::json!({"question": "What for?", "answer": "text"}));
+    desk.begin(&question).await;
+    let claim = desk.claim(Queue::Rest, START).await;
+    desk.report(&claim, Event::Card(CardReport::Sent(card_message())), 1)
+        .await;
+    let typed = Event::Replied(reply_to(&question, "the merger, still secret"));
+    desk.report(&claim, typed, 2).await;
+    let trail: String =
+        sqlx::query_scalar("SELECT string_agg(row_to_json(a)::text, ' ') FROM audit_events a")
+            .fetch_one(&desk.owner)
+            .await
+            .unwrap();
+    assert!(
+        !trail.contains("merger") && !trail.contains("What for"),
+        "{trail}"
+    );
+    assert!(
+        trail.contains("\"typed\": 24") || trail.contains("\"typed\":24"),
+        "{trail}"
+    );
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! What people read.
 
 use super::*;
-use crate::operation::{Ended, Ending, Event, Obstacle, Silence};
+use crate::inquiry::Given;
+use crate::operation::{Ended, Ending, Event, Matter, Obstacle, Silence};
 use crate::{card, words};
 
 fn ended(ending: Ending) -> Ended {
     Ended {
-        request: Some(request()),
+        matter: Some(Matter::Approval(request())),
         ..Ended::owing(ending, at(60))
     }
 }
@@ -61,9 +62,17 @@ fn every_ending_has_its_sentence() {
             fraud: false,
         },
     );
+    for given in [
+        Given::Chosen("office".to_owned()),
+        Given::Typed("since Monday".to_owned()),
+    ] {
+        let by = ADELE.parse().unwrap();
+        say(question_operation(), Ending::Answered { by, given });
+    }
     for silence in Silence::ALL {
         say(push_operation(), Ending::TimedOut(*silence));
         say(approval_operation(), Ending::TimedOut(*silence));
+        say(question_operation(), Ending::TimedOut(*silence));
     }
     for obstacle in Obstacle::ALL {
         say(approval_operation(), Ending::Impossible(*obstacle));
@@ -81,6 +90,10 @@ fn what_is_waited_for_names_person_and_channel() {
         words::waiting(&approval_operation()),
         "Megan Bowen was asked in Teams to approve."
     );
+    assert_eq!(
+        words::waiting(&question_operation()),
+        "Adele Vance was asked a question in Teams."
+    );
 }
 
 #[test]
@@ -90,21 +103,52 @@ fn the_card_says_who_asks_for_what_why_on_which_ticket_and_until_when() {
 
 #[test]
 fn a_closed_card_has_no_buttons_left() {
+    let facts = approval_operation().facts;
     let (megan, teams) = by(MEGAN, Channel::Teams);
-    let closed = card::closed(
-        &request(),
-        &ended(Ending::Denied {
-            by: megan,
-            channel: teams,
-            fraud: false,
-        }),
-    );
+    let denied = ended(Ending::Denied {
+        by: megan,
+        channel: teams,
+        fraud: false,
+    });
+    let closed = card::closed(&facts, &denied).unwrap();
     insta::assert_json_snapshot!(closed.0);
-    let late = card::too_late(&request(), &ended(Ending::TimedOut(Silence::NoAnswer)));
+    let late = card::too_late(&facts, &ended(Ending::TimedOut(Silence::NoAnswer))).unwrap();
     for text in [closed.0.to_string(), late.0.to_string()] {
         assert!(!text.contains("Action."), "{text}");
     }
     assert!(late.0.to_string().contains("changes nothing"));
+}
+
+#[test]
+fn the_card_of_a_question_says_what_is_asked_for_which_ticket_and_until_when() {
+    let operation = question_operation();
+    let outgoing = card::outgoing(&operation).unwrap();
+    assert_eq!(
+        (outgoing.to.as_str(), outgoing.summary.as_str()),
+        (ADELE, "A question about your ticket 4242")
+    );
+    insta::assert_json_snapshot!(outgoing.card.0);
+}
+
+#[test]
+fn the_end_of_a_question_shows_the_answer_as_it_reads() {
+    let operation = question_operation();
+    let ended = |ending| Ended {
+        matter: operation.state.inquiry().cloned().map(Matter::Question),
+        ..Ended::owing(ending, at(60))
+    };
+    let answered = ended(Ending::Answered {
+        by: ADELE.parse().unwrap(),
+        given: Given::Chosen("office".to_owned()),
+    });
+    let closed = card::closed(&operation.facts, &answered).unwrap().0;
+    insta::assert_json_snapshot!(closed);
+    let silent = ended(Ending::TimedOut(Silence::NoAnswer));
+    let late = card::too_late(&operation.facts, &silent).unwrap().0;
+    for text in [closed.to_string(), late.to_string()] {
+        assert!(!text.contains("Action."), "{text}");
+    }
+    assert!(late.to_string().contains("changes nothing"));
 }
 
 #[test]
