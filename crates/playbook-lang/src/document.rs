@@ -78,7 +78,7 @@ pub(crate) enum KindDocument {
     Unknown,
 }
 
-/// A step that calls an action, as written; also an `ask`, which is a call of `requester.ask`.
+/// A step that calls an action, as written; also an `ask`, which is a call of `verification.ask`.
 #[derive(Debug, Clone)]
 pub(crate) struct ActionDocument {
     /// `None` where it is missing or no name at all, which is a finding already.

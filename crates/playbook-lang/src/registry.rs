@@ -116,9 +116,9 @@ pub struct Output {
 /// The output by which playbooks name the credential that a step yields.
 pub(crate) const CREDENTIAL: &str = "credential";
 /// The action behind steps of type `ask`.
-pub(crate) const ASK: &str = "requester.ask";
-/// Services that no process of its own offers: orchestration does these itself, or one of the fleet will.
-const HOUSE_SERVICES: [&str; 2] = ["ticket", "requester"];
+pub(crate) const ASK: &str = "verification.ask";
+/// The service that no process of its own offers: orchestration does these itself.
+const HOUSE_SERVICE: &str = "ticket";
 
 /// Why an action cannot be declared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -205,7 +205,7 @@ impl Registry {
         if !action.path.starts_with('/') {
             return Err(RegistryError::Path(name.clone()));
         }
-        if name.service().parse::<common::Service>().is_ok() || HOUSE_SERVICES.contains(&name.service()) {
+        if name.service().parse::<common::Service>().is_ok() || name.service() == HOUSE_SERVICE {
             return Err(RegistryError::BuiltIn(name.clone()));
         }
         // Proof and credentials stay in the house: nobody else may hand out either.
@@ -250,6 +250,7 @@ static BUILTIN: LazyLock<Registry> = LazyLock::new(|| {
 fn builtin_actions() -> Vec<Action> {
     verifications()
         .into_iter()
+        .chain([question()])
         .chain(effects())
         .chain(house())
         .flatten()
@@ -281,6 +282,37 @@ fn verifications() -> [Option<Action>; 2] {
             ..action
         }),
     ]
+}
+
+/// The question behind steps of type `ask`. Nothing is proven by an answer, and nothing is allowed by it.
+fn question() -> Option<Action> {
+    // A day: people answer when they next look.
+    action(ASK, "/api/v1/verification/ask", 86_400).map(|action| Action {
+        parameters: parameters([
+            ("question", Kind::Text, true, "what the requester reads"),
+            (
+                "choices",
+                Kind::Fields,
+                false,
+                "the answers to choose from, and how each reads",
+            ),
+            (
+                "answer",
+                Kind::Text,
+                false,
+                "what a typed answer must be: `text`, `number` or `date`",
+            ),
+        ]),
+        outputs: BTreeMap::from([(
+            "answer".to_owned(),
+            Output {
+                kind: Kind::Text,
+                trust: Trust::Untrusted,
+                meaning: "what the requester answered: the word of a choice, or what they typed".to_owned(),
+            },
+        )]),
+        ..action
+    })
 }
 
 fn effects() -> [Option<Action>; 3] {
@@ -396,6 +428,7 @@ mod tests {
         for name in [
             "verification.mfa",
             "verification.manager",
+            ASK,
             "executor.reset_password",
             "executor.delete_pass",
             "delivery.sms",
@@ -408,7 +441,14 @@ mod tests {
         if let Err(findings) = file::read(include_str!("registry/planned.yml")) {
             panic!("{findings:#?}");
         }
-        assert!(registry.action(&ASK.parse().unwrap()).unwrap().planned);
+    }
+
+    #[test]
+    fn an_answer_proves_and_allows_nothing_and_stays_untrusted() {
+        let registry = Registry::builtin();
+        let ask = registry.action(&ASK.parse().unwrap()).unwrap();
+        assert!(!ask.privileged() && !ask.verifies());
+        assert_eq!(ask.outputs["answer"].trust, Trust::Untrusted);
     }
 
     #[test]

@@ -181,7 +181,7 @@ pub(crate) fn every_kind() -> Playbook {
     )
     .action(
         "ask_what",
-        "requester.ask",
+        "verification.ask",
         &[("vpn", "look"), ("account", "state"), ("timeout", "escalate")],
     )
     .parallel(
@@ -302,7 +302,7 @@ pub(crate) fn thirty() -> Playbook {
     )
     .action(
         "ask",
-        "requester.ask",
+        "verification.ask",
         &[
             ("office", "office_0"),
             ("timeout", "failed"),

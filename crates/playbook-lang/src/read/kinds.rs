@@ -62,6 +62,11 @@ pub(super) fn escalation(fields: &mut Fields, findings: &mut Findings) -> KindDo
 
 pub(super) fn action(fields: &mut Fields, findings: &mut Findings) -> KindDocument {
     let service = fields.required("service", values::action_name, findings);
+    if let Some(asks) = service.as_ref().filter(|name| name.value.as_str() == ASK) {
+        // Its words are the choices, which only the step's own fields declare.
+        let message = format!("`{ASK}` is asked by a step of `type: ask`");
+        fields.wrong(code::BAD_VALUE, asks.at, message, findings);
+    }
     let timeout = fields.optional("timeout", values::duration, findings);
     let retry = fields
         .take("retry")

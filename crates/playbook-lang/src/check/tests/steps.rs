@@ -153,6 +153,12 @@ fn an_ask_is_answered_by_its_choices_or_by_what_is_typed() {
         found(&ask("choices: {denied: No}, outcomes: {x: done}"))[0],
         code::BAD_VALUE
     );
+    let called = "- {id: q, service: verification.ask, with: {question: Which?, answer: text}, on_success: done, on_failure: person}\n";
+    assert_eq!(
+        found(&with_ends(called)),
+        [code::BAD_VALUE],
+        "a question is asked by its own type of step"
+    );
 }
 
 #[test]
