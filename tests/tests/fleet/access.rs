@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use crate::{ADELE, assert_no_effect, fleet};
 
 /// Every internal door, with one service that may not pass it.
-const INTERNAL: [(Service, &str, &str, Service); 9] = [
+const INTERNAL: [(Service, &str, &str, Service); 10] = [
     (
         Service::Classifier,
         "POST",
@@ -38,6 +38,12 @@ const INTERNAL: [(Service, &str, &str, Service); 9] = [
         "POST",
         "/api/v1/verification/manager_approval",
         Service::Executor,
+    ),
+    (
+        Service::Verification,
+        "POST",
+        "/api/v1/verification/ask",
+        Service::Playbook,
     ),
     (
         Service::Executor,
