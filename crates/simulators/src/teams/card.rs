@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::input;
+
 /// Teams refuses larger activities.
 const LIMIT_BYTES: usize = 28 << 10;
 
@@ -106,6 +108,19 @@ pub(crate) fn checked(activity: &Value) -> Result<Value, (&'static str, String)>
             return Err(bad("An action of the card is not supported."));
         }
     }
+    let mut ids: Vec<&str> = actions
+        .iter()
+        .filter_map(|action| action["id"].as_str())
+        .collect();
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.len() < count {
+        return Err(bad("Two actions of the card have the same id."));
+    }
+    if let Some(why) = input::fault(card) {
+        return Err(bad(why));
+    }
     if card.to_string().contains(r#""type":"Media""#) {
         return Err(bad("The element Media is not supported."));
     }
@@ -130,21 +145,6 @@ pub(crate) fn action_of<'a>(card: &'a Value, word: &str) -> Option<&'a Value> {
                 .is_some_and(|text| text.to_lowercase().contains(word))
         })
     })
-}
-
-/// The values that the card's inputs have when nobody touched them.
-pub(crate) fn inputs(card: &Value) -> Vec<(String, String)> {
-    let body = card["body"].as_array().into_iter().flatten();
-    body.filter(|element| {
-        element["type"]
-            .as_str()
-            .is_some_and(|kind| kind.starts_with("Input."))
-    })
-    .filter_map(|input| {
-        let value = input["value"].as_str().unwrap_or_default();
-        Some((input["id"].as_str()?.to_owned(), value.to_owned()))
-    })
-    .collect()
 }
 
 /// As Teams shows its Markdown subset: a backslash keeps the next mark from meaning anything, and is not shown.
@@ -207,7 +207,6 @@ mod tests {
         assert_eq!(checked(&message(&card)).unwrap(), card);
         assert_eq!(readable(&card), "Approve?\nTicket: 4711 (new)");
         assert_eq!(action_of(&card, "deny").unwrap()["id"], "d");
-        assert_eq!(inputs(&card), [("comment".to_owned(), String::new())]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod card;
 mod connector;
+mod input;
 mod people;
 mod press;
 

@@ -10,26 +10,21 @@ use super::press::{Form, Press, Presser, TokenFlaw};
 use crate::journal::Event;
 use crate::keys::{KeyError, SigningKey};
 
-/// Which button.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What somebody does with a card.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Choice {
-    /// The one that speaks of approving.
+    /// Press the button that speaks of approving.
     Approve,
-    /// The one that speaks of denying.
+    /// Press the one that speaks of denying.
     Deny,
-    /// None.
+    /// Press the button with this title, or pick the entry with this title from a list and press the button.
+    Pick(String),
+    /// Type this into the first input, whatever it is for, and press the button. Nothing is checked: old clients do not
+    /// either, so the bot must.
+    Type(String),
+    /// Nothing.
     Ignore,
-}
-
-impl Choice {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Approve => "approve",
-            Self::Deny => "deny",
-            Self::Ignore => "",
-        }
-    }
 }
 
 /// How somebody reacts to a card in their chat.
@@ -44,7 +39,7 @@ pub struct CardReaction {
 impl CardReaction {
     fn new(choice: Choice) -> Self {
         Self {
-            choice,
+            choice: choice.clone(),
             after: None,
             times: 1,
             press: Press::new(choice),
@@ -64,6 +59,16 @@ impl CardReaction {
     /// Press nothing.
     pub fn ignore() -> Self {
         Self::new(Choice::Ignore)
+    }
+
+    /// Answer a question with the choice that reads `title`.
+    pub fn pick(title: &str) -> Self {
+        Self::new(Choice::Pick(title.to_owned()))
+    }
+
+    /// Answer a question with `text`.
+    pub fn type_in(text: &str) -> Self {
+        Self::new(Choice::Type(text.to_owned()))
     }
 
     /// By name.

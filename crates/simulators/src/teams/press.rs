@@ -9,7 +9,8 @@ use sha2::Sha256;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::card::{CardView, action_of, inputs};
+use super::card::{CardView, action_of, actions};
+use super::input;
 use super::people::Choice;
 use super::{MESSAGING_ENDPOINT, TeamsSim, service_url, teams_id};
 use crate::company::Person;
@@ -75,7 +76,7 @@ pub enum TokenFlaw {
 /// One press.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Press {
-    /// Which button.
+    /// What they choose.
     pub choice: Choice,
     /// In which client.
     pub form: Form,
@@ -157,16 +158,41 @@ struct Pressed {
     data: Map<String, Value>,
 }
 
+/// The button that `choice` presses, and the input that it fills: its id and value.
+fn chosen<'a>(card: &'a Value, choice: &Choice) -> Option<(&'a Value, Option<(String, String)>)> {
+    match choice {
+        Choice::Approve => Some((action_of(card, "approve")?, None)),
+        Choice::Deny => Some((action_of(card, "deny")?, None)),
+        Choice::Pick(title) => {
+            let button = actions(card)
+                .into_iter()
+                .find(|action| action["title"] == **title);
+            match button {
+                Some(button) => Some((button, None)),
+                None => Some((*actions(card).first()?, Some(input::entry(card, title)?))),
+            }
+        }
+        Choice::Type(text) => {
+            let (id, _) = input::untouched(card).into_iter().next()?;
+            Some((*actions(card).first()?, Some((id, text.clone()))))
+        }
+        Choice::Ignore => None,
+    }
+}
+
 fn pressed(card: &Value, press: &Press) -> Option<Pressed> {
-    let action = action_of(card, press.choice.word())?;
+    let (action, filled) = chosen(card, &press.choice)?;
     // Old clients know only the fallback, where there is one.
     let fallback =
         Some(&action["fallback"]).filter(|fallback| press.form == Form::Submit && fallback.is_object());
-    let chosen = fallback.unwrap_or(action);
-    let mut data = chosen["data"].as_object().cloned().unwrap_or_default();
-    for (index, (id, value)) in inputs(card).into_iter().enumerate() {
+    let clicked = fallback.unwrap_or(action);
+    let mut data = clicked["data"].as_object().cloned().unwrap_or_default();
+    for (index, (id, value)) in input::untouched(card).into_iter().enumerate() {
         let typed = press.comment.clone().filter(|_| index == 0).unwrap_or(value);
         data.insert(id, json!(typed));
+    }
+    if let Some((id, value)) = filled {
+        data.insert(id, json!(value));
     }
     let verb = press
         .verb

@@ -318,3 +318,68 @@ async fn a_press_can_be_wrong_in_every_way_that_must_be_refused() {
     );
     world.shutdown().await;
 }
+
+/// A card that asks where somebody is, from a list and by a button; with an input to type into.
+fn asking(input: &Value, titles: &[&str]) -> Value {
+    let button = |title: &&str| {
+        json!({"type": "Action.Execute", "id": title, "title": title, "verb": "firstline.question.answer",
+            "data": {"questionId": "qst_1"},
+            "fallback": {"type": "Action.Submit", "title": title,
+                "data": {"verb": "firstline.question.answer", "questionId": "qst_1"}}})
+    };
+    let buttons: Vec<Value> = titles.iter().map(button).collect();
+    json!({"type": "message", "summary": "A question", "attachments": [{
+        "contentType": "application/vnd.microsoft.card.adaptive",
+        "content": {"type": "AdaptiveCard", "version": "1.5",
+            "body": [{"type": "TextBlock", "text": "Where are you?"}, input], "actions": buttons}}]})
+}
+
+#[tokio::test]
+async fn a_question_is_answered_by_a_button_from_a_list_or_by_typing() {
+    let (world, receiver) = heard().await;
+    receiver.answers(200, "application/json", DONE);
+    let (token, activities) = chat(&world).await;
+    let list = json!({"type": "Input.ChoiceSet", "id": "answer", "label": "Where", "isRequired": true,
+        "choices": [{"title": "At home", "value": "1"}, {"title": "At work", "value": "2"}]});
+    let text = json!({"type": "Input.Text", "id": "answer"});
+    let note = json!({"type": "TextBlock", "text": "Please choose."});
+    for (index, (card, reaction, expected)) in [
+        (
+            asking(&note, &["At home", "At work"]),
+            CardReaction::pick("At work"),
+            json!({"questionId": "qst_1"}),
+        ),
+        (
+            asking(&list, &["Send"]),
+            CardReaction::pick("At work"),
+            json!({"questionId": "qst_1", "answer": "2"}),
+        ),
+        (
+            asking(&text, &["Send"]),
+            CardReaction::type_in("on the road"),
+            json!({"questionId": "qst_1", "answer": "on the road"}),
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        world.teams().react_next(MEGAN, reaction);
+        assert_eq!(call(&world, "POST", &token, &activities, &card).await.0, 201);
+        let pressed = receiver.wait(index + 1).await.remove(index).json();
+        assert_eq!(pressed["value"]["action"]["data"], expected);
+    }
+    let view = world.teams().cards().remove(1);
+    let nowhere = Press::new(Choice::Pick("In space".into()));
+    assert_eq!(
+        world.teams().press(&view, nowhere).await.status,
+        0,
+        "no such entry"
+    );
+
+    let twice = asking(&note, &["Send", "Send"]);
+    let nameless = asking(&json!({"type": "Input.Text"}), &["Send"]);
+    for refused in [twice, nameless] {
+        assert_eq!(call(&world, "POST", &token, &activities, &refused).await.0, 400);
+    }
+    world.shutdown().await;
+}
