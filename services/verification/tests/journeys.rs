@@ -1,7 +1,8 @@
-//! Both ways of proof through the service's doors: real database, simulated Entra, Teams and Twilio.
+//! Both ways of proof, and questions, through the service's doors: real database, simulated Entra, Teams and Twilio.
 
 mod hiccups;
 mod house;
+mod questions;
 
 use std::time::Duration;
 

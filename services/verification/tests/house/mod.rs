@@ -146,6 +146,7 @@ impl House {
     ) -> Result<StepAnswer, PeerError> {
         let path = match request.action.as_str() {
             "verification.mfa" => "/api/v1/verification/mfa",
+            "verification.ask" => "/api/v1/verification/ask",
             _ => "/api/v1/verification/manager_approval",
         };
         self.client(running, Service::Orchestration)
