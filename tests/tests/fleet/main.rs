@@ -9,6 +9,7 @@ mod access;
 mod dialogue;
 mod journeys;
 mod outages;
+mod questions;
 mod twice;
 mod undo;
 mod webhooks;
