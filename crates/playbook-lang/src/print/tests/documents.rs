@@ -558,5 +558,18 @@ pub(crate) fn documents() -> BoxedStrategy<Document> {
                 steps: steps.concat(),
             },
         )
+        .prop_filter(
+            "of two parallel steps of one id nobody knows whose a branch is",
+            |document| {
+                let parallel = |step: &&StepDocument| matches!(step.kind, KindDocument::Parallel(_));
+                let ids: Vec<&StepId> = document
+                    .steps
+                    .iter()
+                    .filter(parallel)
+                    .map(|step| &step.id.value)
+                    .collect();
+                ids.iter().collect::<std::collections::HashSet<_>>().len() == ids.len()
+            },
+        )
         .boxed()
 }
