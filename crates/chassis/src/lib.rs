@@ -23,6 +23,7 @@ pub mod request_id;
 pub mod settings;
 mod shell;
 pub mod telemetry;
+mod window;
 pub mod worker;
 
 pub use access::Caller;

@@ -10,6 +10,7 @@ use axum::routing::get;
 use axum::serve::ListenerExt as _;
 use axum::{Extension, Router};
 use common::client::{Outbound, Peer};
+use common::window::RollingWindow;
 use common::{Problem, Service, TenantId};
 use http::header::CONTENT_TYPE;
 use http::{Method, Uri};
@@ -28,6 +29,7 @@ use crate::idempotency::Store;
 use crate::oidc::People;
 use crate::outbound::Stamp;
 use crate::settings::BaseSettings;
+use crate::window::Window;
 use crate::worker::Worker;
 use crate::{Api, ApiError, AuditLog, body, docs, metrics, observe};
 
@@ -186,6 +188,12 @@ impl Shell {
     /// Cancelled once the service shall stop.
     pub fn stopping(&self) -> &CancellationToken {
         &self.0.stopping
+    }
+
+    /// A limit of calls of `system` within any `length`, shared by all replicas of all services of the tenant.
+    pub fn rolling_window(&self, system: &str, limit: u32, length: Duration) -> Arc<dyn RollingWindow> {
+        let name = format!("firstline:window:{}:{system}", self.tenant());
+        Arc::new(Window::new(self.0.idempotency.redis(), name, limit, length))
     }
 
     /// A durable-queue worker, woken by `NOTIFY {channel}`.

@@ -33,6 +33,7 @@ pub mod problem;
 pub mod service;
 pub mod step;
 pub mod ticket;
+pub mod window;
 
 pub use assurance::Assurance;
 pub use decision::{Blocker, ClassifyTicket, Decision};

@@ -2,6 +2,7 @@
 
 mod send;
 mod token;
+mod window;
 mod wire;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 pub(crate) use send::{Answer, Call, Caller, Repeat};
 pub(crate) use token::{Authorized, Grant, TokenCache, grant};
+pub use window::LENGTH as WINDOW;
 pub(crate) use wire::{BoxError, join, malformed, one_line, unreadable};
 
 /// An outside system, for messages and metrics.

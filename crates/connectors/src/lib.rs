@@ -12,5 +12,5 @@ pub mod phone;
 pub mod teams;
 pub mod twilio;
 
-pub use call::{CallError, System, http_client};
+pub use call::{CallError, System, WINDOW, http_client};
 pub use phone::PhoneNumber;

@@ -52,7 +52,11 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let shell = Shell::start(Service::Classifier, settings.base(), shutdown).await?;
     let http = connectors::http_client().map_err(StartError::Http)?;
-    let halo = Halo::new(settings.halo.clone(), http.clone());
+    let window = settings
+        .halo
+        .rate_per_5min
+        .map(|limit| shell.rolling_window("halopsa", limit, connectors::WINDOW));
+    let halo = Halo::new(settings.halo.clone(), http.clone(), window);
     let store = Store::new(&shell);
     let marker = Marker::new(halo.clone(), settings.fields.clone());
     let classifier: Arc<dyn Classify> = match &settings.model {

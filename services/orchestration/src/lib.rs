@@ -127,7 +127,12 @@ fn tell_the_help_desk(
     store: &Store,
 ) -> Result<Wake, StartError> {
     let outside = connectors::http_client().map_err(StartError::Http)?;
-    let desk = Desk::new(Halo::new(settings.halo.clone(), outside), settings.desk.clone());
+    let window = settings
+        .halo
+        .rate_per_5min
+        .map(|limit| shell.rolling_window("halopsa", limit, connectors::WINDOW));
+    let halo = Halo::new(settings.halo.clone(), outside, window);
+    let desk = Desk::new(halo, settings.desk.clone());
     let sender = Arc::new(Sender::new(store.clone(), desk));
     let (introducing, introduced_to) = (Arc::clone(&sender), shell.clone());
     shell.spawn(async move { introducing.desk().introduce(&introduced_to).await });

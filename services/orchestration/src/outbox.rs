@@ -461,7 +461,7 @@ mod tests {
             client_secret: "secret".into(),
             rate_per_5min: None,
         };
-        let halo = Halo::new(halo, connectors::http_client().unwrap());
+        let halo = Halo::new(halo, connectors::http_client().unwrap(), None);
         let sender = Sender::new(store, Desk::new(halo, desk_settings()));
         (database, server, sender)
     }

@@ -97,6 +97,11 @@ impl Store {
         })
     }
 
+    /// The connection, for others who need one.
+    pub(crate) fn redis(&self) -> ConnectionManager {
+        self.redis.clone()
+    }
+
     /// Whether Redis answers right now.
     pub(crate) async fn ping(&self) -> bool {
         let mut redis = self.redis.clone();

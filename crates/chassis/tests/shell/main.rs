@@ -9,5 +9,6 @@ mod doors;
 mod idempotent;
 mod people;
 mod running;
+mod window;
 mod working;
 mod world;

@@ -1,15 +1,16 @@
 //! Sending: one request with its time limit, size limit and retry budget, counted and traced.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::window::RollingWindow;
 use http::{HeaderMap, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
 use zeroize::Zeroizing;
 
+use super::window::Window;
 use super::wire::{retry_after, without_address};
 use super::{CallError, System};
 
@@ -146,9 +147,9 @@ impl Caller {
         }
     }
 
-    /// Never send more than `limit` calls in five minutes.
-    pub(crate) fn limited(mut self, limit: Option<u32>) -> Self {
-        self.window = limit.map(|limit| Arc::new(Window::new(limit)));
+    /// Never send more than `limit` calls in five minutes; `shared` counts those of other processes too.
+    pub(crate) fn limited(mut self, limit: Option<u32>, shared: Option<Arc<dyn RollingWindow>>) -> Self {
+        self.window = limit.map(|limit| Arc::new(Window::new(limit, shared)));
         self
     }
 
@@ -211,7 +212,9 @@ impl Caller {
     }
 
     async fn once(&self, call: &Call, builder: reqwest::RequestBuilder) -> Result<Seen, CallError> {
-        if let Some(wait) = self.window.as_ref().and_then(|window| window.take()) {
+        if let Some(window) = &self.window
+            && let Some(wait) = window.take().await
+        {
             return Err(CallError::Busy {
                 system: self.system,
                 detail: "our own limit of requests in five minutes is reached".to_owned(),
@@ -296,42 +299,4 @@ async fn read(mut response: reqwest::Response, call: &Call) -> Seen {
 /// Between half of `pause` and the whole, so that replicas that failed together don't come back together.
 pub(crate) fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(rand::random_range(0.5..=1.0))
-}
-
-/// A rolling window of five minutes: a vendor's limit, kept on our side so as not to run into theirs.
-struct Window {
-    limit: usize,
-    sent: Mutex<VecDeque<Instant>>,
-}
-
-impl Window {
-    const LENGTH: Duration = Duration::from_mins(5);
-
-    fn new(limit: u32) -> Self {
-        Self {
-            limit: limit as usize,
-            sent: Mutex::default(),
-        }
-    }
-
-    /// Count one call; or, where the window is full, how long until it is not.
-    fn take(&self) -> Option<Duration> {
-        let now = Instant::now();
-        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        while sent
-            .front()
-            .is_some_and(|first| now.duration_since(*first) >= Self::LENGTH)
-        {
-            sent.pop_front();
-        }
-        match sent.front() {
-            Some(first) if sent.len() >= self.limit => {
-                Some(Self::LENGTH.saturating_sub(now.duration_since(*first)))
-            }
-            _ => {
-                sent.push_back(now);
-                None
-            }
-        }
-    }
 }

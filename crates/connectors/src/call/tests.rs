@@ -191,7 +191,7 @@ async fn an_endless_answer_is_not_read_to_its_end() {
 #[tokio::test]
 async fn our_own_limit_of_requests_is_kept() {
     let server = server(ResponseTemplate::new(200)).await;
-    let caller = caller().limited(Some(2));
+    let caller = caller().limited(Some(2), None);
     for _ in 0..2 {
         assert!(caller.call(get(&caller, &server.uri())).await.is_ok());
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::TicketId;
+use common::window::RollingWindow;
 use http::{Method, StatusCode};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -35,8 +36,12 @@ struct Shared {
 }
 
 impl Halo {
-    /// A client; nothing is sent yet.
-    pub fn new(settings: HaloSettings, http: reqwest::Client) -> Self {
+    /// A client; nothing is sent yet. `shared` counts the calls of other processes too: the vendor's limit is the tenant's.
+    pub fn new(
+        settings: HaloSettings,
+        http: reqwest::Client,
+        shared: Option<Arc<dyn RollingWindow>>,
+    ) -> Self {
         let mut token_url = join(&settings.auth_url, &["token"]);
         if let Some(tenant) = &settings.tenant {
             token_url.query_pairs_mut().append_pair("tenant", tenant);
@@ -47,7 +52,7 @@ impl Halo {
             ("client_secret", settings.client_secret.clone()),
             ("scope", SecretString::from(SCOPE)),
         ];
-        let caller = Caller::new(System::HaloPsa, http).limited(settings.rate_per_5min);
+        let caller = Caller::new(System::HaloPsa, http).limited(settings.rate_per_5min, shared);
         // The vendor's tokens live an hour; a new one may invalidate the one before.
         let early = Duration::from_mins(1);
         let authorized = Authorized::new(caller, System::HaloPsa, token_url, form, early);

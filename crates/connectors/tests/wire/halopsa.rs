@@ -25,7 +25,7 @@ fn halo(server: &MockServer) -> Halo {
         client_secret: "our-secret".into(),
         rate_per_5min: None,
     };
-    Halo::new(settings, http_client().unwrap())
+    Halo::new(settings, http_client().unwrap(), None)
 }
 
 async fn start() -> (MockServer, Halo) {
