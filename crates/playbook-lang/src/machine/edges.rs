@@ -115,7 +115,8 @@ impl<'m> Turn<'m> {
                 sealed,
             });
         }
-        if *outcome == Outcome::Success {
+        // What timed out may have happened all the same.
+        if matches!(outcome, Outcome::Success | Outcome::Timeout) {
             self.was_done(step, attempt.call.visit);
         }
         if matches!(outcome, Outcome::Success | Outcome::Word(_)) {

@@ -170,7 +170,7 @@ impl World {
             let undo = playbook
                 .step(&call.id)
                 .and_then(|step| step.action()?.undo.as_ref());
-            if undo.is_some() && *outcome == Outcome::Success {
+            if undo.is_some() && matches!(outcome, Outcome::Success | Outcome::Timeout) {
                 self.done.insert(visit(call.id.as_str()));
             }
         }
