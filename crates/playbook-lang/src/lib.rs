@@ -52,8 +52,8 @@ pub use findings::code;
 pub use fix::{Fixed, fix};
 pub use kind::Kind;
 pub use machine::{
-    Attempt, Call, Closing, Command, Done, Event, HeldCredential, HeldPermit, IllegalEvent, Machine, Moment,
-    Phase, Record, Rules, State, Strand, Transition,
+    Attempt, Call, Closing, Command, Done, Event, Failed, HeldCredential, HeldPermit, IllegalEvent, Machine,
+    Moment, NoRetry, Phase, Record, Rules, State, Strand, Transition,
 };
 pub use playbook::{
     ActionStep, Case, Input, Join, OTHERWISE, Occasion, Parallel, Pause, Playbook, Step, StepKind, Trigger,

@@ -6,6 +6,7 @@
 mod calls;
 mod decide;
 mod edges;
+mod operate;
 mod parallel;
 mod pause;
 mod phase;
@@ -19,11 +20,13 @@ mod undo;
 mod words;
 
 use common::{OperationId, Outcome, StepCall, StepResult};
+use time::OffsetDateTime;
 
 use crate::playbook::Playbook;
 use crate::roots::Facts;
 use edges::Verdict;
-pub use state::{Attempt, Closing, Done, HeldCredential, HeldPermit, Phase, State, Strand};
+pub use operate::NoRetry;
+pub use state::{Attempt, Closing, Done, Failed, HeldCredential, HeldPermit, Phase, State, Strand};
 pub(crate) use turn::Turn;
 use turn::{Leads, Led};
 pub use words::{Call, Command, Event, IllegalEvent, Moment, Record, Rules, Transition};
@@ -34,6 +37,8 @@ pub struct Machine<'a> {
     pub(crate) playbook: &'a Playbook,
     pub(crate) rules: &'a Rules,
     pub(crate) facts: &'a Facts,
+    /// No call goes out.
+    pub(crate) held: bool,
 }
 
 impl<'a> Machine<'a> {
@@ -44,7 +49,24 @@ impl<'a> Machine<'a> {
             playbook,
             rules,
             facts,
+            held: false,
         }
+    }
+
+    /// The same while an operator has paused the execution, or a switch holds it: no call goes out, and whatever comes in
+    /// is heard. Its time goes on.
+    pub const fn standing_still(self) -> Self {
+        Self { held: true, ..self }
+    }
+
+    /// As [`State::due_at`], and while standing still the end of the time that it has.
+    pub fn due_at(&self, state: &State) -> Option<OffsetDateTime> {
+        if self.held {
+            return state
+                .phase
+                .due_standing_still(state.started_at, self.bound(state));
+        }
+        state.due_at()
     }
 
     /// What `event` does to `state` at this `moment`.
@@ -59,6 +81,7 @@ impl<'a> Machine<'a> {
     pub(crate) fn turn(&self, state: State, event: Event, moment: Moment) -> Result<Turn<'a>, IllegalEvent> {
         self.belongs(&state, &event)?;
         let claimed = matches!(event, Event::Claimed);
+        let taken_up = matches!(event, Event::Claimed | Event::LetGo);
         let (mut turn, phase) = Turn::begin(*self, state, event.name(), moment);
         let mut leads = turn.advance(phase, event)?;
         loop {
@@ -66,8 +89,13 @@ impl<'a> Machine<'a> {
                 Leads::To(phase) => phase,
                 Leads::End { step, ending } => turn.end(step, ending),
             };
+            // Once the call that is out was heard, and at once where there is none.
+            if turn.is_cancelled() && (claimed || !phase.has_call_out()) {
+                leads = Leads::To(turn.call_off(&phase));
+                continue;
+            }
             // Who takes an execution up, begins the step that it is at.
-            if claimed && phase.has_ready() {
+            if taken_up && turn.stands_until().is_none() && phase.has_ready() {
                 leads = turn.take_up(phase)?;
                 continue;
             }
@@ -104,15 +132,21 @@ impl Turn<'_> {
             // Over is over; a branch that has ended waits for the others.
             (phase @ (Phase::Ended { .. } | Phase::Joined { .. }), _) => Ok(Leads::To(phase)),
 
+            // For the whole execution, whatever it does.
+            (phase, Event::Cancelled { reason }) => Ok(self.cancel(phase, reason)),
+
             // Whatever it is, it is for the branches.
             (Phase::Parallel { step, visit, strands }, event) => self.route(&step, visit, strands, event),
 
             // Whoever misses nothing has nothing of it.
-            (Phase::Parked { attempt, .. }, Event::OutsideBack) => self.attempt(attempt),
+            (Phase::Parked { attempt, until }, Event::OutsideBack) => match self.stands_until() {
+                Some(wake_at) => Ok(self.wait(Phase::Parked { attempt, until }, wake_at)),
+                None => self.attempt(attempt),
+            },
             (phase, Event::OutsideBack) => Ok(Leads::To(phase)),
 
             // Taking it up, for the first time or after a crash.
-            (Phase::Ready { step, visit }, Event::Claimed) => self.begin_step(step, visit),
+            (Phase::Ready { step, visit }, Event::Claimed | Event::LetGo) => self.begin_step(step, visit),
             (Phase::Calling { attempt, deadline }, Event::Claimed) => self.resume(attempt, deadline),
             (
                 Phase::Asking {
@@ -131,7 +165,7 @@ impl Turn<'_> {
                     deadline,
                     ask_at,
                 },
-                Event::Claimed | Event::TimerFired,
+                Event::Claimed | Event::TimerFired | Event::LetGo,
             ) => {
                 if self.moment.now >= ask_at {
                     return self.ask(attempt, operation, deadline);
@@ -150,36 +184,40 @@ impl Turn<'_> {
                     until,
                     deadline,
                 },
-                Event::Claimed | Event::TimerFired,
-            ) => match deadline {
-                _ if self.moment.now < until => {
+                Event::Claimed | Event::TimerFired | Event::LetGo,
+            ) => match (self.wait_for(until), deadline) {
+                (Some(wake_at), deadline) => {
                     let backoff = Phase::Backoff {
                         attempt,
                         until,
                         deadline,
                     };
-                    Ok(self.wait(backoff, until))
+                    Ok(self.wait(backoff, wake_at))
                 }
-                Some(deadline) => self.resume(attempt, deadline),
-                None => self.attempt(attempt),
+                (None, Some(deadline)) => self.resume(attempt, deadline),
+                (None, None) => self.attempt(attempt),
             },
-            (Phase::Parked { attempt, until }, Event::Claimed | Event::TimerFired) => {
-                if self.moment.now >= until {
-                    return self.attempt(attempt);
+            (Phase::Parked { attempt, until }, Event::Claimed | Event::TimerFired | Event::LetGo) => {
+                match self.wait_for(until) {
+                    Some(wake_at) => Ok(self.wait(Phase::Parked { attempt, until }, wake_at)),
+                    None => self.attempt(attempt),
                 }
-                Ok(self.wait(Phase::Parked { attempt, until }, until))
             }
-            (Phase::Pausing { step, visit, until }, Event::Claimed | Event::TimerFired) => {
+            (Phase::Pausing { step, visit, until }, Event::Claimed | Event::TimerFired | Event::LetGo) => {
                 if self.moment.now >= until {
                     return self.pause_over(&step, visit, until);
                 }
                 Ok(self.wait(Phase::Pausing { step, visit, until }, until))
             }
             // Somebody holds the lease and is at it.
-            (
-                phase @ (Phase::Ready { .. } | Phase::Calling { .. } | Phase::Asking { .. }),
-                Event::TimerFired,
-            ) => Ok(Leads::To(phase)),
+            (phase @ (Phase::Calling { .. } | Phase::Asking { .. }), Event::TimerFired | Event::LetGo) => {
+                Ok(Leads::To(phase))
+            }
+            // Standing still, its time may have run out.
+            (Phase::Ready { step, visit }, Event::TimerFired) if self.is_held() => {
+                self.begin_step(step, visit)
+            }
+            (phase @ Phase::Ready { .. }, Event::TimerFired) => Ok(Leads::To(phase)),
 
             // Answers to the call that is out.
             (Phase::Calling { attempt, .. }, Event::Answered { call, result }) if attempt.call == call => {
@@ -200,6 +238,9 @@ impl Turn<'_> {
             }
             (Phase::Calling { attempt, deadline }, Event::Unanswered { call }) if attempt.call == call => {
                 self.unanswered(attempt, deadline)
+            }
+            (Phase::Calling { attempt, deadline }, Event::HeldBack { call }) if attempt.call == call => {
+                Ok(self.held_back(attempt, deadline))
             }
             (
                 Phase::Calling { attempt, .. },
@@ -264,7 +305,8 @@ impl Turn<'_> {
                 | Event::Refused { .. }
                 | Event::Unreached { .. }
                 | Event::Unanswered { .. }
-                | Event::OutsideAway { .. },
+                | Event::OutsideAway { .. }
+                | Event::HeldBack { .. },
             ) => Ok(Leads::To(phase)),
         }
     }

@@ -33,7 +33,10 @@ impl<'m> Turn<'m> {
             let arrival = self.arrive_at(step, visit);
             return Ok(self.go_on(step, arrival));
         };
-        if self.state.closing.is_some() {
+        if let Some(wake_at) = self.stands_until() {
+            return Ok(self.wait(Phase::Ready { step: id, visit }, wake_at));
+        }
+        if self.state.closing.is_some() && !self.is_held() {
             self.begin_undo();
         }
         let call = StepCall {
@@ -94,11 +97,14 @@ impl<'m> Turn<'m> {
     /// lies ready. After it, the service would rightly refuse to begin, so a further attempt asks with a fresh deadline:
     /// it belongs to the same visit, so what was done is not done again. No attempt is spent by our own absence.
     pub(super) fn resume(&mut self, attempt: Attempt, deadline: OffsetDateTime) -> Led {
-        if self.moment.now >= deadline {
+        if self.moment.now >= deadline && self.stands_until().is_none() {
             return self.attempt(Attempt {
                 call: following(attempt.call),
                 ..attempt
             });
+        }
+        if let Some(wake_at) = self.stands_until() {
+            return Ok(self.wait(Phase::Calling { attempt, deadline }, wake_at));
         }
         let (step, action) = self.action_of(&attempt.call.id)?;
         // Another branch may have heard a "No" since the call went out.

@@ -56,6 +56,7 @@ impl<'m> Turn<'m> {
         let (step, action) = self.action_of(&attempt.call.id)?;
         let Verdict { result, certain } = kept_promise(action, verdict);
         let again = !certain
+            && !self.is_cancelled()
             && matches!(result.outcome, Outcome::Failure | Outcome::Timeout)
             && attempt.failures.saturating_add(1) < action.retry.max_attempts;
         Ok(if again {
@@ -98,6 +99,7 @@ impl<'m> Turn<'m> {
         mut result: StepResult,
     ) -> Leads {
         let outcome = &result.outcome;
+        self.note_failure(step, action, outcome);
         self.state.proof = self.state.proof.after(&action.action, outcome);
         // A permit is for one visit. What was not spent is not kept either.
         self.state.permits.retain(|held| held.allows != step.id);
@@ -177,7 +179,7 @@ impl<'m> Turn<'m> {
     }
 
     /// Count the visit, where the playbook allows one more. The end of an execution is no visit.
-    fn arrive(&mut self, step: &'m Step) -> Arrival<'m> {
+    pub(super) fn arrive(&mut self, step: &'m Step) -> Arrival<'m> {
         let ending = matches!(step.kind, StepKind::Terminal | StepKind::Escalation { .. });
         if ending && step.within.is_none() {
             return self.arrive_at(step, 1);

@@ -38,7 +38,7 @@ impl<'m> Turn<'m> {
         };
         let commanded = self.commands.len();
         let end = match event {
-            Event::Claimed | Event::TimerFired | Event::OutsideBack => {
+            Event::Claimed | Event::TimerFired | Event::OutsideBack | Event::LetGo => {
                 self.tell_all(&mut strands, parallel.join, &event)?
             }
             event => match strands.iter_mut().find(|strand| strand.phase.awaits(&event)) {
@@ -148,11 +148,12 @@ impl<'m> Turn<'m> {
     /// Nobody waits for these any more. What they have asked for may happen all the same.
     pub(super) fn drop_all(&mut self, strands: &[Strand]) {
         for strand in strands {
-            self.drop_one(&strand.phase);
+            self.drop_phase(&strand.phase);
         }
     }
 
-    fn drop_one(&mut self, phase: &Phase) {
+    /// Nobody waits for it any more.
+    pub(super) fn drop_phase(&mut self, phase: &Phase) {
         match phase {
             Phase::Parallel { strands, .. } => self.drop_all(strands),
             Phase::Pausing { step, visit, .. } => {

@@ -32,6 +32,9 @@ impl<'m> Turn<'m> {
             return self.pass(step, visit, Outcome::Success, explanation);
         }
         let until = until.min(self.budget_end());
+        if until <= self.moment.now {
+            return Arrival::Stays(Leads::escalated(out_of_budget(&step.id)));
+        }
         self.story.push(Record::Pausing {
             call: only_call(&step.id, visit),
             until,

@@ -89,6 +89,37 @@ impl Phase {
         }
     }
 
+    /// As [`Self::due_at`] while nothing may be begun: what would be, is due at the end of its time.
+    pub(super) fn due_standing_still(
+        &self,
+        at_once: OffsetDateTime,
+        bound: OffsetDateTime,
+    ) -> Option<OffsetDateTime> {
+        match self {
+            Self::Ready { .. } | Self::Calling { .. } | Self::Backoff { .. } | Self::Parked { .. } => {
+                Some(bound)
+            }
+            Self::Parallel { strands, .. } => strands
+                .iter()
+                .filter_map(|strand| strand.phase.due_standing_still(at_once, bound))
+                .min(),
+            Self::Waiting { .. }
+            | Self::Asking { .. }
+            | Self::Pausing { .. }
+            | Self::Joined { .. }
+            | Self::Ended { .. } => self.due_at(at_once),
+        }
+    }
+
+    /// A call is out, and its answer will tell what it did.
+    pub(super) fn has_call_out(&self) -> bool {
+        match self {
+            Self::Calling { .. } => true,
+            Self::Parallel { strands, .. } => strands.iter().any(|strand| strand.phase.has_call_out()),
+            _ => false,
+        }
+    }
+
     /// Its attempt is one of the visit that `call` is of.
     pub(super) fn is_about(&self, call: &StepCall) -> bool {
         self.attempt()

@@ -1,6 +1,7 @@
 //! What must hold of any playbook under any events: no privileged call without its own permit, none after a denial, one
 //! body per key, every execution ends, what was done is taken back exactly where it escalates, repeating an event changes
-//! nothing, and a state survives being stored.
+//! nothing, and a state survives being stored. And of whatever operators do meanwhile: what stands still makes no call,
+//! and what is cancelled begins no step.
 //!
 //! The graphs are wilder than the check allows: the machine says no by itself where the proof is not there.
 
@@ -9,7 +10,6 @@ use std::time::Duration;
 
 use common::{Ending, OperationId, Outcome, Pending, PermitToken, SealedCredential, StepId, StepResult};
 use proptest::prelude::*;
-use time::OffsetDateTime;
 use time::macros::datetime;
 
 use super::tests::build;
@@ -335,11 +335,6 @@ fn answer(call: StepCall, result: StepResult, byte: u8) -> Event {
     }
 }
 
-/// The time of the next timer.
-fn due(state: &State, now: OffsetDateTime) -> OffsetDateTime {
-    state.due_at().map_or(now, |due| due.max(now))
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -348,27 +343,41 @@ proptest! {
         random in steps(6),
         inner in proptest::collection::vec(steps(3), 0..=2),
         bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        operator in proptest::collection::vec(any::<u8>(), 0..200),
     ) {
         let playbook = playbook(&random, &inner);
         let (rules, facts) = (Rules::default(), Facts::default());
-        let machine = Machine::new(&playbook, &rules, &facts);
+        let mut machine = Machine::new(&playbook, &rules, &facts);
         let mut now = datetime!(2026-11-22 08:00 UTC);
         let mut state = State::begin(&playbook, now).unwrap();
         let mut world = World::default();
         // Once chance runs out, everything succeeds.
         let mut bytes = bytes.into_iter().chain(std::iter::repeat(7));
+        let mut operator = operator.into_iter();
         for _ in 0..5000 {
             if matches!(state.phase(), Phase::Ended { .. }) {
                 break;
             }
             let byte = bytes.next().unwrap();
+            let cancelled = match operator.next() {
+                Some(0..=15) => { machine = machine.standing_still(); false }
+                Some(16..=47) | None => { machine = Machine::new(&playbook, &rules, &facts); false }
+                Some(word) => word == 255,
+            };
             if byte % 5 != 0 {
-                now = due(&state, now);
+                now = machine.due_at(&state).map_or(now, |due| due.max(now));
             }
-            let event = next_event(state.phase(), &mut world, byte);
+            let event = match byte {
+                _ if cancelled => Event::Cancelled { reason: "Stop.".to_owned() },
+                1 => Event::LetGo,
+                byte => next_event(state.phase(), &mut world, byte),
+            };
             let moment = Moment { now, chance: f64::from(byte) / 255.0 };
             let once = machine.apply(state.clone(), event.clone(), moment).unwrap();
             world.read(&playbook, &once.story);
+            let calls = once.commands.iter().filter(|command| matches!(command, Command::Call(_))).count();
+            let stopped = machine.held || (state.cancelled.is_some() && once.state.closing.is_none());
+            prop_assert!(!stopped || calls == 0, "a call although it stands still: {:?}", once.commands);
             once.commands.iter().for_each(|command| world.observe(command));
             let spent = |state: &State| state.phase().attempt().map(|attempt| attempt.failures);
             if let Phase::Parked { .. } = once.state.phase() {
@@ -388,6 +397,58 @@ proptest! {
         };
         world.ended(ending);
         prop_assert_eq!((state.permits(), state.credentials(), state.closing()), (&[][..], &[][..], None));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn to_stand_still_for_a_while_changes_nothing_about_where_it_leads(
+        random in steps(6),
+        holds in proptest::collection::vec(any::<bool>(), 0..40),
+    ) {
+        // Without branches: which of them comes first is a matter of chance.
+        let playbook = playbook(&random, &[]);
+        let (rules, facts) = (Rules::default(), Facts::default());
+        let machine = Machine::new(&playbook, &rules, &facts);
+        let finished = |story: &[Record]| -> Vec<(StepCall, Outcome)> {
+            story.iter().filter_map(|record| match record {
+                Record::Finished { call, outcome, .. } => Some((call.clone(), outcome.clone())),
+                _ => None,
+            }).collect()
+        };
+        let walk = |holds: &mut dyn Iterator<Item = bool>| {
+            let now = datetime!(2026-11-22 08:00 UTC);
+            let (mut state, mut now) = (State::begin(&playbook, now).unwrap(), now);
+            let (mut world, mut path) = (World::default(), Vec::new());
+            for _ in 0..5000 {
+                if let Phase::Ended { ending, .. } = state.phase() {
+                    return (path, ending.clone());
+                }
+                if holds.next() == Some(true) {
+                    let moment = Moment::at(now);
+                    let stood = machine.standing_still().apply(state.clone(), Event::Claimed, moment).unwrap();
+                    assert!(!stood.commands.iter().any(|command| matches!(command, Command::Call(_))));
+path.extend(finished(&stood.story));
+                    let turn = machine.apply(stood.state, Event::LetGo, moment).unwrap();
+                    turn.commands.iter().for_each(|command| world.observe(command));
+                    path.extend(finished(&turn.story));
+                    state = turn.state;
+                    continue;
+                }
+                // Everything succeeds, and what waits is waited for.
+                let event = next_event(state.phase(), &mut world, 7);
+                now = state.due_at().map_or(now, |due| due.max(now));
+                let turn = machine.apply(state, event, Moment::at(now)).unwrap();
+                turn.commands.iter().for_each(|command| world.observe(command));
+                path.extend(finished(&turn.story));
+                state = turn.state;
+            }
+            panic!("it never ended: {state:?}");
+        };
+        let held = walk(&mut holds.into_iter());
+        prop_assert_eq!(held, walk(&mut std::iter::empty()));
     }
 }
 

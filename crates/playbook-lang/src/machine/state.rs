@@ -31,6 +31,18 @@ pub struct State {
     pub(crate) done: Vec<Done>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) closing: Option<Closing>,
+    /// An operator's reason to end it, until the call that is out was heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cancelled: Option<String>,
+    /// The step that failed last, while nothing has come of it but the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failed: Option<Failed>,
+    /// A privileged step of which nobody knows whether it was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) in_doubt: Option<StepId>,
+    /// Something was taken back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) taken_back: bool,
 }
 
 impl State {
@@ -50,6 +62,10 @@ impl State {
             outputs: BTreeMap::new(),
             done: Vec::new(),
             closing: None,
+            cancelled: None,
+            failed: None,
+            in_doubt: None,
+            taken_back: false,
         })
     }
 
@@ -255,6 +271,16 @@ pub struct Done {
     pub step: StepId,
     /// Which visit of it.
     pub visit: u32,
+}
+
+/// A step that did not do what it should, and because of which the execution may have ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// The step.
+    pub step: StepId,
+    /// A permit or a credential was at hand when the execution ended. It was dropped, and steps to come may need it.
+    #[serde(default)]
+    pub bereft: bool,
 }
 
 /// An end that is put off until what was done has been taken back.

@@ -3,6 +3,7 @@
 pub(crate) mod build;
 mod decide;
 mod filling;
+mod operate;
 mod parallel;
 mod pause;
 pub(crate) mod rehearsal;

@@ -5,7 +5,6 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::Machine;
-use super::calls::later;
 use super::state::{Phase, State};
 use super::words::{Command, IllegalEvent, Moment, Record, Transition};
 use crate::playbook::{ActionStep, Playbook, Step, Within};
@@ -97,15 +96,12 @@ impl<'m> Turn<'m> {
     }
 
     pub(super) fn budget_end(&self) -> OffsetDateTime {
-        later(self.state.started_at, self.playbook().budget())
+        self.machine.budget_end(&self.state)
     }
 
-    /// When the call of a step must have ended: with the playbook's budget, or with the time that is left for taking back.
+    /// When the call of a step must have ended.
     pub(super) fn bound(&self) -> OffsetDateTime {
-        match &self.state.closing {
-            Some(closing) => closing.until,
-            None => self.budget_end(),
-        }
+        self.machine.bound(&self.state)
     }
 
     /// What `name` means to `step`.

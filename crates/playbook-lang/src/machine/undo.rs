@@ -53,6 +53,7 @@ impl Turn<'_> {
     pub(super) fn may_have_happened(&mut self, call: &StepCall) {
         if let Some(step) = self.playbook().step(&call.id) {
             self.was_done(step, call.visit);
+            self.doubt(step);
         }
     }
 
@@ -61,11 +62,16 @@ impl Turn<'_> {
     pub(super) fn end(&mut self, step: Option<StepId>, ending: Ending) -> Phase {
         // Whatever else this turn wanted done would now be done for nobody.
         self.commands.clear();
+        let (step, ending) = self.as_cancelled(step, ending);
+        if let Some(failed) = &mut self.state.failed {
+            failed.bereft |= !self.state.permits.is_empty() || !self.state.credentials.is_empty();
+        }
         self.state.permits.clear();
         self.state.credentials.clear();
         if matches!(ending, Ending::Escalated { .. })
             && let Some(undo) = self.next_undo()
         {
+            self.state.taken_back = true;
             self.state.closing = Some(Closing {
                 step,
                 ending,
@@ -100,7 +106,7 @@ impl Turn<'_> {
         None
     }
 
-    /// Each step has its own time to be taken back, from the moment that somebody begins with it.
+    /// Each step has its own time to be taken back, from the moment that somebody begins with it, or could.
     pub(super) fn begin_undo(&mut self) {
         let until = later(self.moment.now, LONGEST);
         if let Some(closing) = &mut self.state.closing {
@@ -142,6 +148,7 @@ impl Turn<'_> {
         match (next, self.state.closing.take()) {
             (Some(phase), closing) => {
                 self.state.closing = closing;
+                self.begin_undo();
                 Leads::To(phase)
             }
             (None, Some(Closing { step, ending, .. })) => Leads::End { step, ending },

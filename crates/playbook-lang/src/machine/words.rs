@@ -110,6 +110,18 @@ pub enum Event {
         /// What is away, for people.
         explanation: String,
     },
+    /// The call was commanded and did not go out: meanwhile the execution was told to stand still.
+    HeldBack {
+        /// The call.
+        call: StepCall,
+    },
+    /// It may go on, after standing still ([`Machine::standing_still`](super::Machine::standing_still)) in somebody's hands.
+    LetGo,
+    /// An operator wants no further step. What was done is taken back, and a person takes over.
+    Cancelled {
+        /// Who and why, for people.
+        reason: String,
+    },
 }
 
 impl Event {
@@ -127,20 +139,29 @@ impl Event {
             Self::Unreached { .. } => "unreached",
             Self::Unanswered { .. } => "unanswered",
             Self::OutsideAway { .. } => "outside_away",
+            Self::HeldBack { .. } => "held_back",
+            Self::LetGo => "let_go",
+            Self::Cancelled { .. } => "cancelled",
         }
     }
 
     /// The call that it is about, where it names one.
     pub const fn call(&self) -> Option<&StepCall> {
         match self {
-            Self::Claimed | Self::TimerFired | Self::OutsideBack | Self::OperationSeen { .. } => None,
+            Self::Claimed
+            | Self::TimerFired
+            | Self::OutsideBack
+            | Self::OperationSeen { .. }
+            | Self::LetGo
+            | Self::Cancelled { .. } => None,
             Self::Answered { call, .. }
             | Self::Accepted { call, .. }
             | Self::Signalled { call, .. }
             | Self::Refused { call, .. }
             | Self::Unreached { call }
             | Self::Unanswered { call }
-            | Self::OutsideAway { call, .. } => Some(call),
+            | Self::OutsideAway { call, .. }
+            | Self::HeldBack { call } => Some(call),
         }
     }
 }
