@@ -15,6 +15,7 @@ use url::Url;
 use crate::decision::Decision;
 use crate::execution::{ExecutePlaybook, ExecutionAccepted, ExecutionView};
 use crate::ids::{ActionName, ExecutionId, OperationId, PlaybookName, PlaybookVersion, TicketId};
+use crate::operate::{CancelExecution, OperateExecution, SetSwitch, SwitchView};
 use crate::playbook::{ActivatePlaybook, CheckAnswer, PlaybookRef, PlaybookView};
 use crate::problem::Problem;
 use crate::service::Service;
@@ -425,6 +426,47 @@ impl OrchestrationClient {
         self.0
             .read(Request::get(&format!("/api/v1/orchestration/executions/{id}")))
             .await
+    }
+
+    /// Let no further step of it begin.
+    pub async fn pause(&self, id: ExecutionId, why: &OperateExecution) -> Result<ExecutionView, PeerError> {
+        self.operate(id, "pause", why).await
+    }
+
+    /// Let it go on.
+    pub async fn resume(&self, id: ExecutionId, why: &OperateExecution) -> Result<ExecutionView, PeerError> {
+        self.operate(id, "resume", why).await
+    }
+
+    /// End it, taking back what it did.
+    pub async fn cancel(&self, id: ExecutionId, why: &CancelExecution) -> Result<ExecutionView, PeerError> {
+        self.operate(id, "cancel", why).await
+    }
+
+    /// Try the step that failed again.
+    pub async fn retry(&self, id: ExecutionId, why: &OperateExecution) -> Result<ExecutionView, PeerError> {
+        self.operate(id, "retry", why).await
+    }
+
+    async fn operate(
+        &self,
+        id: ExecutionId,
+        verb: &str,
+        body: &impl Serialize,
+    ) -> Result<ExecutionView, PeerError> {
+        let path = format!("/api/v1/orchestration/executions/{id}/{verb}");
+        self.0.read(Request::json(Method::POST, &path, body)).await
+    }
+
+    /// The switches of this tenant, and the global one.
+    pub async fn switches(&self) -> Result<Vec<SwitchView>, PeerError> {
+        self.0.read(Request::get("/api/v1/orchestration/switches")).await
+    }
+
+    /// Switch executions off, or on again.
+    pub async fn switch(&self, set: &SetSwitch) -> Result<SwitchView, PeerError> {
+        let path = "/api/v1/orchestration/switches";
+        self.0.read(Request::json(Method::PUT, path, set)).await
     }
 
     /// The newest executions, at most 100, newest first, without steps.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::ids::{DecisionId, ExecutionId, TenantId, TicketId};
+use crate::operate::Standstill;
 use crate::outcome::Outcome;
 use crate::person::{Named, Subject};
 use crate::playbook::PlaybookRef;
@@ -118,6 +119,9 @@ pub struct ExecutionView {
     pub playbook: PlaybookRef,
     /// Where it stands.
     pub status: ExecutionStatus,
+    /// Present while no step of it may begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standstill: Option<Standstill>,
     /// Why a person must take over, once it escalated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

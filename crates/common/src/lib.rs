@@ -26,6 +26,7 @@ pub mod decision;
 pub mod digest;
 pub mod execution;
 pub mod ids;
+pub mod operate;
 pub mod outcome;
 pub mod person;
 pub mod playbook;
@@ -43,6 +44,7 @@ pub use ids::{
     ActionName, DecisionId, ExecutionId, OperationId, PermitId, PlaybookName, PlaybookVersion, StepId,
     TenantId, TicketId, UserId,
 };
+pub use operate::{Reason, Standstill, Switch};
 pub use outcome::Outcome;
 pub use person::{Named, Person, Subject};
 pub use playbook::{Finding, PlaybookRef, Severity};
