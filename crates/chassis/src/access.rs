@@ -51,6 +51,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
+impl<S: Send + Sync> FromRequestParts<S> for PersonCaller {
+    type Rejection = ApiError;
+
+    /// Only behind a door for people.
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Caller::from_request_parts(parts, state).await? {
+            Caller::Person(person) => Ok(person),
+            Caller::Service(_) => Err(Problem::forbidden("caller_not_allowed", "this takes a person").into()),
+        }
+    }
+}
+
 /// Who may pass. Empty lists let nobody pass.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Door {

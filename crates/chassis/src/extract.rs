@@ -1,9 +1,10 @@
 //! Extractors that refuse as the whole API does: with a problem document, where axum's own answer plain text.
 
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use common::Problem;
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,6 +27,25 @@ where
             Ok(axum::Json(value)) => Ok(Self(value)),
             Err(rejection) => Err(unfit_body(&rejection).into()),
         }
+    }
+}
+
+/// `None` where nothing was sent: no media type, as `curl -X POST` does it.
+impl<T, S> OptionalFromRequest<S> for Json<T>
+where
+    axum::Json<T>: FromRequest<S, Rejection = JsonRejection>,
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, ApiError> {
+        if !request.headers().contains_key(CONTENT_TYPE) {
+            return Ok(None);
+        }
+        <Self as FromRequest<S>>::from_request(request, state)
+            .await
+            .map(Some)
     }
 }
 

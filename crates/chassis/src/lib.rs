@@ -26,7 +26,7 @@ pub mod telemetry;
 mod window;
 pub mod worker;
 
-pub use access::Caller;
+pub use access::{Caller, PersonCaller};
 pub use api::Api;
 pub use audit::{AuditEvent, AuditLog};
 pub use extract::{Json, Path, Query};
