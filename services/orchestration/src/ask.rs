@@ -29,6 +29,8 @@ pub(crate) struct OnBehalf {
     pub(crate) execution: ExecutionId,
     pub(crate) ticket: TicketId,
     pub(crate) subject: Subject,
+    /// An operator wants the call made, whatever is known of the outside.
+    pub(crate) insisted: bool,
 }
 
 impl OnBehalf {
@@ -38,6 +40,7 @@ impl OnBehalf {
             execution: claimed.id,
             ticket: claimed.ticket.clone(),
             subject: claimed.subject.clone(),
+            insisted: claimed.insisted,
         }
     }
 }

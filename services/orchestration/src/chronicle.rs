@@ -63,6 +63,13 @@ impl Memory {
         }
     }
 
+    /// No switch holds it any more; what it misses otherwise it misses still.
+    pub(crate) fn let_go(&mut self) {
+        if self.parked_step.is_none() {
+            (self.parked_since, self.parked_told) = (None, false);
+        }
+    }
+
     fn take_asked(&mut self, call: &StepCall) -> Option<String> {
         self.asked.remove(&(call.id.clone(), call.visit))
     }

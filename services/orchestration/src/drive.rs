@@ -6,6 +6,7 @@
 
 mod hands;
 mod run;
+mod still;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use common::execution::ExecutionStatus;
 use common::{AutomationStatus, Ending};
 use playbook_lang::{Call, Event, IllegalEvent, Playbook, Rules, State};
 use serde_json::json;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -35,6 +37,8 @@ pub(crate) struct Driver {
     pub(crate) services: StepServices,
     pub(crate) breakers: Arc<Breakers>,
     pub(crate) rules: Arc<Rules>,
+    /// Rung when an operator did something that may concern any execution.
+    pub(crate) bell: watch::Receiver<()>,
     /// Cancelled when calls under way are no longer waited for.
     pub(crate) abandon: CancellationToken,
 }
@@ -119,9 +123,16 @@ impl Driver {
         if claimed.signals > 0 {
             run.hear(self.store.unheard(claimed.id).await?);
         }
+        if let Some(reason) = &claimed.cancelled {
+            run.cancel(reason.clone())?;
+        }
         run.take_up()?;
         loop {
+            run.tell_of_the_switch().await?;
             let written = run.write().await?;
+            if written.kept && run.stand(written.standing)? {
+                continue;
+            }
             let mut signals = written.kept.then_some(written.signals);
             if signals.is_none_or(|signals| signals <= run.signals) {
                 signals = match run.next().await {
@@ -129,13 +140,22 @@ impl Driver {
                         run.apply(happened)?;
                         continue;
                     }
-                    Next::Signals => Some(self.store.signals(claimed.id).await?),
+                    Next::News => {
+                        let (signals, standing) = self.store.news(claimed.id).await?;
+                        if run.stand(standing)? {
+                            continue;
+                        }
+                        Some(signals)
+                    }
                     Next::Nothing => return Ok(run.left()),
                 };
             }
             if let Some(signals) = signals.filter(|signals| *signals > run.signals) {
                 run.signals = signals;
                 run.hear(self.store.unheard(claimed.id).await?);
+                if let Some(reason) = self.store.cancelled(claimed.id).await? {
+                    run.cancel(reason)?;
+                }
                 run.go_on()?;
             }
         }
@@ -144,8 +164,9 @@ impl Driver {
     /// Ask a service for a step, unless what is behind it is known to be away.
     async fn call(&self, whose: &OnBehalf, call: Call, left: Duration) -> Event {
         let action = call.action.clone();
-        if let Gate::Blocked { wait, explanation } =
-            self.breakers.gate(&action, Instant::now(), rand::random())
+        if !whose.insisted
+            && let Gate::Blocked { wait, explanation } =
+                self.breakers.gate(&action, Instant::now(), rand::random())
         {
             return Event::OutsideAway {
                 call: call.call,
@@ -188,6 +209,7 @@ impl Driver {
                 parked_since: None,
                 parked_told: false,
                 hold: Hold::Ended,
+                held: false,
                 signals: claimed.signals,
                 steps: vec![],
                 renumbered: vec![],

@@ -1,4 +1,6 @@
-//! The REST API: accept an execution, look at executions, take signals.
+//! The REST API: accept an execution, look at executions, take signals; and what operators do.
+
+mod operate;
 
 use axum::extract::State;
 use chassis::{Api, ApiError, Caller, Json, Path, Shell, telemetry};
@@ -11,15 +13,20 @@ use utoipa_axum::routes;
 
 use crate::accept::Intake;
 use crate::manners;
+use crate::operators::Operators;
 use crate::store::{SignalRefused, Store, StoreError};
 
 /// Who performs steps, and so may bring their results.
 const STEP_SERVICES: &[Service] = &[Service::Verification, Service::Executor, Service::Delivery];
 /// Who may look at executions.
 const READERS: &[Role] = &[Role::Operator, Role::Auditor];
+/// Who may act on executions, and put switches.
+const OPERATORS: &[Role] = &[Role::Operator, Role::Admin];
+/// Who may see how switches stand.
+const SWITCH_READERS: &[Role] = &[Role::Operator, Role::Admin, Role::Auditor];
 
 /// All routes.
-pub(crate) fn api(shell: &Shell, intake: Intake, store: Store) -> Api {
+pub(crate) fn api(shell: &Shell, intake: Intake, operators: &Operators, store: Store) -> Api {
     let execute = OpenApiRouter::new()
         .routes(routes!(execute_playbook))
         .with_state(intake);
@@ -35,6 +42,9 @@ pub(crate) fn api(shell: &Shell, intake: Intake, store: Store) -> Api {
         .internal(&[Service::Classifier], execute)
         .internal(STEP_SERVICES, signals)
         .either(&Service::ALL, READERS, look)
+        .people(OPERATORS, operate::verbs(operators))
+        .people(SWITCH_READERS, operate::looking(operators))
+        .people(OPERATORS, operate::switching(operators))
 }
 
 impl From<StoreError> for ApiError {

@@ -15,6 +15,7 @@ mod house;
 mod http;
 mod library;
 mod manners;
+mod operators;
 mod outbox;
 mod retention;
 mod runner;
@@ -26,12 +27,13 @@ mod update;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{ServeError, Shell, StartError, Wake};
+use chassis::{Did, ServeError, Shell, StartError, Wake};
 use common::Service;
 use common::client::{PlaybookClient, StepClient};
 use connectors::halopsa::Halo;
 use playbook_lang::Rules;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use settings::{DeskSettings, OrchestrationSettings, RunnerSettings};
@@ -43,15 +45,20 @@ use crate::committer::Committer;
 use crate::desk::Desk;
 use crate::drive::Driver;
 use crate::library::Library;
+use crate::operators::Operators;
 use crate::outbox::Sender;
 use crate::runner::Runner;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// Tickets that are told their news at the same time: the help desk's limit is far below what more could use.
 const SENDERS: usize = 8;
 
 /// How often executions that have become old are looked for.
 const ARCHIVE_EVERY: Duration = Duration::from_mins(10);
+/// Should the news that something may go on be lost, it is looked for this often.
+const FREE_EVERY: Duration = Duration::from_secs(1);
+/// Should the news of an operator be lost, whoever drives an execution asks this often; the next commit tells it anyway.
+const RING_EVERY: Duration = Duration::from_mins(1);
 
 /// Serve until `shutdown`; then give back every lease.
 pub async fn serve(
@@ -62,8 +69,16 @@ pub async fn serve(
     let shell = Shell::start(Service::Orchestration, &settings.base, shutdown).await?;
     let store = Store::new(shell.pool().clone(), shell.tenant().clone());
     let library = Library::new(settings.registry.clone());
-    let outbox = tell_the_help_desk(&shell, &settings, &store)?;
+    let desk = Arc::new(help_desk(&shell, &settings)?);
+    let outbox = tell_the_help_desk(&shell, &desk, &store);
     let runner = drive_executions(&shell, &settings, &store, &library, &outbox);
+    wake_what_is_free(&shell, &store);
+    let operators = Operators {
+        store: store.clone(),
+        library: library.clone(),
+        rules: runner.rules(),
+        desk,
+    };
     let playbooks = PlaybookClient(shell.peer(Service::Playbook.name(), settings.playbook_url));
     let intake = Intake {
         store: store.clone(),
@@ -71,8 +86,18 @@ pub async fn serve(
         playbooks,
         runner,
     };
-    let api = http::api(&shell, intake, store);
+    let api = http::api(&shell, intake, &operators, store);
     shell.serve(api, listener).await
+}
+
+fn help_desk(shell: &Shell, settings: &OrchestrationSettings) -> Result<Desk, StartError> {
+    let outside = connectors::http_client().map_err(StartError::Http)?;
+    let window = settings
+        .halo
+        .rate_per_5min
+        .map(|limit| shell.rolling_window("halopsa", limit, connectors::WINDOW));
+    let halo = Halo::new(settings.halo.clone(), outside, window);
+    Ok(Desk::new(halo, settings.desk.clone()))
 }
 
 fn drive_executions(
@@ -108,6 +133,7 @@ fn drive_executions(
         services: StepServices::new(clients.collect()),
         breakers: Arc::new(Breakers::new(probe)),
         rules: Arc::new(Rules { longest, probe }),
+        bell: hear_operators(shell),
         abandon: CancellationToken::new(),
     };
     let runner = Arc::new(Runner::new(shell, driver, max_in_flight, lease));
@@ -121,24 +147,40 @@ fn drive_executions(
     runner
 }
 
-fn tell_the_help_desk(
-    shell: &Shell,
-    settings: &OrchestrationSettings,
-    store: &Store,
-) -> Result<Wake, StartError> {
-    let outside = connectors::http_client().map_err(StartError::Http)?;
-    let window = settings
-        .halo
-        .rate_per_5min
-        .map(|limit| shell.rolling_window("halopsa", limit, connectors::WINDOW));
-    let halo = Halo::new(settings.halo.clone(), outside, window);
-    let desk = Desk::new(halo, settings.desk.clone());
-    let sender = Arc::new(Sender::new(store.clone(), desk));
-    let (introducing, introduced_to) = (Arc::clone(&sender), shell.clone());
-    shell.spawn(async move { introducing.desk().introduce(&introduced_to).await });
+/// Ring for whoever drives an execution when an operator did something.
+fn hear_operators(shell: &Shell) -> watch::Receiver<()> {
+    let (ring, bell) = watch::channel(());
+    let ring = Arc::new(ring);
+    let worker = shell.worker("bell", store::OPERATORS).slow_poll(RING_EVERY);
+    worker.spawn(move || {
+        ring.send_replace(());
+        std::future::ready(Ok::<_, StoreError>(Did::Nothing))
+    });
+    bell
+}
+
+/// Wake what stood still and is held by nothing any more.
+fn wake_what_is_free(shell: &Shell, store: &Store) {
+    let worker = shell.worker("held", store::OPERATORS).slow_poll(FREE_EVERY);
+    let store = store.clone();
+    worker.spawn(move || {
+        let store = store.clone();
+        async move {
+            match store.wake_free().await? {
+                0 => Ok::<_, StoreError>(Did::Nothing),
+                _ => Ok(Did::Work),
+            }
+        }
+    });
+}
+
+fn tell_the_help_desk(shell: &Shell, desk: &Arc<Desk>, store: &Store) -> Wake {
+    let sender = Arc::new(Sender::new(store.clone(), Arc::clone(desk)));
+    let (introducing, introduced_to) = (Arc::clone(desk), shell.clone());
+    shell.spawn(async move { introducing.introduce(&introduced_to).await });
     let outbox = shell.worker("outbox", store::UPDATES).at_once(SENDERS);
-    Ok(outbox.spawn(move || {
+    outbox.spawn(move || {
         let sender = Arc::clone(&sender);
         async move { sender.step().await }
-    }))
+    })
 }

@@ -6,7 +6,7 @@
 
 pub(crate) mod plan;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chassis::{AuditEvent, Did};
@@ -42,7 +42,7 @@ const COUNT_EVERY: Duration = Duration::from_secs(5);
 pub(crate) struct Sender {
     store: Store,
     closer: Closer,
-    desk: Desk,
+    desk: Arc<Desk>,
     /// When the backlog was counted last.
     counted: Mutex<Option<Instant>>,
 }
@@ -118,17 +118,13 @@ impl Turn {
 }
 
 impl Sender {
-    pub(crate) fn new(store: Store, desk: Desk) -> Self {
+    pub(crate) fn new(store: Store, desk: Arc<Desk>) -> Self {
         Self {
             closer: Closer::start(&store),
             store,
             desk,
             counted: Mutex::default(),
         }
-    }
-
-    pub(crate) const fn desk(&self) -> &Desk {
-        &self.desk
     }
 
     /// Tell the news of a few tickets.
@@ -462,7 +458,7 @@ mod tests {
             rate_per_5min: None,
         };
         let halo = Halo::new(halo, connectors::http_client().unwrap(), None);
-        let sender = Sender::new(store, Desk::new(halo, desk_settings()));
+        let sender = Sender::new(store, Arc::new(Desk::new(halo, desk_settings())));
         (database, server, sender)
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chassis::{Did, Shell, Wake};
 use common::ExecutionId;
-use playbook_lang::{Playbook, State};
+use playbook_lang::{Playbook, Rules, State};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -60,6 +60,11 @@ impl Runner {
             stopping: shell.stopping().clone(),
             worker: Arc::default(),
         }
+    }
+
+    /// What the house lays down for the machine.
+    pub(crate) fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.driver.rules)
     }
 
     /// By this it is woken when an execution begins to wait.

@@ -5,9 +5,11 @@ mod accept;
 mod archive;
 mod claim;
 mod commit;
+mod operate;
 mod outbox;
 mod presence;
 mod signal;
+mod standing;
 mod steps;
 #[cfg(test)]
 pub(crate) mod stored;
@@ -25,14 +27,18 @@ use uuid::Uuid;
 pub(crate) use accept::{FIRST_FENCE, NewExecution};
 pub(crate) use claim::{Claimed, RunnerId};
 pub(crate) use commit::{Entry, Handled, Hold, StepRow, Write, Written};
+pub(crate) use operate::{OperateError, Operation, Reopened, Retried, Wish};
 pub(crate) use outbox::{ClaimedTicket, Closing, Left, Settled, Then};
 pub(crate) use presence::Presence;
 pub(crate) use signal::SignalRefused;
+pub(crate) use standing::Standing;
 
 use crate::update::{Marker, Update};
 
 /// Wakes runners: an execution is due.
 pub(crate) const EXECUTIONS: &str = "orchestration_executions";
+/// Tells every replica that an operator did something: what is to stand still, or may go on.
+pub(crate) const OPERATORS: &str = "orchestration_operators";
 /// Wakes the senders of all replicas; whoever has something to be told wakes its own.
 pub(crate) const UPDATES: &str = "orchestration_updates";
 

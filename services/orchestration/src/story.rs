@@ -9,7 +9,7 @@ use common::{DecisionId, Ending, ExecutionId, Outcome, PlaybookRef, StepCall, St
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use crate::update::{Asked, PlaybookNote, Progress, SetFields};
+use crate::update::{Asked, Held, Operated, PlaybookNote, Progress, SetFields, Verb};
 
 /// Everything an execution did, once it has ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,6 +88,41 @@ pub(crate) fn playbook_note(note: &PlaybookNote) -> String {
     let quoted = lines.map(|line| format!("> {line}"));
     let heading = format!("{}:", line(&note.name));
     [heading].into_iter().chain(quoted).collect::<Vec<_>>().join("\n")
+}
+
+/// An operator did something to the execution.
+pub(crate) fn operated_note(Operated { verb, name, reason }: &Operated) -> String {
+    let (done, means) = match verb {
+        Verb::Pause => ("Paused", "No step begins until it is resumed. Its time goes on."),
+        Verb::Resume => ("Resumed", "The automation goes on from where it stood."),
+        Verb::Cancel => (
+            "Cancelled",
+            "No further step begins. What was done and can be taken back is taken back.",
+        ),
+        Verb::Retry => (
+            "Tried again",
+            "The automation goes on with the step that had failed.",
+        ),
+    };
+    let mut lines = vec![format!("{done} by {}.", line(name))];
+    lines.extend(reason.as_ref().map(|reason| format!("Reason: {}", line(reason))));
+    lines.push(means.to_owned());
+    lines.join("\n")
+}
+
+/// A switch has held the execution for long.
+pub(crate) fn held_note(Held { switch, off }: &Held) -> String {
+    let lines = [
+        format!(
+            "The automation stands still: {} has been off since {} (UTC).",
+            line(&switch.to_string()),
+            moment(off.since)
+        ),
+        format!("Switched off by {}.", line(&off.name)),
+        format!("Reason: {}", line(&off.reason)),
+        "It goes on by itself once the switch is on again. Its time goes on.".to_owned(),
+    ];
+    lines.join("\n")
 }
 
 /// The help desk does not take what a playbook wants to write.

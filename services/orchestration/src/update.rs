@@ -2,7 +2,8 @@
 //! `outbox`'s.
 
 use common::execution::ExecutionStatus;
-use common::{ActionName, AutomationStatus, ExecutionId, Outcome, StepCall, Values};
+use common::operate::SwitchedOff;
+use common::{ActionName, AutomationStatus, ExecutionId, Outcome, StepCall, Switch, Values};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -29,6 +30,56 @@ pub(crate) enum Update {
     Note(PlaybookNote),
     /// What a playbook wants custom fields to be.
     Fields(SetFields),
+    /// An operator did something.
+    Operated(Operated),
+    /// A switch has been off for long.
+    Held(Held),
+}
+
+/// What operators do to one execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verb {
+    /// No step begins.
+    Pause,
+    /// Steps begin again.
+    Resume,
+    /// It ends, and what was done is taken back.
+    Cancel,
+    /// The step that failed is tried again.
+    Retry,
+}
+
+impl Verb {
+    /// As the record calls it.
+    pub(crate) const fn event(self) -> &'static str {
+        match self {
+            Self::Pause => "execution.paused",
+            Self::Resume => "execution.resumed",
+            Self::Cancel => "execution.cancelled",
+            Self::Retry => "execution.retried",
+        }
+    }
+}
+
+/// An operator did something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Operated {
+    /// What.
+    pub(crate) verb: Verb,
+    /// Their name.
+    pub(crate) name: String,
+    /// Why, where they said so.
+    pub(crate) reason: Option<String>,
+}
+
+/// A switch holds the execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Held {
+    /// Which.
+    pub(crate) switch: Switch,
+    /// Who switched it off, when and why.
+    pub(crate) off: SwitchedOff,
 }
 
 /// Somebody was asked.
@@ -97,6 +148,8 @@ impl Update {
             Self::Story => "story",
             Self::Note(_) => "note",
             Self::Fields(_) => "fields",
+            Self::Operated(_) => "operated",
+            Self::Held(_) => "held",
         }
     }
 

@@ -68,6 +68,15 @@ impl<'a> Hands<'a> {
         });
     }
 
+    /// Give back the steps that have not been asked for.
+    pub(super) fn give_back(&mut self) -> Vec<StepCall> {
+        let (steps, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|question| matches!(question, Question::Call(_)));
+        self.waiting = others;
+        steps.iter().map(|question| question.call().clone()).collect()
+    }
+
     /// Ask what is to be asked. `left` is the time that a call has.
     pub(super) fn begin(&mut self, driver: &'a Driver, whose: &'a OnBehalf, now: time::OffsetDateTime) {
         for question in std::mem::take(&mut self.waiting) {

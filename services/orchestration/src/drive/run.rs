@@ -10,17 +10,20 @@ use playbook_lang::{
 };
 use serde_json::json;
 use time::OffsetDateTime;
+use tokio::sync::watch;
 
 use super::hands::{Hands, Question, open_calls};
 use super::{Driver, Left, Stopped};
 use crate::ask::OnBehalf;
 use crate::chronicle::{Chronicle, Memory, Subject};
 use crate::house;
-use crate::store::{Claimed, Handled, Hold, Write, Written};
+use crate::store::{Claimed, Handled, Hold, Standing, Write, Written};
 
 /// While one branch is at work and another waits for somebody, their answer is looked for this often. An execution whose
 /// branches all wait is let go instead, and a signal wakes it at once.
 const LISTEN_EVERY: Duration = Duration::from_secs(1);
+/// What was known longer ago of who may stop an execution is looked up again before a call goes out.
+const FRESH: Duration = Duration::from_millis(250);
 
 /// Something happened to the execution.
 #[derive(Debug)]
@@ -35,33 +38,37 @@ pub(super) struct Happened {
 pub(super) enum Next {
     /// This.
     Happened(Happened),
-    /// Time to look for signals.
-    Signals,
+    /// Time to look for signals, and for what operators did.
+    News,
     /// It waits, or is over: nothing more for us to do.
     Nothing,
 }
 
 /// One execution in our hands.
 pub(super) struct Run<'a> {
-    driver: &'a Driver,
-    claimed: &'a Claimed,
-    playbook: &'a Playbook,
+    pub(super) driver: &'a Driver,
+    pub(super) claimed: &'a Claimed,
+    pub(super) playbook: &'a Playbook,
     whose: &'a OnBehalf,
     /// The same at every claim: the same call again is the same to the byte.
     facts: Facts,
-    state: State,
+    pub(super) state: State,
     status: ExecutionStatus,
-    memory: Memory,
+    pub(super) memory: Memory,
+    /// Whether steps may begin, and when we learned it.
+    pub(super) standing: Standing,
+    pub(super) learned: Instant,
+    bell: watch::Receiver<()>,
     /// How many signals we know of.
     pub(super) signals: i64,
     /// Calls that services are asked for.
-    hands: Hands<'a>,
+    pub(super) hands: Hands<'a>,
     /// Calls that we perform ourselves, in the transaction that records them.
     own: VecDeque<Call>,
     /// When something that waits is due; what was due once may still be among it.
     wakes: BTreeSet<OffsetDateTime>,
     /// What is not yet written.
-    chronicle: Chronicle,
+    pub(super) chronicle: Chronicle,
     handled: Vec<Handled>,
     since_claim: Instant,
 }
@@ -84,6 +91,9 @@ impl<'a> Run<'a> {
             memory: Memory::of(claimed, &state),
             state,
             status: claimed.status,
+            standing: claimed.standing,
+            learned: Instant::now(),
+            bell: driver.bell.clone(),
             signals: claimed.signals,
             hands: Hands::default(),
             own: VecDeque::new(),
@@ -95,11 +105,11 @@ impl<'a> Run<'a> {
     }
 
     /// The database's time, whatever our own clock says.
-    fn now(&self) -> OffsetDateTime {
+    pub(super) fn now(&self) -> OffsetDateTime {
         self.claimed.now + self.since_claim.elapsed()
     }
 
-    fn about(&self) -> Subject<'a> {
+    pub(super) fn about(&self) -> Subject<'a> {
         Subject {
             playbook: self.playbook,
             execution: self.claimed.id,
@@ -170,7 +180,7 @@ impl<'a> Run<'a> {
                 taken_up = false;
                 continue;
             }
-            let ready = matches!(self.state.phase(), Phase::Ready { .. });
+            let ready = matches!(self.state.phase(), Phase::Ready { .. }) && !self.standing.is_still();
             if self.over() || !ready && (!self.hands.is_empty() || self.waits()) {
                 return Ok(());
             }
@@ -183,15 +193,26 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn over(&self) -> bool {
+    pub(super) fn over(&self) -> bool {
         matches!(self.state.phase(), Phase::Ended { .. })
     }
 
     /// Only time, or somebody's answer, moves it.
     fn waits(&self) -> bool {
-        self.state
-            .due_at()
-            .is_some_and(|due| due > self.state.started_at())
+        self.due_at().is_some_and(|due| due > self.state.started_at())
+    }
+
+    fn machine(&self) -> Machine<'_> {
+        let machine = Machine::new(self.playbook, &self.driver.rules, &self.facts);
+        if self.standing.is_still() {
+            machine.standing_still()
+        } else {
+            machine
+        }
+    }
+
+    pub(super) fn due_at(&self) -> Option<OffsetDateTime> {
+        self.machine().due_at(&self.state)
     }
 
     /// A call of an action of the house: done with the commit that records it.
@@ -203,9 +224,9 @@ impl<'a> Run<'a> {
     }
 
     /// One transition of the machine. `call` is the one that the event answers, where we know it.
-    fn turn(&mut self, event: Event, call: Option<&StepCall>) -> Result<(), IllegalEvent> {
+    pub(super) fn turn(&mut self, event: Event, call: Option<&StepCall>) -> Result<(), IllegalEvent> {
         self.note_promise(&event, call);
-        if matches!(event, Event::Claimed | Event::TimerFired) {
+        if matches!(event, Event::Claimed | Event::TimerFired | Event::LetGo) {
             // Whatever waits says again until when.
             self.wakes.clear();
         }
@@ -214,12 +235,11 @@ impl<'a> Run<'a> {
             now,
             chance: rand::random(),
         };
-        let machine = Machine::new(self.playbook, &self.driver.rules, &self.facts);
         let Transition {
             state,
             commands,
             story,
-        } = machine.apply(self.state.clone(), event, moment)?;
+        } = self.machine().apply(self.state.clone(), event, moment)?;
         self.state = state;
         for record in story {
             count(&record);
@@ -269,10 +289,7 @@ impl<'a> Run<'a> {
             !self.chronicle.is_empty() || self.status != self.state.status() || !self.handled.is_empty();
         if hold == Hold::Keep && !news {
             // The same call again: what is stored already says so.
-            return Ok(Written {
-                signals: self.signals,
-                kept: true,
-            });
+            return self.look_again().await;
         }
         let ending = self.chronicle.ending.clone();
         let write = self.written()?;
@@ -282,6 +299,20 @@ impl<'a> Run<'a> {
             self.say_ended(ending, now);
         }
         Ok(written)
+    }
+
+    /// Nothing is to be written, so no commit says what came meanwhile.
+    async fn look_again(&mut self) -> Result<Written, Stopped> {
+        let (signals, standing) = if self.learned.elapsed() < FRESH {
+            (self.signals, self.standing)
+        } else {
+            self.driver.store.news(self.claimed.id).await?
+        };
+        Ok(Written {
+            signals,
+            kept: true,
+            standing,
+        })
     }
 
     /// What happened since the last time, taken to be committed.
@@ -311,6 +342,7 @@ impl<'a> Run<'a> {
             parked_since: self.memory.parked_since,
             parked_told: self.memory.parked_told,
             hold,
+            held: self.standing.is_still() && hold != Hold::Ended,
             signals: self.signals,
             steps: chronicle.steps,
             renumbered: chronicle.renumbered,
@@ -343,7 +375,7 @@ impl<'a> Run<'a> {
         if self.over() {
             Hold::Ended
         } else if self.hands.is_empty() {
-            Hold::Until(self.state.due_at().unwrap_or_else(|| self.now()))
+            Hold::Until(self.wakes_at().unwrap_or_else(|| self.now()))
         } else {
             Hold::Keep
         }
@@ -377,7 +409,8 @@ impl<'a> Run<'a> {
                 Next::Happened(Happened { event, call: Some(call) })
             }),
             () = pass(due) => Next::Happened(Happened { event: Event::TimerFired, call: None }),
-            () = pass(listening) => Next::Signals,
+            Ok(()) = self.bell.changed() => Next::News,
+            () = pass(listening) => Next::News,
         }
     }
 }

@@ -203,7 +203,9 @@ const fn manner(update: &Update) -> (bool, Option<Change>) {
         | Update::Asked(_)
         | Update::Progress(_)
         | Update::Story
-        | Update::Fields(_) => (true, None),
+        | Update::Fields(_)
+        | Update::Operated(_)
+        | Update::Held(_) => (true, None),
     }
 }
 
@@ -219,6 +221,8 @@ fn render(update: &Update, story: Option<&Story>) -> Option<String> {
             Ending::Resolved => story::story_note(story),
         }),
         Update::Story => story.map(story::story_note),
+        Update::Operated(operated) => Some(story::operated_note(operated)),
+        Update::Held(held) => Some(story::held_note(held)),
     }
 }
 

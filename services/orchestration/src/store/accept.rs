@@ -1,7 +1,7 @@
 //! Accepting an execution: once per decision, one open per ticket, with the document pinned. Where there is room to drive
 //! it, its first step begins in the same transaction.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use chassis::audit::AuditEvent;
 use common::execution::{ExecutionAccepted, ExecutionStatus};
@@ -78,6 +78,8 @@ struct Columns<'n> {
     traces: Vec<Option<&'n str>>,
     statuses: Vec<&'static str>,
     states: Vec<&'n serde_json::Value>,
+    /// As it is where a switch is off: not begun.
+    untouched: Vec<&'n serde_json::Value>,
     runners: Vec<Option<Uuid>>,
     fences: Vec<i64>,
     started_at: Vec<OffsetDateTime>,
@@ -111,6 +113,7 @@ impl<'n> Columns<'n> {
                 .as_str(),
         );
         self.states.push(begun.map_or(&new.state, |begun| &begun.state));
+        self.untouched.push(&new.state);
         self.runners.push(begun.map(|begun| begun.runner.0));
         self.fences.push(begun.map_or(0, |begun| begun.fence));
         Ok(())
@@ -180,39 +183,55 @@ impl Store {
         Ok(document)
     }
 
-    /// Insert new executions with their documents and the audit of both: which of them are there now. The others met an
-    /// execution of the same decision, or an open one on the same ticket.
+    /// Insert new executions with their documents and the audit of both: which of them are there now, and whether they have
+    /// begun: where a switch is off they wait for it, whoever would have driven them. The others met an execution of the
+    /// same decision, or an open one on the same ticket.
     pub(super) async fn insert(
         &self,
         connection: &mut PgConnection,
         new: &[&NewExecution],
-    ) -> Result<HashSet<ExecutionId>, StoreError> {
+    ) -> Result<HashMap<ExecutionId, bool>, StoreError> {
         let mut column = Columns::default();
         for new in new {
             self.pin(connection, &new.pins, new.now).await?;
             column.push(new)?;
         }
         if column.ids.is_empty() {
-            return Ok(HashSet::new());
+            return Ok(HashMap::new());
         }
         // In one order everywhere, so that two who accept the same tickets never wait for each other.
-        let inserted = sqlx::query_scalar!(
-            "INSERT INTO playbook_executions
+        let inserted = sqlx::query!(
+            r#"INSERT INTO playbook_executions
                  (tenant_id, id, ticket_id, decision_id, playbook_name, playbook_version, playbook_digest,
                   subject_id, requester_name, ticket, facts, traceparent, status, state, runner, fence, started_at, wake_at)
-             SELECT $1, new.*, now()
+             SELECT $1, new.id, new.ticket_id, new.decision_id, new.playbook_name, new.playbook_version,
+                    new.playbook_digest, new.subject_id, new.requester_name, new.ticket, new.facts, new.traceparent,
+                    CASE WHEN switch.off THEN 'QUEUED' ELSE new.status END,
+                    CASE WHEN switch.off THEN new.untouched ELSE new.state END,
+                    CASE WHEN NOT switch.off THEN new.runner END,
+                    CASE WHEN switch.off THEN 0 ELSE new.fence END,
+                    new.started_at, now()
              FROM UNNEST(
                  $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
                  $10::jsonb[], $11::jsonb[], $12::text[], $13::text[], $14::jsonb[], $15::uuid[], $16::bigint[],
-                 $17::timestamptz[]
-             ) AS new (id, ticket_id, decision_id)
+                 $17::timestamptz[], $18::jsonb[]
+             ) AS new (
+                 id, ticket_id, decision_id, playbook_name, playbook_version, playbook_digest, subject_id, requester_name,
+                 ticket, facts, traceparent, status, state, runner, fence, started_at, untouched
+             )
+             CROSS JOIN LATERAL (
+                 SELECT EXISTS (
+                     SELECT FROM switches
+                     WHERE switches.tenant_id IN ($1, '') AND switches.name IN ('', new.playbook_name)
+                 ) AS off
+             ) AS switch
              WHERE NOT EXISTS (
                  SELECT FROM archived_executions archived
                  WHERE archived.tenant_id = $1 AND archived.decision_id = new.decision_id
              )
              ORDER BY new.ticket_id
              ON CONFLICT DO NOTHING
-             RETURNING id",
+             RETURNING id, runner IS NOT NULL AS "begun!""#,
             self.tenant_id(),
             &column.ids,
             &column.tickets as &[&str],
@@ -230,13 +249,17 @@ impl Store {
             &column.runners as &[Option<Uuid>],
             &column.fences,
             &column.started_at,
+            &column.untouched as &[&serde_json::Value],
         )
         .fetch_all(&mut *connection)
         .await?;
-        let inserted: HashSet<ExecutionId> = inserted.into_iter().map(ExecutionId).collect();
+        let inserted: HashMap<ExecutionId, bool> = inserted
+            .into_iter()
+            .map(|row| (ExecutionId(row.id), row.begun))
+            .collect();
         let accepted: Vec<AuditEvent> = new
             .iter()
-            .filter(|new| inserted.contains(&new.id))
+            .filter(|new| inserted.contains_key(&new.id))
             .map(|new| new.accepted())
             .collect();
         self.audit.record_all(connection, &accepted).await?;

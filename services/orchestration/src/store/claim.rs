@@ -11,7 +11,7 @@ use sqlx::postgres::types::PgInterval;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{FIRST_FENCE, NewExecution, Store, StoreError};
+use super::{FIRST_FENCE, NewExecution, Standing, Store, StoreError};
 use crate::facts::Given;
 use crate::manners;
 
@@ -40,6 +40,12 @@ pub(crate) struct Claimed {
     pub(crate) state: serde_json::Value,
     /// How many signals ever came.
     pub(crate) signals: i64,
+    /// Whether its steps may begin.
+    pub(crate) standing: Standing,
+    /// Why an operator wants it to end.
+    pub(crate) cancelled: Option<String>,
+    /// An operator wants its call made, whatever is known of the outside.
+    pub(crate) insisted: bool,
     /// Something outside has been away since then.
     pub(crate) parked_since: Option<OffsetDateTime>,
     /// And the ticket says so.
@@ -73,6 +79,9 @@ impl Claimed {
             status: ExecutionStatus::Queued,
             state: new.state.clone(),
             signals: 0,
+            standing: Standing::Free,
+            cancelled: None,
+            insisted: false,
             parked_since: None,
             parked_told: false,
             asked: vec![],
@@ -104,6 +113,10 @@ struct DueRow {
     status: String,
     state: serde_json::Value,
     signals: i64,
+    paused: bool,
+    switched_off: bool,
+    cancelled: Option<String>,
+    insisted: bool,
     parked_since: Option<OffsetDateTime>,
     parked_told: bool,
     fence: i64,
@@ -132,6 +145,9 @@ impl DueRow {
             status: super::view::status(&self.status)?,
             state: self.state,
             signals: self.signals,
+            standing: Standing::of(self.paused, self.switched_off),
+            cancelled: self.cancelled,
+            insisted: self.insisted,
             parked_since: self.parked_since,
             parked_told: self.parked_told,
             asked: serde_json::from_value(self.asked).map_err(StoreError::corrupt(corrupt))?,
@@ -149,7 +165,7 @@ impl Store {
         let rows = sqlx::query_as!(
             DueRow,
             r#"WITH due AS (
-                 SELECT id
+                 SELECT id, insisted
                  FROM playbook_executions
                  WHERE tenant_id = $1 AND ended_at IS NULL AND runner IS NULL AND wake_at <= now()
                  ORDER BY wake_at
@@ -157,12 +173,18 @@ impl Store {
                  FOR UPDATE SKIP LOCKED
              )
              UPDATE playbook_executions execution
-             SET runner = $2, fence = fence + 1
+             SET runner = $2, fence = fence + 1, insisted = false
              FROM due
              WHERE execution.tenant_id = $1 AND execution.id = due.id
              RETURNING
                  execution.id, ticket_id, playbook_digest, subject_id, requester_name, ticket, facts, traceparent, status,
-                 state, signals, parked_since, parked_told, fence, now() AS "now!",
+                 state, signals, cancelled, parked_since, parked_told, fence, now() AS "now!",
+                 due.insisted, paused_at IS NOT NULL AS "paused!",
+                 EXISTS (
+                     SELECT FROM switches
+                     WHERE switches.tenant_id IN (execution.tenant_id, '')
+                       AND switches.name IN ('', execution.playbook_name)
+                 ) AS "switched_off!",
                  (
                      SELECT COALESCE(
                          jsonb_agg(jsonb_build_object('step', step.step_id, 'visit', step.visit, 'asked', step.asked)),

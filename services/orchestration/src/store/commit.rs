@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::accept::NewExecution;
-use super::{EXECUTIONS, RunnerId, Store, StoreError, Telling, notify};
+use super::{EXECUTIONS, RunnerId, Standing, Store, StoreError, Telling, notify};
 use crate::update::Update;
 
 /// Everything that an event changes about an execution.
@@ -29,6 +29,8 @@ pub(crate) struct Write {
     pub(crate) parked_since: Option<OffsetDateTime>,
     pub(crate) parked_told: bool,
     pub(crate) hold: Hold,
+    /// It is let go of because no step may begin.
+    pub(crate) held: bool,
     /// How many signals we know of: more of them keep the execution in our hands.
     pub(crate) signals: i64,
     pub(crate) steps: Vec<StepRow>,
@@ -95,6 +97,8 @@ pub(crate) struct Written {
     pub(crate) signals: i64,
     /// The execution is still ours.
     pub(crate) kept: bool,
+    /// Whether steps may begin.
+    pub(crate) standing: Standing,
 }
 
 /// What is committed of one execution.
@@ -147,23 +151,25 @@ impl Store {
         let mut found = self.write_executions(&mut transaction, &steps).await?;
         let new: Vec<&NewExecution> = entries.iter().filter_map(Entry::new).collect();
         let inserted = self.insert(&mut transaction, &new).await?;
-        for new in new.iter().filter(|new| inserted.contains(&new.id)) {
+        for (id, begun) in &inserted {
             let written = Written {
                 signals: 0,
-                kept: new.begun.is_some(),
+                kept: *begun,
+                standing: Standing::Free,
             };
-            found.insert(new.id, written);
+            found.insert(*id, written);
         }
         let ours: Vec<&Write> = entries
             .iter()
-            .filter(|entry| found.contains_key(&entry.execution()))
+            .filter(|entry| match entry {
+                // Where a switch is off, it is accepted and did not begin.
+                Entry::New(new) => inserted.get(&new.id) == Some(&true),
+                Entry::Step(write) => found.contains_key(&write.execution),
+            })
             .filter_map(Entry::write)
             .collect();
         self.write_details(&mut transaction, &ours).await?;
-        if new
-            .iter()
-            .any(|new| new.begun.is_none() && inserted.contains(&new.id))
-        {
+        if inserted.values().any(|begun| !begun) {
             notify(&mut transaction, EXECUTIONS).await?;
         }
         transaction.commit().await?;
@@ -213,6 +219,7 @@ impl Store {
                  reason = new.reason,
                  parked_since = new.parked_since,
                  parked_told = new.parked_told,
+                 held = new.held,
                  ended_at = CASE WHEN new.ended THEN new.at END,
                  runner = CASE
                      WHEN new.ended OR (new.until IS NOT NULL AND execution.signals = new.signals) THEN NULL
@@ -225,11 +232,20 @@ impl Store {
                  END
              FROM UNNEST(
                  $2::uuid[], $3::uuid[], $4::bigint[], $5::jsonb[], $6::text[], $7::text[], $8::timestamptz[],
-                 $9::boolean[], $10::boolean[], $11::timestamptz[], $12::bigint[], $13::timestamptz[]
-             ) AS new (id, runner, fence, state, status, reason, parked_since, parked_told, ended, until, signals, at)
+                 $9::boolean[], $10::boolean[], $11::timestamptz[], $12::bigint[], $13::timestamptz[], $14::boolean[]
+             ) AS new (
+                 id, runner, fence, state, status, reason, parked_since, parked_told, ended, until, signals, at, held
+             )
              WHERE execution.tenant_id = $1 AND execution.id = new.id AND execution.runner = new.runner
                AND execution.fence = new.fence
-             RETURNING execution.id, execution.signals, execution.runner IS NOT NULL AS "kept!""#,
+             RETURNING
+                 execution.id, execution.signals, execution.runner IS NOT NULL AS "kept!",
+                 execution.paused_at IS NOT NULL AS "paused!",
+                 EXISTS (
+                     SELECT FROM switches
+                     WHERE switches.tenant_id IN (execution.tenant_id, '')
+                       AND switches.name IN ('', execution.playbook_name)
+                 ) AS "switched_off!""#,
             self.tenant_id(),
             &column.ids,
             &column.runners,
@@ -243,6 +259,7 @@ impl Store {
             &column.until as &[Option<OffsetDateTime>],
             &column.signals,
             &column.at,
+            &column.held,
         )
         .fetch_all(connection)
         .await?;
@@ -250,6 +267,7 @@ impl Store {
             let written = Written {
                 signals: row.signals,
                 kept: row.kept,
+                standing: Standing::of(row.paused, row.switched_off),
             };
             (ExecutionId(row.id), written)
         });
@@ -349,6 +367,7 @@ struct Columns<'w> {
     until: Vec<Option<OffsetDateTime>>,
     signals: Vec<i64>,
     at: Vec<OffsetDateTime>,
+    held: Vec<bool>,
 }
 
 impl<'w> Columns<'w> {
@@ -371,6 +390,7 @@ impl<'w> Columns<'w> {
             columns.until.push(until);
             columns.signals.push(write.signals);
             columns.at.push(write.now);
+            columns.held.push(write.held);
         }
         columns
     }

@@ -114,18 +114,6 @@ impl Store {
         Ok(heard)
     }
 
-    /// How many signals ever came for an execution.
-    pub(crate) async fn signals(&self, execution: ExecutionId) -> Result<i64, StoreError> {
-        let signals = sqlx::query_scalar!(
-            "SELECT signals FROM playbook_executions WHERE tenant_id = $1 AND id = $2",
-            self.tenant_id(),
-            execution.0,
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(signals)
-    }
-
     /// The execution has made this call (or an earlier attempt of the visit) of `sender`, and no other operation came of it.
     async fn must_belong(
         &self,

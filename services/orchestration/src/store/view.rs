@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use common::execution::{ExecutionStatus, StepView};
-use common::{Digest, Ending, ExecutionId, ExecutionView, Outcome, PlaybookRef, StepCall, TicketId, Values};
+use common::{
+    Digest, Ending, ExecutionId, ExecutionView, Outcome, PlaybookRef, Standstill, StepCall, TicketId, Values,
+};
 use uuid::Uuid;
 
 use super::{Store, StoreError};
@@ -44,7 +46,12 @@ impl ExecutionRow {
         })
     }
 
-    fn view(self, tenant: &common::TenantId, chapters: Vec<Chapter>) -> Result<ExecutionView, StoreError> {
+    fn view(
+        self,
+        tenant: &common::TenantId,
+        chapters: Vec<Chapter>,
+        standstill: Option<Standstill>,
+    ) -> Result<ExecutionView, StoreError> {
         let steps: Vec<StepView> = chapters.into_iter().map(|chapter| chapter.step).collect();
         let open = steps.iter().rev().find(|step| step.outcome.is_none());
         Ok(ExecutionView {
@@ -57,6 +64,7 @@ impl ExecutionRow {
             playbook: self.playbook()?,
             status: status(&self.status)?,
             current_step: open.map(|step| step.call.clone()),
+            standstill,
             reason: self.reason,
             steps,
             started_at: self.started_at,
@@ -95,7 +103,9 @@ impl Store {
             return Ok(None);
         };
         let chapters = self.chapters(&[id.0]).await?.remove(&id);
-        row.view(&self.tenant, chapters.unwrap_or_default()).map(Some)
+        let standstill = self.standstills(&[id.0]).await?.remove(&id);
+        row.view(&self.tenant, chapters.unwrap_or_default(), standstill)
+            .map(Some)
     }
 
     /// The newest execution of a ticket, with its steps.
@@ -133,8 +143,13 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+        let mut standstills = self.standstills(&ids).await?;
         rows.into_iter()
-            .map(|row| row.view(&self.tenant, vec![]))
+            .map(|row| {
+                let standstill = standstills.remove(&ExecutionId(row.id));
+                row.view(&self.tenant, vec![], standstill)
+            })
             .collect()
     }
 

@@ -1,6 +1,8 @@
 //! What orchestration talks to, scripted: a step service, a help desk, a playbook service; and orchestration itself, on a
 //! real database, startable as often as wanted and killable.
 
+pub(crate) mod people;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -184,6 +186,11 @@ impl Desk {
         self.0.lock().unwrap().agent
     }
 
+    /// Give the ticket to an agent.
+    pub(crate) fn assign(&self, agent: i64) {
+        self.0.lock().unwrap().agent = Some(agent);
+    }
+
     /// Take the next `notes` notes and answer 500 all the same.
     pub(crate) fn swallow(&self, notes: usize) {
         self.0.lock().unwrap().swallow = notes;
@@ -362,27 +369,32 @@ impl Stage {
         for other in others {
             publish(&server, other).await;
         }
-        Mock::given(path_regex("^/api/v1/(verification|executor|delivery|cmdb)/"))
-            .respond_with(steps.clone())
-            .mount(&server)
-            .await;
-        Mock::given(path_regex("^/(auth|api/[A-Z])"))
-            .respond_with(desk.clone())
-            .mount(&server)
-            .await;
         steps.answer(MFA, [done("success")]);
         steps.answer(MANAGER, [done("success")]);
         steps.answer(RESET, [done("success")]);
         steps.answer(SMS, [done("success")]);
         steps.answer(DELETE_PASS, [done("success")]);
-        Self {
+        let stage = Self {
             database,
             steps,
             desk,
             playbook,
             server,
             keys: TestKeys::fresh(),
-        }
+        };
+        stage.mount().await;
+        stage
+    }
+
+    async fn mount(&self) {
+        Mock::given(path_regex("^/api/v1/(verification|executor|delivery|cmdb)/"))
+            .respond_with(self.steps.clone())
+            .mount(&self.server)
+            .await;
+        Mock::given(path_regex("^/(auth|api/[A-Z])"))
+            .respond_with(self.desk.clone())
+            .mount(&self.server)
+            .await;
     }
 
     /// Answer the question how `operation` stands.
@@ -480,6 +492,28 @@ impl Stage {
             let due = "SELECT COUNT(*) FROM ticket_updates WHERE settled IS NULL";
             let due: i64 = sqlx::query_scalar(due).fetch_one(&owner).await.unwrap();
             (due == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// Publish another document under the same name: from now on the playbook service knows no other.
+    pub(crate) async fn publish_instead(&self, source: &str) -> PlaybookRef {
+        self.server.reset().await;
+        self.mount().await;
+        publish(&self.server, source).await
+    }
+
+    /// It was let go of because no step of it may begin.
+    pub(crate) async fn stands_still(&self, id: ExecutionId) {
+        let owner = self.database.owner().await;
+        eventually("it stands still", async || {
+            let held = "SELECT held AND runner IS NULL FROM playbook_executions WHERE id = $1";
+            let held: bool = sqlx::query_scalar(held)
+                .bind(id.0)
+                .fetch_one(&owner)
+                .await
+                .unwrap();
+            held.then_some(())
         })
         .await;
     }

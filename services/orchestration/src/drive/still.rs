@@ -1,0 +1,94 @@
+//! What operators did to an execution in our hands: it stands still, goes on, or ends.
+
+use std::time::{Duration, Instant};
+
+use playbook_lang::Event;
+use serde_json::json;
+use time::OffsetDateTime;
+
+use super::Stopped;
+use super::run::Run;
+use crate::store::Standing;
+use crate::update::{Held, Update};
+
+/// A switch that is off for this long is told on the ticket; shorter, nobody would have noticed.
+const LONG_HOLD: Duration = Duration::from_mins(1);
+
+impl Run<'_> {
+    /// Whether steps may begin, as we have just learned. `true` where that changed something: what was about to be asked
+    /// for is not, or goes on, and is to be written.
+    pub(super) fn stand(&mut self, standing: Standing) -> Result<bool, Stopped> {
+        let before = std::mem::replace(&mut self.standing, standing);
+        self.learned = Instant::now();
+        if self.over() {
+            return Ok(false);
+        }
+        if standing.is_still() {
+            return self.hold_back();
+        }
+        if !before.is_still() {
+            return Ok(false);
+        }
+        self.memory.let_go();
+        self.turn(Event::LetGo, None)?;
+        self.go_on()?;
+        Ok(true)
+    }
+
+    /// An operator wants it to end.
+    pub(super) fn cancel(&mut self, reason: String) -> Result<(), Stopped> {
+        self.turn(Event::Cancelled { reason }, None)?;
+        self.hold_back()?;
+        Ok(())
+    }
+
+    /// Calls that the machine wants made and that did not go out yet do not go out.
+    fn hold_back(&mut self) -> Result<bool, Stopped> {
+        let calls = self.hands.give_back();
+        let any = !calls.is_empty();
+        for call in calls {
+            self.chronicle
+                .audit
+                .push(self.about().event("step.held_back", json!({"step": call})));
+            self.turn(Event::HeldBack { call }, None)?;
+        }
+        if any {
+            self.go_on()?;
+        }
+        Ok(any)
+    }
+
+    /// When somebody must look at it again: also to tell the ticket, once, why nothing moves.
+    pub(super) fn wakes_at(&self) -> Option<OffsetDateTime> {
+        let due = self.due_at()?;
+        Some(self.tells_at().map_or(due, |tells| tells.min(due)))
+    }
+
+    /// When the ticket is told that a switch is off; `None` where it has been, or needs not.
+    fn tells_at(&self) -> Option<OffsetDateTime> {
+        if self.standing != Standing::SwitchedOff || self.over() || self.memory.parked_told {
+            return None;
+        }
+        Some(self.memory.parked_since? + LONG_HOLD)
+    }
+
+    /// Before it is let go of: since when it stands still, and after a while the ticket says why.
+    pub(super) async fn tell_of_the_switch(&mut self) -> Result<(), Stopped> {
+        let now = self.now();
+        if self.standing != Standing::SwitchedOff || self.over() {
+            return Ok(());
+        }
+        if self.memory.parked_since.is_none() {
+            self.memory.parked_since = Some(now);
+            let event = self.about().event("execution.held", json!({}));
+            self.chronicle.audit.push(event);
+        }
+        if self.tells_at().is_some_and(|tells| tells <= now)
+            && let Some((switch, off)) = self.driver.store.switch_of(self.playbook.name()).await?
+        {
+            self.memory.parked_told = true;
+            self.chronicle.updates.push(Update::Held(Held { switch, off }));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,369 @@
+//! What operators do: each verb in one transaction with its audit and what the ticket is told of it.
+//!
+//! A verb writes what is wanted; the runner that holds the execution acts on it. So none of them writes what a runner
+//! writes, but for the retry, which takes an execution that is in nobody's hands under a fence of its own.
+
+use chassis::PersonCaller;
+use chassis::audit::AuditEvent;
+use common::execution::ExecutionStatus;
+use common::{Digest, ExecutionId, Reason, TicketId};
+use serde_json::json;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::{EXECUTIONS, OPERATORS, Store, StoreError, Telling, UPDATES, notify};
+use crate::manners;
+use crate::update::{Operated, Update, Verb, automation_status};
+
+/// What became of a verb.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// It is wanted from now on.
+    Done,
+    /// It was so already.
+    Already,
+}
+
+/// Why a verb was refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OperateError {
+    /// No such execution.
+    #[error("execution `{0}` not found")]
+    Unknown(ExecutionId),
+    /// Nothing more will happen to it.
+    #[error("execution `{0}` has ended")]
+    Ended(ExecutionId),
+    /// The database did not do it.
+    #[error("cannot store what is to be done with the execution")]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for OperateError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// An operator's wish: who, what and why.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish<'w> {
+    pub(crate) operator: &'w PersonCaller,
+    pub(crate) verb: Verb,
+    pub(crate) reason: Option<&'w Reason>,
+}
+
+impl Wish<'_> {
+    /// Their name, fit to be stored and shown.
+    pub(crate) fn name(&self) -> String {
+        manners::sentence(&self.operator.name)
+    }
+
+    fn reason(&self) -> Option<&str> {
+        self.reason.map(Reason::as_str)
+    }
+
+    fn event(&self) -> AuditEvent {
+        let detail = json!({"name": self.name(), "reason": self.reason});
+        AuditEvent::new(self.verb.event(), detail).actor(format!("person:{}", self.operator.id))
+    }
+
+    fn told(&self) -> Update {
+        Update::Operated(Operated {
+            verb: self.verb,
+            name: self.name(),
+            reason: self.reason().map(str::to_owned),
+        })
+    }
+}
+
+/// What a verb finds.
+struct Found {
+    ticket_id: String,
+    ended_at: Option<OffsetDateTime>,
+    paused_at: Option<OffsetDateTime>,
+    cancelled: Option<String>,
+}
+
+/// An execution that may be tried again, as it was left.
+#[derive(Debug)]
+pub(crate) struct Stopped {
+    pub(crate) ticket: TicketId,
+    pub(crate) digest: Digest,
+    pub(crate) state: serde_json::Value,
+    /// Whether it has ended, rather than waiting for its next attempt.
+    pub(crate) ended: bool,
+    /// Somebody drives it at this moment.
+    pub(crate) in_hand: bool,
+    fence: i64,
+    /// The database's time.
+    pub(crate) now: OffsetDateTime,
+}
+
+/// What an execution that is tried again begins with.
+#[derive(Debug)]
+pub(crate) struct Reopened {
+    /// The machine's state.
+    pub(crate) state: serde_json::Value,
+    pub(crate) status: ExecutionStatus,
+}
+
+/// What became of a retry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retried {
+    /// It is due.
+    Done,
+    /// Somebody took it meanwhile.
+    Moved,
+    /// Another execution is open on the ticket.
+    OtherOpen,
+}
+
+impl Store {
+    /// No step of it begins from now on.
+    pub(crate) async fn pause(&self, id: ExecutionId, wish: Wish<'_>) -> Result<Operation, OperateError> {
+        let now = self.now();
+        let mut transaction = self.pool.begin().await?;
+        let found = self.open(&mut transaction, id).await?;
+        if found.paused_at.is_some() {
+            return Ok(Operation::Already);
+        }
+        sqlx::query!(
+            "UPDATE playbook_executions
+             SET paused_at = $3, paused_by = $4, paused_because = $5
+             WHERE tenant_id = $1 AND id = $2",
+            self.tenant_id(),
+            id.0,
+            now,
+            wish.name(),
+            wish.reason(),
+        )
+        .execute(&mut *transaction)
+        .await?;
+        self.put_on_record(&mut transaction, id, &found, wish, now)
+            .await?;
+        transaction.commit().await?;
+        Ok(Operation::Done)
+    }
+
+    /// It goes on from where it stands.
+    pub(crate) async fn resume(&self, id: ExecutionId, wish: Wish<'_>) -> Result<Operation, OperateError> {
+        let now = self.now();
+        let mut transaction = self.pool.begin().await?;
+        let found = self.open(&mut transaction, id).await?;
+        if found.paused_at.is_none() {
+            return Ok(Operation::Already);
+        }
+        self.unpause(&mut transaction, id).await?;
+        self.put_on_record(&mut transaction, id, &found, wish, now)
+            .await?;
+        transaction.commit().await?;
+        Ok(Operation::Done)
+    }
+
+    /// No further step of it begins, and what it did is taken back: for `words`, which the ticket's escalation will say.
+    /// What was paused is not any more, or nothing could be taken back.
+    pub(crate) async fn cancel(
+        &self,
+        id: ExecutionId,
+        wish: Wish<'_>,
+        words: &str,
+    ) -> Result<Operation, OperateError> {
+        let now = self.now();
+        let mut transaction = self.pool.begin().await?;
+        let found = self.found(&mut transaction, id).await?;
+        match (&found.cancelled, found.ended_at) {
+            (Some(_), _) => return Ok(Operation::Already),
+            (None, Some(_)) => return Err(OperateError::Ended(id)),
+            (None, None) => {}
+        }
+        self.unpause(&mut transaction, id).await?;
+        // As with a signal: the count keeps it in the hands of whoever drives it.
+        sqlx::query!(
+            "UPDATE playbook_executions
+             SET cancelled = $3, signals = signals + 1,
+                 wake_at = CASE WHEN runner IS NULL THEN now() ELSE wake_at END
+             WHERE tenant_id = $1 AND id = $2",
+            self.tenant_id(),
+            id.0,
+            words,
+        )
+        .execute(&mut *transaction)
+        .await?;
+        notify(&mut transaction, EXECUTIONS).await?;
+        self.put_on_record(&mut transaction, id, &found, wish, now)
+            .await?;
+        transaction.commit().await?;
+        Ok(Operation::Done)
+    }
+
+    /// An execution that is to be tried again, as it stands.
+    pub(crate) async fn stopped(&self, id: ExecutionId) -> Result<Stopped, OperateError> {
+        let row = sqlx::query!(
+            r#"SELECT ticket_id, playbook_digest, state, fence, ended_at IS NOT NULL AS "ended!",
+                      runner IS NOT NULL AS "in_hand!", now() AS "now!"
+             FROM playbook_executions
+             WHERE tenant_id = $1 AND id = $2"#,
+            self.tenant_id(),
+            id.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else {
+            let mut connection = self.pool.acquire().await?;
+            return Err(self.gone(&mut connection, id).await?);
+        };
+        let corrupt = "playbook_executions";
+        Ok(Stopped {
+            ticket: row.ticket_id.parse().map_err(StoreError::corrupt(corrupt))?,
+            digest: row
+                .playbook_digest
+                .parse()
+                .map_err(StoreError::corrupt(corrupt))?,
+            state: row.state,
+            ended: row.ended,
+            in_hand: row.in_hand,
+            fence: row.fence,
+            now: row.now,
+        })
+    }
+
+    /// Let it begin again as `reopened`, unless somebody took it meanwhile.
+    pub(crate) async fn retry(
+        &self,
+        id: ExecutionId,
+        wish: Wish<'_>,
+        stopped: &Stopped,
+        reopened: &Reopened,
+    ) -> Result<Retried, OperateError> {
+        let mut transaction = self.pool.begin().await?;
+        let found = self.found(&mut transaction, id).await?;
+        let written = sqlx::query!(
+            "UPDATE playbook_executions
+             SET state = $4, status = $5, reason = NULL, ended_at = NULL, wake_at = now(), fence = fence + 1,
+                 paused_at = NULL, paused_by = NULL, paused_because = NULL, cancelled = NULL, held = false,
+                 insisted = true
+             WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND runner IS NULL AND (ended_at IS NOT NULL) = $6",
+            self.tenant_id(),
+            id.0,
+            stopped.fence,
+            reopened.state,
+            reopened.status.as_str(),
+            stopped.ended,
+        )
+        .execute(&mut *transaction)
+        .await;
+        let written = match written {
+            Err(error) if is_other_open(&error) => return Ok(Retried::OtherOpen),
+            written => written?.rows_affected(),
+        };
+        if written == 0 {
+            return Ok(Retried::Moved);
+        }
+        notify(&mut transaction, EXECUTIONS).await?;
+        self.put_on_record(&mut transaction, id, &found, wish, stopped.now)
+            .await?;
+        if stopped.ended {
+            let status = automation_status(reopened.status);
+            let updates = [Update::Status { status }];
+            let telling = Telling {
+                ticket: &stopped.ticket,
+                execution: id,
+                updates: &updates,
+                now: stopped.now,
+            };
+            self.enqueue(&mut transaction, &[telling]).await?;
+        }
+        transaction.commit().await?;
+        Ok(Retried::Done)
+    }
+
+    /// Locked, so that verbs come one after the other.
+    async fn found(&self, connection: &mut PgConnection, id: ExecutionId) -> Result<Found, OperateError> {
+        let found = sqlx::query_as!(
+            Found,
+            "SELECT ticket_id, ended_at, paused_at, cancelled
+             FROM playbook_executions
+             WHERE tenant_id = $1 AND id = $2
+             FOR NO KEY UPDATE",
+            self.tenant_id(),
+            id.0,
+        )
+        .fetch_optional(&mut *connection)
+        .await?;
+        match found {
+            Some(found) => Ok(found),
+            None => Err(self.gone(connection, id).await?),
+        }
+    }
+
+    /// What is not among those that are driven has ended long ago, or never was.
+    async fn gone(&self, connection: &mut PgConnection, id: ExecutionId) -> Result<OperateError, StoreError> {
+        let archived = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM archived_executions WHERE tenant_id = $1 AND id = $2) AS "archived!""#,
+            self.tenant_id(),
+            id.0,
+        )
+        .fetch_one(connection)
+        .await?;
+        Ok(if archived {
+            OperateError::Ended(id)
+        } else {
+            OperateError::Unknown(id)
+        })
+    }
+
+    async fn open(&self, connection: &mut PgConnection, id: ExecutionId) -> Result<Found, OperateError> {
+        let found = self.found(connection, id).await?;
+        if found.ended_at.is_some() {
+            return Err(OperateError::Ended(id));
+        }
+        Ok(found)
+    }
+
+    async fn unpause(&self, connection: &mut PgConnection, id: ExecutionId) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE playbook_executions
+             SET paused_at = NULL, paused_by = NULL, paused_because = NULL
+             WHERE tenant_id = $1 AND id = $2",
+            self.tenant_id(),
+            id.0,
+        )
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// The audit, what the ticket is told, and whoever may have the execution in their hands.
+    async fn put_on_record(
+        &self,
+        connection: &mut PgConnection,
+        id: ExecutionId,
+        found: &Found,
+        wish: Wish<'_>,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let ticket: TicketId = found
+            .ticket_id
+            .parse()
+            .map_err(StoreError::corrupt("playbook_executions"))?;
+        let event = wish.event().ticket(&ticket).execution(id);
+        self.record(connection, &[event]).await?;
+        let telling = Telling {
+            ticket: &ticket,
+            execution: id,
+            updates: &[wish.told()],
+            now,
+        };
+        self.enqueue(connection, &[telling]).await?;
+        notify(connection, UPDATES).await?;
+        notify(connection, OPERATORS).await?;
+        Ok(())
+    }
+}
+
+/// The index that lets a ticket have one open execution.
+fn is_other_open(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
