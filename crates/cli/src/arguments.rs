@@ -30,6 +30,11 @@ pub(crate) enum Command {
     /// Executions: what was done for a ticket, step by step.
     #[command(subcommand)]
     Execution(Execution),
+    /// Measure what gets done on this machine, beside what its Postgres gets done on the same disk in the same minute.
+    ///
+    /// Starts a fleet of its own: real processes, a private Postgres as durable as it comes out of the box. Exit codes: 0
+    /// measured, whatever the figures; 1 something was lost or done twice; 2 the input makes no sense.
+    Bench(Bench),
     /// Keys of a fleet.
     #[command(subcommand)]
     Keys(Keys),
@@ -237,6 +242,58 @@ pub(crate) enum Execution {
         #[command(flatten)]
         fleet: Fleet,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// What is measured; left out, all of it.
+    #[arg(value_enum)]
+    pub(crate) subject: Option<Subject>,
+    /// Measure this part only.
+    #[arg(long, value_enum, value_name = "PART")]
+    pub(crate) only: Option<Part>,
+    /// How long each load lasts.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) seconds: u64,
+    /// Executions a second of the open loop; left out, half of what the closed loop with 32 got done.
+    #[arg(long, value_name = "RATE", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rate: Option<u32>,
+    /// Executions that wait for an approval at the same time.
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) waiting: u32,
+    /// Finished executions that lie in the tables for the part `history`.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) history: u32,
+    /// Print the figures as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Measure a build that is not optimised, too: its figures say nothing about a release.
+    #[arg(long)]
+    pub(crate) debug_build: bool,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Subject {
+    /// Three steps of a service that answers at once, from `execute_playbook` to the end of the execution.
+    Engine,
+    /// The whole way of a ticket, from the help desk's webhook to the last write-back, through all six services.
+    Ticket,
+}
+
+/// A part of a measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// 1, 32, 100 and 1,000 at a time; each is followed by the next.
+    Closed,
+    /// A fixed number a second, whatever becomes of them.
+    Open,
+    /// Many wait for an approval; then all are released.
+    Waiting,
+    /// 1,000 in flight when orchestration is killed.
+    Recovery,
+    /// Many have finished long ago.
+    History,
 }
 
 #[derive(Debug, Subcommand)]

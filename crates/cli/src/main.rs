@@ -1,6 +1,7 @@
 //! `firstline`: the fleet on one machine, its demonstration, and the commands of the people who run it.
 
 mod arguments;
+mod bench;
 mod connect;
 mod demo;
 mod execution;
@@ -21,6 +22,10 @@ use clap::Parser;
 use exit::Ending;
 
 fn main() -> ExitCode {
+    // Started by a measurement, as one of its services.
+    if let Some(code) = launcher::processes::as_service() {
+        return code;
+    }
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -39,6 +44,7 @@ async fn run(command: Command) -> anyhow::Result<Ending> {
         Command::Ticket(ticket) => ticket::run(&ticket).await,
         Command::Playbook(playbook) => playbook::run(&playbook).await,
         Command::Execution(execution) => execution::run(&execution).await,
+        Command::Bench(bench) => bench::run(&bench).await,
         Command::Keys(keys) => keys::run(&keys),
         Command::Migrate(migrate) => migrate::run(&migrate).await,
     }

@@ -20,17 +20,25 @@ pub(crate) fn colours() -> bool {
 
 /// Rows as columns that line up, two blanks between them.
 pub(crate) fn table(rows: &[Vec<String>]) {
+    for row in columns(rows) {
+        line(&row);
+    }
+}
+
+/// The same, as lines.
+pub(crate) fn columns(rows: &[Vec<String>]) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
-    for row in rows {
+    let lined_up = |row: &Vec<String>| {
         let cells = row
             .iter()
             .zip(&widths)
             .map(|(cell, width)| format!("{cell:width$}"));
-        line(cells.collect::<Vec<_>>().join("  ").trim_end());
-    }
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(lined_up).collect()
 }

@@ -16,10 +16,10 @@ use url::Url;
 
 /// Longest wait until every service is ready, and until an address is free again. A machine with two cores that also
 /// compiles needs some of it.
-const READY_WITHIN: Duration = Duration::from_mins(1);
+pub(crate) const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// Between two looks at `/readyz`, and between two tries to bind.
-const LOOK_EVERY: Duration = Duration::from_millis(25);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// Settings by name (design, section 8).
 pub type SettingsMap = BTreeMap<String, String>;
@@ -50,6 +50,41 @@ pub struct FleetSettings {
     pub settings: SettingsMap,
     /// Settings of one service; they go before all others.
     pub overrides: BTreeMap<Service, SettingsMap>,
+}
+
+impl FleetSettings {
+    /// What a person would put into the environment of this service.
+    pub(crate) fn of(&self, service: Service, addresses: &BTreeMap<Service, SocketAddr>) -> SettingsMap {
+        let file = |name: &str| self.keys.join(name).display().to_string();
+        let mut map = self.settings.clone();
+        map.insert("LISTEN_ADDR".into(), addresses[&service].to_string());
+        map.insert("REDIS_URL".into(), self.redis.to_string());
+        map.insert("SERVICE_KEY_FILE".into(), file(&format!("{service}.key")));
+        map.insert("TRUSTED_KEYS_FILE".into(), file("trusted.json"));
+        if let Some(database) = self.databases.get(&service) {
+            map.insert("DATABASE_URL".into(), database.to_string());
+        }
+        for (peer, address) in addresses {
+            map.insert(
+                format!("{}_URL", peer.name().to_uppercase()),
+                base_url(*address).to_string(),
+            );
+        }
+        match service {
+            Service::Playbook => {
+                map.insert("PLAYBOOKS_DIR".into(), self.playbooks.display().to_string());
+            }
+            Service::Executor => {
+                map.insert("SEAL_PUBLIC_KEY_FILE".into(), file("seal.pub"));
+            }
+            Service::Delivery => {
+                map.insert("SEAL_KEY_FILE".into(), file("seal.key"));
+            }
+            Service::Classifier | Service::Orchestration | Service::Verification => {}
+        }
+        map.extend(self.overrides.get(&service).cloned().unwrap_or_default());
+        map
+    }
 }
 
 /// Why a fleet does not run.
@@ -237,7 +272,7 @@ impl Fleet {
             .enable_all()
             .build()?;
         let launch = Launch {
-            settings: self.settings_of(service),
+            settings: self.settings.of(service, &self.addresses),
             listener,
             shutdown: CancellationToken::new(),
             runtime: &runtime,
@@ -262,42 +297,6 @@ impl Fleet {
                 Err(FleetError::Settings { service, errors })
             }
         }
-    }
-
-    /// What a person would put into the environment of this service.
-    fn settings_of(&self, service: Service) -> SettingsMap {
-        let file = |name: &str| self.settings.keys.join(name).display().to_string();
-        let mut map = self.settings.settings.clone();
-        map.insert("LISTEN_ADDR".into(), self.addresses[&service].to_string());
-        map.insert("REDIS_URL".into(), self.settings.redis.to_string());
-        map.insert("SERVICE_KEY_FILE".into(), file(&format!("{service}.key")));
-        map.insert("TRUSTED_KEYS_FILE".into(), file("trusted.json"));
-        if let Some(database) = self.settings.databases.get(&service) {
-            map.insert("DATABASE_URL".into(), database.to_string());
-        }
-        for (peer, address) in &self.addresses {
-            map.insert(
-                format!("{}_URL", peer.name().to_uppercase()),
-                base_url(*address).to_string(),
-            );
-        }
-        match service {
-            Service::Playbook => {
-                map.insert(
-                    "PLAYBOOKS_DIR".into(),
-                    self.settings.playbooks.display().to_string(),
-                );
-            }
-            Service::Executor => {
-                map.insert("SEAL_PUBLIC_KEY_FILE".into(), file("seal.pub"));
-            }
-            Service::Delivery => {
-                map.insert("SEAL_KEY_FILE".into(), file("seal.key"));
-            }
-            Service::Classifier | Service::Orchestration | Service::Verification => {}
-        }
-        map.extend(self.settings.overrides.get(&service).cloned().unwrap_or_default());
-        map
     }
 
     /// A crashed service lets go of its port a moment later.
@@ -370,7 +369,7 @@ fn bind(service: Service, address: SocketAddr) -> Result<std::net::TcpListener, 
     })
 }
 
-fn base_url(address: SocketAddr) -> Url {
+pub(crate) fn base_url(address: SocketAddr) -> Url {
     let mut url: Url = "http://127.0.0.1".parse().expect("a literal");
     // Neither fails for an address with a port.
     let _ = url.set_ip_host(IpAddr::from(Ipv4Addr::LOCALHOST));

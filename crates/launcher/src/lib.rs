@@ -13,6 +13,8 @@ pub mod fleet;
 #[cfg(feature = "fleet")]
 pub mod people;
 #[cfg(feature = "fleet")]
+pub mod processes;
+#[cfg(feature = "fleet")]
 pub mod stage;
 
 #[cfg(feature = "fleet")]
@@ -20,6 +22,8 @@ pub use database::Database;
 #[cfg(feature = "fleet")]
 pub use fleet::{Fleet, FleetError, FleetSettings, Ports, SettingsMap};
 pub use migrate::migrate;
+#[cfg(feature = "fleet")]
+pub use processes::Processes;
 pub use servers::{Servers, ServersError};
 #[cfg(feature = "fleet")]
 pub use stage::{Stage, StageError, StageSettings};

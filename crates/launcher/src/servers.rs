@@ -13,6 +13,7 @@ use url::Url;
 
 use account::Account;
 use guarded::Guarded;
+use postgres::Profile;
 
 /// How many logical databases a private Redis has: one for each test that runs at the same time, and many to spare.
 pub(crate) const REDIS_DATABASES: u32 = 1024;
@@ -85,6 +86,17 @@ pub struct Servers {
     redis: Guarded,
     postgres: Guarded,
     home: PathBuf,
+    /// Where the programs of this Postgres are.
+    programs: PathBuf,
+}
+
+/// The processes of the two, for whoever measures what they use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerProcesses {
+    /// The parent of all processes of Postgres.
+    pub postgres: u32,
+    /// Redis.
+    pub redis: u32,
 }
 
 impl Servers {
@@ -93,15 +105,29 @@ impl Servers {
     /// `say` gets a line for people where something has to be installed or takes long.
     pub async fn temporary(say: &dyn Fn(&str)) -> Result<Self, ServersError> {
         let account = Account::unprivileged()?;
-        let parent = reachable_temporary_directory(account)?;
-        let home = tempfile::Builder::new()
-            .prefix("firstline-")
-            .tempdir_in(&parent)
-            .map_err(|error| ServersError::files(&parent, error))?
-            // The guards remove it: they also do when this process is killed.
-            .keep();
-        account.owns(&home, 0o700)?;
-        Self::start(home, account, Fate::Private { remove: true }, true, say).await
+        let home = temporary_home(account)?;
+        Self::start(
+            home,
+            account,
+            Fate::Private { remove: true },
+            Profile::Disposable,
+            say,
+        )
+        .await
+    }
+
+    /// Servers to measure on: as durable as they come out of the box, in a temporary directory that goes with them.
+    pub async fn measured(say: &dyn Fn(&str)) -> Result<Self, ServersError> {
+        let account = Account::unprivileged()?;
+        let home = temporary_home(account)?;
+        Self::start(
+            home,
+            account,
+            Fate::Private { remove: true },
+            Profile::Measured,
+            say,
+        )
+        .await
     }
 
     /// Servers whose data stays in `data` (made where it is missing) and survives restarts and power cuts.
@@ -109,7 +135,14 @@ impl Servers {
         let account = Account::unprivileged()?;
         let home = reachable_home(data, account, say)?;
         account.directory(&home)?;
-        Self::start(home, account, Fate::Private { remove: false }, false, say).await
+        Self::start(
+            home,
+            account,
+            Fate::Private { remove: false },
+            Profile::Lasting,
+            say,
+        )
+        .await
     }
 
     /// The servers that all test processes of this user share; data of killed tests may be found in them.
@@ -118,14 +151,14 @@ impl Servers {
         let parent = reachable_temporary_directory(account)?;
         let home = parent.join(format!("firstline-tests-{}", nix::unistd::Uid::effective()));
         account.directory(&home)?;
-        Self::start(home, account, Fate::Shared, true, say).await
+        Self::start(home, account, Fate::Shared, Profile::Disposable, say).await
     }
 
     async fn start(
         home: PathBuf,
         account: Account,
         fate: Fate,
-        disposable: bool,
+        profile: Profile,
         say: &dyn Fn(&str),
     ) -> Result<Self, ServersError> {
         let programs = programs::postgres(say)?;
@@ -136,8 +169,12 @@ impl Servers {
             Fate::Private { remove: false } | Fate::Shared => home.join(format!("pg{}", programs.major)),
         };
         account.directory(&home)?;
-        let postgres = postgres::Postgres { programs, disposable };
-        let redis = redis::Redis { program, disposable };
+        let bin = programs.initdb.parent().unwrap_or(Path::new("")).to_owned();
+        let postgres = postgres::Postgres { programs, profile };
+        let redis = redis::Redis {
+            program,
+            disposable: profile == Profile::Disposable,
+        };
         let (postgres, redis) = tokio::try_join!(
             Guarded::join(&postgres, &home, account, fate),
             Guarded::join(&redis, &home, account, fate),
@@ -146,7 +183,30 @@ impl Servers {
             redis,
             postgres,
             home,
+            programs: bin,
         })
+    }
+
+    /// The processes of the two servers.
+    ///
+    /// # Errors
+    /// One of them is gone.
+    pub async fn processes(&self) -> Result<ServerProcesses, ServersError> {
+        let gone = |server| ServersError::NotStarted {
+            server,
+            log: "it does not say which process it is".to_owned(),
+        };
+        let postgres = postgres::Postgres::process(&self.home.join("postgres"));
+        let redis = redis::process(&self.redis.address).await;
+        Ok(ServerProcesses {
+            postgres: postgres.ok_or_else(|| gone("postgres"))?,
+            redis: redis.ok_or_else(|| gone("redis"))?,
+        })
+    }
+
+    /// A program that came with this Postgres, `pgbench` for one; `None` where the package leaves it out.
+    pub fn program(&self, name: &str) -> Option<PathBuf> {
+        Some(self.programs.join(name)).filter(|path| path.is_file())
     }
 
     /// Where data and logs are.
@@ -186,6 +246,18 @@ impl Servers {
     pub fn redis_url(&self, number: u32) -> Url {
         redis::url(&self.redis.address, number % REDIS_DATABASES)
     }
+}
+
+/// A fresh directory of the servers' account. Their guards remove it: they also do when this process is killed.
+fn temporary_home(account: Account) -> Result<PathBuf, ServersError> {
+    let parent = reachable_temporary_directory(account)?;
+    let home = tempfile::Builder::new()
+        .prefix("firstline-")
+        .tempdir_in(&parent)
+        .map_err(|error| ServersError::files(&parent, error))?
+        .keep();
+    account.owns(&home, 0o700)?;
+    Ok(home)
 }
 
 /// The first temporary directory whose whole path the servers' account may pass.

@@ -41,9 +41,44 @@ const DURABLE: &str = "\
 max_connections = 200
 ";
 
+/// As a Postgres comes out of the box, durability and all: what is measured on it means something elsewhere.
+const MEASURED: &str = "\
+max_connections = 300
+shared_buffers = '128MB'
+";
+
+/// What a private Postgres is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Profile {
+    /// Tests and demonstrations: nothing in it need survive.
+    Disposable,
+    /// A person's data.
+    Lasting,
+    /// Measurements.
+    Measured,
+}
+
+impl Profile {
+    const fn configuration(self) -> &'static str {
+        match self {
+            Self::Disposable => DISPOSABLE,
+            Self::Lasting => DURABLE,
+            Self::Measured => MEASURED,
+        }
+    }
+}
+
 pub(super) struct Postgres {
     pub(super) programs: PostgresPrograms,
-    pub(super) disposable: bool,
+    pub(super) profile: Profile,
+}
+
+impl Postgres {
+    /// The process that all others of this Postgres descend from; `None` while it does not run.
+    pub(super) fn process(dir: &Path) -> Option<u32> {
+        let file = std::fs::read_to_string(dir.join("data/postmaster.pid")).ok()?;
+        file.lines().next()?.trim().parse().ok()
+    }
 }
 
 impl Server for Postgres {
@@ -60,7 +95,7 @@ impl Server for Postgres {
             self.discard(dir)?;
             self.create_data(dir, &data, account, address)?;
         }
-        let profile = if self.disposable { DISPOSABLE } else { DURABLE };
+        let profile = self.profile.configuration();
         account.write(&configuration, &format!("{COMMON}{profile}"))?;
         account.write(
             &data.join("pg_hba.conf"),
@@ -123,7 +158,7 @@ impl Postgres {
                 "UTF8",
             ])
             .args(["--no-locale", "--no-instructions"])
-            .args(self.disposable.then_some("--no-sync"))
+            .args((self.profile == Profile::Disposable).then_some("--no-sync"))
             .env("LC_ALL", "C")
             .current_dir(dir)
             .stdin(Stdio::null());

@@ -54,6 +54,19 @@ impl Server for Redis {
     }
 }
 
+/// The process behind `address`; `None` where it does not answer.
+pub(super) async fn process(address: &Address) -> Option<u32> {
+    let client = ::redis::Client::open(url(address, 0)).ok()?;
+    let mut connection = client.get_multiplexed_async_connection().await.ok()?;
+    let told: String = ::redis::cmd("INFO")
+        .arg("server")
+        .query_async(&mut connection)
+        .await
+        .ok()?;
+    let line = told.lines().find_map(|line| line.strip_prefix("process_id:"))?;
+    line.trim().parse().ok()
+}
+
 /// `redis://` address of the logical database `number`.
 pub(super) fn url(address: &Address, number: u32) -> Url {
     format!(

@@ -1,0 +1,60 @@
+//! `firstline bench`: what a fleet of real processes gets done on this machine, beside what its Postgres gets done on the
+//! same disk in the same minute. Disks and neighbours vary tenfold; the ratio of the two hardly does.
+
+mod caller;
+mod ends;
+mod engine;
+mod figures;
+mod history;
+mod load;
+mod probe;
+mod report;
+mod rig;
+mod steps;
+mod usage;
+mod verdict;
+
+use crate::arguments::{Bench, Part, Subject};
+use crate::exit::{BadInput, Ending};
+use crate::{logs, terminal};
+use figures::{Figures, Machine};
+
+pub(crate) async fn run(command: &Bench) -> anyhow::Result<Ending> {
+    if cfg!(debug_assertions) && !command.debug_build {
+        let advice = "this build is not optimised and would measure that: build with `cargo build --release -p firstline` and \
+                      run target/release/firstline, or add --debug-build";
+        return Err(BadInput(advice.to_owned()).into());
+    }
+    let log = logs::temporary_file()?;
+    let _telemetry = logs::install(Some(&log))?;
+    let mut figures = Figures {
+        machine: Machine::this(cfg!(debug_assertions)),
+        engine: None,
+    };
+    if matches!(command.subject, None | Some(Subject::Engine)) {
+        figures.engine = Some(engine::measure(command).await?);
+    }
+    let verdicts = verdict::of(&figures);
+    if command.json {
+        terminal::line(&report::json(&figures, &verdicts)?);
+    } else {
+        terminal::line(&report::text(&figures, &verdicts));
+    }
+    // Nothing to look into.
+    let _ = std::fs::remove_file(log);
+    Ok(if figures.unharmed() {
+        Ending::Well
+    } else {
+        Ending::Findings
+    })
+}
+
+/// Whether `part` is to be measured.
+fn wanted(command: &Bench, part: Part) -> bool {
+    command.only.is_none_or(|only| only == part)
+}
+
+/// What is going on, beside the answer.
+fn say(text: &str) {
+    terminal::complain(text);
+}

@@ -1,0 +1,106 @@
+//! Learns when executions end, from the log line that orchestration writes once the end is committed. Asking for it over
+//! and over would be a load of its own, and a trigger in the database would lengthen the very commits that are measured.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use common::TicketId;
+use serde::Deserialize;
+use tokio::sync::oneshot;
+
+/// The line of `orchestration` that says it.
+const ENDED: &str = "\"the execution ended\"";
+
+/// An execution has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) at: Instant,
+    pub(super) resolved: bool,
+}
+
+/// Who waits for the end of which ticket's execution.
+#[derive(Clone, Default)]
+pub(super) struct Ends(Arc<Mutex<HashMap<String, oneshot::Sender<Ended>>>>);
+
+impl Ends {
+    /// The end of the execution of `ticket`. Ask before it is begun.
+    pub(super) fn of(&self, ticket: &TicketId) -> oneshot::Receiver<Ended> {
+        let (sender, receiver) = oneshot::channel();
+        self.lock().insert(ticket.to_string(), sender);
+        receiver
+    }
+
+    /// Follow the log of a process until it ends, and keep it in `file`.
+    pub(super) fn follow(&self, log: impl Read + Send + 'static, file: &Path) -> std::io::Result<()> {
+        let mut file = std::fs::File::options().create(true).append(true).open(file)?;
+        let ends = self.clone();
+        std::thread::Builder::new()
+            .name("ends".to_owned())
+            .spawn(move || {
+                let mut lines = BufReader::with_capacity(1 << 16, log);
+                let mut line = String::new();
+                // A line that is no text belongs to none of ours; the pipe ends with the process.
+                while lines.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+                    match ended(&line) {
+                        Some((ticket, resolved)) => ends.tell(&ticket, resolved),
+                        None => drop(file.write_all(line.as_bytes())),
+                    }
+                    line.clear();
+                }
+            })
+            .map(drop)
+    }
+
+    fn tell(&self, ticket: &str, resolved: bool) {
+        let waiting = self.lock().remove(ticket);
+        if let Some(waiting) = waiting {
+            let at = Instant::now();
+            // Nobody waits any more: the measurement was given up.
+            let _ = waiting.send(Ended { at, resolved });
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, oneshot::Sender<Ended>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Deserialize)]
+struct Line {
+    ending: String,
+    span: Span,
+}
+
+#[derive(Deserialize)]
+struct Span {
+    #[serde(rename = "ticket.id")]
+    ticket: String,
+}
+
+/// The ticket whose execution a line says has ended, and whether it was resolved.
+fn ended(line: &str) -> Option<(String, bool)> {
+    if !line.contains(ENDED) {
+        return None;
+    }
+    let line: Line = serde_json::from_str(line).ok()?;
+    Some((line.span.ticket, line.ending == "resolved"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_an_execution_is_read_from_its_log_line_and_other_lines_are_not_mistaken_for_it() {
+        let line = r#"{"timestamp":"2026-11-27T19:00:00Z","level":"INFO","message":"the execution ended","ending":"resolved","took_s":0.1,"target":"orchestration::drive::run","span":{"execution.id":"e","ticket.id":"4243","name":"drive"}}"#;
+        assert_eq!(ended(line), Some(("4243".to_owned(), true)));
+        assert_eq!(
+            ended(&line.replace("resolved", "escalated")),
+            Some(("4243".to_owned(), false))
+        );
+        assert_eq!(ended(&line.replace("execution ended", "execution began")), None);
+    }
+}

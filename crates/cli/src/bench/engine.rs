@@ -1,0 +1,258 @@
+//! The engine: a playbook of three steps on a service that answers at once, from `execute_playbook` to its end.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use common::Service;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+
+use super::figures::{Cpu, Engine, History, Idle, Latency, Load, Pace, Recovery, Waiting, count};
+use super::load::{self, Clock, Outcomes};
+use super::rig::{Begun, Rig, Work};
+use super::{say, usage, wanted};
+use crate::arguments::{Bench, Part};
+
+/// So many at a time, one after the other.
+const AT_ONCE: [u32; 4] = [1, 32, 100, 1000];
+/// What an open load is measured against, and what a history slows down.
+const MIDDLE: u32 = 32;
+/// A load runs for so long before the clock does.
+const WARM_UP: Duration = Duration::from_secs(1);
+/// In flight when orchestration is killed.
+const IN_FLIGHT: u32 = 1000;
+/// Requests under way at once where many are made as fast as possible.
+const HANDS: usize = 64;
+/// Sessions tell what they did within ten seconds; a second to spare.
+const IDLE_FOR: Duration = Duration::from_secs(11);
+
+/// Measure what is wanted of it.
+pub(super) async fn measure(command: &Bench) -> anyhow::Result<Engine> {
+    say("engine: setting up a private Postgres, Redis, orchestration and the playbook service ...");
+    let mut rig = Rig::new().await?;
+    let window = Duration::from_secs(command.seconds);
+    let mut engine = Engine::default();
+    if wanted(command, Part::Closed) {
+        for at_once in AT_ONCE {
+            say(&format!("engine: {at_once} at a time ..."));
+            engine.closed.push(closed(&rig, at_once, window).await?);
+        }
+    }
+    if wanted(command, Part::Open) {
+        let rate = match command.rate {
+            Some(rate) => f64::from(rate),
+            None => half_of_what_it_can(&rig, &engine, window).await?,
+        };
+        say(&format!("engine: {rate:.0} a second ..."));
+        engine.open = Some(open(&rig, rate, window).await?);
+    }
+    if wanted(command, Part::Waiting) {
+        say(&format!("engine: {} wait for an approval ...", command.waiting));
+        engine.waiting = Some(waiting(&rig, command.waiting).await?);
+    }
+    if wanted(command, Part::Recovery) {
+        say(&format!(
+            "engine: orchestration is killed with {IN_FLIGHT} in flight ..."
+        ));
+        engine.recovery = Some(recovery(&mut rig).await?);
+    }
+    if wanted(command, Part::History) {
+        say(&format!("engine: {} have finished long ago ...", command.history));
+        engine.history = Some(history(&rig, command.history, window).await?);
+    }
+    Ok(engine)
+}
+
+async fn closed(rig: &Rig, at_once: u32, window: Duration) -> anyhow::Result<Load> {
+    let client = rig.client.clone();
+    let one = move || {
+        let client = client.clone();
+        async move { client.execute(Work::Three).await }
+    };
+    let loaded = || load::closed(at_once, Clock::new(WARM_UP, window), one);
+    measured(rig, Pace::AtOnce(at_once), at_once, loaded).await
+}
+
+async fn open(rig: &Rig, per_second: f64, window: Duration) -> anyhow::Result<Load> {
+    let one = || {
+        let client = rig.client.clone();
+        async move { client.execute(Work::Three).await }
+    };
+    let loaded = || load::open(per_second, Clock::new(WARM_UP, window), one);
+    measured(rig, Pace::PerSecond(per_second), MIDDLE, loaded).await
+}
+
+async fn half_of_what_it_can(rig: &Rig, engine: &Engine, window: Duration) -> anyhow::Result<f64> {
+    let known = engine
+        .closed
+        .iter()
+        .find(|load| load.pace == Pace::AtOnce(MIDDLE));
+    let most = match known {
+        Some(load) => load.per_second,
+        None => closed(rig, MIDDLE, window).await?.per_second,
+    };
+    Ok((most / 2.0).max(1.0))
+}
+
+/// A load between two looks at everything it uses, and between two probes.
+async fn measured<F>(rig: &Rig, pace: Pace, clients: u32, loaded: impl FnOnce() -> F) -> anyhow::Result<Load>
+where
+    F: Future<Output = Outcomes>,
+{
+    let before = rig.probe(clients).await?;
+    let (commits, cpu) = (usage::commits(&rig.owner).await?, rig.cpu()?);
+    let outcomes = loaded().await;
+    let memory = rig.memory();
+    let ended = Instant::now();
+    rig.written_back().await?;
+    let write_backs = ended.elapsed();
+    let (commits, cpu) = (usage::commits(&rig.owner).await? - commits, rig.cpu()?.since(cpu));
+    let probe = before.between(rig.probe(clients).await?);
+    for reason in &outcomes.reasons {
+        say(&format!("  failed: {reason}"));
+    }
+    let (all, per_second) = (count(outcomes.all), outcomes.per_second());
+    Ok(Load {
+        pace,
+        finished: count(outcomes.took.len()),
+        failed: count(outcomes.failed),
+        per_second,
+        latency_ms: Latency::of(outcomes.took),
+        cpu_s: cpu.for_1000_of(all),
+        memory_mib: mib(memory),
+        commits_each: each(commits, all),
+        write_backs_s: write_backs.as_secs_f64(),
+        probe,
+        ratio: per_second / probe.workflows_per_second,
+    })
+}
+
+async fn waiting(rig: &Rig, executions: u32) -> anyhow::Result<Waiting> {
+    // As much as it ever needs at once is in its hands already, so that what grows from here on is for who waits.
+    let warm_up = begin(rig, Work::Approval, 1000).await?;
+    release(rig, warm_up).await?;
+    rig.written_back().await?;
+    let idle_before = idle(rig).await?;
+    let memory = rig.memory();
+    let begun = begin(rig, Work::Approval, executions).await?;
+    while rig.steps.pending() < begun.len() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    rig.written_back().await?;
+    let idle_waiting = idle(rig).await?;
+    let grown = rig.memory().saturating_sub(memory);
+    let release_began = Instant::now();
+    let failed = release(rig, begun).await?;
+    let released_in = release_began.elapsed();
+    rig.written_back().await?;
+    Ok(Waiting {
+        executions,
+        bytes_each: each(i64::try_from(grown).unwrap_or(i64::MAX), executions),
+        idle_before,
+        idle_waiting,
+        released_in_s: released_in.as_secs_f64(),
+        failed,
+    })
+}
+
+/// Begin as many, as fast as it takes them.
+async fn begin(rig: &Rig, work: Work, executions: u32) -> anyhow::Result<Vec<Begun>> {
+    let client = &rig.client;
+    let asked = futures::stream::iter(0..executions)
+        .map(|_| async move { client.begin(&client.ticket(work)).await })
+        .buffer_unordered(HANDS);
+    let begun: Vec<anyhow::Result<Begun>> = asked.collect().await;
+    begun.into_iter().collect()
+}
+
+/// Let everybody approve, and wait until all have ended: how many were not resolved.
+async fn release(rig: &Rig, begun: Vec<Begun>) -> anyhow::Result<u32> {
+    let verification = &rig.verification;
+    let signals = futures::stream::iter(rig.steps.approvals())
+        .map(|(execution, signal)| async move { verification.signal(execution, &signal).await })
+        .buffer_unordered(HANDS);
+    let sent: Vec<_> = signals.collect().await;
+    sent.into_iter()
+        .collect::<Result<Vec<()>, _>>()
+        .context("an approval was not taken")?;
+    Ok(unresolved(begun).await)
+}
+
+async fn unresolved(begun: Vec<Begun>) -> u32 {
+    let ends: FuturesUnordered<_> = begun.into_iter().map(Begun::resolved).collect();
+    let failed: Vec<String> = ends
+        .filter_map(|ended| async move { ended.err().map(|error| format!("{error:#}")) })
+        .collect()
+        .await;
+    for reason in failed.iter().take(3) {
+        say(&format!("  failed: {reason}"));
+    }
+    count(failed.len())
+}
+
+async fn idle(rig: &Rig) -> anyhow::Result<Idle> {
+    // What happened before is told by then.
+    tokio::time::sleep(IDLE_FOR).await;
+    let (transactions, calls, cpu) = (
+        usage::transactions(&rig.owner).await?,
+        rig.steps.calls(),
+        rig.cpu()?,
+    );
+    let began = Instant::now();
+    tokio::time::sleep(IDLE_FOR).await;
+    let seconds = began.elapsed().as_secs_f64();
+    let transactions = usage::transactions(&rig.owner).await? - transactions;
+    let Cpu { ours, .. } = rig.cpu()?.since(cpu);
+    let calls = rig.steps.calls() - calls;
+    Ok(Idle {
+        transactions_per_second: each(transactions, 1) / seconds,
+        calls_per_second: f64::from(u32::try_from(calls).unwrap_or(u32::MAX)) / seconds,
+        cpu_ms_per_second: ours * 1000.0 / seconds,
+    })
+}
+
+/// The hardest moment: steps have taken effect and nobody has heard of it; the rest has not begun.
+async fn recovery(rig: &mut Rig) -> anyhow::Result<Recovery> {
+    let repeated = rig.steps.repeated();
+    rig.steps.answer(false);
+    let begun = begin(rig, Work::Three, IN_FLIGHT).await?;
+    rig.processes.kill(Service::Orchestration);
+    rig.steps.answer(true);
+    let began = Instant::now();
+    rig.start_orchestration()?;
+    let lost = unresolved(begun).await;
+    let finished_in = began.elapsed();
+    rig.processes.wait_until_ready(Service::Orchestration).await?;
+    rig.written_back().await?;
+    Ok(Recovery {
+        in_flight: IN_FLIGHT,
+        finished_in_s: finished_in.as_secs_f64(),
+        lost,
+        repeated: count(rig.steps.repeated() - repeated),
+    })
+}
+
+async fn history(rig: &Rig, executions: u32, window: Duration) -> anyhow::Result<History> {
+    let before = closed(rig, MIDDLE, window).await?;
+    let began = Instant::now();
+    super::history::lay_down(&rig.owner, executions).await?;
+    let laid_down_in = began.elapsed();
+    let after = closed(rig, MIDDLE, window).await?;
+    Ok(History {
+        executions,
+        laid_down_in_s: laid_down_in.as_secs_f64(),
+        slower: 1.0 - after.ratio / before.ratio,
+        before,
+        after,
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far from 2^52")]
+fn each(sum: i64, count: u32) -> f64 {
+    sum as f64 / f64::from(count.max(1))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far from 2^52")]
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}

@@ -1,0 +1,169 @@
+//! Two ways to make a load: so many at a time, or so many a second.
+
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+/// After a failure, so that one that comes at once does not keep the machine busy.
+const AFTER_FAILURE: Duration = Duration::from_millis(200);
+/// Failures that are told; they are mostly the same.
+const TOLD: usize = 3;
+
+/// What became of a load.
+#[derive(Debug, Default)]
+pub(super) struct Outcomes {
+    /// How long each took that ended while the clock ran.
+    pub(super) took: Vec<Duration>,
+    /// All that ended well, also before the clock and after.
+    pub(super) all: usize,
+    pub(super) failed: usize,
+    /// Some of the reasons.
+    pub(super) reasons: Vec<String>,
+    /// How long the clock ran.
+    pub(super) clock: Duration,
+}
+
+impl Outcomes {
+    /// Ended well, for each second that the clock ran.
+    pub(super) fn per_second(&self) -> f64 {
+        f64::from(super::figures::count(self.took.len())) / self.clock.as_secs_f64()
+    }
+
+    fn note(&mut self, clock: &Clock, ended: &Result<Instant, anyhow::Error>, began: Instant) {
+        match ended {
+            Ok(at) => {
+                self.all += 1;
+                if clock.runs_at(*at) {
+                    self.took.push(at.saturating_duration_since(began));
+                }
+            }
+            Err(error) => {
+                self.failed += 1;
+                if self.reasons.len() < TOLD {
+                    self.reasons.push(format!("{error:#}"));
+                }
+            }
+        }
+    }
+
+    fn with(mut self, other: Self) -> Self {
+        self.took.extend(other.took);
+        self.all += other.all;
+        self.failed += other.failed;
+        self.reasons.extend(other.reasons);
+        self.reasons.truncate(TOLD);
+        self
+    }
+}
+
+/// When it is measured, after the load has warmed up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    from: Instant,
+    to: Instant,
+}
+
+impl Clock {
+    /// For `window`, after `warm_up`.
+    pub(super) fn new(warm_up: Duration, window: Duration) -> Self {
+        let from = Instant::now() + warm_up;
+        Self {
+            from,
+            to: from + window,
+        }
+    }
+
+    fn runs_at(&self, moment: Instant) -> bool {
+        (self.from..self.to).contains(&moment)
+    }
+}
+
+/// `at_once` at a time: whoever is done begins another one, until the clock stops. `one` answers when it ended.
+pub(super) async fn closed<O, F>(at_once: u32, clock: Clock, one: O) -> Outcomes
+where
+    O: Fn() -> F + Clone + Send + 'static,
+    F: Future<Output = anyhow::Result<Instant>> + Send,
+{
+    let mut workers = JoinSet::new();
+    for _ in 0..at_once {
+        let one = one.clone();
+        workers.spawn(async move {
+            let mut outcomes = Outcomes::default();
+            while Instant::now() < clock.to {
+                let began = Instant::now();
+                let ended = one().await;
+                outcomes.note(&clock, &ended, began);
+                if ended.is_err() {
+                    tokio::time::sleep(AFTER_FAILURE).await;
+                }
+            }
+            outcomes
+        });
+    }
+    sum(clock, workers.join_all().await)
+}
+
+/// `per_second` of them until the clock stops, however long each takes. What it took is counted from the moment when it was
+/// due, so that a machine that falls behind cannot hide it.
+pub(super) async fn open<O, F>(per_second: f64, clock: Clock, one: O) -> Outcomes
+where
+    O: Fn() -> F,
+    F: Future<Output = anyhow::Result<Instant>> + Send + 'static,
+{
+    let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / per_second));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut begun = JoinSet::new();
+    loop {
+        let due = ticks.tick().await.into_std();
+        if due >= clock.to {
+            break;
+        }
+        let one = one();
+        begun.spawn(async move {
+            let mut outcomes = Outcomes::default();
+            outcomes.note(&clock, &one.await, due);
+            outcomes
+        });
+    }
+    sum(clock, begun.join_all().await)
+}
+
+fn sum(clock: Clock, parts: Vec<Outcomes>) -> Outcomes {
+    let sum = parts.into_iter().fold(Outcomes::default(), Outcomes::with);
+    Outcomes {
+        clock: clock.to - clock.from,
+        ..sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_ends_before_the_clock_runs_counts_among_all_and_not_among_the_measured() {
+        let clock = Clock {
+            from: Instant::now() + Duration::from_secs(60),
+            to: Instant::now() + Duration::from_millis(50),
+        };
+        let outcomes = closed(2, clock, async || {
+            tokio::task::yield_now().await;
+            Ok(Instant::now())
+        })
+        .await;
+        assert!(outcomes.all >= 2 && outcomes.took.is_empty(), "{outcomes:?}");
+    }
+
+    #[tokio::test]
+    async fn an_open_load_keeps_its_rate_however_long_each_takes() {
+        let clock = Clock::new(Duration::ZERO, Duration::from_millis(200));
+        let end = clock.to;
+        let outcomes = open(100.0, clock, || async move {
+            tokio::time::sleep_until((end - Duration::from_millis(1)).into()).await;
+            anyhow::bail!("too late")
+        })
+        .await;
+        assert_eq!((outcomes.failed, outcomes.reasons.len()), (20, TOLD));
+    }
+}

@@ -1,0 +1,169 @@
+//! Whether what was measured is what must be reached. Pure.
+
+use serde::Serialize;
+
+use super::figures::{Engine, Figures, Idle, Load, Pace};
+
+/// One of the promises.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Verdict {
+    pub(super) promise: String,
+    pub(super) measured: String,
+    pub(super) holds: bool,
+}
+
+/// Steps of the engine's playbook, and what each may take beside its commit.
+const STEPS: f64 = 3.0;
+const MS_PER_STEP: f64 = 1.0;
+/// Commits of an execution.
+const MOST_COMMITS: f64 = 5.0;
+/// Least ratios to what Postgres alone gets done, by how many at a time.
+const LEAST_RATIOS: [(u32, f64); 3] = [(1, 0.28), (32, 0.23), (100, 0.25)];
+/// At 1,000 at a time at least so much of what 100 got done.
+const NO_COLLAPSE: f64 = 0.8;
+/// Memory of a waiting execution.
+const MOST_BYTES: f64 = 1024.0;
+/// What goes on while nothing happens may differ by so much a second without growing.
+const SAME_TRANSACTIONS: f64 = 5.0;
+/// All of a kill are finished within so many seconds.
+const RECOVERED_WITHIN_S: f64 = 5.0;
+/// What a history may cost.
+const MOST_SLOWER: f64 = 0.10;
+
+/// Everything that must be reached and was measured.
+pub(super) fn of(figures: &Figures) -> Vec<Verdict> {
+    figures.engine.as_ref().map(engine).unwrap_or_default()
+}
+
+fn engine(engine: &Engine) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    for load in engine.closed.iter().chain(&engine.open) {
+        verdicts.extend(commits(load));
+    }
+    for (at_once, least) in LEAST_RATIOS {
+        verdicts.extend(at(engine, at_once).map(|load| ratio(load, at_once, least)));
+    }
+    verdicts.extend(at(engine, 1).map(latency));
+    if let (Some(hundred), Some(thousand)) = (at(engine, 100), at(engine, 1000)) {
+        verdicts.push(collapse(hundred, thousand));
+    }
+    verdicts.extend(waiting(engine));
+    verdicts.extend(recovery(engine));
+    verdicts.extend(engine.history.iter().map(|history| Verdict {
+        promise: format!(
+            "{} finished executions slow it by less than 10 %",
+            history.executions
+        ),
+        measured: format!("{:.1} %", history.slower * 100.0),
+        holds: history.slower < MOST_SLOWER,
+    }));
+    verdicts
+}
+
+fn at(engine: &Engine, at_once: u32) -> Option<&Load> {
+    engine
+        .closed
+        .iter()
+        .find(|load| load.pace == Pace::AtOnce(at_once))
+}
+
+/// Only where too many: a line for each load would say little.
+fn commits(load: &Load) -> Option<Verdict> {
+    let worst = load.commits_each > MOST_COMMITS;
+    (worst || load.pace == Pace::AtOnce(1)).then(|| Verdict {
+        promise: format!("at most 5 commits an execution ({})", pace(load.pace)),
+        measured: format!("{:.2}", load.commits_each),
+        holds: load.commits_each <= MOST_COMMITS,
+    })
+}
+
+fn ratio(load: &Load, at_once: u32, least: f64) -> Verdict {
+    Verdict {
+        promise: format!("at least {least:.2} of what Postgres alone gets done, {at_once} at a time"),
+        measured: format!("{:.3}", load.ratio),
+        holds: load.ratio >= least,
+    }
+}
+
+/// The commits it waits for, and 1 ms a step.
+fn latency(load: &Load) -> Verdict {
+    let commit = load.probe.commit_ms();
+    let most = load.commits_each * commit + STEPS * MS_PER_STEP;
+    Verdict {
+        promise: format!(
+            "a median, 1 at a time, of at most its commits ({:.1} of {commit:.2} ms) and 1 ms a step: {most:.1} ms",
+            load.commits_each
+        ),
+        measured: format!("{:.1} ms", load.latency_ms.p50),
+        holds: load.latency_ms.p50 <= most,
+    }
+}
+
+fn collapse(hundred: &Load, thousand: &Load) -> Verdict {
+    Verdict {
+        promise: format!("no collapse at 1,000: at least {NO_COLLAPSE} of the ratio at 100"),
+        measured: format!("{:.3} after {:.3}", thousand.ratio, hundred.ratio),
+        holds: thousand.ratio >= NO_COLLAPSE * hundred.ratio && thousand.failed == 0,
+    }
+}
+
+fn waiting(engine: &Engine) -> Vec<Verdict> {
+    let Some(waiting) = &engine.waiting else {
+        return vec![];
+    };
+    let (before, during) = (waiting.idle_before, waiting.idle_waiting);
+    vec![
+        Verdict {
+            promise: format!("{} wait in less than 1 KiB of memory each", waiting.executions),
+            measured: format!("{:.0} bytes", waiting.bytes_each),
+            holds: waiting.bytes_each < MOST_BYTES,
+        },
+        Verdict {
+            promise: "no polling that grows with them".to_owned(),
+            measured: format!("{} before, {} during", told(before), told(during)),
+            holds: during.transactions_per_second <= before.transactions_per_second + SAME_TRANSACTIONS
+                && during.calls_per_second <= before.calls_per_second,
+        },
+        Verdict {
+            promise: "all of them finish without error once released".to_owned(),
+            measured: format!("{} failed, {:.1} s", waiting.failed, waiting.released_in_s),
+            holds: waiting.failed == 0,
+        },
+    ]
+}
+
+fn told(idle: Idle) -> String {
+    format!(
+        "{:.1} transactions and {:.1} calls a second",
+        idle.transactions_per_second, idle.calls_per_second
+    )
+}
+
+fn recovery(engine: &Engine) -> Vec<Verdict> {
+    let Some(recovery) = &engine.recovery else {
+        return vec![];
+    };
+    vec![
+        Verdict {
+            promise: format!(
+                "all {} in flight at a kill finished within 5 s",
+                recovery.in_flight
+            ),
+            measured: format!("{:.2} s", recovery.finished_in_s),
+            holds: recovery.finished_in_s <= RECOVERED_WITHIN_S && recovery.lost == 0,
+        },
+        Verdict {
+            promise: "none lost, none with a repeated effect".to_owned(),
+            measured: format!("{} lost, {} repeated", recovery.lost, recovery.repeated),
+            holds: recovery.lost == 0 && recovery.repeated == 0,
+        },
+    ]
+}
+
+/// `32 at a time`, `120 a second`.
+pub(super) fn pace(pace: Pace) -> String {
+    match pace {
+        Pace::AtOnce(at_once) => format!("{at_once} at a time"),
+        Pace::PerSecond(rate) => format!("{rate:.0} a second"),
+    }
+}

@@ -1,0 +1,167 @@
+//! Services as processes of their own, for whoever measures or kills them: the same program once more, under the name of
+//! the service, with the settings in its environment.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use common::Service;
+use url::Url;
+
+use crate::fleet::{FleetError, FleetSettings, LOOK_EVERY, READY_WITHIN, base_url};
+
+/// What the process of a service calls itself; the rest is the name of the service.
+const NAME: &str = "firstline-";
+
+/// A program that starts [`Processes`] asks this first thing in `main`: where it was started as one of them, it is that
+/// service and nothing else, until its standard input ends. That is when whoever started it is gone.
+pub fn as_service() -> Option<ExitCode> {
+    let name = std::env::args_os().next()?;
+    let name = Path::new(&name).file_name()?.to_str()?;
+    let service: Service = name.strip_prefix(NAME)?.parse().ok()?;
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(1);
+    });
+    Some(match service {
+        Service::Classifier => chassis::main(classifier::serve),
+        Service::Playbook => chassis::main(playbook::serve),
+        Service::Orchestration => chassis::main(orchestration::serve),
+        Service::Verification => chassis::main(verification::serve),
+        Service::Executor => chassis::main(executor::serve),
+        Service::Delivery => chassis::main(delivery::serve),
+    })
+}
+
+/// Some of the services, each a process. Dropped, they are killed.
+pub struct Processes {
+    settings: FleetSettings,
+    addresses: BTreeMap<Service, SocketAddr>,
+    running: BTreeMap<Service, Running>,
+    program: PathBuf,
+    logs: PathBuf,
+    http: reqwest::Client,
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Processes {
+    /// Prepare processes of this very program, which must ask [`as_service`]. Each writes its log into a file in `logs`.
+    ///
+    /// # Errors
+    /// No free port, no HTTP client.
+    pub fn new(settings: FleetSettings, logs: PathBuf) -> Result<Self, FleetError> {
+        let http = common::client::http_client(Duration::from_secs(10)).map_err(std::io::Error::other)?;
+        let mut addresses = BTreeMap::new();
+        // All at once, or the same port might be found twice.
+        let mut found = Vec::new();
+        for service in Service::ALL {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            addresses.insert(service, listener.local_addr()?);
+            found.push(listener);
+        }
+        Ok(Self {
+            settings,
+            addresses,
+            running: BTreeMap::new(),
+            program: std::env::current_exe()?,
+            logs,
+            http,
+        })
+    }
+
+    /// Where a service listens.
+    ///
+    /// # Panics
+    /// Never: all six have an address from the start.
+    pub fn url(&self, service: Service) -> Url {
+        base_url(self.addresses[&service])
+    }
+
+    /// Its process, while it runs.
+    pub fn id(&self, service: Service) -> Option<u32> {
+        self.running.get(&service).map(|running| running.0.id())
+    }
+
+    /// Those of all that run.
+    pub fn ids(&self) -> Vec<u32> {
+        self.running.values().map(|running| running.0.id()).collect()
+    }
+
+    /// Start a service. It is not ready yet.
+    ///
+    /// # Errors
+    /// This machine refuses a process or a file.
+    pub fn start(&mut self, service: Service) -> Result<(), FleetError> {
+        let log = self.logs.join(format!("{service}.log"));
+        let log = std::fs::File::options().create(true).append(true).open(log)?;
+        self.spawn(service, log.into()).map(|_| ())
+    }
+
+    /// Start a service whose log comes to us.
+    ///
+    /// # Errors
+    /// This machine refuses a process.
+    pub fn start_listening(&mut self, service: Service) -> Result<ChildStderr, FleetError> {
+        let log = self.spawn(service, Stdio::piped())?;
+        log.ok_or_else(|| std::io::Error::other("a process without a log").into())
+    }
+
+    fn spawn(&mut self, service: Service, log: Stdio) -> Result<Option<ChildStderr>, FleetError> {
+        let mut child = Command::new(&self.program)
+            .arg0(format!("{NAME}{service}"))
+            .env_clear()
+            .envs(self.settings.of(service, &self.addresses))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(log)
+            // Ctrl-C in a terminal is for us, who stop them.
+            .process_group(0)
+            .spawn()?;
+        let log = child.stderr.take();
+        self.running.insert(service, Running(child));
+        Ok(log)
+    }
+
+    /// `kill -9`, and wait until it is gone.
+    pub fn kill(&mut self, service: Service) {
+        self.running.remove(&service);
+    }
+
+    /// Wait until a service is ready.
+    ///
+    /// # Errors
+    /// It ended, or is not ready in a minute.
+    pub async fn wait_until_ready(&mut self, service: Service) -> Result<(), FleetError> {
+        let readyz = format!("{}readyz", self.url(service));
+        let deadline = Instant::now() + READY_WITHIN;
+        loop {
+            let said = match self.http.get(&readyz).send().await {
+                Ok(answer) if answer.status().is_success() => return Ok(()),
+                Ok(answer) => answer.text().await.unwrap_or_else(|error| error.to_string()),
+                Err(error) => error.to_string(),
+            };
+            if let Some(running) = self.running.get_mut(&service)
+                && let Some(status) = running.0.try_wait()?
+            {
+                let reason = format!("{status}; its log is in {}", self.logs.display());
+                return Err(FleetError::Ended { service, reason });
+            }
+            if Instant::now() > deadline {
+                return Err(FleetError::NotReady { service, said });
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
