@@ -175,7 +175,7 @@ impl Rig {
 
     /// A second of what Postgres gets done without us.
     pub(super) async fn probe(&self, clients: u32) -> anyhow::Result<Probe> {
-        self.prober.second(clients).await
+        self.prober.measure(clients).await
     }
 
     /// Wait until the help desk has been told everything.
