@@ -1,9 +1,13 @@
 //! What can be asked on the command line; `--help` is written here.
 
+mod operate;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use url::Url;
+
+pub(crate) use operate::{Operate, Scope, Switch, Which};
 
 /// Firstline answers first-line IT support tickets.
 ///
@@ -27,7 +31,7 @@ pub(crate) enum Command {
     /// Playbooks: check, publish, activate, look.
     #[command(subcommand)]
     Playbook(Playbook),
-    /// Executions: what was done for a ticket, step by step.
+    /// Executions: what was done for a ticket, step by step, and what operators do about it.
     #[command(subcommand)]
     Execution(Execution),
     /// Measure what gets done on this machine, beside what its Postgres gets done on the same disk in the same minute.
@@ -35,6 +39,9 @@ pub(crate) enum Command {
     /// Starts a fleet of its own: real processes, a private Postgres as durable as it comes out of the box. Exit codes: 0
     /// measured, whatever the figures; 1 something was lost or done twice; 2 the input makes no sense.
     Bench(Bench),
+    /// Kill switches: let no step begin, globally, for the tenant or for one playbook.
+    #[command(subcommand)]
+    Switch(Switch),
     /// Keys of a fleet.
     #[command(subcommand)]
     Keys(Keys),
@@ -242,6 +249,32 @@ pub(crate) enum Execution {
         #[command(flatten)]
         fleet: Fleet,
     },
+    /// Let no step of it begin until it is resumed. A call under way is heard, whoever was asked may still answer, and its
+    /// time goes on.
+    Pause {
+        #[command(flatten)]
+        operate: Operate,
+    },
+    /// Let it go on from where it stood.
+    Resume {
+        #[command(flatten)]
+        operate: Operate,
+    },
+    /// End it: no further step begins, what was done and can be taken back is taken back, and a person takes over.
+    ///
+    /// A reason must be given.
+    Cancel {
+        #[command(flatten)]
+        operate: Operate,
+    },
+    /// Try the step that failed again, or at once what waits for an outside system.
+    ///
+    /// Refused where something was taken back, where nobody knows whether a privileged step was done, where its proof is
+    /// spent, and where somebody else has the ticket.
+    Retry {
+        #[command(flatten)]
+        operate: Operate,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -323,5 +356,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_playbooks_switch_takes_its_name_and_every_switch_a_reason() {
+        let parse = |line: &str| Arguments::try_parse_from(line.split(' '));
+        assert!(parse("firstline switch off global --reason Odd").is_ok());
+        assert!(parse("firstline switch on playbook password_reset --reason Mended").is_ok());
+        for nonsense in [
+            "firstline switch off global",
+            "firstline switch off playbook --reason Odd",
+            "firstline switch off everything --reason Odd",
+        ] {
+            assert!(parse(nonsense).is_err(), "{nonsense}");
+        }
     }
 }

@@ -1,7 +1,9 @@
-//! `firstline execution`: what was done for a ticket.
+//! `firstline execution`: what was done for a ticket, and what operators do about it.
+
+mod operate;
 
 use common::client::{ClassifierClient, OrchestrationClient, PeerError};
-use common::{Decision, ExecutionId, ExecutionStatus, ExecutionView, StepView, TicketId};
+use common::{Decision, ExecutionId, ExecutionStatus, ExecutionView, Standstill, StepView, TicketId};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -37,6 +39,10 @@ pub(crate) async fn run(command: &Execution) -> anyhow::Result<Ending> {
                 (Err(error), _) => Err(error.into()),
             }
         }
+        Execution::Pause { operate } => operate::pause(operate).await,
+        Execution::Resume { operate } => operate::resume(operate).await,
+        Execution::Cancel { operate } => operate::cancel(operate).await,
+        Execution::Retry { operate } => operate::retry(operate).await,
     }
 }
 
@@ -135,7 +141,10 @@ fn list(executions: &[ExecutionView]) {
     rows.extend(executions.iter().map(|execution| {
         vec![
             format!("#{}", execution.ticket_id),
-            execution.status.to_string(),
+            match execution.standstill {
+                Some(_) => format!("{} (held)", execution.status),
+                None => execution.status.to_string(),
+            },
             format!("{} {}", execution.playbook.name, execution.playbook.version),
             moment(execution.started_at),
             execution.execution_id.to_string(),
@@ -160,12 +169,35 @@ pub(crate) fn show(execution: &ExecutionView) {
     if let Some(ended) = execution.ended_at {
         terminal::line(&format!("  ended      {} UTC", moment(ended)));
     }
+    if let Some(standstill) = &execution.standstill {
+        terminal::line(&format!("  stands     {}", stands_still(standstill)));
+    }
     if let Some(reason) = &execution.reason {
         terminal::line(&format!("  because    {reason}"));
     }
     for step in &execution.steps {
         terminal::line(&step_line(step, execution));
         terminal::line(&format!("      {}", step.explanation));
+    }
+}
+
+/// Why no step of an execution begins.
+pub(crate) fn stands_still(standstill: &Standstill) -> String {
+    match standstill {
+        Standstill::Operator { name, reason, since } => {
+            let reason = reason.as_ref().map(|reason| format!(": {reason}"));
+            format!(
+                "still: paused by {name} since {} UTC{}",
+                moment(*since),
+                reason.unwrap_or_default()
+            )
+        }
+        Standstill::Switch { switch, off } => format!(
+            "still: {switch} has been off since {} UTC, by {}: {}",
+            moment(off.since),
+            off.name,
+            off.reason
+        ),
     }
 }
 
@@ -199,7 +231,7 @@ fn hands_over(step: &StepView, execution: &ExecutionView) -> bool {
         && execution.reason.as_ref() == Some(&step.explanation)
 }
 
-fn moment(at: OffsetDateTime) -> String {
+pub(crate) fn moment(at: OffsetDateTime) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
     // Fails for no time that a service wrote.
     at.format(&format).unwrap_or_default()

@@ -11,6 +11,7 @@ mod logs;
 mod migrate;
 mod playbook;
 mod run_file;
+mod switch;
 mod terminal;
 mod ticket;
 mod up;
@@ -45,6 +46,7 @@ async fn run(command: Command) -> anyhow::Result<Ending> {
         Command::Playbook(playbook) => playbook::run(&playbook).await,
         Command::Execution(execution) => execution::run(&execution).await,
         Command::Bench(bench) => bench::run(&bench).await,
+        Command::Switch(switch) => switch::run(&switch).await,
         Command::Keys(keys) => keys::run(&keys),
         Command::Migrate(migrate) => migrate::run(&migrate).await,
     }

@@ -72,7 +72,7 @@ const INTERNAL: [(Service, &str, &str, Service); 10] = [
 ];
 
 /// Every door for people, with a role that is not enough.
-const PEOPLE: [(Service, &str, &str, Role); 7] = [
+const PEOPLE: [(Service, &str, &str, Role); 13] = [
     (Service::Playbook, "POST", "/api/v1/playbooks", Role::Operator),
     (
         Service::Playbook,
@@ -103,6 +103,42 @@ const PEOPLE: [(Service, &str, &str, Role); 7] = [
         "GET",
         "/api/v1/orchestration/executions/01890000-0000-7000-8000-000000000000",
         Role::User,
+    ),
+    (
+        Service::Orchestration,
+        "POST",
+        "/api/v1/orchestration/executions/01890000-0000-7000-8000-000000000000/pause",
+        Role::Auditor,
+    ),
+    (
+        Service::Orchestration,
+        "POST",
+        "/api/v1/orchestration/executions/01890000-0000-7000-8000-000000000000/resume",
+        Role::Auditor,
+    ),
+    (
+        Service::Orchestration,
+        "POST",
+        "/api/v1/orchestration/executions/01890000-0000-7000-8000-000000000000/cancel",
+        Role::Auditor,
+    ),
+    (
+        Service::Orchestration,
+        "POST",
+        "/api/v1/orchestration/executions/01890000-0000-7000-8000-000000000000/retry",
+        Role::Auditor,
+    ),
+    (
+        Service::Orchestration,
+        "GET",
+        "/api/v1/orchestration/switches",
+        Role::User,
+    ),
+    (
+        Service::Orchestration,
+        "PUT",
+        "/api/v1/orchestration/switches",
+        Role::Auditor,
     ),
     (Service::Classifier, "GET", "/api/v1/decisions/1", Role::User),
 ];

@@ -101,6 +101,7 @@ pub(crate) struct OpenQuestion {
 }
 
 /// An execution that is due, as it is stored.
+#[expect(clippy::struct_excessive_bools, reason = "columns")]
 struct DueRow {
     id: Uuid,
     ticket_id: String,
