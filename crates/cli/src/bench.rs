@@ -5,19 +5,30 @@ mod caller;
 mod ends;
 mod engine;
 mod figures;
+mod ground;
 mod history;
 mod load;
 mod probe;
 mod report;
 mod rig;
 mod steps;
+mod ticket;
 mod usage;
 mod verdict;
+
+use std::time::Duration;
 
 use crate::arguments::{Bench, Part, Subject};
 use crate::exit::{BadInput, Ending};
 use crate::{logs, terminal};
-use figures::{Figures, Machine};
+use figures::{Figures, Load, Machine, Pace};
+
+/// So many at a time, one after the other.
+const AT_ONCE: [u32; 4] = [1, 32, 100, 1000];
+/// What an open load is measured against, and what a history slows down.
+const MIDDLE: u32 = 32;
+/// A load runs for so long before the clock does.
+const WARM_UP: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(command: &Bench) -> anyhow::Result<Ending> {
     if cfg!(debug_assertions) && !command.debug_build {
@@ -30,9 +41,13 @@ pub(crate) async fn run(command: &Bench) -> anyhow::Result<Ending> {
     let mut figures = Figures {
         machine: Machine::this(cfg!(debug_assertions)),
         engine: None,
+        ticket: None,
     };
     if matches!(command.subject, None | Some(Subject::Engine)) {
         figures.engine = Some(engine::measure(command).await?);
+    }
+    if matches!(command.subject, None | Some(Subject::Ticket)) {
+        figures.ticket = Some(ticket::measure(command).await?);
     }
     let verdicts = verdict::of(&figures);
     if command.json {
@@ -52,6 +67,12 @@ pub(crate) async fn run(command: &Bench) -> anyhow::Result<Ending> {
 /// Whether `part` is to be measured.
 fn wanted(command: &Bench, part: Part) -> bool {
     command.only.is_none_or(|only| only == part)
+}
+
+/// Half of what the middle one of `closed` got done: a rate that it can keep.
+fn half_of(closed: &[Load]) -> Option<f64> {
+    let middle = closed.iter().find(|load| load.pace == Pace::AtOnce(MIDDLE))?;
+    Some((middle.per_second / 2.0).max(1.0))
 }
 
 /// What is going on, beside the answer.

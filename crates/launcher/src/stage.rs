@@ -65,21 +65,11 @@ impl Stage {
     /// Start the world, then the fleet, and make them known to each other.
     pub async fn set(settings: StageSettings) -> Result<Self, StageError> {
         let world = World::start(settings.world).await?;
-        let mut all = world.settings_map();
-        // Automation from the first ticket on: nobody's real tickets are at stake here.
-        all.insert("DEFAULT_MODE".into(), "auto".into());
-        // What an SMS begins with: the simulated company's name for its help desk.
-        all.insert("HELP_DESK_NAME".into(), "Contoso IT help desk".into());
+        let mut all = settings_in(&world);
         all.extend(settings.settings);
-        let mut overrides = BTreeMap::new();
-        for service in DIRECTORY_USERS {
-            overrides.insert(service, world.entra_settings_for(service.name()));
-        }
+        let mut overrides = overrides_in(&world);
         for (service, theirs) in settings.overrides {
-            overrides
-                .entry(service)
-                .or_insert_with(SettingsMap::new)
-                .extend(theirs);
+            overrides.entry(service).or_default().extend(theirs);
         }
         let fleet = Fleet::start(FleetSettings {
             ports: settings.ports,
@@ -105,6 +95,24 @@ impl Stage {
         self.world.shutdown().await;
         ended
     }
+}
+
+/// What every service of a fleet in `world` is told.
+pub fn settings_in(world: &World) -> SettingsMap {
+    let mut all = world.settings_map();
+    // Automation from the first ticket on: nobody's real tickets are at stake here.
+    all.insert("DEFAULT_MODE".into(), "auto".into());
+    // What an SMS begins with: the simulated company's name for its help desk.
+    all.insert("HELP_DESK_NAME".into(), "Contoso IT help desk".into());
+    all
+}
+
+/// What single services of it are told: app registrations of their own.
+pub fn overrides_in(world: &World) -> BTreeMap<Service, SettingsMap> {
+    DIRECTORY_USERS
+        .into_iter()
+        .map(|service| (service, world.entra_settings_for(service.name())))
+        .collect()
 }
 
 /// The ticket did not end in time.

@@ -148,6 +148,33 @@ fn hire(seed: Seed, index: usize, row: Row) -> Person {
     }
 }
 
+/// An employee without a story: `employee0042@contoso.example`, with an app and a phone. The range of numbers is small, so
+/// that some share theirs.
+fn hire_further(seed: Seed, number: u32) -> Person {
+    let handle = format!("employee{number:04}");
+    let email = format!("{handle}@{DOMAIN}");
+    let phone = 200 + number % 800;
+    Person {
+        id: seed.uuid(&format!("user/{handle}")),
+        upn: email.clone(),
+        email,
+        name: format!("Employee {number:04}"),
+        job_title: "Clerk".to_owned(),
+        department: "Operations".to_owned(),
+        enabled: true,
+        user_type: "Member".to_owned(),
+        manager: Some(format!("nestor@{DOMAIN}")),
+        mobile: Some(format!("+44 7700900{phone}")),
+        contact_phone: Some(format!("+44 7700 900{phone}")),
+        authenticator: true,
+        roles: vec![],
+        in_privileged_group: false,
+        synced: false,
+        halo_id: 10_000 + i64::from(number),
+        halo_inactive: false,
+    }
+}
+
 /// Everybody, changeable while the world runs.
 #[derive(Debug)]
 pub(crate) struct Directory {
@@ -155,15 +182,21 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    pub(crate) fn seeded(seed: Seed) -> Self {
-        let people = STAFF
+    /// The named ones, and `further` beside them.
+    pub(crate) fn seeded(seed: Seed, further: u32) -> Self {
+        let named = STAFF
             .iter()
             .enumerate()
-            .map(|(index, row)| hire(seed, index, *row))
-            .collect();
+            .map(|(index, row)| hire(seed, index, *row));
+        let people = named.chain((1..=further).map(|number| hire_further(seed, number)));
         Self {
-            people: Shared::new(people),
+            people: Shared::new(people.collect()),
         }
+    }
+
+    /// Look at everybody without a copy of each.
+    pub(crate) fn with_all<T>(&self, look: impl FnOnce(&[Person]) -> T) -> T {
+        look(&self.people.lock())
     }
 
     pub(crate) fn all(&self) -> Vec<Person> {
@@ -180,9 +213,8 @@ impl Directory {
 
     /// By object id or sign-in name, as a Graph path addresses users.
     pub(crate) fn by_key(&self, key: &str) -> Option<Person> {
-        self.find(|person| {
-            person.id.to_string().eq_ignore_ascii_case(key) || person.upn.eq_ignore_ascii_case(key)
-        })
+        let id = Uuid::parse_str(key).ok();
+        self.find(|person| Some(person.id) == id || person.upn.eq_ignore_ascii_case(key))
     }
 
     /// Change the person with `email`; false when there is nobody.
@@ -202,9 +234,9 @@ mod tests {
     #[test]
     fn the_same_seed_hires_the_same_people() {
         let (one, again, other) = (
-            Directory::seeded(Seed(1)),
-            Directory::seeded(Seed(1)),
-            Directory::seeded(Seed(2)),
+            Directory::seeded(Seed(1), 0),
+            Directory::seeded(Seed(1), 0),
+            Directory::seeded(Seed(2), 0),
         );
         assert_eq!(one.all(), again.all());
         assert_ne!(one.all(), other.all());
@@ -212,7 +244,7 @@ mod tests {
 
     #[test]
     fn the_company_has_one_of_each_kind_that_the_gate_must_weigh() {
-        let directory = Directory::seeded(Seed(1));
+        let directory = Directory::seeded(Seed(1), 0);
         let person = |handle: &str| directory.by_email(&format!("{handle}@{DOMAIN}")).unwrap();
         assert_eq!(person("adele").manager.as_deref(), Some("megan@contoso.example"));
         assert_eq!(person("adele").e164().as_deref(), Some("+447700900102"));
@@ -229,5 +261,15 @@ mod tests {
                 .into_iter()
                 .all(|email| directory.by_email(&email).is_some())
         );
+    }
+
+    #[test]
+    fn further_employees_have_all_that_a_ticket_of_theirs_needs_and_a_record_of_their_own() {
+        let directory = Directory::seeded(Seed(1), 2);
+        let one = directory.by_email("employee0001@contoso.example").unwrap();
+        let two = directory.by_key("employee0002@contoso.example").unwrap();
+        assert!(one.enabled && one.authenticator && one.mobile.is_some());
+        assert!(one.id != two.id && one.halo_id != two.halo_id);
+        assert_eq!(directory.by_key(&two.id.to_string()), Some(two));
     }
 }

@@ -119,6 +119,7 @@ pub(crate) struct Core {
 
 pub(crate) struct CoreParts {
     pub(crate) seed: Seed,
+    pub(crate) further_people: u32,
     pub(crate) secrets: Secrets,
     pub(crate) urls: Urls,
     pub(crate) think: Duration,
@@ -133,6 +134,7 @@ impl Core {
     pub(crate) fn new(parts: CoreParts) -> Arc<Self> {
         let CoreParts {
             seed,
+            further_people,
             secrets,
             urls,
             think,
@@ -147,7 +149,7 @@ impl Core {
             secrets,
             urls,
             think,
-            directory: Directory::seeded(seed),
+            directory: Directory::seeded(seed, further_people),
             journal: Journal::default(),
             tasks,
             gateway,

@@ -70,6 +70,8 @@ pub struct WorldSettings {
     pub halo_rate_per_5min: Option<u32>,
     /// Number of the first ticket: a help desk that starts empty beside an old database must not count anew.
     pub first_ticket: i64,
+    /// Employees beside the named ones, `employee0001@contoso.example` and so on: a load of tickets needs requesters.
+    pub further_people: u32,
 }
 
 impl Default for WorldSettings {
@@ -85,6 +87,7 @@ impl Default for WorldSettings {
             think: Duration::from_millis(300),
             halo_rate_per_5min: None,
             first_ticket: 4243,
+            further_people: 0,
         }
     }
 }

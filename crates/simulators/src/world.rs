@@ -101,6 +101,7 @@ impl World {
         )?;
         let core = Core::new(CoreParts {
             seed,
+            further_people: settings.further_people,
             secrets: settings
                 .secrets
                 .clone()

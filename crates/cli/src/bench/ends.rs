@@ -5,11 +5,14 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use common::TicketId;
+use anyhow::{Context, bail};
 use serde::Deserialize;
 use tokio::sync::oneshot;
+
+/// Longest wait for an end, or an answer, before a measurement is given up.
+pub(super) const GIVEN_UP_AFTER: Duration = Duration::from_mins(3);
 
 /// The line of `orchestration` that says it.
 const ENDED: &str = "\"the execution ended\"";
@@ -21,15 +24,42 @@ pub(super) struct Ended {
     pub(super) resolved: bool,
 }
 
-/// Who waits for the end of which ticket's execution.
+/// What is to come.
+pub(super) type End = oneshot::Receiver<Ended>;
+
+/// When it ended, if it ended well.
+pub(super) async fn resolved(end: End) -> anyhow::Result<Instant> {
+    let ended = tokio::time::timeout(GIVEN_UP_AFTER, end).await;
+    let ended = ended.with_context(|| format!("no end within {GIVEN_UP_AFTER:?}"))?;
+    let ended = ended.context("nobody is there any more to say when it ends")?;
+    if ended.resolved {
+        Ok(ended.at)
+    } else {
+        bail!("it ended, and was not resolved")
+    }
+}
+
+/// Who waits for the end of which ticket.
 #[derive(Clone, Default)]
-pub(super) struct Ends(Arc<Mutex<HashMap<String, oneshot::Sender<Ended>>>>);
+pub(super) struct Ends(Arc<Mutex<HashMap<String, Awaited>>>);
+
+/// A ticket that somebody asked for, or that ended before anybody did.
+enum Awaited {
+    By(oneshot::Sender<Ended>),
+    Nobody(Ended),
+}
 
 impl Ends {
-    /// The end of the execution of `ticket`. Ask before it is begun.
-    pub(super) fn of(&self, ticket: &TicketId) -> oneshot::Receiver<Ended> {
+    /// The end of `ticket`.
+    pub(super) fn of(&self, ticket: &str) -> End {
         let (sender, receiver) = oneshot::channel();
-        self.lock().insert(ticket.to_string(), sender);
+        let mut all = self.lock();
+        if let Some(Awaited::Nobody(ended)) = all.remove(ticket) {
+            // The receiver is in our hands.
+            let _ = sender.send(ended);
+        } else {
+            all.insert(ticket.to_owned(), Awaited::By(sender));
+        }
         receiver
     }
 
@@ -54,16 +84,21 @@ impl Ends {
             .map(drop)
     }
 
-    fn tell(&self, ticket: &str, resolved: bool) {
-        let waiting = self.lock().remove(ticket);
-        if let Some(waiting) = waiting {
-            let at = Instant::now();
-            // Nobody waits any more: the measurement was given up.
-            let _ = waiting.send(Ended { at, resolved });
+    /// The end of `ticket` has come.
+    pub(super) fn tell(&self, ticket: &str, resolved: bool) {
+        let ended = Ended {
+            at: Instant::now(),
+            resolved,
+        };
+        let mut all = self.lock();
+        match all.remove(ticket) {
+            // Nobody listens any more where the measurement was given up.
+            Some(Awaited::By(waiting)) => drop(waiting.send(ended)),
+            _ => drop(all.insert(ticket.to_owned(), Awaited::Nobody(ended))),
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, oneshot::Sender<Ended>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Awaited>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -102,5 +137,15 @@ mod tests {
             Some(("4243".to_owned(), false))
         );
         assert_eq!(ended(&line.replace("execution ended", "execution began")), None);
+    }
+
+    #[tokio::test]
+    async fn an_end_is_heard_by_who_asked_before_and_by_who_asks_after() {
+        let ends = Ends::default();
+        let before = ends.of("1");
+        ends.tell("1", true);
+        ends.tell("2", false);
+        assert!(before.await.unwrap().resolved);
+        assert!(!ends.of("2").await.unwrap().resolved);
     }
 }

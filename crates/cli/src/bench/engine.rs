@@ -7,18 +7,12 @@ use common::Service;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
-use super::figures::{Cpu, Engine, History, Idle, Latency, Load, Pace, Recovery, Waiting, count};
-use super::load::{self, Clock, Outcomes};
+use super::figures::{Cpu, Engine, History, Idle, Load, Pace, Recovery, Waiting, count, each};
+use super::load::{self, Clock};
 use super::rig::{Begun, Rig, Work};
-use super::{say, usage, wanted};
+use super::{AT_ONCE, MIDDLE, WARM_UP, ground, half_of, say, usage, wanted};
 use crate::arguments::{Bench, Part};
 
-/// So many at a time, one after the other.
-const AT_ONCE: [u32; 4] = [1, 32, 100, 1000];
-/// What an open load is measured against, and what a history slows down.
-const MIDDLE: u32 = 32;
-/// A load runs for so long before the clock does.
-const WARM_UP: Duration = Duration::from_secs(1);
 /// In flight when orchestration is killed.
 const IN_FLIGHT: u32 = 1000;
 /// Requests under way at once where many are made as fast as possible.
@@ -70,7 +64,9 @@ async fn closed(rig: &Rig, at_once: u32, window: Duration) -> anyhow::Result<Loa
         async move { client.execute(Work::Three).await }
     };
     let loaded = || load::closed(at_once, Clock::new(WARM_UP, window), one);
-    measured(rig, Pace::AtOnce(at_once), at_once, loaded).await
+    rig.ground
+        .measured(&rig.processes, Pace::AtOnce(at_once), at_once, loaded)
+        .await
 }
 
 async fn open(rig: &Rig, per_second: f64, window: Duration) -> anyhow::Result<Load> {
@@ -79,75 +75,44 @@ async fn open(rig: &Rig, per_second: f64, window: Duration) -> anyhow::Result<Lo
         async move { client.execute(Work::Three).await }
     };
     let loaded = || load::open(per_second, Clock::new(WARM_UP, window), one);
-    measured(rig, Pace::PerSecond(per_second), MIDDLE, loaded).await
+    rig.ground
+        .measured(&rig.processes, Pace::PerSecond(per_second), MIDDLE, loaded)
+        .await
 }
 
 async fn half_of_what_it_can(rig: &Rig, engine: &Engine, window: Duration) -> anyhow::Result<f64> {
-    let known = engine
-        .closed
-        .iter()
-        .find(|load| load.pace == Pace::AtOnce(MIDDLE));
-    let most = match known {
-        Some(load) => load.per_second,
-        None => closed(rig, MIDDLE, window).await?.per_second,
-    };
-    Ok((most / 2.0).max(1.0))
-}
-
-/// A load between two looks at everything it uses, and between two probes.
-async fn measured<F>(rig: &Rig, pace: Pace, clients: u32, loaded: impl FnOnce() -> F) -> anyhow::Result<Load>
-where
-    F: Future<Output = Outcomes>,
-{
-    let before = rig.probe(clients).await?;
-    let (commits, cpu) = (usage::commits(&rig.owner).await?, rig.cpu()?);
-    let outcomes = loaded().await;
-    let memory = rig.memory();
-    let ended = Instant::now();
-    rig.written_back().await?;
-    let write_backs = ended.elapsed();
-    let (commits, cpu) = (usage::commits(&rig.owner).await? - commits, rig.cpu()?.since(cpu));
-    let probe = before.between(rig.probe(clients).await?);
-    for reason in &outcomes.reasons {
-        say(&format!("  failed: {reason}"));
+    match half_of(&engine.closed) {
+        Some(half) => Ok(half),
+        None => Ok(closed(rig, MIDDLE, window).await?.per_second / 2.0),
     }
-    let (all, per_second) = (count(outcomes.all), outcomes.per_second());
-    Ok(Load {
-        pace,
-        finished: count(outcomes.took.len()),
-        failed: count(outcomes.failed),
-        per_second,
-        latency_ms: Latency::of(outcomes.took),
-        cpu_s: cpu.for_1000_of(all),
-        memory_mib: mib(memory),
-        commits_each: each(commits, all),
-        write_backs_s: write_backs.as_secs_f64(),
-        probe,
-        ratio: per_second / probe.workflows_per_second,
-    })
 }
 
 async fn waiting(rig: &Rig, executions: u32) -> anyhow::Result<Waiting> {
     // As much as it ever needs at once is in its hands already, so that what grows from here on is for who waits.
     let warm_up = begin(rig, Work::Approval, 1000).await?;
     release(rig, warm_up).await?;
-    rig.written_back().await?;
+    rig.ground.written_back().await?;
     let idle_before = idle(rig).await?;
-    let memory = rig.memory();
+    let memory = ground::memory(&rig.processes);
     let begun = begin(rig, Work::Approval, executions).await?;
     while rig.steps.pending() < begun.len() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    rig.written_back().await?;
+    rig.ground.written_back().await?;
     let idle_waiting = idle(rig).await?;
-    let grown = rig.memory().saturating_sub(memory);
+    let grown = ground::memory(&rig.processes);
     let release_began = Instant::now();
     let failed = release(rig, begun).await?;
     let released_in = release_began.elapsed();
-    rig.written_back().await?;
+    rig.ground.written_back().await?;
     Ok(Waiting {
         executions,
-        bytes_each: each(i64::try_from(grown).unwrap_or(i64::MAX), executions),
+        memory_before_mib: ground::mib(memory),
+        memory_waiting_mib: ground::mib(grown),
+        bytes_each: each(
+            i64::try_from(grown.saturating_sub(memory)).unwrap_or(i64::MAX),
+            executions,
+        ),
         idle_before,
         idle_waiting,
         released_in_s: released_in.as_secs_f64(),
@@ -194,15 +159,15 @@ async fn idle(rig: &Rig) -> anyhow::Result<Idle> {
     // What happened before is told by then.
     tokio::time::sleep(IDLE_FOR).await;
     let (transactions, calls, cpu) = (
-        usage::transactions(&rig.owner).await?,
+        usage::transactions(&rig.ground.owner).await?,
         rig.steps.calls(),
-        rig.cpu()?,
+        rig.ground.cpu(&rig.processes)?,
     );
     let began = Instant::now();
     tokio::time::sleep(IDLE_FOR).await;
     let seconds = began.elapsed().as_secs_f64();
-    let transactions = usage::transactions(&rig.owner).await? - transactions;
-    let Cpu { ours, .. } = rig.cpu()?.since(cpu);
+    let transactions = usage::transactions(&rig.ground.owner).await? - transactions;
+    let Cpu { ours, .. } = rig.ground.cpu(&rig.processes)?.since(cpu);
     let calls = rig.steps.calls() - calls;
     Ok(Idle {
         transactions_per_second: each(transactions, 1) / seconds,
@@ -223,7 +188,7 @@ async fn recovery(rig: &mut Rig) -> anyhow::Result<Recovery> {
     let lost = unresolved(begun).await;
     let finished_in = began.elapsed();
     rig.processes.wait_until_ready(Service::Orchestration).await?;
-    rig.written_back().await?;
+    rig.ground.written_back().await?;
     Ok(Recovery {
         in_flight: IN_FLIGHT,
         finished_in_s: finished_in.as_secs_f64(),
@@ -235,7 +200,7 @@ async fn recovery(rig: &mut Rig) -> anyhow::Result<Recovery> {
 async fn history(rig: &Rig, executions: u32, window: Duration) -> anyhow::Result<History> {
     let before = closed(rig, MIDDLE, window).await?;
     let began = Instant::now();
-    super::history::lay_down(&rig.owner, executions).await?;
+    super::history::lay_down(&rig.ground.owner, executions).await?;
     let laid_down_in = began.elapsed();
     let after = closed(rig, MIDDLE, window).await?;
     Ok(History {
@@ -245,14 +210,4 @@ async fn history(rig: &Rig, executions: u32, window: Duration) -> anyhow::Result
         before,
         after,
     })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "far from 2^52")]
-fn each(sum: i64, count: u32) -> f64 {
-    sum as f64 / f64::from(count.max(1))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "far from 2^52")]
-fn mib(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
 }

@@ -10,13 +10,37 @@ pub(super) struct Figures {
     pub(super) machine: Machine,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) engine: Option<Engine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ticket: Option<Ticket>,
 }
 
 impl Figures {
     /// Nothing was lost, nothing was done twice, nothing failed.
     pub(super) fn unharmed(&self) -> bool {
-        self.engine.as_ref().is_none_or(Engine::unharmed)
+        self.engine.as_ref().is_none_or(Engine::unharmed) && self.ticket.as_ref().is_none_or(Ticket::unharmed)
     }
+}
+
+/// The whole way of a ticket through all six services.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Ticket {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) closed: Vec<Load>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) open: Option<Load>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) recovery: Option<Recovery>,
+}
+
+impl Ticket {
+    fn unharmed(&self) -> bool {
+        failed(self.closed.iter().chain(&self.open)) == 0
+            && self.recovery.as_ref().is_none_or(Recovery::unharmed)
+    }
+}
+
+fn failed<'l>(loads: impl Iterator<Item = &'l Load>) -> u32 {
+    loads.map(|load| load.failed).sum()
 }
 
 /// Where it was measured.
@@ -51,13 +75,9 @@ pub(super) struct Engine {
 
 impl Engine {
     fn unharmed(&self) -> bool {
-        let loads = self.closed.iter().chain(&self.open);
-        loads.map(|load| load.failed).sum::<u32>() == 0
+        failed(self.closed.iter().chain(&self.open)) == 0
             && self.waiting.as_ref().is_none_or(|waiting| waiting.failed == 0)
-            && self
-                .recovery
-                .as_ref()
-                .is_none_or(|recovery| recovery.lost == 0 && recovery.repeated == 0)
+            && self.recovery.as_ref().is_none_or(Recovery::unharmed)
     }
 }
 
@@ -184,7 +204,9 @@ impl Cpu {
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Waiting {
     pub(super) executions: u32,
-    /// Growth of our memory for each.
+    /// Our memory before and while all wait, and what it grew by for each.
+    pub(super) memory_before_mib: f64,
+    pub(super) memory_waiting_mib: f64,
     pub(super) bytes_each: f64,
     /// Of ours and of the database's, with none waiting and with all of them.
     pub(super) idle_before: Idle,
@@ -214,8 +236,14 @@ pub(super) struct Recovery {
     pub(super) finished_in_s: f64,
     /// Not ended.
     pub(super) lost: u32,
-    /// Steps that took effect more than once.
+    /// What took effect more than once.
     pub(super) repeated: u32,
+}
+
+impl Recovery {
+    const fn unharmed(&self) -> bool {
+        self.lost == 0 && self.repeated == 0
+    }
 }
 
 /// Many have finished long ago.
@@ -228,6 +256,12 @@ pub(super) struct History {
     pub(super) after: Load,
     /// What of the ratio was lost; negative where it grew.
     pub(super) slower: f64,
+}
+
+/// What comes to each of `count`.
+#[expect(clippy::cast_precision_loss, reason = "far from 2^52")]
+pub(super) fn each(sum: i64, count: u32) -> f64 {
+    sum as f64 / f64::from(count.max(1))
 }
 
 /// A small number as a count; nothing here comes near the limit.

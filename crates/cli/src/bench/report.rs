@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::figures::{Engine, Figures, Load};
+use super::figures::{Engine, Figures, Load, Recovery, Ticket, Waiting};
 use super::verdict::{Verdict, pace};
 use crate::terminal;
 
@@ -22,7 +22,10 @@ pub(super) fn json(figures: &Figures, verdicts: &[Verdict]) -> serde_json::Resul
 pub(super) fn text(figures: &Figures, verdicts: &[Verdict]) -> String {
     let mut lines = vec![machine(figures)];
     if let Some(engine) = &figures.engine {
-        lines.extend(told(engine));
+        lines.extend(of_engine(engine));
+    }
+    if let Some(ticket) = &figures.ticket {
+        lines.extend(of_ticket(ticket));
     }
     lines.push("\nWhat must be reached:".to_owned());
     let rows: Vec<Vec<String>> = verdicts
@@ -49,41 +52,18 @@ fn machine(figures: &Figures) -> String {
     format!("On {} cores{build}.", figures.machine.cores)
 }
 
-fn told(engine: &Engine) -> Vec<String> {
+fn of_engine(engine: &Engine) -> Vec<String> {
     let mut lines = vec![
         "\nThe engine: three steps of a service that answers at once, from `execute_playbook` to the end."
             .to_owned(),
-        "Beside it what Postgres alone gets done of workflows of five dependent commits (pgbench).\n"
-            .to_owned(),
     ];
-    let loads = engine.closed.iter().chain(&engine.open);
-    let history = engine
-        .history
-        .iter()
-        .flat_map(|history| [&history.before, &history.after]);
-    let rows: Vec<Vec<String>> = loads.chain(history).map(row).collect();
-    if !rows.is_empty() {
-        lines.extend(terminal::columns(&[vec![heads()], rows].concat()));
-    }
+    let history = engine.history.iter();
+    let history = history.flat_map(|history| [&history.before, &history.after]);
+    lines.extend(of_loads(engine.closed.iter().chain(&engine.open).chain(history)));
     if let Some(waiting) = &engine.waiting {
-        lines.push(format!(
-            "\n{} waiting: {:.0} bytes of memory each; released and finished in {:.1} s ({:.0} a second)",
-            waiting.executions,
-            waiting.bytes_each,
-            waiting.released_in_s,
-            f64::from(waiting.executions) / waiting.released_in_s,
-        ));
-        lines.push(format!(
-            "  idle: {:.1} ms of CPU a second before, {:.1} ms while they wait",
-            waiting.idle_before.cpu_ms_per_second, waiting.idle_waiting.cpu_ms_per_second
-        ));
+        lines.extend(of_waiting(waiting));
     }
-    if let Some(recovery) = &engine.recovery {
-        lines.push(format!(
-            "\n{} in flight at a kill -9: finished {:.2} s after the restart",
-            recovery.in_flight, recovery.finished_in_s
-        ));
-    }
+    lines.extend(engine.recovery.iter().map(of_recovery));
     if let Some(history) = &engine.history {
         lines.push(format!(
             "\n{} finished executions in the tables (laid down in {:.0} s): {:.1} % slower",
@@ -93,6 +73,51 @@ fn told(engine: &Engine) -> Vec<String> {
         ));
     }
     lines
+}
+
+fn of_ticket(ticket: &Ticket) -> Vec<String> {
+    let mut lines = vec![
+        "\nThe ticket: from the help desk's webhook through all six services to the last write-back."
+            .to_owned(),
+    ];
+    lines.extend(of_loads(ticket.closed.iter().chain(&ticket.open)));
+    lines.extend(ticket.recovery.iter().map(of_recovery));
+    lines
+}
+
+/// Each beside what Postgres alone gets done of workflows of five dependent commits.
+fn of_loads<'l>(loads: impl Iterator<Item = &'l Load>) -> Vec<String> {
+    let rows: Vec<Vec<String>> = loads.map(row).collect();
+    if rows.is_empty() {
+        return rows.concat();
+    }
+    let table = [vec![heads()], rows].concat();
+    [vec![String::new()], terminal::columns(&table)].concat()
+}
+
+fn of_waiting(waiting: &Waiting) -> Vec<String> {
+    vec![
+        format!(
+            "\n{} waiting: {:.0} bytes of memory each ({:.1} MiB before, {:.1} while they wait); finished {:.1} s after the first was\n  released ({:.0} a second)",
+            waiting.executions,
+            waiting.bytes_each,
+            waiting.memory_before_mib,
+            waiting.memory_waiting_mib,
+            waiting.released_in_s,
+            f64::from(waiting.executions) / waiting.released_in_s,
+        ),
+        format!(
+            "  idle: {:.1} ms of CPU a second before, {:.1} ms while they wait",
+            waiting.idle_before.cpu_ms_per_second, waiting.idle_waiting.cpu_ms_per_second
+        ),
+    ]
+}
+
+fn of_recovery(recovery: &Recovery) -> String {
+    format!(
+        "\n{} in flight at a kill -9 of orchestration: finished {:.2} s after it was started again",
+        recovery.in_flight, recovery.finished_in_s
+    )
 }
 
 fn heads() -> Vec<String> {
@@ -125,6 +150,7 @@ fn row(load: &Load) -> Vec<String> {
         format!("{:.1}", load.latency_ms.p95),
         format!("{:.1}", load.latency_ms.p99),
         format!("{:.2}", load.commits_each),
+        format!("{:.2}", load.write_backs_s),
         format!("{:.2}", load.cpu_s.ours),
         format!("{:.2}", load.cpu_s.postgres),
         format!("{:.2}", load.cpu_s.redis),
@@ -132,4 +158,121 @@ fn row(load: &Load) -> Vec<String> {
         format!("{:.0}", load.memory_mib),
         load.failed.to_string(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::figures::{Cpu, History, Idle, Latency, Machine, Pace, Probe};
+    use super::super::verdict;
+    use super::*;
+
+    fn load(pace: Pace, per_second: f64, alone: f64, commits_each: f64) -> Load {
+        let probe = Probe {
+            clients: 32,
+            commits: 5,
+            workflows_per_second: alone,
+        };
+        Load {
+            pace,
+            finished: 1000,
+            failed: 0,
+            per_second,
+            latency_ms: Latency {
+                p50: 12.04,
+                p95: 20.5,
+                p99: 31.25,
+                longest: 40.0,
+            },
+            cpu_s: Cpu {
+                ours: 1.5,
+                postgres: 2.25,
+                redis: 0.125,
+                outside: 0.5,
+            },
+            memory_mib: 81.5,
+            commits_each,
+            write_backs_s: 0.5,
+            probe,
+            ratio: per_second / alone,
+        }
+    }
+
+    fn recovery(lost: u32) -> Recovery {
+        Recovery {
+            in_flight: 1000,
+            finished_in_s: 2.5,
+            lost,
+            repeated: 0,
+        }
+    }
+
+    fn figures() -> Figures {
+        let idle = Idle {
+            transactions_per_second: 2.5,
+            calls_per_second: 0.0,
+            cpu_ms_per_second: 0.75,
+        };
+        let closed = vec![
+            load(Pace::AtOnce(1), 40.0, 100.0, 5.0),
+            load(Pace::AtOnce(32), 250.0, 1000.0, 1.25),
+            load(Pace::AtOnce(100), 240.0, 1200.0, 0.5),
+            load(Pace::AtOnce(1000), 100.0, 1200.0, 0.5),
+        ];
+        Figures {
+            machine: Machine {
+                cores: 2,
+                debug_build: false,
+            },
+            engine: Some(Engine {
+                closed: closed.clone(),
+                open: Some(load(Pace::PerSecond(125.0), 125.0, 1000.0, 5.5)),
+                waiting: Some(Waiting {
+                    executions: 10_000,
+                    memory_before_mib: 80.0,
+                    memory_waiting_mib: 88.0,
+                    bytes_each: 838.9,
+                    idle_before: idle,
+                    idle_waiting: idle,
+                    released_in_s: 20.0,
+                    failed: 0,
+                }),
+                recovery: Some(recovery(0)),
+                history: Some(History {
+                    executions: 1_000_000,
+                    laid_down_in_s: 200.0,
+                    before: closed[1].clone(),
+                    after: closed[1].clone(),
+                    slower: 0.0,
+                }),
+            }),
+            ticket: Some(Ticket {
+                closed: vec![load(Pace::AtOnce(100), 90.0, 1000.0, 12.0)],
+                open: None,
+                recovery: Some(recovery(1)),
+            }),
+        }
+    }
+
+    #[test]
+    fn people_read_tables_and_what_was_missed() {
+        let figures = figures();
+        insta::assert_snapshot!(text(&figures, &verdict::of(&figures)));
+    }
+
+    #[test]
+    fn machines_read_the_same_and_only_what_was_measured() {
+        let figures = Figures {
+            engine: None,
+            ..figures()
+        };
+        insta::assert_snapshot!(json(&figures, &verdict::of(&figures)).unwrap());
+    }
+
+    #[test]
+    fn a_lost_ticket_is_more_than_a_figure() {
+        let mut figures = figures();
+        assert!(!figures.unharmed());
+        figures.ticket = None;
+        assert!(figures.unharmed());
+    }
 }

@@ -6,37 +6,27 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use common::client::{OrchestrationClient, Peer, PeerError, http_client};
 use common::{
-    DecisionId, Digest, ExecutePlaybook, ExecutionId, PlaybookRef, Service, Subject, TenantId, TicketId,
+    DecisionId, Digest, ExecutePlaybook, ExecutionId, PlaybookRef, Service, Subject, TenantId,
     TicketSnapshot, UserId, Values,
 };
-use launcher::fleet::{FleetSettings, Ports};
-use launcher::servers::ServerProcesses;
-use launcher::{Database, Processes, Servers, SettingsMap, keys};
+use launcher::{Processes, SettingsMap};
 use simulators::halo::{NewTicket, WebhookMode};
 use simulators::{World, WorldSettings};
-use sqlx::PgPool;
-use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::caller::Caller;
-use super::ends::Ends;
-use super::figures::{Cpu, Probe};
-use super::probe::Prober;
+use super::ends::{End, Ends, GIVEN_UP_AFTER, resolved};
+use super::ground::Ground;
 use super::steps::{NAME, Steps};
-use super::{say, usage};
 
 /// What the step service offers.
 const ACTIONS: &str = include_str!("actions.yml");
 const THREE: &str = include_str!("three.yml");
 const APPROVAL: &str = include_str!("approval.yml");
 
-/// Longest wait for an answer, and for an execution to end, before the measurement is given up.
-const GIVEN_UP_AFTER: Duration = Duration::from_mins(3);
-/// Between two looks at whether write-backs are done.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// When a busy orchestration is asked again that did not say when.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -83,50 +73,33 @@ pub(super) struct Rig {
     /// Verification's hand.
     pub(super) verification: OrchestrationClient,
     pub(super) steps: Steps,
-    pub(super) owner: PgPool,
-    prober: Prober,
-    server_processes: ServerProcesses,
-    logs: PathBuf,
-    _servers: Servers,
-    _directory: TempDir,
+    pub(super) ground: Ground,
 }
 
 impl Rig {
     /// Set it up.
     pub(super) async fn new() -> anyhow::Result<Self> {
-        let servers = Servers::measured(&say).await?;
-        let database = Database::on(&servers).await?;
-        let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
-        let at = |name: &str| directory.path().join(name);
-        let (keys, logs) = (at("keys"), directory.path().to_owned());
-        keys::init(&keys)?;
-        let (steps, step_service) = Steps::start(&keys).await?;
+        let ground = Ground::new().await?;
+        let (steps, step_service) = Steps::start(&ground.keys()).await?;
         let world = Arc::new(World::start(WorldSettings::default()).await?);
         // Nobody is to be told of new tickets: executions are begun here.
         world.halo().webhooks(WebhookMode {
             silent: true,
             ..WebhookMode::default()
         });
-        write_playbooks(directory.path())?;
-        let settings = settings(&world, step_service.as_str(), &at("actions.yml"));
-        let mut processes = Processes::new(
-            FleetSettings {
-                ports: Ports::Any,
-                databases: database.urls.clone(),
-                redis: servers.redis_url(0),
-                keys: keys.clone(),
-                playbooks: at("playbooks"),
-                settings: settings.clone(),
-                overrides: overrides(step_service.as_str()),
-            },
-            logs.clone(),
-        )?;
+        let playbooks = write_playbooks(ground.directory())?;
+        let settings = settings(
+            &world,
+            step_service.as_str(),
+            &ground.directory().join("actions.yml"),
+        );
+        let mut processes = ground.processes(settings, overrides(step_service.as_str()), playbooks)?;
         processes.start(Service::Playbook)?;
         processes.wait_until_ready(Service::Playbook).await?;
         let ends = Ends::default();
         let orchestration = |caller: Service| {
             let http = http_client(GIVEN_UP_AFTER)?;
-            let caller = Arc::new(Caller::new(caller, &keys)?);
+            let caller = Arc::new(Caller::new(caller, &ground.keys())?);
             let url = processes.url(Service::Orchestration);
             let peer = Peer::new(Service::Orchestration.name(), url, http, caller);
             anyhow::Ok(OrchestrationClient(peer))
@@ -138,16 +111,11 @@ impl Rig {
         };
         let verification = orchestration(Service::Verification)?;
         let mut rig = Self {
+            processes,
             client,
             verification,
-            processes,
             steps,
-            prober: Prober::new(&servers, directory.path()).await?,
-            server_processes: servers.processes().await?,
-            owner: database.owner,
-            logs,
-            _servers: servers,
-            _directory: directory,
+            ground,
         };
         rig.start_orchestration()?;
         rig.processes.wait_until_ready(Service::Orchestration).await?;
@@ -159,41 +127,8 @@ impl Rig {
         let log = self.processes.start_listening(Service::Orchestration)?;
         self.client
             .ends
-            .follow(log, &self.logs.join("orchestration.log"))?;
+            .follow(log, &self.ground.directory().join("orchestration.log"))?;
         Ok(())
-    }
-
-    /// CPU used so far.
-    pub(super) fn cpu(&self) -> anyhow::Result<Cpu> {
-        usage::cpu(&self.processes.ids(), self.server_processes)
-    }
-
-    /// Resident memory of our processes, bytes.
-    pub(super) fn memory(&self) -> u64 {
-        self.processes.ids().into_iter().map(usage::memory).sum()
-    }
-
-    /// A second of what Postgres gets done without us.
-    pub(super) async fn probe(&self, clients: u32) -> anyhow::Result<Probe> {
-        self.prober.measure(clients).await
-    }
-
-    /// Wait until the help desk has been told everything.
-    pub(super) async fn written_back(&self) -> anyhow::Result<()> {
-        let deadline = Instant::now() + GIVEN_UP_AFTER;
-        loop {
-            let open: i64 =
-                sqlx::query_scalar("SELECT count(*) FROM ticket_outboxes WHERE wake_at IS NOT NULL")
-                    .fetch_one(&self.owner)
-                    .await?;
-            if open == 0 {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                bail!("{open} tickets were not told everything within {GIVEN_UP_AFTER:?}");
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
     }
 }
 
@@ -207,21 +142,17 @@ pub(super) struct Client {
 
 /// An execution that was accepted.
 pub(super) struct Begun {
-    pub(super) execution: ExecutionId,
-    end: tokio::sync::oneshot::Receiver<super::ends::Ended>,
+    execution: ExecutionId,
+    end: End,
 }
 
 impl Begun {
     /// When it was resolved.
     pub(super) async fn resolved(self) -> anyhow::Result<Instant> {
-        let ended = tokio::time::timeout(GIVEN_UP_AFTER, self.end).await;
-        let ended = ended.with_context(|| format!("{} did not end in {GIVEN_UP_AFTER:?}", self.execution))?;
-        let ended = ended.context("orchestration is gone")?;
-        if ended.resolved {
-            Ok(ended.at)
-        } else {
-            bail!("{} was escalated", self.execution)
-        }
+        let Self { execution, end } = self;
+        resolved(end)
+            .await
+            .with_context(|| format!("execution {execution}"))
     }
 }
 
@@ -253,8 +184,7 @@ impl Client {
 
     /// Have it executed; asked again where orchestration is busy.
     pub(super) async fn begin(&self, asked: &ExecutePlaybook) -> anyhow::Result<Begun> {
-        let ticket: &TicketId = &asked.ticket_id;
-        let end = self.ends.of(ticket);
+        let end = self.ends.of(asked.ticket_id.as_str());
         let deadline = Instant::now() + GIVEN_UP_AFTER;
         loop {
             match self.orchestration.execute(asked).await {
@@ -286,14 +216,14 @@ fn subject() -> UserId {
         .expect("a UUID is an object id")
 }
 
-fn write_playbooks(directory: &Path) -> anyhow::Result<()> {
+fn write_playbooks(directory: &Path) -> anyhow::Result<PathBuf> {
     let playbooks = directory.join("playbooks");
     std::fs::create_dir(&playbooks)?;
     for work in Work::ALL {
         std::fs::write(playbooks.join(format!("{}.yml", work.name())), work.source())?;
     }
     std::fs::write(directory.join("actions.yml"), ACTIONS)?;
-    Ok(())
+    Ok(playbooks)
 }
 
 fn settings(world: &World, step_service: &str, actions: &Path) -> SettingsMap {

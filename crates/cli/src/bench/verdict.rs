@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::figures::{Engine, Figures, Idle, Load, Pace};
+use super::figures::{Engine, Figures, Idle, Load, Pace, Recovery, Ticket};
 
 /// One of the promises.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -15,8 +15,12 @@ pub(super) struct Verdict {
 /// Steps of the engine's playbook, and what each may take beside its commit.
 const STEPS: f64 = 3.0;
 const MS_PER_STEP: f64 = 1.0;
-/// Commits of an execution.
+/// Commits of an execution, and of a ticket over the whole fleet.
 const MOST_COMMITS: f64 = 5.0;
+const MOST_COMMITS_OF_A_TICKET: f64 = 16.0;
+/// What the fleet gets done of tickets, and what one takes of our own CPU.
+const LEAST_TICKETS: f64 = 100.0;
+const MOST_CPU_MS: f64 = 10.0;
 /// Least ratios to what Postgres alone gets done, by how many at a time.
 const LEAST_RATIOS: [(u32, f64); 3] = [(1, 0.28), (32, 0.23), (100, 0.25)];
 /// At 1,000 at a time at least so much of what 100 got done.
@@ -32,23 +36,24 @@ const MOST_SLOWER: f64 = 0.10;
 
 /// Everything that must be reached and was measured.
 pub(super) fn of(figures: &Figures) -> Vec<Verdict> {
-    figures.engine.as_ref().map(engine).unwrap_or_default()
+    let engine = figures.engine.iter().flat_map(engine);
+    engine.chain(figures.ticket.iter().flat_map(ticket)).collect()
 }
 
 fn engine(engine: &Engine) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     for load in engine.closed.iter().chain(&engine.open) {
-        verdicts.extend(commits(load));
+        verdicts.extend(commits(load, MOST_COMMITS, "execution"));
     }
     for (at_once, least) in LEAST_RATIOS {
-        verdicts.extend(at(engine, at_once).map(|load| ratio(load, at_once, least)));
+        verdicts.extend(at(&engine.closed, at_once).map(|load| ratio(load, at_once, least)));
     }
-    verdicts.extend(at(engine, 1).map(latency));
-    if let (Some(hundred), Some(thousand)) = (at(engine, 100), at(engine, 1000)) {
+    verdicts.extend(at(&engine.closed, 1).map(latency));
+    if let (Some(hundred), Some(thousand)) = (at(&engine.closed, 100), at(&engine.closed, 1000)) {
         verdicts.push(collapse(hundred, thousand));
     }
     verdicts.extend(waiting(engine));
-    verdicts.extend(recovery(engine));
+    verdicts.extend(engine.recovery.iter().flat_map(recovered));
     verdicts.extend(engine.history.iter().map(|history| Verdict {
         promise: format!(
             "{} finished executions slow it by less than 10 %",
@@ -60,20 +65,42 @@ fn engine(engine: &Engine) -> Vec<Verdict> {
     verdicts
 }
 
-fn at(engine: &Engine, at_once: u32) -> Option<&Load> {
-    engine
-        .closed
-        .iter()
-        .find(|load| load.pace == Pace::AtOnce(at_once))
+fn ticket(ticket: &Ticket) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    for load in ticket.closed.iter().chain(&ticket.open) {
+        verdicts.extend(commits(load, MOST_COMMITS_OF_A_TICKET, "ticket"));
+    }
+    verdicts.extend(at(&ticket.closed, 100).into_iter().flat_map(|load| {
+        let cpu_ms = load.cpu_s.ours;
+        [
+            Verdict {
+                promise: format!("at least {LEAST_TICKETS:.0} tickets a second, 100 at a time"),
+                measured: format!("{:.1}", load.per_second),
+                holds: load.per_second >= LEAST_TICKETS,
+            },
+            Verdict {
+                promise: format!("less than {MOST_CPU_MS:.0} ms of our own CPU a ticket"),
+                measured: format!("{cpu_ms:.1} ms"),
+                holds: cpu_ms < MOST_CPU_MS,
+            },
+        ]
+    }));
+    // All six services take part in what comes after a kill: how soon is the engine's promise.
+    verdicts.extend(ticket.recovery.iter().map(unharmed));
+    verdicts
 }
 
-/// Only where too many: a line for each load would say little.
-fn commits(load: &Load) -> Option<Verdict> {
-    let worst = load.commits_each > MOST_COMMITS;
-    (worst || load.pace == Pace::AtOnce(1)).then(|| Verdict {
-        promise: format!("at most 5 commits an execution ({})", pace(load.pace)),
+fn at(closed: &[Load], at_once: u32) -> Option<&Load> {
+    closed.iter().find(|load| load.pace == Pace::AtOnce(at_once))
+}
+
+/// One at a time shares no commit with another; of the others only what is too much is told.
+fn commits(load: &Load, most: f64, of: &str) -> Option<Verdict> {
+    let holds = load.commits_each <= most;
+    (!holds || load.pace == Pace::AtOnce(1)).then(|| Verdict {
+        promise: format!("at most {most:.0} commits for each {of} ({})", pace(load.pace)),
         measured: format!("{:.2}", load.commits_each),
-        holds: load.commits_each <= MOST_COMMITS,
+        holds,
     })
 }
 
@@ -139,25 +166,27 @@ fn told(idle: Idle) -> String {
     )
 }
 
-fn recovery(engine: &Engine) -> Vec<Verdict> {
-    let Some(recovery) = &engine.recovery else {
-        return vec![];
+fn recovered(recovery: &Recovery) -> Vec<Verdict> {
+    let soon = Verdict {
+        promise: format!(
+            "all {} in flight at a kill finished within 5 s",
+            recovery.in_flight
+        ),
+        measured: format!("{:.2} s", recovery.finished_in_s),
+        holds: recovery.finished_in_s <= RECOVERED_WITHIN_S && recovery.lost == 0,
     };
-    vec![
-        Verdict {
-            promise: format!(
-                "all {} in flight at a kill finished within 5 s",
-                recovery.in_flight
-            ),
-            measured: format!("{:.2} s", recovery.finished_in_s),
-            holds: recovery.finished_in_s <= RECOVERED_WITHIN_S && recovery.lost == 0,
-        },
-        Verdict {
-            promise: "none lost, none with a repeated effect".to_owned(),
-            measured: format!("{} lost, {} repeated", recovery.lost, recovery.repeated),
-            holds: recovery.lost == 0 && recovery.repeated == 0,
-        },
-    ]
+    vec![soon, unharmed(recovery)]
+}
+
+fn unharmed(recovery: &Recovery) -> Verdict {
+    Verdict {
+        promise: format!(
+            "of {} at a kill none is lost, none has a repeated effect",
+            recovery.in_flight
+        ),
+        measured: format!("{} lost, {} repeated", recovery.lost, recovery.repeated),
+        holds: recovery.lost == 0 && recovery.repeated == 0,
+    }
 }
 
 /// `32 at a time`, `120 a second`.

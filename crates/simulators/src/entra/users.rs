@@ -72,20 +72,23 @@ pub(crate) async fn list(
 ) -> Result<Json<Value>, GraphError> {
     caller.needs(&READ)?;
     let alternatives = options.get("$filter").map(parse).transpose()?;
-    let mut found = Vec::new();
-    for person in entra.core.directory.all() {
-        let mut taken = alternatives.is_none();
-        for terms in alternatives.iter().flatten() {
-            let mut all = true;
-            for term in terms {
-                all &= holds(&person, term)?;
+    let mut found = entra.core.directory.with_all(|people| {
+        let mut found = Vec::new();
+        for person in people {
+            let mut taken = alternatives.is_none();
+            for terms in alternatives.iter().flatten() {
+                let mut all = true;
+                for term in terms {
+                    all &= holds(person, term)?;
+                }
+                taken |= all;
             }
-            taken |= all;
+            if taken {
+                found.push(options.select(&user(person), &DEFAULT_PROPERTIES)?);
+            }
         }
-        if taken {
-            found.push(options.select(&user(&person), &DEFAULT_PROPERTIES)?);
-        }
-    }
+        Ok(found)
+    })?;
     found.truncate(options.top()?.unwrap_or(100));
     Ok(Json(
         json!({ "@odata.context": entra.context("users"), "value": found }),
