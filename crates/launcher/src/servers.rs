@@ -1,6 +1,7 @@
 //! A Postgres and a Redis of our own on this machine: unprivileged, on loopback, on free ports, gone with their user.
 
 mod account;
+mod crash;
 mod guarded;
 mod postgres;
 mod programs;
@@ -88,6 +89,7 @@ pub struct Servers {
     home: PathBuf,
     /// Where the programs of this Postgres are.
     programs: PathBuf,
+    profile: Profile,
 }
 
 /// The processes of the two, for whoever measures what they use.
@@ -184,6 +186,7 @@ impl Servers {
             postgres,
             home,
             programs: bin,
+            profile,
         })
     }
 

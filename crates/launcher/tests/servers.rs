@@ -192,3 +192,49 @@ async fn a_cut_wire_fails_for_one_test_only_and_works_again_once_mended() {
     wire.mend();
     ping(wire.url()).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_crashed_postgres_comes_back_with_what_was_committed_and_a_crashed_redis_comes_back_empty() {
+    let mut servers = Servers::measured(SILENT).await.unwrap();
+    let home = servers.home().to_owned();
+    let url = servers.owner_url("postgres");
+    let mut connection = PgConnection::connect(url.as_str()).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE kept AS SELECT 42 AS answer")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let client = redis::Client::open(servers.redis_url(0)).unwrap();
+    let mut known = client.get_multiplexed_async_connection().await.unwrap();
+    redis::cmd("SET")
+        .arg("known")
+        .arg(1)
+        .query_async::<()>(&mut known)
+        .await
+        .unwrap();
+
+    servers.crash_postgres().await.unwrap();
+    servers.crash_redis().await.unwrap();
+    assert!(
+        sqlx::raw_sql("SELECT 1").execute(&mut connection).await.is_err(),
+        "a session outlived its server"
+    );
+    assert!(client.get_multiplexed_async_connection().await.is_err());
+
+    servers.start_postgres_again().await.unwrap();
+    servers.start_redis_again().await.unwrap();
+    let mut connection = PgConnection::connect(url.as_str()).await.unwrap();
+    let answer: i32 = sqlx::query("SELECT answer FROM kept")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(answer, 42);
+    let mut known = client.get_multiplexed_async_connection().await.unwrap();
+    let keys: i64 = redis::cmd("DBSIZE").query_async(&mut known).await.unwrap();
+    assert_eq!(keys, 0);
+
+    drop(connection);
+    drop(servers);
+    assert_eq!(runs_below(&home), Vec::<String>::new());
+    assert!(!home.exists(), "{} is still there", home.display());
+}

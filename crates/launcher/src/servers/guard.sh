@@ -11,6 +11,7 @@ dir=$1 fate=$2 signal=$3
 shift 3
 cd "$dir" || exit 1
 exec 9>>users.lock
+rm -f unused
 
 "$@" 9>&- </dev/null >>server.log 2>&1 &
 server=$!
@@ -22,6 +23,7 @@ trap 'kill -s "$signal" "$server" 2>/dev/null' TERM INT HUP
     else
         perl -MFcntl=:flock -e 'open(my $lock, ">&=", 9) or die; flock($lock, LOCK_EX) or die'
     fi
+    : >unused
     kill -s "$signal" "$server" 2>/dev/null
 ) </dev/null >/dev/null 2>&1 &
 watcher=$!
@@ -35,7 +37,8 @@ while kill -0 "$server" 2>/dev/null; do
 done
 kill "$watcher" 2>/dev/null
 
-if [ "$fate" = remove ]; then
+# A server that died under its users may be started again on the same files.
+if [ "$fate" = remove ] && [ -e unused ]; then
     cd / && rm -rf -- "$dir"
     rmdir -- "$(dirname -- "$dir")" 2>/dev/null
 fi

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
@@ -90,6 +92,40 @@ impl Guarded {
     }
 }
 
+impl Guarded {
+    /// End the server at once by `signal` to its process, in the middle of whatever it does. Its files stay.
+    pub(super) async fn crash(&mut self, process: u32, signal: Signal) -> Result<(), ServersError> {
+        if let Ok(process) = i32::try_from(process) {
+            // It may have ended by itself.
+            let _ = nix::sys::signal::kill(Pid::from_raw(process), signal);
+        }
+        let Some(mut guard) = self.guard.take() else {
+            return Ok(());
+        };
+        // The guard ends with the server.
+        let ended = tokio::task::spawn_blocking(move || guard.wait()).await;
+        let failed = |error| ServersError::files(Path::new("/bin/sh"), error);
+        ended
+            .map_err(|error| failed(std::io::Error::other(error)))?
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    /// Start a crashed server of our own again, at its address.
+    pub(super) async fn start_again<S: Server>(
+        &mut self,
+        server: &S,
+        home: &Path,
+        account: Account,
+    ) -> Result<(), ServersError> {
+        if self.guard.is_none() {
+            let dir = home.join(S::NAME);
+            self.guard = Some(attempt_start(server, &dir, account, self.fate, &self.address).await?);
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Guarded {
     fn drop(&mut self) {
         drop(self.users.take());
@@ -122,7 +158,13 @@ async fn start<S: Server>(
         let started = attempt_start(server, dir, account, fate, &address).await;
         match started {
             Ok(guard) => return Ok((guard, address)),
-            Err(error) if attempt == START_ATTEMPTS => return Err(error),
+            Err(error) if attempt == START_ATTEMPTS => {
+                // Whoever failed to start it never used it: its guard leaves the files to us.
+                if fate == (Fate::Private { remove: true }) {
+                    let _ = std::fs::remove_dir_all(dir);
+                }
+                return Err(error);
+            }
             Err(error) => {
                 tracing::warn!(error = %error, server = S::NAME, "a server did not start; trying again");
                 // What tests left behind after a power cut is worth nothing; a person's data is never thrown away.
@@ -209,10 +251,10 @@ fn spawn_guard<S: Server>(
 }
 
 fn end(guard: &mut Child) {
-    let pid = i32::try_from(guard.id()).map(nix::unistd::Pid::from_raw);
+    let pid = i32::try_from(guard.id()).map(Pid::from_raw);
     if let Ok(pid) = pid {
         // The guard passes it on to the server and ends with it. It may have ended already.
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+        let _ = nix::sys::signal::kill(pid, Signal::SIGTERM);
     }
     let _ = guard.wait();
 }

@@ -1,0 +1,156 @@
+//! The plan, performed.
+
+use std::time::Duration;
+
+use simulators::World;
+use simulators::entra::Push;
+use simulators::faults::{Fault, FaultId, FaultKind};
+use simulators::halo::{NewTicket, WebhookMode};
+use simulators::teams::CardReaction;
+use simulators::twilio::Reply;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+
+use super::plan::{Filing, Habit, OnAsked, OnPush, Plan};
+use super::rig::Rig;
+use super::say::Teller;
+use super::trouble::{Manner, Trouble, Weather};
+
+/// Between two counts of tickets.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
+
+/// So long nobody answers: longer than anybody asks.
+const NEVER: Duration = Duration::from_secs(20);
+
+/// Something that is due.
+#[derive(Debug, Clone, Copy)]
+enum Act<'a> {
+    File(&'a Filing),
+    /// Of the spell with this index.
+    Begin(usize),
+    /// Of the spell with this index.
+    End(usize),
+}
+
+/// Teach people their habits, then let happen what the plan says, each thing at its time.
+pub(super) async fn perform(rig: &mut Rig, plan: &Plan, teller: &Teller) -> anyhow::Result<()> {
+    for habit in &plan.habits {
+        teach(&rig.world, habit);
+    }
+    let began = Instant::now();
+    let mut counts = interval_at(began + COUNT_EVERY, COUNT_EVERY);
+    counts.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut armed: Vec<Option<FaultId>> = vec![None; plan.spells.len()];
+    for (at, act) in acts(plan) {
+        let due = sleep_until(began + at);
+        tokio::pin!(due);
+        loop {
+            tokio::select! {
+                () = &mut due => break,
+                _ = counts.tick() => teller.count(&rig.world),
+            }
+        }
+        match act {
+            Act::File(filing) => {
+                rig.world.halo().file_ticket(NewTicket::new(&filing.from, filing.summary));
+            }
+            Act::Begin(index) => {
+                let Some(spell) = plan.spells.get(index) else { continue };
+                teller.tell(&spell.trouble.begun());
+                armed[index] = begin(rig, spell.trouble).await?;
+            }
+            Act::End(index) => {
+                let Some(spell) = plan.spells.get(index) else { continue };
+                end(rig, spell.trouble, armed[index].take()).await?;
+                teller.tell(&spell.trouble.over());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn acts(plan: &Plan) -> Vec<(Duration, Act<'_>)> {
+    let filings = plan.filings.iter().map(|filing| (filing.at, Act::File(filing)));
+    let spells = plan.spells.iter().enumerate();
+    let spells = spells.flat_map(|(index, spell)| [(spell.begins, Act::Begin(index)), (spell.ends, Act::End(index))]);
+    let mut acts: Vec<_> = filings.chain(spells).collect();
+    acts.sort_by_key(|(at, _)| *at);
+    acts
+}
+
+fn teach(world: &World, habit: &Habit) {
+    let Habit { email, push, asked, after } = habit;
+    let push = match push {
+        OnPush::Approve => Push::approve().after(*after),
+        OnPush::Deny => Push::deny().after(*after),
+        OnPush::NoAnswer => Push::no_answer().after(NEVER),
+    };
+    world.entra().push(email, push);
+    let (card, text) = match asked {
+        OnAsked::Approve => (CardReaction::approve().after(*after), Reply::Ignore),
+        OnAsked::ApproveTwice => (CardReaction::approve().after(*after).twice(), Reply::Ignore),
+        OnAsked::Deny => (CardReaction::deny().after(*after), Reply::Ignore),
+        OnAsked::ApproveByText => (CardReaction::ignore(), Reply::Yes),
+        OnAsked::NoAnswer => (CardReaction::ignore(), Reply::Ignore),
+    };
+    world.teams().react(email, card);
+    if let Some(number) = world.person(email).e164() {
+        world.twilio().reply_after(&number, text, *after);
+    }
+}
+
+async fn begin(rig: &mut Rig, trouble: Trouble) -> anyhow::Result<Option<FaultId>> {
+    match trouble {
+        Trouble::Killed(victim) => rig.kill(victim),
+        Trouble::Gone(backing) => rig.crash(backing).await?,
+        Trouble::Struck(system, Weather::Down) => rig.world.faults(system).outage(true),
+        Trouble::Struck(system, weather) => {
+            let fault = fault(weather).map(|kind| rig.world.faults(system).inject(Fault::new(kind)));
+            return Ok(fault);
+        }
+        Trouble::Webhooks(manner) => rig.world.halo().webhooks(mode(manner)),
+    }
+    Ok(None)
+}
+
+async fn end(rig: &mut Rig, trouble: Trouble, armed: Option<FaultId>) -> anyhow::Result<()> {
+    match trouble {
+        Trouble::Killed(victim) => rig.start(victim)?,
+        Trouble::Gone(backing) => rig.restore(backing).await?,
+        Trouble::Struck(system, _) => {
+            rig.world.faults(system).outage(false);
+            if let Some(fault) = armed {
+                rig.world.faults(system).lift(fault);
+            }
+        }
+        Trouble::Webhooks(_) => {
+            rig.world.halo().webhooks(WebhookMode::default());
+            rig.world.halo().flush_webhooks();
+        }
+    }
+    Ok(())
+}
+
+/// None where it is an outage, which is no fault of single requests.
+fn fault(weather: Weather) -> Option<FaultKind> {
+    Some(match weather {
+        Weather::Down => return None,
+        Weather::Slow(ms) => FaultKind::Latency(Duration::from_millis(ms)),
+        Weather::Failing(status) => FaultKind::Status(status),
+        Weather::Throttling(seconds) => FaultKind::TooManyRequests {
+            retry_after: Some(seconds),
+        },
+        Weather::BreakingBefore => FaultKind::DropBefore,
+        Weather::BreakingAfter => FaultKind::DropAfter,
+        Weather::CuttingAnswers => FaultKind::CutBody,
+    })
+}
+
+fn mode(manner: Manner) -> WebhookMode {
+    let usual = WebhookMode::default();
+    match manner {
+        Manner::FiveTimes => WebhookMode { duplicates: 4, ..usual },
+        Manner::LastFirst => WebhookMode { reorder: Some(4), ..usual },
+        Manner::InBatches => WebhookMode { batch: Some(4), ..usual },
+        Manner::Never => WebhookMode { silent: true, ..usual },
+    }
+}

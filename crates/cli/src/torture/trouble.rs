@@ -1,0 +1,141 @@
+//! What can go wrong, in words that fit a line.
+
+use std::fmt;
+
+use common::Service;
+use simulators::System;
+
+/// One thing that goes wrong for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// `kill -9`, and started again when it is over.
+    Killed(Victim),
+    /// A server that the fleet stands on is away.
+    Gone(Backing),
+    /// A vendor behaves badly.
+    Struck(System, Weather),
+    /// HaloPSA's webhooks come otherwise than hoped for.
+    Webhooks(Manner),
+}
+
+/// Which processes die.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Victim {
+    /// One of the six; of orchestration the first replica.
+    Service(Service),
+    /// The second replica of orchestration.
+    SecondOrchestration,
+    /// Both replicas of orchestration.
+    EveryOrchestration,
+}
+
+/// What the fleet stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Backing {
+    /// Stopped at once, and recovering when it comes back.
+    Postgres,
+    /// Killed, and empty when it comes back.
+    Redis,
+}
+
+/// How a vendor behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weather {
+    /// No connection holds.
+    Down,
+    /// Each answer takes so many milliseconds longer.
+    Slow(u64),
+    /// Each answer has this status and nothing is done.
+    Failing(u16),
+    /// 429 with so many seconds in `Retry-After`; nothing is done.
+    Throttling(u64),
+    /// Connections break before anything is done.
+    BreakingBefore,
+    /// It is done, and the connection breaks instead of an answer.
+    BreakingAfter,
+    /// It is done, and the answer breaks off in the middle.
+    CuttingAnswers,
+}
+
+/// How webhooks come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// Each five times.
+    FiveTimes,
+    /// Held back, and the last one first.
+    LastFirst,
+    /// Several in one body.
+    InBatches,
+    /// Not at all, nor later: the poller must find out.
+    Never,
+}
+
+impl Trouble {
+    /// How it is called while it lasts.
+    pub(super) fn begun(self) -> String {
+        match self {
+            Self::Killed(victim) => format!("{victim}: killed"),
+            Self::Gone(Backing::Postgres) => "Postgres: crashed".to_owned(),
+            Self::Gone(Backing::Redis) => "Redis: killed".to_owned(),
+            Self::Struck(system, weather) => format!("{}: {weather}", name(system)),
+            Self::Webhooks(manner) => format!("HaloPSA's webhooks: {manner}"),
+        }
+    }
+
+    /// How its end is called.
+    pub(super) fn over(self) -> String {
+        match self {
+            Self::Killed(victim) => format!("{victim}: started again"),
+            Self::Gone(Backing::Postgres) => "Postgres: recovered".to_owned(),
+            Self::Gone(Backing::Redis) => "Redis: back, and empty".to_owned(),
+            Self::Struck(system, _) => format!("{}: as usual", name(system)),
+            Self::Webhooks(_) => "HaloPSA's webhooks: as usual".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Victim {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service(service) => write!(to, "{service}"),
+            Self::SecondOrchestration => to.write_str("second orchestration"),
+            Self::EveryOrchestration => to.write_str("both orchestrations"),
+        }
+    }
+}
+
+impl fmt::Display for Weather {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Down => to.write_str("down"),
+            Self::Slow(ms) => write!(to, "slower by {ms} ms"),
+            Self::Failing(status) => write!(to, "answers {status}"),
+            Self::Throttling(seconds) => write!(to, "answers 429, try again in {seconds} s"),
+            Self::BreakingBefore => to.write_str("breaks connections before it acts"),
+            Self::BreakingAfter => to.write_str("breaks connections after it acted"),
+            Self::CuttingAnswers => to.write_str("breaks off in the middle of its answers"),
+        }
+    }
+}
+
+impl fmt::Display for Manner {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(match self {
+            Self::FiveTimes => "each five times",
+            Self::LastFirst => "the last one first",
+            Self::InBatches => "in batches",
+            Self::Never => "none at all",
+        })
+    }
+}
+
+/// As people call it.
+fn name(system: System) -> &'static str {
+    match system {
+        System::Halo => "HaloPSA",
+        System::Entra => "Entra",
+        System::OpenAi => "OpenAI",
+        System::Teams => "Teams",
+        System::Twilio => "Twilio",
+    }
+}
