@@ -3,6 +3,7 @@
 mod operate;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use url::Url;
@@ -42,6 +43,11 @@ pub(crate) enum Command {
     /// Kill switches: let no step begin, globally, for the tenant or for one playbook.
     #[command(subcommand)]
     Switch(Switch),
+    /// Let everything go wrong that can, from a seed, on a fleet of its own; then check what must hold by the world's records.
+    ///
+    /// Services are killed, Postgres crashes, Redis forgets, vendors are away, slow, or break off after they acted,
+    /// webhooks come five times or never. Exit codes: 0 everything holds, 1 something does not, 2 the input makes no sense.
+    Torture(Torture),
     /// Keys of a fleet.
     #[command(subcommand)]
     Keys(Keys),
@@ -327,6 +333,27 @@ pub(crate) enum Part {
     Recovery,
     /// Many have finished long ago.
     History,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Torture {
+    /// How long there is trouble; parts of a minute may be given (0.5).
+    #[arg(long, value_name = "MINUTES", default_value = "2", value_parser = minutes)]
+    pub(crate) minutes: Duration,
+    /// The storm follows from it; left out, it is another one each time.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) seed: Option<u64>,
+    /// How many tickets are filed meanwhile; left out, one every two seconds.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) tickets: Option<u32>,
+}
+
+/// A day at most: passes of the beginning would otherwise have run out, and much else.
+fn minutes(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(minutes) if minutes > 0.0 && minutes <= 1440.0 => Ok(Duration::from_secs_f64(minutes * 60.0)),
+        _ => Err("a number of minutes, up to 1440".to_owned()),
+    }
 }
 
 #[derive(Debug, Subcommand)]

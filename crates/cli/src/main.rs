@@ -14,6 +14,7 @@ mod run_file;
 mod switch;
 mod terminal;
 mod ticket;
+mod torture;
 mod up;
 
 use std::process::ExitCode;
@@ -23,7 +24,7 @@ use clap::Parser;
 use exit::Ending;
 
 fn main() -> ExitCode {
-    // Started by a measurement, as one of its services.
+    // Started by a measurement or a storm, as one of its services.
     if let Some(code) = launcher::processes::as_service() {
         return code;
     }
@@ -47,6 +48,7 @@ async fn run(command: Command) -> anyhow::Result<Ending> {
         Command::Execution(execution) => execution::run(&execution).await,
         Command::Bench(bench) => bench::run(&bench).await,
         Command::Switch(switch) => switch::run(&switch).await,
+        Command::Torture(torture) => torture::run(&torture).await,
         Command::Keys(keys) => keys::run(&keys),
         Command::Migrate(migrate) => migrate::run(&migrate).await,
     }

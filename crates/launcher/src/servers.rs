@@ -175,7 +175,7 @@ impl Servers {
         let postgres = postgres::Postgres { programs, profile };
         let redis = redis::Redis {
             program,
-            disposable: profile == Profile::Disposable,
+            disposable: matches!(profile, Profile::Disposable | Profile::Crashing),
         };
         let (postgres, redis) = tokio::try_join!(
             Guarded::join(&postgres, &home, account, fate),

@@ -195,7 +195,7 @@ async fn a_cut_wire_fails_for_one_test_only_and_works_again_once_mended() {
 
 #[tokio::test]
 async fn a_crashed_postgres_comes_back_with_what_was_committed_and_a_crashed_redis_comes_back_empty() {
-    let mut servers = Servers::measured(SILENT).await.unwrap();
+    let mut servers = Servers::crashing(SILENT).await.unwrap();
     let home = servers.home().to_owned();
     let url = servers.owner_url("postgres");
     let mut connection = PgConnection::connect(url.as_str()).await.unwrap();

@@ -173,7 +173,11 @@ fn lanes() -> Vec<Lane> {
     let orchestrations = [Victim::SecondOrchestration, Victim::EveryOrchestration];
     let processes = [
         before.map(killed).to_vec(),
-        [behind.map(killed).to_vec(), orchestrations.map(Trouble::Killed).to_vec()].concat(),
+        [
+            behind.map(killed).to_vec(),
+            orchestrations.map(Trouble::Killed).to_vec(),
+        ]
+        .concat(),
     ];
     let processes = processes.into_iter().map(|troubles| Lane {
         troubles,
@@ -185,15 +189,28 @@ fn lanes() -> Vec<Lane> {
         quiet: 5_000..12_000,
         lasts: 300..3_000,
     };
-    let manners = [Manner::FiveTimes, Manner::LastFirst, Manner::InBatches, Manner::Never];
+    let manners = [
+        Manner::FiveTimes,
+        Manner::LastFirst,
+        Manner::InBatches,
+        Manner::Never,
+    ];
     let webhooks = Lane {
         troubles: manners.map(Trouble::Webhooks).to_vec(),
         quiet: 500..3_000,
         lasts: 2_000..7_000,
     };
-    let systems = [System::Halo, System::Entra, System::OpenAi, System::Teams, System::Twilio];
+    let systems = [
+        System::Halo,
+        System::Entra,
+        System::OpenAi,
+        System::Teams,
+        System::Twilio,
+    ];
     let vendors = systems.map(|system| Lane {
-        troubles: weathers().map(|weather| Trouble::Struck(system, weather)).to_vec(),
+        troubles: weathers()
+            .map(|weather| Trouble::Struck(system, weather))
+            .to_vec(),
         quiet: 1_500..6_000,
         lasts: 500..4_000,
     });
@@ -253,7 +270,9 @@ mod tests {
     }
 
     fn people() -> Vec<String> {
-        ["adele", "alex", "megan"].map(|name| format!("{name}@contoso.example")).into()
+        ["adele", "alex", "megan"]
+            .map(|name| format!("{name}@contoso.example"))
+            .into()
     }
 
     #[test]
@@ -266,7 +285,11 @@ mod tests {
     fn all_trouble_is_over_when_the_storm_is() {
         let plan = Plan::of(orders(7), &people());
         let storm = orders(7).storm;
-        assert!(plan.spells.iter().all(|spell| spell.begins < spell.ends && spell.ends <= storm));
+        assert!(
+            plan.spells
+                .iter()
+                .all(|spell| spell.begins < spell.ends && spell.ends <= storm)
+        );
         assert_eq!(plan.filings.len(), 50);
         assert!(plan.filings.iter().all(|filing| filing.at < storm));
     }
@@ -276,7 +299,10 @@ mod tests {
         let plan = Plan::of(orders(7), &people());
         let seen: BTreeSet<String> = plan.spells.iter().map(|spell| spell.trouble.begun()).collect();
         let all = lanes().into_iter().flat_map(|lane| lane.troubles);
-        let missing: Vec<String> = all.map(Trouble::begun).filter(|trouble| !seen.contains(trouble)).collect();
+        let missing: Vec<String> = all
+            .map(Trouble::begun)
+            .filter(|trouble| !seen.contains(trouble))
+            .collect();
         assert!(missing.is_empty(), "never happens: {missing:?}");
     }
 
@@ -287,8 +313,10 @@ mod tests {
             for other in plan.spells.iter().skip(index + 1) {
                 let same = match (one.trouble, other.trouble) {
                     (Trouble::Struck(one, _), Trouble::Struck(other, _)) => one == other,
-                    (one, other) => std::mem::discriminant(&one) == std::mem::discriminant(&other)
-                        && !matches!(one, Trouble::Killed(_)),
+                    (one, other) => {
+                        std::mem::discriminant(&one) == std::mem::discriminant(&other)
+                            && !matches!(one, Trouble::Killed(_))
+                    }
                 };
                 assert!(!same || one.ends <= other.begins, "{one:?} and {other:?}");
             }

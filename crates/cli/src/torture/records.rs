@@ -1,12 +1,16 @@
 //! What the world remembers after a storm: the help desk's tickets, people's passes and phones, and what happened in which
 //! order. The audit trail is the one thing of ours: it is itself on trial.
 
+use std::path::Path;
+
+use anyhow::Context;
+use serde::Serialize;
 use simulators::halo::TicketView;
 use simulators::{Event, World};
 use sqlx::PgPool;
 
 /// Everything that invariants look at.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Records {
     /// As the help desk has them.
     pub(super) tickets: Vec<TicketView>,
@@ -19,7 +23,7 @@ pub(super) struct Records {
 }
 
 /// A person, and with what they could sign in.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Holder {
     /// Their address.
     pub(super) email: String,
@@ -32,7 +36,7 @@ pub(super) struct Holder {
 }
 
 /// An event of the audit trail.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct AuditLine {
     /// The ticket it belongs to.
     pub(super) ticket: i64,
@@ -78,12 +82,23 @@ impl Records {
         Ok(Self {
             tickets: world.halo().tickets(),
             people: people.collect(),
-            events: world.journal().entries().into_iter().map(|entry| entry.event).collect(),
+            events: world
+                .journal()
+                .entries()
+                .into_iter()
+                .map(|entry| entry.event)
+                .collect(),
             audit: audit
                 .into_iter()
                 .map(|(ticket, kind, permit)| AuditLine { ticket, kind, permit })
                 .collect(),
         })
+    }
+
+    /// Keep them in a file, as JSON.
+    pub(super) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let text = serde_json::to_vec_pretty(self)?;
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// The texts that arrived, oldest first: number and body.

@@ -50,7 +50,7 @@ pub(super) struct Rig {
 impl Rig {
     /// Set it up and wait until every service is ready. Their logs go to `logs`.
     pub(super) async fn set(seed: u64, logs: &Path) -> anyhow::Result<Self> {
-        let servers = Servers::measured(&|line| terminal::line(&format!("  {line}"))).await?;
+        let servers = Servers::crashing(&|line| terminal::line(&format!("  {line}"))).await?;
         let database = Database::on(&servers).await?;
         let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
         let keys = directory.path().join("keys");
@@ -92,7 +92,8 @@ impl Rig {
         Ok(rig)
     }
 
-    fn all() -> impl Iterator<Item = Victim> {
+    /// Every process.
+    pub(super) fn all() -> impl Iterator<Item = Victim> {
         Service::ALL
             .into_iter()
             .map(Victim::Service)
@@ -172,7 +173,9 @@ fn overrides(world: &World) -> BTreeMap<Service, SettingsMap> {
         .map(|service| (service, world.entra_settings_for(service.name())))
         .into();
     // So that the model can be away as well; the embedded classifier never is.
-    map.entry(Service::Classifier).or_default().extend(world.openai_settings());
+    map.entry(Service::Classifier)
+        .or_default()
+        .extend(world.openai_settings());
     map
 }
 

@@ -14,7 +14,9 @@ pub(super) struct Teller {
 impl Teller {
     /// From now on.
     pub(super) fn new() -> Self {
-        Self { began: Instant::now() }
+        Self {
+            began: Instant::now(),
+        }
     }
 
     /// A line.

@@ -51,15 +51,21 @@ pub(super) async fn perform(rig: &mut Rig, plan: &Plan, teller: &Teller) -> anyh
         }
         match act {
             Act::File(filing) => {
-                rig.world.halo().file_ticket(NewTicket::new(&filing.from, filing.summary));
+                rig.world
+                    .halo()
+                    .file_ticket(NewTicket::new(&filing.from, filing.summary));
             }
             Act::Begin(index) => {
-                let Some(spell) = plan.spells.get(index) else { continue };
+                let Some(spell) = plan.spells.get(index) else {
+                    continue;
+                };
                 teller.tell(&spell.trouble.begun());
                 armed[index] = begin(rig, spell.trouble).await?;
             }
             Act::End(index) => {
-                let Some(spell) = plan.spells.get(index) else { continue };
+                let Some(spell) = plan.spells.get(index) else {
+                    continue;
+                };
                 end(rig, spell.trouble, armed[index].take()).await?;
                 teller.tell(&spell.trouble.over());
             }
@@ -71,14 +77,20 @@ pub(super) async fn perform(rig: &mut Rig, plan: &Plan, teller: &Teller) -> anyh
 fn acts(plan: &Plan) -> Vec<(Duration, Act<'_>)> {
     let filings = plan.filings.iter().map(|filing| (filing.at, Act::File(filing)));
     let spells = plan.spells.iter().enumerate();
-    let spells = spells.flat_map(|(index, spell)| [(spell.begins, Act::Begin(index)), (spell.ends, Act::End(index))]);
+    let spells =
+        spells.flat_map(|(index, spell)| [(spell.begins, Act::Begin(index)), (spell.ends, Act::End(index))]);
     let mut acts: Vec<_> = filings.chain(spells).collect();
     acts.sort_by_key(|(at, _)| *at);
     acts
 }
 
 fn teach(world: &World, habit: &Habit) {
-    let Habit { email, push, asked, after } = habit;
+    let Habit {
+        email,
+        push,
+        asked,
+        after,
+    } = habit;
     let push = match push {
         OnPush::Approve => Push::approve().after(*after),
         OnPush::Deny => Push::deny().after(*after),
@@ -148,9 +160,21 @@ fn fault(weather: Weather) -> Option<FaultKind> {
 fn mode(manner: Manner) -> WebhookMode {
     let usual = WebhookMode::default();
     match manner {
-        Manner::FiveTimes => WebhookMode { duplicates: 4, ..usual },
-        Manner::LastFirst => WebhookMode { reorder: Some(4), ..usual },
-        Manner::InBatches => WebhookMode { batch: Some(4), ..usual },
-        Manner::Never => WebhookMode { silent: true, ..usual },
+        Manner::FiveTimes => WebhookMode {
+            duplicates: 4,
+            ..usual
+        },
+        Manner::LastFirst => WebhookMode {
+            reorder: Some(4),
+            ..usual
+        },
+        Manner::InBatches => WebhookMode {
+            batch: Some(4),
+            ..usual
+        },
+        Manner::Never => WebhookMode {
+            silent: true,
+            ..usual
+        },
     }
 }

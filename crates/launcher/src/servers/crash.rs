@@ -4,9 +4,30 @@ use nix::sys::signal::Signal;
 
 use super::account::Account;
 use super::guarded::Server as _;
-use super::{Servers, ServersError, postgres, programs, redis};
+use super::postgres::Profile;
+use super::{Fate, Servers, ServersError, postgres, programs, redis, temporary_home};
 
 impl Servers {
+    /// Servers to crash: what was committed to Postgres survives the death of its processes, Redis keeps nothing; in a
+    /// temporary directory that goes with them.
+    ///
+    /// `say` gets a line for people where something has to be installed or takes long.
+    ///
+    /// # Errors
+    /// They cannot be had.
+    pub async fn crashing(say: &dyn Fn(&str)) -> Result<Self, ServersError> {
+        let account = Account::unprivileged()?;
+        let home = temporary_home(account)?;
+        Self::start(
+            home,
+            account,
+            Fate::Private { remove: true },
+            Profile::Crashing,
+            say,
+        )
+        .await
+    }
+
     /// End Postgres at once, as `pg_ctl stop --mode immediate` does: sessions break, nothing is written any more.
     ///
     /// What was committed survives, unless these servers are [`Servers::temporary`].

@@ -47,6 +47,14 @@ max_connections = 300
 shared_buffers = '128MB'
 ";
 
+/// The death of its processes loses nothing that was committed: the system has it. A power cut may lose everything, and
+/// nothing is waited for that only a power cut could undo, neither at a commit nor when it recovers.
+const CRASHING: &str = "\
+max_connections = 300
+fsync = off
+full_page_writes = off
+";
+
 /// What a private Postgres is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Profile {
@@ -56,6 +64,8 @@ pub(super) enum Profile {
     Lasting,
     /// Measurements.
     Measured,
+    /// Crashes of its processes.
+    Crashing,
 }
 
 impl Profile {
@@ -64,6 +74,7 @@ impl Profile {
             Self::Disposable => DISPOSABLE,
             Self::Lasting => DURABLE,
             Self::Measured => MEASURED,
+            Self::Crashing => CRASHING,
         }
     }
 }
@@ -158,7 +169,7 @@ impl Postgres {
                 "UTF8",
             ])
             .args(["--no-locale", "--no-instructions"])
-            .args((self.profile == Profile::Disposable).then_some("--no-sync"))
+            .args(matches!(self.profile, Profile::Disposable | Profile::Crashing).then_some("--no-sync"))
             .env("LC_ALL", "C")
             .current_dir(dir)
             .stdin(Stdio::null());

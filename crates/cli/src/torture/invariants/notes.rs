@@ -27,7 +27,11 @@ pub(super) fn notes_are_complete_and_in_order(records: &Records) -> Finding {
             continue;
         };
         checked += ticket.notes.len();
-        violations.extend(missing(ticket, end).into_iter().map(|what| Violation::of(ticket.id, what)));
+        violations.extend(
+            missing(ticket, end)
+                .into_iter()
+                .map(|what| Violation::of(ticket.id, what)),
+        );
     }
     Finding {
         invariant: "notes are complete and in order",
@@ -37,7 +41,12 @@ pub(super) fn notes_are_complete_and_in_order(records: &Records) -> Finding {
 }
 
 fn missing(ticket: &TicketView, end: End) -> Vec<String> {
-    let text: String = ticket.notes.iter().map(|note| note.text.as_str()).collect::<Vec<_>>().join("\n");
+    let text: String = ticket
+        .notes
+        .iter()
+        .map(|note| note.text.as_str())
+        .collect::<Vec<_>>()
+        .join("\n");
     let mut what = Vec::new();
     let closing = if end == End::Resolved { DONE } else { ESCALATED };
     for (once, called) in [(RECORD, "the complete record"), (closing, "the closing note")] {
@@ -52,20 +61,23 @@ fn missing(ticket: &TicketView, end: End) -> Vec<String> {
             what.push(format!("has the note {marker} twice"));
         }
     }
-    let Some(record) = ticket.notes.iter().position(|note| note.text.contains(RECORD)) else {
+    // They may share a note: what piles up while the help desk is away travels together.
+    let Some((told, record)) = text.split_once(RECORD) else {
         return what;
     };
-    let (told, from_record) = ticket.notes.split_at(record);
-    let told: Vec<&str> = told.iter().flat_map(|note| note.text.lines()).map(str::trim).collect();
-    let steps = from_record.first().map(|note| steps(&note.text)).unwrap_or_default();
+    let told: Vec<&str> = told.lines().map(str::trim).collect();
     let mut last = None;
-    for step in steps {
-        let places: Vec<usize> =
-            (0..told.len()).filter(|place| told.get(*place).is_some_and(|line| tells(line, &step))).collect();
+    for step in steps(record) {
+        let places: Vec<usize> = (0..told.len())
+            .filter(|place| told.get(*place).is_some_and(|line| tells(line, &step)))
+            .collect();
         match places.as_slice() {
             [place] if last.is_none_or(|last| last < *place) => last = Some(*place),
             [_] => what.push(format!("tells of `{step}` out of order")),
-            places => what.push(format!("tells {} times, before its record, how `{step}` ended", places.len())),
+            places => what.push(format!(
+                "tells {} times, before its record, how `{step}` ended",
+                places.len()
+            )),
         }
     }
     what
@@ -96,7 +108,10 @@ fn markers(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices(MARKER).filter_map(|(at, _)| {
         let marker = text.get(at..at + MARKER.len() + 16)?;
         let digits = marker.strip_prefix(MARKER)?;
-        digits.chars().all(|sign| sign.is_ascii_hexdigit()).then_some(marker)
+        digits
+            .chars()
+            .all(|sign| sign.is_ascii_hexdigit())
+            .then_some(marker)
     })
 }
 
@@ -114,13 +129,22 @@ mod tests {
     #[test]
     fn a_note_that_was_never_written_is_found() {
         for (missing, what) in [
-            (0, "tells 0 times, before its record, how `Verify User via MFA` ended"),
+            (
+                0,
+                "tells 0 times, before its record, how `Verify User via MFA` ended",
+            ),
             (2, "has the closing note 0 times"),
             (3, "has the complete record 0 times"),
         ] {
             let mut records = sample::records();
-            sample::ticket(&mut records, sample::RESOLVED).notes.remove(missing);
-            assert!(whats(&records).contains(what), "without {missing}: {}", whats(&records));
+            sample::ticket(&mut records, sample::RESOLVED)
+                .notes
+                .remove(missing);
+            assert!(
+                whats(&records).contains(what),
+                "without {missing}: {}",
+                whats(&records)
+            );
         }
     }
 
@@ -138,6 +162,10 @@ mod tests {
     fn notes_that_changed_places_are_found() {
         let mut records = sample::records();
         sample::ticket(&mut records, sample::RESOLVED).notes.swap(0, 1);
-        assert!(whats(&records).contains("`Reset Password (attempt 2)` out of order"), "{}", whats(&records));
+        assert!(
+            whats(&records).contains("`Reset Password (attempt 2)` out of order"),
+            "{}",
+            whats(&records)
+        );
     }
 }

@@ -15,9 +15,17 @@ pub(super) fn the_live_pass_is_one_that_was_delivered(records: &Records) -> Find
     let mut violations: Vec<Violation> = records
         .people
         .iter()
-        .filter_map(|person| Some(Violation { ticket: None, what: undelivered(records, person)? }))
+        .filter_map(|person| {
+            Some(Violation {
+                ticket: None,
+                what: undelivered(records, person)?,
+            })
+        })
         .collect();
-    let resolved = records.tickets.iter().filter(|ticket| End::of(ticket) == Some(End::Resolved));
+    let resolved = records
+        .tickets
+        .iter()
+        .filter(|ticket| End::of(ticket) == Some(End::Resolved));
     let mut checked = records.people.len();
     for ticket in resolved {
         checked += 1;
@@ -31,7 +39,10 @@ pub(super) fn the_live_pass_is_one_that_was_delivered(records: &Records) -> Find
             .filter(|text| text.ticket == ticket.id && Some(text.to) == number)
             .count();
         if received != 1 {
-            let what = format!("is resolved, and {} received {received} passes for it", ticket.from);
+            let what = format!(
+                "is resolved, and {} received {received} passes for it",
+                ticket.from
+            );
             violations.push(Violation::of(ticket.id, what));
         }
     }
@@ -43,7 +54,12 @@ pub(super) fn the_live_pass_is_one_that_was_delivered(records: &Records) -> Find
 }
 
 fn undelivered(records: &Records, person: &Holder) -> Option<String> {
-    let Holder { email, number, passes, .. } = person;
+    let Holder {
+        email,
+        number,
+        passes,
+        ..
+    } = person;
     let received: Vec<&str> = records
         .pass_texts()
         .filter(|text| Some(text.to) == number.as_deref())
@@ -53,14 +69,18 @@ fn undelivered(records: &Records, person: &Holder) -> Option<String> {
         [pass] if received.contains(&pass.as_str()) => None,
         [_] => Some(format!("{email} has a pass that works and was never delivered")),
         [] if received.is_empty() || escalated(records, email) => None,
-        [] => Some(format!("{email} received a pass, and none works though no ticket of theirs was escalated")),
+        [] => Some(format!(
+            "{email} received a pass, and none works though no ticket of theirs was escalated"
+        )),
         several => Some(format!("{email} has {} passes that work", several.len())),
     }
 }
 
 fn escalated(records: &Records, email: &str) -> bool {
     let theirs = records.tickets.iter().filter(|ticket| ticket.from == email);
-    theirs.into_iter().any(|ticket| End::of(ticket) == Some(End::Escalated))
+    theirs
+        .into_iter()
+        .any(|ticket| End::of(ticket) == Some(End::Escalated))
 }
 
 /// Whenever a pass was made, its person had approved a push before, or their manager had said yes; and no more tickets of
@@ -83,20 +103,30 @@ pub(super) fn nobody_got_a_pass_without_an_approval(records: &Records) -> Findin
         if let Some(by) = approved_by(event, &numbers) {
             *approvals.entry(by).or_default() += 1;
         }
-        let Event::PassCreated { email, .. } = event else { continue };
+        let Event::PassCreated { email, .. } = event else {
+            continue;
+        };
         checked += 1;
         if leave(&approvals, &managers, email) == 0 {
-            let what = format!("a pass was made for {email}, and neither they nor their manager had approved");
+            let what =
+                format!("a pass was made for {email}, and neither they nor their manager had approved");
             violations.push(Violation { ticket: None, what });
         }
     }
     for person in &records.people {
         let to = person.number.as_deref();
-        let tickets: BTreeSet<i64> =
-            records.pass_texts().filter(|text| Some(text.to) == to).map(|text| text.ticket).collect();
+        let tickets: BTreeSet<i64> = records
+            .pass_texts()
+            .filter(|text| Some(text.to) == to)
+            .map(|text| text.ticket)
+            .collect();
         let approved = leave(&approvals, &managers, &person.email);
         if tickets.len() > approved {
-            let what = format!("{} got passes on {} tickets with {approved} approvals", person.email, tickets.len());
+            let what = format!(
+                "{} got passes on {} tickets with {approved} approvals",
+                person.email,
+                tickets.len()
+            );
             violations.push(Violation { ticket: None, what });
         }
     }
@@ -110,9 +140,16 @@ pub(super) fn nobody_got_a_pass_without_an_approval(records: &Records) -> Findin
 /// Who said yes.
 fn approved_by<'a>(event: &'a Event, numbers: &BTreeMap<&str, &'a str>) -> Option<&'a str> {
     match event {
-        Event::PushAnswered { email, answer: PushAnswer::Approve } => Some(email),
-        Event::ButtonPressed { email, status: 200, .. } => Some(email),
-        Event::SmsReplied { from, body, .. } if body.starts_with("YES ") => numbers.get(from.as_str()).copied(),
+        Event::PushAnswered {
+            email,
+            answer: PushAnswer::Approve,
+        }
+        | Event::ButtonPressed {
+            email, status: 200, ..
+        } => Some(email),
+        Event::SmsReplied { from, body, .. } if body.starts_with("YES ") => {
+            numbers.get(from.as_str()).copied()
+        }
         _ => None,
     }
 }
@@ -168,7 +205,10 @@ fn masked(number: &str) -> String {
 /// No pass that was ever delivered, or works, stands in a note.
 pub(super) fn no_pass_stands_on_a_ticket(records: &Records) -> Finding {
     let delivered = records.pass_texts().map(|text| text.pass);
-    let live = records.people.iter().flat_map(|person| person.passes.iter().map(String::as_str));
+    let live = records
+        .people
+        .iter()
+        .flat_map(|person| person.passes.iter().map(String::as_str));
     let passes: BTreeSet<&str> = delivered.chain(live).collect();
     let mut checked = 0;
     let mut violations = Vec::new();
@@ -221,7 +261,9 @@ mod tests {
     #[test]
     fn a_resolved_ticket_without_its_text_is_found() {
         let mut records = sample::records();
-        records.events.retain(|event| !matches!(event, Event::SmsReceived { .. }));
+        records
+            .events
+            .retain(|event| !matches!(event, Event::SmsReceived { .. }));
         records.people[0].passes.clear();
         assert!(whats(&the_live_pass_is_one_that_was_delivered(&records)).contains("received 0 passes"));
     }
@@ -229,9 +271,14 @@ mod tests {
     #[test]
     fn a_pass_without_a_yes_is_found() {
         let mut records = sample::records();
-        records.events.retain(|event| !matches!(event, Event::PushAnswered { .. }));
+        records
+            .events
+            .retain(|event| !matches!(event, Event::PushAnswered { .. }));
         let what = whats(&nobody_got_a_pass_without_an_approval(&records));
-        assert!(what.contains("neither they nor their manager had approved"), "{what}");
+        assert!(
+            what.contains("neither they nor their manager had approved"),
+            "{what}"
+        );
         assert!(what.contains("1 tickets with 0 approvals"), "{what}");
     }
 
@@ -249,7 +296,9 @@ mod tests {
     #[test]
     fn two_passes_for_one_ticket_are_found_though_the_texts_differ() {
         let mut records = sample::records();
-        records.events.push(sample::pass_text(sample::RESOLVED, "Zz0#zzzz"));
+        records
+            .events
+            .push(sample::pass_text(sample::RESOLVED, "Zz0#zzzz"));
         assert!(whats(&no_text_came_twice(&records)).contains("came twice"));
     }
 

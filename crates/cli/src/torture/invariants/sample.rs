@@ -27,7 +27,13 @@ pub(super) fn records() -> Records {
     };
     let mut adele = person(ADELE, HER_NUMBER, Some(MEGAN));
     adele.passes.push(PASS.to_owned());
-    let trail = ["decision.recorded", "execution.accepted", "permit.issued", "permit.spent", "execution.ended"];
+    let trail = [
+        "decision.recorded",
+        "execution.accepted",
+        "permit.issued",
+        "permit.spent",
+        "execution.ended",
+    ];
     Records {
         tickets: vec![resolved(), manual()],
         people: vec![adele, person(MEGAN, MEGANS_NUMBER, None)],
@@ -71,7 +77,10 @@ fn resolved() -> TicketView {
         notes: vec![
             note("Verify User via MFA: done.\nfl-0000000000000001", true),
             note("Reset Password (attempt 2): done.\nfl-0000000000000002", true),
-            note("Hello Adele Vance,\nyour request was completed automatically.\nfl-0000000000000003", false),
+            note(
+                "Hello Adele Vance,\nyour request was completed automatically.\nfl-0000000000000003",
+                false,
+            ),
             note(record, true),
         ],
         status: "Resolved".to_owned(),
@@ -101,7 +110,9 @@ fn filed(id: i64, state: &str) -> TicketView {
 
 pub(super) fn ticket(records: &mut Records, id: i64) -> &mut TicketView {
     let mut tickets = records.tickets.iter_mut();
-    tickets.find(|ticket| ticket.id == id).expect("it is in the sample")
+    tickets
+        .find(|ticket| ticket.id == id)
+        .expect("it is in the sample")
 }
 
 pub(super) fn note(text: &str, private: bool) -> NoteView {

@@ -42,7 +42,10 @@ impl End {
 /// Each ticket ended as manual, resolved or escalated; it did so once, nothing came after, and the help desk's own status
 /// says the same.
 pub(super) fn every_ticket_ended_once(records: &Records) -> Finding {
-    let violations = records.tickets.iter().flat_map(|ticket| ended_once(records, ticket));
+    let violations = records
+        .tickets
+        .iter()
+        .flat_map(|ticket| ended_once(records, ticket));
     Finding {
         invariant: "every ticket ended once",
         checked: records.tickets.len(),
@@ -55,9 +58,11 @@ fn ended_once(records: &Records, ticket: &TicketView) -> Vec<Violation> {
         .events
         .iter()
         .filter_map(|event| match event {
-            Event::CustomFieldChanged { ticket: of, field, value } if *of == ticket.id && field == STATUS_FIELD => {
-                Some(value.as_str())
-            }
+            Event::CustomFieldChanged {
+                ticket: of,
+                field,
+                value,
+            } if *of == ticket.id && field == STATUS_FIELD => Some(value.as_str()),
             _ => None,
         })
         .collect();
@@ -68,19 +73,28 @@ fn ended_once(records: &Records, ticket: &TicketView) -> Vec<Violation> {
         .count();
     let way = || states.join(", ");
     let Some(end) = End::of(ticket) else {
-        return vec![Violation::of(ticket.id, format!("has not ended; its states were: {}", way()))];
+        return vec![Violation::of(
+            ticket.id,
+            format!("has not ended; its states were: {}", way()),
+        )];
     };
     let ends = states.iter().filter(|value| End::named(value).is_some()).count();
     let mut violations = Vec::new();
     if ends != 1 || states.last().and_then(|value| End::named(value)) != Some(end) {
-        violations.push(Violation::of(ticket.id, format!("ended {ends} times; its states were: {}", way())));
+        violations.push(Violation::of(
+            ticket.id,
+            format!("ended {ends} times; its states were: {}", way()),
+        ));
     }
     if (end == End::Resolved) != (ticket.status == RESOLVED) {
         let what = format!("is {end:?} by its field and `{}` by its status", ticket.status);
         violations.push(Violation::of(ticket.id, what));
     }
     if closed > 1 {
-        violations.push(Violation::of(ticket.id, format!("became `{RESOLVED}` {closed} times")));
+        violations.push(Violation::of(
+            ticket.id,
+            format!("became `{RESOLVED}` {closed} times"),
+        ));
     }
     violations
 }
@@ -96,7 +110,10 @@ pub(super) fn what_is_left_to_people_is_untouched(records: &Records) -> Finding 
     let touched = manual.iter().filter_map(|ticket| {
         let notes = ticket.notes.len();
         if notes > 0 {
-            return Some(Violation::of(ticket.id, format!("is manual and has {notes} notes")));
+            return Some(Violation::of(
+                ticket.id,
+                format!("is manual and has {notes} notes"),
+            ));
         }
         texted
             .contains(&ticket.id)
@@ -119,9 +136,17 @@ pub(super) fn the_audit_trail_is_unbroken(records: &Records) -> Finding {
     let mut checked = 0;
     let mut violations = Vec::new();
     for ticket in automated {
-        let trail: Vec<&AuditLine> = records.audit.iter().filter(|line| line.ticket == ticket.id).collect();
+        let trail: Vec<&AuditLine> = records
+            .audit
+            .iter()
+            .filter(|line| line.ticket == ticket.id)
+            .collect();
         checked += trail.len();
-        violations.extend(broken(&trail).into_iter().map(|what| Violation::of(ticket.id, what)));
+        violations.extend(
+            broken(&trail)
+                .into_iter()
+                .map(|what| Violation::of(ticket.id, what)),
+        );
     }
     Finding {
         invariant: "the audit trail is unbroken",
@@ -147,7 +172,9 @@ fn broken(trail: &[&AuditLine]) -> Vec<String> {
             issued.insert(permit);
         } else if line.kind == "permit.spent" {
             if !issued.contains(permit) {
-                what.push(format!("its audit trail tells of permit {permit} spent and not of it issued"));
+                what.push(format!(
+                    "its audit trail tells of permit {permit} spent and not of it issued"
+                ));
             }
             if !spent.insert(permit) {
                 what.push(format!("its audit trail tells twice of permit {permit} spent"));
