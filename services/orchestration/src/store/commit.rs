@@ -225,9 +225,11 @@ impl Store {
                      WHEN new.ended OR (new.until IS NOT NULL AND execution.signals = new.signals) THEN NULL
                      ELSE execution.runner
                  END,
+                 -- Kept in our hands it stays as it was, long past: an update that changes no indexed column is cheap.
                  wake_at = CASE
                      WHEN new.ended THEN NULL
-                     WHEN execution.signals = new.signals THEN COALESCE(new.until, now())
+                     WHEN new.until IS NULL THEN execution.wake_at
+                     WHEN execution.signals = new.signals THEN new.until
                      ELSE now()
                  END
              FROM UNNEST(
