@@ -114,18 +114,18 @@ impl Intake {
                 return Err(ExecuteError::WrongTenant(tenant.clone()));
             }
         }
-        let Admitted { playbook, pins } = match self.library.known_pinned(&request.playbook.digest) {
-            Some(playbook) => Admitted {
+        let known = self.library.known_pinned(&request.playbook.digest);
+        let Admitted { playbook, pins } = if let Some(playbook) = known {
+            Admitted {
                 playbook,
                 pins: vec![],
-            },
-            None => {
-                // A repeated request needs nobody else, even where the document is known to nobody any more.
-                if let Some(accepted) = self.store.of_decision(request.decision_id).await? {
-                    return Ok(accepted);
-                }
-                self.admitted(&request).await?
             }
+        } else {
+            // A repeated request needs nobody else, even where the document is known to nobody any more.
+            if let Some(accepted) = self.store.of_decision(request.decision_id).await? {
+                return Ok(accepted);
+            }
+            self.admitted(&request).await?
         };
         if playbook.reference() != &request.playbook {
             return Err(ExecuteError::OtherDocument(request.playbook.clone()));

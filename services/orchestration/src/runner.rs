@@ -192,8 +192,8 @@ impl Runner {
     /// Keep the lease until shutdown; then give everything back at once.
     pub(crate) async fn live(&self) {
         let living = async { tokio::join!(self.beat(), self.look_after_others()) };
-        self.stopping.run_until_cancelled(living).await;
-        self.leave().await;
+        Box::pin(self.stopping.run_until_cancelled(living)).await;
+        Box::pin(self.leave()).await;
     }
 
     async fn beat(&self) {

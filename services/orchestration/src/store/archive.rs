@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::claim::interval;
@@ -31,9 +32,16 @@ impl Store {
         )
         .fetch_all(&mut *transaction)
         .await?;
-        if old.is_empty() {
-            return Ok(0);
+        if !old.is_empty() {
+            self.copy(&mut transaction, &old).await?;
+            self.forget(&mut transaction, &old).await?;
         }
+        transaction.commit().await?;
+        Ok(old.len())
+    }
+
+    /// The whole record of each, as one document.
+    async fn copy(&self, connection: &mut PgConnection, old: &[Uuid]) -> Result<(), StoreError> {
         sqlx::query!(
             "INSERT INTO archived_executions (tenant_id, id, ticket_id, decision_id, ended_at, record)
              SELECT tenant_id, id, ticket_id, decision_id, ended_at, jsonb_build_object(
@@ -58,10 +66,15 @@ impl Store {
              FROM playbook_executions execution
              WHERE tenant_id = $1 AND id = ANY($2)",
             self.tenant_id(),
-            &old,
+            old,
         )
-        .execute(&mut *transaction)
+        .execute(connection)
         .await?;
+        Ok(())
+    }
+
+    /// Their rows, what belongs to them first.
+    async fn forget(&self, connection: &mut PgConnection, old: &[Uuid]) -> Result<(), StoreError> {
         sqlx::query!(
             "DELETE FROM ticket_updates update
              USING playbook_executions execution
@@ -69,9 +82,9 @@ impl Store {
                AND update.tenant_id = $1 AND update.ticket_id = execution.ticket_id
                AND update.execution_id = execution.id",
             self.tenant_id(),
-            &old,
+            old,
         )
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
         // A ticket that nothing is known of any more begins anew; no sender has overslept for so long.
         sqlx::query!(
@@ -85,33 +98,32 @@ impl Store {
                    WHERE other.tenant_id = $1 AND other.ticket_id = outbox.ticket_id AND NOT (other.id = ANY($2))
                )",
             self.tenant_id(),
-            &old,
+            old,
         )
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
         sqlx::query!(
             "DELETE FROM execution_signals WHERE tenant_id = $1 AND execution_id = ANY($2)",
             self.tenant_id(),
-            &old,
+            old,
         )
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
         sqlx::query!(
             "DELETE FROM playbook_step_executions WHERE tenant_id = $1 AND execution_id = ANY($2)",
             self.tenant_id(),
-            &old,
+            old,
         )
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
         sqlx::query!(
             "DELETE FROM playbook_executions WHERE tenant_id = $1 AND id = ANY($2)",
             self.tenant_id(),
-            &old,
+            old,
         )
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
-        transaction.commit().await?;
-        Ok(old.len())
+        Ok(())
     }
 }
 

@@ -118,14 +118,14 @@ impl Entry {
         }
     }
 
-    fn new(&self) -> Option<&NewExecution> {
+    fn as_new(&self) -> Option<&NewExecution> {
         match self {
             Self::New(new) => Some(new),
             Self::Step(_) => None,
         }
     }
 
-    fn step(&self) -> Option<&Write> {
+    fn as_step(&self) -> Option<&Write> {
         match self {
             Self::New(_) => None,
             Self::Step(write) => Some(write),
@@ -147,9 +147,9 @@ impl Store {
     /// of it, none is written.
     pub(crate) async fn commit(&self, entries: &[Entry]) -> Result<Vec<Option<Written>>, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        let steps: Vec<&Write> = entries.iter().filter_map(Entry::step).collect();
+        let steps: Vec<&Write> = entries.iter().filter_map(Entry::as_step).collect();
         let mut found = self.write_executions(&mut transaction, &steps).await?;
-        let new: Vec<&NewExecution> = entries.iter().filter_map(Entry::new).collect();
+        let new: Vec<&NewExecution> = entries.iter().filter_map(Entry::as_new).collect();
         let inserted = self.insert(&mut transaction, &new).await?;
         for (id, begun) in &inserted {
             let written = Written {
