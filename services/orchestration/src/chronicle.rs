@@ -145,6 +145,12 @@ impl Chronicle {
                 explanation,
                 until,
             } => self.parked(about, memory, call, explanation, until, now),
+            Record::Renewed { call } => {
+                self.audit
+                    .push(about.event("step.renewed", json!({"step": call})));
+                // Its row becomes that of the further attempt: left open, the record would tell of a step that never ended.
+                self.renumbered.push(call);
+            }
             Record::Pausing { call, until } => self.pausing(about, call, until),
             Record::Dropped { call } => {
                 let explanation = "It is no longer needed.".to_owned();
@@ -494,6 +500,24 @@ steps:
         assert_eq!(short.steps.len(), 1);
         let long = told(&mut memory, vec![(parked(), at(60)), (parked(), at(600))]);
         assert_eq!((long.audit.len(), kinds(&long)), (0, vec!["asked"]));
+    }
+
+    #[test]
+    fn a_call_that_nobody_heard_the_answer_of_goes_on_in_its_own_row() {
+        let again = StepCall {
+            attempt: 2,
+            ..call("verify_mfa")
+        };
+        let renewed = Record::Renewed { call: again.clone() };
+        let began = Record::Began {
+            call: again.clone(),
+            deadline: NOW,
+        };
+        let told = told(&mut Memory::default(), vec![(renewed, NOW), (began, NOW)]);
+        assert_eq!(told.renumbered, [again]);
+        assert_eq!(told.steps.len(), 1);
+        let kinds: Vec<_> = told.audit.iter().map(|event| event.kind).collect();
+        assert_eq!(kinds, ["step.renewed", "step.begun"]);
     }
 
     #[test]

@@ -98,10 +98,9 @@ impl<'m> Turn<'m> {
     /// it belongs to the same visit, so what was done is not done again. No attempt is spent by our own absence.
     pub(super) fn resume(&mut self, attempt: Attempt, deadline: OffsetDateTime) -> Led {
         if self.moment.now >= deadline && self.stands_until().is_none() {
-            return self.attempt(Attempt {
-                call: following(attempt.call),
-                ..attempt
-            });
+            let call = following(attempt.call);
+            self.story.push(Record::Renewed { call: call.clone() });
+            return self.attempt(Attempt { call, ..attempt });
         }
         if let Some(wake_at) = self.stands_until() {
             return Ok(self.wait(Phase::Calling { attempt, deadline }, wake_at));

@@ -387,6 +387,24 @@ fn a_lost_answer_is_asked_for_with_the_same_key_and_once_more_after_the_deadline
 }
 
 #[test]
+fn a_call_whose_caller_died_past_its_deadline_goes_on_as_a_further_attempt_and_the_story_says_so() {
+    let mut rehearsal = verified_rehearsal();
+    let first = rehearsal.called();
+    rehearsal.now = first.deadline;
+    let second = rehearsal.calls(Event::Claimed);
+    assert_eq!(second.call.attempt, 2, "another body needs another key");
+    let last_two = &rehearsal.story[rehearsal.story.len() - 2..];
+    assert!(
+        matches!(
+            last_two,
+            [Record::Renewed { call }, Record::Began { call: began, .. }]
+                if *call == second.call && *began == second.call
+        ),
+        "{last_two:?}"
+    );
+}
+
+#[test]
 fn a_success_without_its_permit_or_its_credential_does_not_count() {
     let mut rehearsal = Rehearsal::of(SHIPPED);
     rehearsal.answers(result(Outcome::Success));

@@ -247,6 +247,12 @@ pub enum Record {
         /// When it will be tried again.
         until: OffsetDateTime,
     },
+    /// The answer to the last call of this visit was lost, and its deadline passed before anybody could ask again: it goes
+    /// on as the call named here, a further attempt that spends none.
+    Renewed {
+        /// The call that will be made.
+        call: StepCall,
+    },
     /// A step began to let time pass.
     Pausing {
         /// Step and visit; of such a step there is one attempt.

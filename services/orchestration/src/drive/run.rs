@@ -428,6 +428,7 @@ fn count(record: &Record) {
         Record::Began { .. } => ("begun", String::new()),
         Record::Asked { .. } => ("asked", String::new()),
         Record::Parked { .. } => ("parked", String::new()),
+        Record::Renewed { .. } => ("renewed", String::new()),
         Record::Pausing { .. } => ("pausing", String::new()),
         Record::Dropped { .. } => ("dropped", String::new()),
         Record::Retrying { outcome, .. } => ("failed", outcome.to_string()),
