@@ -343,7 +343,7 @@ pub(crate) struct Torture {
     /// The storm follows from it; left out, it is another one each time.
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,
-    /// How many tickets are filed meanwhile; left out, one every two seconds.
+    /// How many tickets are filed meanwhile; left out, one a second.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) tickets: Option<u32>,
 }

@@ -23,8 +23,8 @@ use plan::{Orders, Plan};
 use rig::Rig;
 use say::Teller;
 
-/// A ticket comes so often, where nobody says how many.
-const SECONDS_PER_TICKET: u32 = 2;
+/// So many tickets come, where nobody says how many.
+const TICKETS_PER_SECOND: u32 = 1;
 
 pub(crate) async fn run(command: &Torture) -> anyhow::Result<Ending> {
     let orders = orders(command);
@@ -55,7 +55,7 @@ fn orders(command: &Torture) -> Orders {
     Orders {
         seed: command.seed.unwrap_or_else(|| u64::from(rand::random::<u32>())),
         storm: command.minutes,
-        tickets: command.tickets.unwrap_or(seconds / SECONDS_PER_TICKET),
+        tickets: command.tickets.unwrap_or(seconds.saturating_mul(TICKETS_PER_SECOND).max(1)),
     }
 }
 

@@ -96,7 +96,7 @@ const SUMMARIES: [&str; 8] = [
     "I can't log in",
     "I forgot my password",
     "Please reset my password",
-    "Login fails with: incorrect username or password",
+    "I cannot sign in, it says my password is wrong",
     "Need a new password for my account",
     "My password has expired and I am locked out of my mail",
     "My laptop screen is broken",
