@@ -55,7 +55,9 @@ fn orders(command: &Torture) -> Orders {
     Orders {
         seed: command.seed.unwrap_or_else(|| u64::from(rand::random::<u32>())),
         storm: command.minutes,
-        tickets: command.tickets.unwrap_or(seconds.saturating_mul(TICKETS_PER_SECOND).max(1)),
+        tickets: command
+            .tickets
+            .unwrap_or(seconds.saturating_mul(TICKETS_PER_SECOND).max(1)),
     }
 }
 

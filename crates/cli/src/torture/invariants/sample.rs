@@ -143,6 +143,17 @@ pub(super) fn pass_text(ticket: i64, pass: &str) -> Event {
     }
 }
 
+pub(super) fn question(code: &str) -> Event {
+    Event::SmsReceived {
+        sid: "SM2".to_owned(),
+        from: "+447400000001".to_owned(),
+        to: MEGANS_NUMBER.to_owned(),
+        body: format!(
+            "Firstline: Reset the password of Adele Vance? Ticket {RESOLVED}. Reply YES {code} to approve."
+        ),
+    }
+}
+
 pub(super) fn yes_by_text() -> Event {
     Event::SmsReplied {
         from: MEGANS_NUMBER.to_owned(),
