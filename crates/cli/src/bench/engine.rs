@@ -63,7 +63,7 @@ async fn closed(rig: &Rig, at_once: u32, window: Duration) -> anyhow::Result<Loa
         let client = client.clone();
         async move { client.execute(Work::Three).await }
     };
-    let loaded = || load::closed(at_once, Clock::new(WARM_UP, window), one);
+    let loaded = || load::closed(at_once, Clock::new(WARM_UP, window, at_once), one);
     rig.ground
         .measured(&rig.processes, Pace::AtOnce(at_once), at_once, loaded)
         .await
@@ -74,7 +74,7 @@ async fn open(rig: &Rig, per_second: f64, window: Duration) -> anyhow::Result<Lo
         let client = rig.client.clone();
         async move { client.execute(Work::Three).await }
     };
-    let loaded = || load::open(per_second, Clock::new(WARM_UP, window), one);
+    let loaded = || load::open(per_second, window, one);
     rig.ground
         .measured(&rig.processes, Pace::PerSecond(per_second), MIDDLE, loaded)
         .await

@@ -110,7 +110,7 @@ impl Ground {
     where
         F: Future<Output = Outcomes>,
     {
-        let before = self.prober.measure(clients).await?;
+        let before = self.prober.probe(clients).await?;
         let (commits, cpu) = (usage::commits(&self.owner).await?, self.cpu(processes)?);
         let outcomes = loaded().await;
         let (memory, ended) = (memory(processes), Instant::now());
@@ -118,11 +118,16 @@ impl Ground {
         let write_backs = ended.elapsed();
         let commits = usage::commits(&self.owner).await? - commits;
         let cpu = self.cpu(processes)?.since(cpu);
-        let probe = before.between(self.prober.measure(clients).await?);
+        let probe = before.between(self.prober.probe(clients).await?);
         for reason in &outcomes.reasons {
             say(&format!("  failed: {reason}"));
         }
         let (all, per_second) = (count(outcomes.all), outcomes.per_second());
+        say(&format!(
+            "  {per_second:.1} a second, pgbench {:.1}, write-backs {:.1} s more",
+            probe.workflows_per_second,
+            write_backs.as_secs_f64()
+        ));
         Ok(Load {
             pace,
             finished: count(outcomes.took.len()),

@@ -1,5 +1,7 @@
 //! Two ways to make a load: so many at a time, or so many a second.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
@@ -7,6 +9,8 @@ use tokio::time::MissedTickBehavior;
 
 /// After a failure, so that one that comes at once does not keep the machine busy.
 const AFTER_FAILURE: Duration = Duration::from_millis(200);
+/// A clock that waits for enough of them does not wait for longer.
+const RUNS_ON: Duration = Duration::from_mins(1);
 /// Failures that are told; they are mostly the same.
 const TOLD: usize = 3;
 
@@ -34,7 +38,7 @@ impl Outcomes {
         match ended {
             Ok(at) => {
                 self.all += 1;
-                if clock.runs_at(*at) {
+                if clock.counts(*at) {
                     self.took.push(at.saturating_duration_since(began));
                 }
             }
@@ -57,25 +61,63 @@ impl Outcomes {
     }
 }
 
-/// When it is measured, after the load has warmed up.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Clock {
+/// When it is measured: after the load has warmed up, for a while, and until enough have ended to tell anything.
+#[derive(Debug, Clone)]
+pub(super) struct Clock(Arc<Face>);
+
+#[derive(Debug)]
+struct Face {
     from: Instant,
     to: Instant,
+    /// It runs on until so many have ended, within reason.
+    least: usize,
+    ended: AtomicUsize,
+    stopped: OnceLock<Instant>,
 }
 
 impl Clock {
-    /// For `window`, after `warm_up`.
-    pub(super) fn new(warm_up: Duration, window: Duration) -> Self {
+    /// For `window`, after `warm_up`, and until at least `least` have ended.
+    pub(super) fn new(warm_up: Duration, window: Duration, least: u32) -> Self {
         let from = Instant::now() + warm_up;
-        Self {
+        Self(Arc::new(Face {
             from,
             to: from + window,
-        }
+            least: usize::try_from(least).unwrap_or(usize::MAX),
+            ended: AtomicUsize::new(0),
+            stopped: OnceLock::new(),
+        }))
     }
 
-    fn runs_at(&self, moment: Instant) -> bool {
-        (self.from..self.to).contains(&moment)
+    /// Whether one that ends now counts among the measured; looks at the clock once more afterwards.
+    fn counts(&self, at: Instant) -> bool {
+        let Face {
+            from,
+            to,
+            least,
+            ended,
+            stopped,
+        } = &*self.0;
+        if at < *from || stopped.get().is_some() {
+            return false;
+        }
+        let enough = ended.fetch_add(1, Ordering::Relaxed) + 1 >= *least;
+        if at >= *to && (enough || at >= *to + RUNS_ON) {
+            // Somebody else may just have done so.
+            let _ = stopped.set(at);
+        }
+        true
+    }
+
+    fn stopped(&self) -> bool {
+        let Face { to, stopped, .. } = &*self.0;
+        stopped.get().is_some() || Instant::now() >= *to + RUNS_ON
+    }
+
+    fn ran(&self) -> Duration {
+        let Face {
+            from, to, stopped, ..
+        } = &*self.0;
+        stopped.get().unwrap_or(to).saturating_duration_since(*from)
     }
 }
 
@@ -87,10 +129,10 @@ where
 {
     let mut workers = JoinSet::new();
     for _ in 0..at_once {
-        let one = one.clone();
+        let (one, clock) = (one.clone(), clock.clone());
         workers.spawn(async move {
             let mut outcomes = Outcomes::default();
-            while Instant::now() < clock.to {
+            while !clock.stopped() {
                 let began = Instant::now();
                 let ended = one().await;
                 outcomes.note(&clock, &ended, began);
@@ -101,38 +143,42 @@ where
             outcomes
         });
     }
-    sum(clock, workers.join_all().await)
+    sum(&clock, workers.join_all().await)
 }
 
-/// `per_second` of them until the clock stops, however long each takes. What it took is counted from the moment when it was
-/// due, so that a machine that falls behind cannot hide it.
-pub(super) async fn open<O, F>(per_second: f64, clock: Clock, one: O) -> Outcomes
+/// `per_second` of them for `window`, however long each takes. What it took is counted from the moment when it was due, so
+/// that a machine that falls behind cannot hide it.
+pub(super) async fn open<O, F>(per_second: f64, window: Duration, one: O) -> Outcomes
 where
     O: Fn() -> F,
     F: Future<Output = anyhow::Result<Instant>> + Send + 'static,
 {
+    let clock = Clock::new(Duration::ZERO, window, u32::MAX);
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / per_second));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut begun = JoinSet::new();
     loop {
         let due = ticks.tick().await.into_std();
-        if due >= clock.to {
+        if due >= clock.0.to {
             break;
         }
-        let one = one();
+        let (one, clock) = (one(), clock.clone());
         begun.spawn(async move {
             let mut outcomes = Outcomes::default();
             outcomes.note(&clock, &one.await, due);
             outcomes
         });
     }
-    sum(clock, begun.join_all().await)
+    let last = begun.join_all().await;
+    // All that were begun are measured, so the time in which they ended is what counts.
+    let _ = clock.0.stopped.set(Instant::now());
+    sum(&clock, last)
 }
 
-fn sum(clock: Clock, parts: Vec<Outcomes>) -> Outcomes {
+fn sum(clock: &Clock, parts: Vec<Outcomes>) -> Outcomes {
     let sum = parts.into_iter().fold(Outcomes::default(), Outcomes::with);
     Outcomes {
-        clock: clock.to - clock.from,
+        clock: clock.ran(),
         ..sum
     }
 }
@@ -143,23 +189,27 @@ mod tests {
 
     #[tokio::test]
     async fn what_ends_before_the_clock_runs_counts_among_all_and_not_among_the_measured() {
-        let clock = Clock {
-            from: Instant::now() + Duration::from_mins(1),
-            to: Instant::now() + Duration::from_millis(50),
-        };
-        let outcomes = closed(2, clock, async || {
+        let clock = Clock::new(Duration::from_millis(50), Duration::from_millis(10), 1);
+        let outcomes = closed(2, clock, || async {
             tokio::task::yield_now().await;
             Ok(Instant::now())
         })
         .await;
-        assert!(outcomes.all >= 2 && outcomes.took.is_empty(), "{outcomes:?}");
+        assert!(outcomes.all > outcomes.took.len(), "{outcomes:?}");
+        assert!(!outcomes.took.is_empty(), "{outcomes:?}");
+    }
+
+    #[tokio::test]
+    async fn the_clock_runs_on_until_enough_have_ended() {
+        let clock = Clock::new(Duration::ZERO, Duration::ZERO, 3);
+        let outcomes = closed(1, clock, || async { Ok(Instant::now()) }).await;
+        assert_eq!(outcomes.took.len(), 3);
     }
 
     #[tokio::test]
     async fn an_open_load_keeps_its_rate_however_long_each_takes() {
-        let clock = Clock::new(Duration::ZERO, Duration::from_millis(200));
-        let end = clock.to;
-        let outcomes = open(100.0, clock, || async move {
+        let end = Instant::now() + Duration::from_millis(250);
+        let outcomes = open(100.0, Duration::from_millis(200), || async move {
             tokio::time::sleep_until(end.into()).await;
             anyhow::bail!("too late")
         })

@@ -17,6 +17,9 @@ const COMMITS: u32 = 5;
 /// More sessions than this no fleet opens; more of them at once would measure Postgres' scheduling.
 const MOST_CLIENTS: u32 = 100;
 
+/// How long it runs, from the first connection on: on a busy machine making a hundred of them may take all of it.
+const SECONDS: [u32; 3] = [2, 4, 8];
+
 /// A row as small as a step's.
 const INSERT: &str = "INSERT INTO step (workflow, body) VALUES (:client_id, repeat('x', 200));\n";
 
@@ -47,11 +50,27 @@ impl Prober {
         Ok(Self { program, url, script })
     }
 
-    /// Two seconds of it with as many clients, at most 100: connecting them takes a part of the first on a busy machine.
-    pub(super) async fn measure(&self, clients: u32) -> anyhow::Result<Probe> {
+    /// A second or two of it with as many clients, at most 100.
+    pub(super) async fn probe(&self, clients: u32) -> anyhow::Result<Probe> {
         let clients = clients.clamp(1, MOST_CLIENTS);
+        let mut said = String::new();
+        for seconds in SECONDS {
+            said = self.run(clients, seconds).await?;
+            if let Some(workflows_per_second) = workflows_per_second(&said) {
+                return Ok(Probe {
+                    clients,
+                    commits: COMMITS,
+                    workflows_per_second,
+                });
+            }
+        }
+        bail!("pgbench got nothing done: {}", said.trim())
+    }
+
+    async fn run(&self, clients: u32, seconds: u32) -> anyhow::Result<String> {
         let answer = Command::new(&self.program)
-            .args(["--no-vacuum", "--protocol=prepared", "--time=2"])
+            .args(["--no-vacuum", "--protocol=prepared"])
+            .arg(format!("--time={seconds}"))
             .arg(format!("--client={clients}"))
             .arg(format!("--jobs={}", clients.min(2)))
             .arg(format!("--file={}", self.script.display()))
@@ -61,18 +80,13 @@ impl Prober {
             .output()
             .await
             .with_context(|| format!("cannot run {}", self.program.display()))?;
-        let said = String::from_utf8_lossy(&answer.stdout);
-        match workflows_per_second(&said) {
-            Some(workflows_per_second) if answer.status.success() => Ok(Probe {
-                clients,
-                commits: COMMITS,
-                workflows_per_second,
-            }),
-            _ => bail!(
+        if !answer.status.success() {
+            bail!(
                 "pgbench failed: {}",
                 String::from_utf8_lossy(&answer.stderr).trim()
-            ),
+            );
         }
+        Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
     }
 }
 

@@ -57,9 +57,7 @@ fn of_engine(engine: &Engine) -> Vec<String> {
         "\nThe engine: three steps of a service that answers at once, from `execute_playbook` to the end."
             .to_owned(),
     ];
-    let history = engine.history.iter();
-    let history = history.flat_map(|history| [&history.before, &history.after]);
-    lines.extend(of_loads(engine.closed.iter().chain(&engine.open).chain(history)));
+    lines.extend(of_loads(engine.closed.iter().chain(&engine.open)));
     if let Some(waiting) = &engine.waiting {
         lines.extend(of_waiting(waiting));
     }
@@ -71,6 +69,7 @@ fn of_engine(engine: &Engine) -> Vec<String> {
             history.laid_down_in_s,
             history.slower * 100.0
         ));
+        lines.extend(of_loads([&history.before, &history.after].into_iter()));
     }
     lines
 }
@@ -124,7 +123,7 @@ fn heads() -> Vec<String> {
     let heads = [
         "  load",
         "per s",
-        "Postgres",
+        "pgbench",
         "ratio",
         "p50 ms",
         "p95 ms",

@@ -181,7 +181,7 @@ async fn closed(house: &House, at_once: u32, window: Duration) -> anyhow::Result
         let street = street.clone();
         async move { street.ticket().await }
     };
-    let loaded = || load::closed(at_once, Clock::new(WARM_UP, window), one);
+    let loaded = || load::closed(at_once, Clock::new(WARM_UP, window, at_once), one);
     house
         .ground
         .measured(&house.processes, Pace::AtOnce(at_once), at_once, loaded)
@@ -193,7 +193,7 @@ async fn open(house: &House, per_second: f64, window: Duration) -> anyhow::Resul
         let street = house.street.clone();
         async move { street.ticket().await }
     };
-    let loaded = || load::open(per_second, Clock::new(WARM_UP, window), one);
+    let loaded = || load::open(per_second, window, one);
     house
         .ground
         .measured(&house.processes, Pace::PerSecond(per_second), MIDDLE, loaded)
