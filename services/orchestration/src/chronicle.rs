@@ -145,12 +145,7 @@ impl Chronicle {
                 explanation,
                 until,
             } => self.parked(about, memory, call, explanation, until, now),
-            Record::Renewed { call } => {
-                self.audit
-                    .push(about.event("step.renewed", json!({"step": call})));
-                // Its row becomes that of the further attempt: left open, the record would tell of a step that never ended.
-                self.renumbered.push(call);
-            }
+            Record::Renewed { call } => self.renewed(about, call),
             Record::Pausing { call, until } => self.pausing(about, call, until),
             Record::Dropped { call } => {
                 let explanation = "It is no longer needed.".to_owned();
@@ -237,6 +232,14 @@ impl Chronicle {
             output,
             ..row
         });
+    }
+
+    /// The row of the last call becomes that of the further attempt: left open, the complete record would tell of a step
+    /// that never ended.
+    fn renewed(&mut self, about: Subject<'_>, call: StepCall) {
+        let detail = json!({"step": call});
+        self.audit.push(about.event("step.renewed", detail));
+        self.renumbered.push(call);
     }
 
     /// A step lets time pass: the ticket says until when.
