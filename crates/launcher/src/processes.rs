@@ -89,12 +89,7 @@ impl Processes {
         base_url(self.addresses[&service])
     }
 
-    /// Its process, while it runs.
-    pub fn id(&self, service: Service) -> Option<u32> {
-        self.running.get(&service).map(|running| running.0.id())
-    }
-
-    /// Those of all that run.
+    /// The processes that run.
     pub fn ids(&self) -> Vec<u32> {
         self.running.values().map(|running| running.0.id()).collect()
     }
