@@ -160,7 +160,7 @@ impl Intake {
             status: ExecutionStatus::Queued,
         };
         if self.runner.begin(new.clone(), playbook, state).await? {
-            self.library.is_pinned(playbook.digest());
+            self.library.mark_pinned(playbook.digest());
             return Ok(accepted);
         }
         loop {
@@ -172,7 +172,7 @@ impl Intake {
             }
             // What stood in the way has ended in between: there is room now.
             if self.runner.queue(new.clone()).await? {
-                self.library.is_pinned(playbook.digest());
+                self.library.mark_pinned(playbook.digest());
                 return Ok(accepted);
             }
         }

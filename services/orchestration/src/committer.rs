@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use chassis::Wake;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex as Turnstile, mpsc, oneshot};
 
 use crate::store::{Closing, Entry, Left, Store, StoreError, Write, Written};
 
@@ -84,7 +84,7 @@ impl<L: Ledger> Clone for Line<L> {
 impl<L: Ledger> Line<L> {
     fn start(ledger: &L) -> Self {
         let (line, waiting) = mpsc::channel(LINE);
-        let waiting = Arc::new(Mutex::new(waiting));
+        let waiting = Arc::new(Turnstile::new(waiting));
         for _ in 0..COMMITTERS {
             tokio::spawn(commit_all(ledger.clone(), Arc::clone(&waiting)));
         }
@@ -141,7 +141,7 @@ impl Closer {
     }
 }
 
-async fn commit_all<L: Ledger>(ledger: L, waiting: Arc<Mutex<mpsc::Receiver<Waiting<L>>>>) {
+async fn commit_all<L: Ledger>(ledger: L, waiting: Arc<Turnstile<mpsc::Receiver<Waiting<L>>>>) {
     loop {
         let mut batch = Vec::new();
         // One waits for something to come, the others for their turn to wait.
@@ -164,18 +164,82 @@ async fn commit_all<L: Ledger>(ledger: L, waiting: Arc<Mutex<mpsc::Receiver<Wait
 }
 
 /// One transaction for all of them. Where the database refuses it, one for each, so that none is refused for another's sake.
+/// Where nobody can tell whether it was committed, none is tried again: it would be written twice.
 async fn commit<L: Ledger>(ledger: &L, entries: &[L::Entry]) -> Vec<Result<Option<L::Found>, StoreError>> {
-    match ledger.commit(entries).await {
+    let error = match ledger.commit(entries).await {
         Ok(found) => return found.into_iter().map(Ok).collect(),
-        Err(error) if entries.len() == 1 => return vec![Err(error)],
-        Err(error) => {
-            tracing::warn!(error = %chassis::chain(&error), "a common transaction failed; trying each entry alone");
-        }
+        Err(error) => error,
+    };
+    if entries.len() == 1 {
+        return vec![Err(error)];
     }
+    let cause = chassis::chain(&error);
+    if !error.is_refusal() {
+        tracing::warn!(error = %cause, "whether a common transaction was committed is not known");
+        return entries.iter().map(|_| Err(StoreError::Unclear)).collect();
+    }
+    tracing::warn!(error = %cause, "a common transaction was refused; trying each entry alone");
     let mut results = Vec::with_capacity(entries.len());
     for entry in entries {
         let alone = ledger.commit(std::slice::from_ref(entry)).await;
         results.push(alone.map(|found| found.into_iter().next().flatten()));
     }
     results
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Writes numbers down; refuses odd ones, or loses its answer.
+    #[derive(Clone, Default)]
+    struct Numbers {
+        written: Arc<Mutex<Vec<u32>>>,
+        loses_answers: bool,
+    }
+
+    impl Ledger for Numbers {
+        type Entry = u32;
+        type Found = ();
+
+        async fn commit(&self, entries: &[u32]) -> Result<Vec<Option<()>>, StoreError> {
+            if entries.iter().any(|number| number % 2 == 1) {
+                return Err(StoreError::Corrupt {
+                    table: "numbers",
+                    source: "an odd one".into(),
+                });
+            }
+            self.written.lock().unwrap().extend(entries);
+            if self.loses_answers {
+                return Err(StoreError::Database(sqlx::Error::WorkerCrashed));
+            }
+            Ok(entries.iter().map(|_| Some(())).collect())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_for_one_is_tried_for_each() {
+        let numbers = Numbers::default();
+        let results = commit(&numbers, &[2, 3, 4]).await;
+        let well: Vec<bool> = results.iter().map(Result::is_ok).collect();
+        assert_eq!(well, [true, false, true]);
+        assert_eq!(*numbers.written.lock().unwrap(), [2, 4]);
+    }
+
+    #[tokio::test]
+    async fn what_may_have_been_committed_is_not_written_again() {
+        let numbers = Numbers {
+            loses_answers: true,
+            ..Numbers::default()
+        };
+        let results = commit(&numbers, &[2, 4]).await;
+        assert!(
+            results
+                .iter()
+                .all(|result| matches!(result, Err(StoreError::Unclear)))
+        );
+        assert_eq!(*numbers.written.lock().unwrap(), [2, 4]);
+    }
 }

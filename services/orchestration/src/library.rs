@@ -163,7 +163,7 @@ impl Library {
     }
 
     /// The document of this digest is in the database now, with all that it calls.
-    pub(crate) fn is_pinned(&self, digest: &Digest) {
+    pub(crate) fn mark_pinned(&self, digest: &Digest) {
         if let Some(known) = self.shelf().get_mut(digest) {
             known.pinned = true;
         }
@@ -176,7 +176,7 @@ impl Library {
         }
         let document = store.pinned(digest).await?.ok_or(Unreadable::Missing)?;
         let playbook = self.read(&document).map_err(Unreadable::Refused)?;
-        self.is_pinned(digest);
+        self.mark_pinned(digest);
         Ok(playbook)
     }
 

@@ -60,6 +60,9 @@ pub enum StoreError {
     /// This process is about to end and writes nothing more.
     #[error("nothing is written any more: the process is stopping")]
     Stopped,
+    /// The connection broke at the wrong moment: it may have been written or not.
+    #[error("whether it was written is not known")]
+    Unclear,
     /// A row says what cannot be true.
     #[error("a row of `{table}` makes no sense")]
     Corrupt {
@@ -72,6 +75,25 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The database, or what was to be written, says no: certainly nothing of it was committed. Not so where the server was
+    /// stopped or failed (classes 57, 58 and XX): it may have committed and died before it could say so.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Database(error) => error
+                .as_database_error()
+                .and_then(|error| {
+                    error.code().map(|code| {
+                        !["08", "57", "58", "XX"]
+                            .iter()
+                            .any(|class| code.starts_with(class))
+                    })
+                })
+                .unwrap_or(false),
+            Self::Corrupt { .. } | Self::Fenced => true,
+            Self::Stopped | Self::Unclear => false,
+        }
+    }
+
     fn corrupt<E>(table: &'static str) -> impl FnOnce(E) -> Self
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
