@@ -106,30 +106,19 @@ impl Servers {
     ///
     /// `say` gets a line for people where something has to be installed or takes long.
     pub async fn temporary(say: &dyn Fn(&str)) -> Result<Self, ServersError> {
-        let account = Account::unprivileged()?;
-        let home = temporary_home(account)?;
-        Self::start(
-            home,
-            account,
-            Fate::Private { remove: true },
-            Profile::Disposable,
-            say,
-        )
-        .await
+        Self::private(Profile::Disposable, say).await
     }
 
     /// Servers to measure on: as durable as they come out of the box, in a temporary directory that goes with them.
     pub async fn measured(say: &dyn Fn(&str)) -> Result<Self, ServersError> {
+        Self::private(Profile::Measured, say).await
+    }
+
+    /// In a temporary directory that goes with them.
+    async fn private(profile: Profile, say: &dyn Fn(&str)) -> Result<Self, ServersError> {
         let account = Account::unprivileged()?;
         let home = temporary_home(account)?;
-        Self::start(
-            home,
-            account,
-            Fate::Private { remove: true },
-            Profile::Measured,
-            say,
-        )
-        .await
+        Self::start(home, account, Fate::Private { remove: true }, profile, say).await
     }
 
     /// Servers whose data stays in `data` (made where it is missing) and survives restarts and power cuts.

@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 use super::account::Account;
 use super::guarded::Server as _;
 use super::postgres::Profile;
-use super::{Fate, Servers, ServersError, postgres, programs, redis, temporary_home};
+use super::{Servers, ServersError, postgres, programs, redis};
 
 impl Servers {
     /// Servers to crash: what was committed to Postgres survives the death of its processes, Redis keeps nothing; in a
@@ -16,16 +16,7 @@ impl Servers {
     /// # Errors
     /// They cannot be had.
     pub async fn crashing(say: &dyn Fn(&str)) -> Result<Self, ServersError> {
-        let account = Account::unprivileged()?;
-        let home = temporary_home(account)?;
-        Self::start(
-            home,
-            account,
-            Fate::Private { remove: true },
-            Profile::Crashing,
-            say,
-        )
-        .await
+        Self::private(Profile::Crashing, say).await
     }
 
     /// End Postgres at once, as `pg_ctl stop --mode immediate` does: sessions break, nothing is written any more.
