@@ -83,12 +83,7 @@ impl AuditLog {
         connection: &mut PgConnection,
         events: impl IntoIterator<Item = &'e AuditEvent>,
     ) -> Result<(), sqlx::Error> {
-        let at = OffsetDateTime::now_utc();
-        let service = self.service.name();
-        let mut rows = Rows::default();
-        for event in events {
-            rows.push(event, service);
-        }
+        let rows = AuditRows::of(self.service, events);
         if rows.ids.is_empty() {
             return Ok(());
         }
@@ -98,14 +93,14 @@ impl AuditLog {
              FROM UNNEST($3::uuid[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::jsonb[])
                   AS event (id, ticket_id, execution_id, kind, actor, detail)"#,
             self.tenant.as_str(),
-            service,
+            rows.service,
             &rows.ids,
             &rows.tickets as &[Option<&str>],
             &rows.executions as &[Option<Uuid>],
             &rows.kinds as &[&str],
             &rows.actors,
             &rows.details as &[&serde_json::Value],
-            at,
+            rows.at,
         )
         .execute(connection)
         .await?;
@@ -113,27 +108,55 @@ impl AuditLog {
     }
 }
 
-/// Events by column.
-#[derive(Default)]
-struct Rows<'e> {
+/// Events of one service by column of `audit_events`, for a statement that inserts them beside
+/// something else. All columns are of one length.
+#[derive(Debug)]
+pub struct AuditRows<'e> {
+    /// Whose they are.
+    pub service: &'static str,
+    /// When they are written down.
+    pub at: OffsetDateTime,
     /// Version 7: they sort in the order in which they were made.
-    ids: Vec<Uuid>,
-    tickets: Vec<Option<&'e str>>,
-    executions: Vec<Option<Uuid>>,
-    kinds: Vec<&'e str>,
-    actors: Vec<String>,
-    details: Vec<&'e serde_json::Value>,
+    pub ids: Vec<Uuid>,
+    /// What they belong to.
+    pub tickets: Vec<Option<&'e str>>,
+    /// What they belong to.
+    pub executions: Vec<Option<Uuid>>,
+    /// What happened.
+    pub kinds: Vec<&'e str>,
+    /// Who did it.
+    pub actors: Vec<String>,
+    /// Ids, codes, digests.
+    pub details: Vec<&'e serde_json::Value>,
 }
 
-impl<'e> Rows<'e> {
-    fn push(&mut self, event: &'e AuditEvent, service: &str) {
+impl<'e> AuditRows<'e> {
+    /// `events` of `service`, in their order.
+    pub fn of(service: Service, events: impl IntoIterator<Item = &'e AuditEvent>) -> Self {
+        let mut rows = Self {
+            service: service.name(),
+            at: OffsetDateTime::now_utc(),
+            ids: vec![],
+            tickets: vec![],
+            executions: vec![],
+            kinds: vec![],
+            actors: vec![],
+            details: vec![],
+        };
+        for event in events {
+            rows.push(event);
+        }
+        rows
+    }
+
+    fn push(&mut self, event: &'e AuditEvent) {
         self.ids.push(Uuid::now_v7());
         self.tickets.push(event.ticket.as_ref().map(TicketId::as_str));
         self.executions.push(event.execution.map(|execution| execution.0));
         self.kinds.push(event.kind);
         let actor = event.actor.clone();
         self.actors
-            .push(actor.unwrap_or_else(|| format!("service:{service}")));
+            .push(actor.unwrap_or_else(|| format!("service:{}", self.service)));
         self.details.push(&event.detail);
     }
 }

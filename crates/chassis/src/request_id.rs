@@ -20,6 +20,11 @@ pub async fn scope<F: Future>(id: String, work: F) -> F::Output {
     CURRENT.scope(id, work).await
 }
 
+/// Run `work` under an id of its own: nobody asked for it.
+pub async fn scope_fresh<F: Future>(work: F) -> F::Output {
+    scope(fresh(), work).await
+}
+
 /// A fresh id.
 pub(crate) fn fresh() -> String {
     Uuid::now_v7().to_string()

@@ -16,7 +16,7 @@ use http::header::CONTENT_TYPE;
 use http::{Method, Uri};
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, PgPool};
+use sqlx::{ConnectOptions, Connection, PgPool};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,8 +35,18 @@ use crate::{Api, ApiError, AuditLog, body, docs, metrics, observe};
 
 /// Enough for a burst of requests beside a handful of listening workers.
 const MAX_CONNECTIONS: u32 = 16;
-/// Longer than any statement of ours; a lock held longer is a fault that should show.
-const STATEMENT_LIMIT: &str = "30s";
+/// How every session of ours is.
+const SESSION: [(&str, &str); 3] = [
+    // Longer than any statement of ours; a lock held longer is a fault that should show.
+    ("statement_timeout", "30s"),
+    // Our statements find rows by their keys whatever is asked for, so one plan serves them all. Left to itself Postgres
+    // plans the longest ones anew each time, which costs more than what they do.
+    ("plan_cache_mode", "force_generic_plan"),
+    ("jit", "off"),
+];
+/// A connection that has rested this long may be dead, and is asked before it is used; asking each time would double the
+/// round trips.
+const RESTED: Duration = Duration::from_secs(1);
 /// How long a request waits for a connection before it is a 500.
 const ACQUIRE_LIMIT: Duration = Duration::from_secs(5);
 /// Longest internal call; outside calls behind it have shorter limits.
@@ -348,12 +358,21 @@ fn pool(service: Service, base: &BaseSettings) -> Result<PgPool, StartError> {
         .map_err(StartError::Database)?;
     let options = options
         .application_name(&service.database_role())
-        .options([("statement_timeout", STATEMENT_LIMIT)])
+        .options(SESSION)
         .log_statements(tracing::log::LevelFilter::Off)
         .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1));
     Ok(PgPoolOptions::new()
         .max_connections(MAX_CONNECTIONS)
         .acquire_timeout(ACQUIRE_LIMIT)
         .idle_timeout(Duration::from_mins(1))
+        .test_before_acquire(false)
+        .before_acquire(|connection, rest| {
+            Box::pin(async move {
+                if rest.idle_for >= RESTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_lazy_with(options))
 }

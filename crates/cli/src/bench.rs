@@ -29,6 +29,8 @@ const AT_ONCE: [u32; 4] = [1, 32, 100, 1000];
 const MIDDLE: u32 = 32;
 /// A load runs for so long before the clock does.
 const WARM_UP: Duration = Duration::from_secs(1);
+/// How long it works before anything is measured, so that there is something to analyse.
+const SETTLING: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(command: &Bench) -> anyhow::Result<Ending> {
     if cfg!(debug_assertions) && !command.debug_build {

@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use chassis::Wake;
 use tokio::sync::{Mutex as Turnstile, mpsc, oneshot};
 
-use crate::store::{Closing, Entry, Left, Store, StoreError, Write, Written};
+use crate::outbox::Hand;
+use crate::store::{Closing, Committed, Entry, Left, Store, StoreError, Take, Write, Written};
 
 /// Transactions under way at once: one waits for the disk while another is being built.
 const COMMITTERS: usize = 2;
@@ -29,16 +29,13 @@ trait Ledger: Clone + Send + Sync + 'static {
         &self,
         entries: &[Self::Entry],
     ) -> impl Future<Output = Result<Vec<Option<Self::Found>>, StoreError>> + Send;
-
-    /// They were committed.
-    fn committed(&self, _entries: &[Self::Entry]) {}
 }
 
 /// Steps of executions.
 #[derive(Debug, Clone)]
 struct Steps {
     store: Store,
-    outbox: Wake,
+    hand: Hand,
 }
 
 impl Ledger for Steps {
@@ -46,14 +43,25 @@ impl Ledger for Steps {
     type Found = Written;
 
     async fn commit(&self, entries: &[Entry]) -> Result<Vec<Option<Written>>, StoreError> {
-        self.store.commit(entries).await
-    }
-
-    fn committed(&self, entries: &[Entry]) {
-        let told = |entry: &Entry| entry.write().is_some_and(|write| !write.updates.is_empty());
-        if entries.iter().any(told) {
-            self.outbox.wake();
+        let tellings = || entries.iter().filter_map(Entry::write).map(Write::telling);
+        let (urgent, lingering): (Vec<_>, Vec<_>) = tellings()
+            .filter(|telling| !telling.updates.is_empty())
+            .partition(|telling| !telling.may_linger());
+        let places = self.hand.places(urgent.len());
+        let take = Take {
+            most: places.len(),
+            lease: Hand::LEASE,
+        };
+        let Committed { found, taken } = self.store.commit(entries, take).await?;
+        // Whoever is at work on a ticket sees for itself that there is more; one that could not be taken is looked for.
+        if places.len() < urgent.len() || taken.len() < places.len() {
+            self.hand.look();
         }
+        if !lingering.is_empty() {
+            self.hand.look_later();
+        }
+        places.fill(taken);
+        Ok(found)
     }
 }
 
@@ -104,10 +112,10 @@ impl<L: Ledger> Line<L> {
 pub(crate) struct Committer(Line<Steps>);
 
 impl Committer {
-    /// Over `store`. `outbox` is woken when tickets are to be told something.
-    pub(crate) fn start(store: &Store, outbox: &Wake) -> Self {
-        let (store, outbox) = (store.clone(), outbox.clone());
-        Self(Line::start(&Steps { store, outbox }))
+    /// Over `store`. Tickets that are to be told something go to `hand`.
+    pub(crate) fn start(store: &Store, hand: &Hand) -> Self {
+        let (store, hand) = (store.clone(), hand.clone());
+        Self(Line::start(&Steps { store, hand }))
     }
 
     /// Commit one step of an execution.
@@ -155,7 +163,6 @@ async fn commit_all<L: Ledger>(ledger: L, waiting: Arc<Turnstile<mpsc::Receiver<
             .map(|waiting| (waiting.entry, waiting.done))
             .unzip();
         let results = commit(&ledger, &entries).await;
-        ledger.committed(&entries);
         for (done, result) in waiting.into_iter().zip(results) {
             // Whoever is gone has been stopped, and what it did is taken up from what is stored.
             let _ = done.send(result);

@@ -27,7 +27,7 @@ mod update;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{Did, ServeError, Shell, StartError, Wake};
+use chassis::{Did, ServeError, Shell, StartError};
 use common::Service;
 use common::client::{PlaybookClient, StepClient};
 use connectors::halopsa::Halo;
@@ -46,7 +46,7 @@ use crate::desk::Desk;
 use crate::drive::Driver;
 use crate::library::Library;
 use crate::operators::Operators;
-use crate::outbox::Sender;
+use crate::outbox::{Hand, Sender};
 use crate::runner::Runner;
 use crate::store::{Store, StoreError};
 
@@ -70,8 +70,8 @@ pub async fn serve(
     let store = Store::new(shell.pool().clone(), shell.tenant().clone());
     let library = Library::new(settings.registry.clone());
     let desk = Arc::new(help_desk(&shell, &settings)?);
-    let outbox = tell_the_help_desk(&shell, &desk, &store);
-    let runner = drive_executions(&shell, &settings, &store, &library, &outbox);
+    let hand = tell_the_help_desk(&shell, &desk, &store);
+    let runner = drive_executions(&shell, &settings, &store, &library, &hand);
     wake_what_is_free(&shell, &store);
     let operators = Operators {
         store: store.clone(),
@@ -105,7 +105,7 @@ fn drive_executions(
     settings: &OrchestrationSettings,
     store: &Store,
     library: &Library,
-    outbox: &Wake,
+    hand: &Hand,
 ) -> Arc<Runner> {
     let clients = settings.step_services.iter().map(|(name, url)| {
         let client = StepClient(shell.peer(name.clone(), url.clone()));
@@ -128,7 +128,7 @@ fn drive_executions(
     }
     let driver = Driver {
         store: store.clone(),
-        committer: Committer::start(store, outbox),
+        committer: Committer::start(store, hand),
         library: library.clone(),
         services: StepServices::new(clients.collect()),
         breakers: Arc::new(Breakers::new(probe)),
@@ -174,13 +174,18 @@ fn wake_what_is_free(shell: &Shell, store: &Store) {
     });
 }
 
-fn tell_the_help_desk(shell: &Shell, desk: &Arc<Desk>, store: &Store) -> Wake {
+fn tell_the_help_desk(shell: &Shell, desk: &Arc<Desk>, store: &Store) -> Hand {
     let sender = Arc::new(Sender::new(store.clone(), Arc::clone(desk)));
     let (introducing, introduced_to) = (Arc::clone(desk), shell.clone());
     shell.spawn(async move { introducing.introduce(&introduced_to).await });
+    let searching = Arc::clone(&sender);
     let outbox = shell.worker("outbox", store::UPDATES).at_once(SENDERS);
-    outbox.spawn(move || {
-        let sender = Arc::clone(&sender);
+    let search = outbox.spawn(move || {
+        let sender = Arc::clone(&searching);
         async move { sender.step().await }
-    })
+    });
+    let (hand, taken) = Hand::new(search);
+    let stopping = shell.stopping().clone();
+    shell.spawn(sender.tell_taken(taken, SENDERS, stopping));
+    hand
 }

@@ -4,6 +4,7 @@
 //! answer, or a sender that died) the ticket's notes are read before anything is sent again. A help desk that is away
 //! costs patience; other tickets do not wait for it.
 
+mod hand;
 pub(crate) mod plan;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +14,9 @@ use chassis::{AuditEvent, Did};
 use common::{AutomationStatus, ExecutionId, TicketId};
 use futures::future::join_all;
 use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::committer::Closer;
@@ -20,6 +24,7 @@ use crate::desk::{Desk, DeskError, Remedy};
 use crate::store::{ClaimedTicket, Closing, Left, Settled, Store, StoreError, Then};
 use crate::story;
 use crate::update::{Due, Marker, PlaybookNote, SetFields, Update};
+pub(crate) use hand::Hand;
 use plan::{Dispatch, Note, Stories, Told, plan};
 
 /// Longer than one call of the help desk can take: a note that is still under way must never be looked for in vain. It is
@@ -135,6 +140,46 @@ impl Sender {
             let next = self.store.next_ticket_due().await?;
             return Ok(next.map_or(Did::Nothing, Did::NothingUntil));
         }
+        self.tell_all(claimed).await?;
+        Ok(Did::Work)
+    }
+
+    /// Tell the news of tickets that were taken in the commits that queued it, up to `at_once` bundles of them at a time.
+    /// From `stopping` on nobody takes any; those in line then are let go.
+    pub(crate) async fn tell_taken(
+        self: Arc<Self>,
+        mut taken: mpsc::Receiver<ClaimedTicket>,
+        at_once: usize,
+        stopping: CancellationToken,
+    ) {
+        let mut tellings = JoinSet::new();
+        let mut bundle = Vec::new();
+        loop {
+            let next = taken.recv_many(&mut bundle, usize::from(TICKETS));
+            if stopping.run_until_cancelled(next).await.is_none_or(|count| count == 0) {
+                break;
+            }
+            if tellings.len() >= at_once {
+                let _ = tellings.join_next().await;
+            }
+            let (sender, bundle) = (Arc::clone(&self), std::mem::take(&mut bundle));
+            let telling = async move {
+                if let Err(error) = sender.tell_all(bundle).await {
+                    tracing::warn!(error = %chassis::chain(&error), "tickets were not told everything; they are found again");
+                }
+            };
+            tellings.spawn(chassis::request_id::scope_fresh(telling));
+            while tellings.try_join_next().is_some() {}
+        }
+        taken.close();
+        while let Some(claimed) = taken.recv().await {
+            bundle.push(claimed);
+        }
+        join_all(bundle.into_iter().map(|claimed| self.let_go(Turn::new(claimed), Duration::ZERO, false))).await;
+        while tellings.join_next().await.is_some() {}
+    }
+
+    async fn tell_all(&self, claimed: Vec<ClaimedTicket>) -> Result<(), StoreError> {
         let mut turns: Vec<Turn> = claimed.into_iter().map(Turn::new).collect();
         if let Err(error) = self.look_up(turns.iter_mut().collect()).await {
             for turn in turns {
@@ -148,8 +193,7 @@ impl Sender {
             self.tell_or_let_go(turn).instrument(span)
         });
         let told: Vec<Result<(), StoreError>> = join_all(telling).await;
-        told.into_iter().collect::<Result<Vec<()>, _>>()?;
-        Ok(Did::Work)
+        told.into_iter().collect()
     }
 
     /// What tickets are to be told, in two questions to the database.

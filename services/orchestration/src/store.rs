@@ -5,6 +5,7 @@ mod accept;
 mod archive;
 mod claim;
 mod commit;
+mod down;
 mod operate;
 mod outbox;
 mod presence;
@@ -13,27 +14,26 @@ mod standing;
 mod steps;
 #[cfg(test)]
 pub(crate) mod stored;
+mod telling;
 mod view;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chassis::audit::{AuditEvent, AuditLog};
-use common::{ExecutionId, Service, TenantId, TicketId};
+use common::{Service, TenantId};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 pub(crate) use accept::{FIRST_FENCE, NewExecution};
 pub(crate) use claim::{Claimed, RunnerId};
-pub(crate) use commit::{Entry, Handled, Hold, StepRow, Write, Written};
+pub(crate) use commit::{Committed, Entry, Handled, Hold, StepRow, Take, Write, Written};
 pub(crate) use operate::{OperateError, Operation, Reopened, Retried, Wish};
 pub(crate) use outbox::{ClaimedTicket, Closing, Left, Settled, Then};
 pub(crate) use presence::Presence;
 pub(crate) use signal::SignalRefused;
 pub(crate) use standing::Standing;
-
-use crate::update::{Marker, Update};
+pub(crate) use telling::{LINGER, Telling};
 
 /// Wakes runners: an execution is due.
 pub(crate) const EXECUTIONS: &str = "orchestration_executions";
@@ -44,9 +44,6 @@ pub(crate) const UPDATES: &str = "orchestration_updates";
 
 /// Wakes whoever archives; nobody does today but its own clock.
 pub(crate) const ARCHIVE: &str = "orchestration_archive";
-
-/// Updates that may linger wait this long for company; long enough for quick steps, too short to be missed.
-const LINGER_S: f64 = 2.0;
 
 /// The database did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -151,96 +148,6 @@ impl Store {
     /// Add `events` to the record, in their order.
     async fn record(&self, connection: &mut PgConnection, events: &[AuditEvent]) -> Result<(), sqlx::Error> {
         self.audit.record_all(connection, events).await
-    }
-
-    /// Queue what tickets are told, in its order. Whoever commits it wakes the senders.
-    async fn enqueue(
-        &self,
-        connection: &mut PgConnection,
-        tellings: &[Telling<'_>],
-    ) -> Result<(), StoreError> {
-        let mut column = TellingColumns::default();
-        for telling in tellings {
-            column.push(telling)?;
-        }
-        if column.tickets.is_empty() {
-            return Ok(());
-        }
-        sqlx::query!(
-            "INSERT INTO ticket_updates (tenant_id, ticket_id, execution_id, marker, kind, body, created_at)
-             SELECT $1, new.ticket_id, new.execution_id, new.marker, new.kind, new.body, new.at
-             FROM UNNEST($2::text[], $3::uuid[], $4::text[], $5::text[], $6::jsonb[], $7::timestamptz[])
-                  WITH ORDINALITY AS new (ticket_id, execution_id, marker, kind, body, at, nth)
-             ORDER BY new.nth",
-            self.tenant_id(),
-            &column.tickets as &[&str],
-            &column.executions,
-            &column.markers,
-            &column.kinds as &[&str],
-            &column.bodies,
-            &column.at,
-        )
-        .execute(&mut *connection)
-        .await?;
-        // In one order everywhere, so that two who tell the same tickets never wait for each other. A sender at work sees
-        // the count when it lets go; one that waits for the help desk to come back goes on waiting.
-        sqlx::query!(
-            "INSERT INTO ticket_outboxes AS outbox (tenant_id, ticket_id, wake_at, enqueued)
-             SELECT $1, new.ticket_id, now() + make_interval(secs => MIN(new.linger_s)), 1
-             FROM UNNEST($2::text[], $3::float8[]) AS new (ticket_id, linger_s)
-             GROUP BY new.ticket_id
-             ORDER BY new.ticket_id
-             ON CONFLICT (tenant_id, ticket_id) DO UPDATE
-             SET enqueued = outbox.enqueued + 1,
-                 wake_at = CASE
-                     WHEN outbox.held OR outbox.failures > 0 THEN outbox.wake_at
-                     ELSE LEAST(outbox.wake_at, EXCLUDED.wake_at)
-                 END",
-            self.tenant_id(),
-            &column.tickets as &[&str],
-            &column.linger_s,
-        )
-        .execute(&mut *connection)
-        .await?;
-        Ok(())
-    }
-}
-
-/// What a ticket is to be told.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Telling<'t> {
-    pub(crate) ticket: &'t TicketId,
-    pub(crate) execution: ExecutionId,
-    pub(crate) updates: &'t [Update],
-    pub(crate) now: OffsetDateTime,
-}
-
-/// What tickets are told by column of `ticket_updates`.
-#[derive(Default)]
-struct TellingColumns<'t> {
-    tickets: Vec<&'t str>,
-    executions: Vec<Uuid>,
-    markers: Vec<String>,
-    kinds: Vec<&'static str>,
-    bodies: Vec<serde_json::Value>,
-    at: Vec<OffsetDateTime>,
-    linger_s: Vec<f64>,
-}
-
-impl<'t> TellingColumns<'t> {
-    fn push(&mut self, telling: &Telling<'t>) -> Result<(), StoreError> {
-        let lingers = telling.updates.iter().all(Update::may_linger);
-        for update in telling.updates {
-            let body = serde_json::to_value(update).map_err(StoreError::corrupt("ticket_updates"))?;
-            self.tickets.push(telling.ticket.as_str());
-            self.executions.push(telling.execution.0);
-            self.markers.push(Marker::fresh().as_str().to_owned());
-            self.kinds.push(update.kind());
-            self.bodies.push(body);
-            self.at.push(telling.now);
-            self.linger_s.push(if lingers { LINGER_S } else { 0.0 });
-        }
-        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use futures::stream::FuturesUnordered;
 use super::figures::{Cpu, Engine, History, Idle, Load, Pace, Recovery, Waiting, count, each};
 use super::load::{self, Clock};
 use super::rig::{Begun, Rig, Work};
-use super::{AT_ONCE, MIDDLE, WARM_UP, ground, half_of, say, usage, wanted};
+use super::{AT_ONCE, MIDDLE, SETTLING, WARM_UP, ground, half_of, say, usage, wanted};
 use crate::arguments::{Bench, Part};
 
 /// In flight when orchestration is killed.
@@ -25,6 +25,9 @@ pub(super) async fn measure(command: &Bench) -> anyhow::Result<Engine> {
     say("engine: setting up a private Postgres, Redis, orchestration and the playbook service ...");
     let mut rig = Rig::new().await?;
     let window = Duration::from_secs(command.seconds);
+    say("engine: settling in ...");
+    closed(&rig, MIDDLE, SETTLING).await?;
+    rig.ground.analyse().await?;
     let mut engine = Engine::default();
     if wanted(command, Part::Closed) {
         for at_once in AT_ONCE {

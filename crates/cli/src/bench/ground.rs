@@ -78,6 +78,13 @@ impl Ground {
         Ok(Processes::new(settings, self.directory().to_owned())?)
     }
 
+    /// Tell the planner what the tables look like, as autovacuum does within a minute: a database that has never been
+    /// analysed plans by guesses, and a measurement of its first minute would say nothing of any other.
+    pub(super) async fn analyse(&self) -> anyhow::Result<()> {
+        sqlx::raw_sql("ANALYZE").execute(&self.owner).await?;
+        Ok(())
+    }
+
     /// CPU used so far by `processes`, the servers and ourselves.
     pub(super) fn cpu(&self, processes: &Processes) -> anyhow::Result<Cpu> {
         usage::cpu(&processes.ids(), self.server_processes)

@@ -18,7 +18,7 @@ use super::ends::{Ends, GIVEN_UP_AFTER, resolved};
 use super::figures::{Load, Pace, Recovery, Ticket, count};
 use super::ground::Ground;
 use super::load::{self, Clock};
-use super::{AT_ONCE, MIDDLE, WARM_UP, half_of, say, wanted};
+use super::{AT_ONCE, MIDDLE, SETTLING, WARM_UP, half_of, say, wanted};
 use crate::arguments::{Bench, Part};
 
 /// People who write: more than have an open ticket at the same time, so that nobody has two.
@@ -35,6 +35,9 @@ pub(super) async fn measure(command: &Bench) -> anyhow::Result<Ticket> {
     say("ticket: setting up a private Postgres, Redis, the six services and a simulated world ...");
     let mut house = House::new().await?;
     let window = Duration::from_secs(command.seconds);
+    say("ticket: settling in ...");
+    closed(&house, MIDDLE, SETTLING).await?;
+    house.ground.analyse().await?;
     let mut ticket = Ticket::default();
     if wanted(command, Part::Closed) {
         for at_once in AT_ONCE {

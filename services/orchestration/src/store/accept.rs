@@ -40,7 +40,8 @@ pub(crate) struct NewExecution {
 pub(crate) const FIRST_FENCE: i64 = 1;
 
 impl NewExecution {
-    fn accepted(&self) -> AuditEvent {
+    /// For the record.
+    pub(super) fn accepted(&self) -> AuditEvent {
         let ExecutePlaybook {
             playbook,
             decision_id,
@@ -183,7 +184,7 @@ impl Store {
         Ok(document)
     }
 
-    /// Insert new executions with their documents and the audit of both: which of them are there now, and whether they have
+    /// Insert new executions with their documents: which of them are there now, and whether they have
     /// begun: where a switch is off they wait for it, whoever would have driven them. The others met an execution of the
     /// same decision, or an open one on the same ticket.
     pub(super) async fn insert(
@@ -253,17 +254,8 @@ impl Store {
         )
         .fetch_all(&mut *connection)
         .await?;
-        let inserted: HashMap<ExecutionId, bool> = inserted
-            .into_iter()
-            .map(|row| (ExecutionId(row.id), row.begun))
-            .collect();
-        let accepted: Vec<AuditEvent> = new
-            .iter()
-            .filter(|new| inserted.contains_key(&new.id))
-            .map(|new| new.accepted())
-            .collect();
-        self.audit.record_all(connection, &accepted).await?;
-        Ok(inserted)
+        let inserted = inserted.into_iter().map(|row| (ExecutionId(row.id), row.begun));
+        Ok(inserted.collect())
     }
 
     /// Keep the documents, for as long as any execution runs them and longer.

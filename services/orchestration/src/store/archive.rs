@@ -132,7 +132,7 @@ mod tests {
     use common::{ExecutionId, OperationId};
     use launcher::testing::TestDatabase;
 
-    use super::super::{Entry, Left, Settled, Then, stored};
+    use super::super::{Entry, Left, Settled, Take, Then, stored};
     use super::*;
     use crate::store::Closing;
     use crate::update::Update;
@@ -230,11 +230,15 @@ mod tests {
         let store = stored::store(&database).await;
         let mut new = stored::new(&store, "4242", crate::facts::Given::default());
         let (id, decision) = (new.id, new.request.decision_id);
-        store.commit(&[Entry::New(Box::new(new.clone()))]).await.unwrap();
+        store
+            .commit(&[Entry::New(Box::new(new.clone()))], Take::default())
+            .await
+            .unwrap();
         ended(&database, id, 31).await;
         assert_eq!(store.archive(MONTH, 10).await.unwrap(), 1);
         new.id = ExecutionId::fresh();
-        assert_eq!(store.commit(&[Entry::New(Box::new(new))]).await.unwrap(), [None]);
+        let again = store.commit(&[Entry::New(Box::new(new))], Take::default()).await.unwrap();
+        assert_eq!(again.found, [None]);
         let known = store.of_decision(decision).await.unwrap().unwrap();
         assert_eq!(known.execution_id, id);
     }

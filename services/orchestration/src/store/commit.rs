@@ -1,7 +1,8 @@
 //! One transaction per step: the step's rows, the new state, its audit and what the ticket is told, or none of it. Steps
-//! of several executions that are ready at the same time share one.
+//! of several executions that are ready at the same time share one, and mostly it is a single statement (`down`).
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use chassis::audit::AuditEvent;
 use common::execution::ExecutionStatus;
@@ -11,7 +12,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::accept::NewExecution;
-use super::{EXECUTIONS, RunnerId, Standing, Store, StoreError, Telling, notify};
+use super::down::{Down, Laid};
+use super::{ClaimedTicket, EXECUTIONS, RunnerId, Standing, Store, StoreError, Telling, notify};
 use crate::update::Update;
 
 /// Everything that an event changes about an execution.
@@ -44,7 +46,30 @@ pub(crate) struct Write {
     pub(crate) now: OffsetDateTime,
 }
 
+/// What came of several entries.
+#[derive(Debug, Default)]
+pub(crate) struct Committed {
+    /// What each found, `None` where nothing of it was written.
+    pub(crate) found: Vec<Option<Written>>,
+    /// Tickets that are ours to be told their news, at once.
+    pub(crate) taken: Vec<ClaimedTicket>,
+}
+
+/// Tickets that whoever commits may take in hand.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Take {
+    /// At most so many.
+    pub(crate) most: usize,
+    /// For so long.
+    pub(crate) lease: Duration,
+}
+
 impl Write {
+    /// Nothing has to be looked up or changed before it or after it.
+    fn is_plain(&self) -> bool {
+        self.renumbered.is_empty() && self.cut_off.is_none() && self.handled.is_empty()
+    }
+
     /// What the ticket is told.
     pub(crate) fn telling(&self) -> Telling<'_> {
         Telling {
@@ -142,141 +167,103 @@ impl Entry {
 }
 
 impl Store {
-    /// Commit what happened to several executions: what each found, `None` where nothing of it was written. That is a step
-    /// whose lease was lost, and a new execution whose decision or ticket has one already. Where the database refuses any
-    /// of it, none is written.
-    pub(crate) async fn commit(&self, entries: &[Entry]) -> Result<Vec<Option<Written>>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+    /// Commit what happened to several executions. Nothing is written of a step whose lease was lost, and of a new execution
+    /// whose decision or ticket has one already. Where the database refuses any of it, none is written. Tickets that are to
+    /// be told something nobody should wait for are taken in the same breath, as far as `take` allows.
+    pub(crate) async fn commit(&self, entries: &[Entry], take: Take) -> Result<Committed, StoreError> {
         let steps: Vec<&Write> = entries.iter().filter_map(Entry::as_step).collect();
-        let mut found = self.write_executions(&mut transaction, &steps).await?;
         let new: Vec<&NewExecution> = entries.iter().filter_map(Entry::as_new).collect();
-        let inserted = self.insert(&mut transaction, &new).await?;
-        for (id, begun) in &inserted {
-            let written = Written {
-                signals: 0,
-                kept: *begun,
-                standing: Standing::Free,
-            };
-            found.insert(*id, written);
+        if new.is_empty() && steps.iter().all(|write| write.is_plain()) {
+            let mut connection = self.pool.acquire().await?;
+            let laid = self.go_on(&mut connection, steps, &HashMap::new(), &[], take).await?;
+            return Ok(committed(entries, laid, &HashMap::new()));
         }
+        let mut transaction = self.pool.begin().await?;
+        self.renumber(&mut transaction, &steps).await?;
+        let inserted = self.insert(&mut transaction, &new).await?;
+        let laid = self.go_on(&mut transaction, steps, &inserted, &new, take).await?;
         let ours: Vec<&Write> = entries
             .iter()
-            .filter(|entry| match entry {
-                // Where a switch is off, it is accepted and did not begin.
-                Entry::New(new) => inserted.get(&new.id) == Some(&true),
-                Entry::Step(write) => found.contains_key(&write.execution),
-            })
-            .filter_map(Entry::write)
+            .filter(|entry| laid.written.contains_key(&entry.execution()))
+            .filter_map(Entry::as_step)
             .collect();
-        self.write_details(&mut transaction, &ours).await?;
+        for write in &ours {
+            if let Some(reason) = &write.cut_off {
+                self.cut_off(&mut transaction, write, reason).await?;
+            }
+        }
+        self.settle_signals(&mut transaction, &ours).await?;
         if inserted.values().any(|begun| !begun) {
             notify(&mut transaction, EXECUTIONS).await?;
         }
         transaction.commit().await?;
-        let written = entries.iter().map(|entry| found.get(&entry.execution()).copied());
-        Ok(written.collect())
+        Ok(committed(entries, laid, &inserted))
     }
 
-    /// Everything but the executions themselves.
-    async fn write_details(
+    /// Put down what becomes of `steps`, and how those of `new` that are `inserted` began.
+    async fn go_on(
         &self,
         connection: &mut PgConnection,
-        writes: &[&Write],
-    ) -> Result<(), StoreError> {
-        for write in writes {
-            for call in &write.renumbered {
-                self.renumber(connection, write.execution, call).await?;
-            }
-        }
-        self.write_steps(connection, writes).await?;
-        for write in writes {
-            if let Some(reason) = &write.cut_off {
-                self.cut_off(connection, write, reason).await?;
-            }
-        }
-        self.settle_signals(connection, writes).await?;
-        let audit: Vec<&AuditEvent> = writes.iter().flat_map(|write| &write.audit).collect();
-        self.audit.record_all(connection, audit).await?;
-        let tellings: Vec<_> = writes.iter().map(|write| write.telling()).collect();
-        self.enqueue(connection, &tellings).await
+        steps: Vec<&Write>,
+        inserted: &HashMap<ExecutionId, bool>,
+        new: &[&NewExecution],
+        take: Take,
+    ) -> Result<Laid, StoreError> {
+        let accepted: Vec<AuditEvent> = new
+            .iter()
+            .filter(|new| inserted.contains_key(&new.id))
+            .map(|new| new.accepted())
+            .collect();
+        // Where a switch is off, it is accepted and did not begin.
+        let begun: Vec<&Write> = new
+            .iter()
+            .filter(|new| inserted.get(&new.id) == Some(&true))
+            .filter_map(|new| new.begun.as_ref())
+            .collect();
+        let writes = || steps.iter().chain(&begun).copied();
+        let tellings: Vec<Telling<'_>> = writes().map(Write::telling).collect();
+        let urgent = tellings.iter().filter(|telling| !telling.may_linger());
+        let down = Down {
+            audit: accepted
+                .iter()
+                .chain(writes().flat_map(|write| &write.audit))
+                .collect(),
+            take: urgent.map(|telling| telling.ticket).take(take.most).collect(),
+            lease: take.lease,
+            known: inserted.keys().copied().collect(),
+            tellings,
+            writes: steps.clone(),
+            begun: begun.clone(),
+        };
+        self.put_down(connection, &down).await
     }
 
-    /// The executions themselves. A runner that overslept writes nothing; a signal that came meanwhile keeps an execution
-    /// in our hands.
-    async fn write_executions(
-        &self,
-        connection: &mut PgConnection,
-        writes: &[&Write],
-    ) -> Result<HashMap<ExecutionId, Written>, StoreError> {
-        if writes.is_empty() {
-            return Ok(HashMap::new());
+    /// Calls that go on under a new number, before anything is said of them under it. Only of executions that are still in
+    /// the hands of their runner; they stay in them until this transaction ends.
+    async fn renumber(&self, connection: &mut PgConnection, writes: &[&Write]) -> Result<(), StoreError> {
+        for write in writes.iter().filter(|write| !write.renumbered.is_empty()) {
+            let ours = sqlx::query_scalar!(
+                "SELECT id
+                 FROM playbook_executions
+                 WHERE tenant_id = $1 AND id = $2 AND runner = $3 AND fence = $4
+                 FOR NO KEY UPDATE",
+                self.tenant_id(),
+                write.execution.0,
+                write.runner.0,
+                write.fence,
+            )
+            .fetch_optional(&mut *connection)
+            .await?;
+            if ours.is_some() {
+                for call in &write.renumbered {
+                    self.renumber_call(connection, write.execution, call).await?;
+                }
+            }
         }
-        let column = Columns::of(writes);
-        let rows = sqlx::query!(
-            r#"UPDATE playbook_executions execution
-             SET state = new.state,
-                 status = new.status,
-                 reason = new.reason,
-                 parked_since = new.parked_since,
-                 parked_told = new.parked_told,
-                 held = new.held,
-                 ended_at = CASE WHEN new.ended THEN new.at END,
-                 runner = CASE
-                     WHEN new.ended OR (new.until IS NOT NULL AND execution.signals = new.signals) THEN NULL
-                     ELSE execution.runner
-                 END,
-                 -- Kept in our hands it stays as it was, long past: an update that changes no indexed column is cheap.
-                 wake_at = CASE
-                     WHEN new.ended THEN NULL
-                     WHEN new.until IS NULL THEN execution.wake_at
-                     WHEN execution.signals = new.signals THEN new.until
-                     ELSE now()
-                 END
-             FROM UNNEST(
-                 $2::uuid[], $3::uuid[], $4::bigint[], $5::jsonb[], $6::text[], $7::text[], $8::timestamptz[],
-                 $9::boolean[], $10::boolean[], $11::timestamptz[], $12::bigint[], $13::timestamptz[], $14::boolean[]
-             ) AS new (
-                 id, runner, fence, state, status, reason, parked_since, parked_told, ended, until, signals, at, held
-             )
-             WHERE execution.tenant_id = $1 AND execution.id = new.id AND execution.runner = new.runner
-               AND execution.fence = new.fence
-             RETURNING
-                 execution.id, execution.signals, execution.runner IS NOT NULL AS "kept!",
-                 execution.paused_at IS NOT NULL AS "paused!",
-                 EXISTS (
-                     SELECT FROM switches
-                     WHERE switches.tenant_id IN (execution.tenant_id, '')
-                       AND switches.name IN ('', execution.playbook_name)
-                 ) AS "switched_off!""#,
-            self.tenant_id(),
-            &column.ids,
-            &column.runners,
-            &column.fences,
-            &column.states as &[&serde_json::Value],
-            &column.statuses as &[&str],
-            &column.reasons as &[Option<&str>],
-            &column.parked_since as &[Option<OffsetDateTime>],
-            &column.parked_told,
-            &column.ended,
-            &column.until as &[Option<OffsetDateTime>],
-            &column.signals,
-            &column.at,
-            &column.held,
-        )
-        .fetch_all(connection)
-        .await?;
-        let found = rows.into_iter().map(|row| {
-            let written = Written {
-                signals: row.signals,
-                kept: row.kept,
-                standing: Standing::of(row.paused, row.switched_off),
-            };
-            (ExecutionId(row.id), written)
-        });
-        Ok(found.collect())
+        Ok(())
     }
 
-    async fn renumber(
+    async fn renumber_call(
         &self,
         connection: &mut PgConnection,
         execution: ExecutionId,
@@ -354,47 +341,21 @@ impl Store {
     }
 }
 
-/// Writes by column of `playbook_executions`.
-#[derive(Default)]
-struct Columns<'w> {
-    ids: Vec<Uuid>,
-    runners: Vec<Uuid>,
-    fences: Vec<i64>,
-    states: Vec<&'w serde_json::Value>,
-    statuses: Vec<&'w str>,
-    reasons: Vec<Option<&'w str>>,
-    parked_since: Vec<Option<OffsetDateTime>>,
-    parked_told: Vec<bool>,
-    ended: Vec<bool>,
-    until: Vec<Option<OffsetDateTime>>,
-    signals: Vec<i64>,
-    at: Vec<OffsetDateTime>,
-    held: Vec<bool>,
-}
-
-impl<'w> Columns<'w> {
-    fn of(writes: &[&'w Write]) -> Self {
-        let mut columns = Self::default();
-        for write in writes {
-            let until = match write.hold {
-                Hold::Until(at) => Some(at),
-                Hold::Keep | Hold::Ended => None,
-            };
-            columns.ids.push(write.execution.0);
-            columns.runners.push(write.runner.0);
-            columns.fences.push(write.fence);
-            columns.states.push(&write.state);
-            columns.statuses.push(write.status.as_str());
-            columns.reasons.push(write.reason.as_deref());
-            columns.parked_since.push(write.parked_since);
-            columns.parked_told.push(write.parked_told);
-            columns.ended.push(write.hold == Hold::Ended);
-            columns.until.push(until);
-            columns.signals.push(write.signals);
-            columns.at.push(write.now);
-            columns.held.push(write.held);
-        }
-        columns
+fn committed(entries: &[Entry], mut laid: Laid, inserted: &HashMap<ExecutionId, bool>) -> Committed {
+    for (id, begun) in inserted {
+        let written = Written {
+            signals: 0,
+            kept: *begun,
+            standing: Standing::Free,
+        };
+        laid.written.insert(*id, written);
+    }
+    let found = entries
+        .iter()
+        .map(|entry| laid.written.get(&entry.execution()).copied());
+    Committed {
+        found: found.collect(),
+        taken: laid.taken,
     }
 }
 

@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use chassis::audit::AuditEvent;
-use common::{ExecutionId, TicketId};
-use sqlx::PgConnection;
-use time::OffsetDateTime;
+use chassis::audit::{AuditEvent, AuditRows};
+use common::{ExecutionId, Service, TicketId};
+use uuid::Uuid;
 
 use super::claim::interval;
-use super::{Store, StoreError, Telling};
+use super::{Store, StoreError};
 use crate::update::{Due, Marker, Update};
 
 /// A ticket in our hands.
@@ -154,26 +153,6 @@ impl Store {
         Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
     }
 
-    /// Queue something to be told that no step of an execution says.
-    pub(crate) async fn tell(
-        &self,
-        ticket: &TicketId,
-        execution: ExecutionId,
-        updates: &[Update],
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let now = OffsetDateTime::now_utc();
-        let telling = Telling {
-            ticket,
-            execution,
-            updates,
-            now,
-        };
-        self.enqueue(&mut transaction, &[telling]).await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
     /// How many tickets still have something to be told.
     pub(crate) async fn backlog(&self) -> Result<i64, StoreError> {
         let tickets = sqlx::query_scalar!(
@@ -237,74 +216,15 @@ impl Store {
         Ok(())
     }
 
-    /// Put down what tickets were told, and let go of them: what became of each, `None` where it was ours no longer and
-    /// nothing was put down. A `doubt` stays until something was settled.
+    /// Put down what tickets were told, and let go of them, in one statement: what became of each, `None` where it was ours no
+    /// longer and nothing was put down. A `doubt` stays until something was settled.
     pub(crate) async fn close(&self, closings: &[Closing]) -> Result<Vec<Option<Left>>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let left = self.let_go(&mut transaction, closings).await?;
-        let ours = || {
-            closings
-                .iter()
-                .filter(|closing| left.contains_key(&closing.ticket))
-        };
-        let settled = || {
-            ours().flat_map(|closing| {
-                closing
-                    .settled
-                    .iter()
-                    .map(|(position, settled)| (&closing.ticket, *position, *settled))
-            })
-        };
-        let tickets: Vec<&str> = settled().map(|(ticket, ..)| ticket.as_str()).collect();
-        let positions: Vec<i64> = settled().map(|(_, position, _)| position).collect();
-        let how: Vec<&str> = settled().map(|(.., settled)| settled.as_str()).collect();
-        if !positions.is_empty() {
-            sqlx::query!(
-                "UPDATE ticket_updates update
-                 SET settled = told.settled, settled_at = now()
-                 FROM UNNEST($2::text[], $3::bigint[], $4::text[]) AS told (ticket_id, position, settled)
-                 WHERE update.tenant_id = $1 AND update.ticket_id = told.ticket_id AND update.position = told.position
-                   AND update.settled IS NULL",
-                self.tenant_id(),
-                &tickets as &[&str],
-                &positions,
-                &how as &[&str],
-            )
-            .execute(&mut *transaction)
-            .await?;
-        }
-        let audit: Vec<&AuditEvent> = ours().flat_map(|closing| &closing.audit).collect();
-        self.audit.record_all(&mut transaction, audit).await?;
-        transaction.commit().await?;
-        Ok(closings
-            .iter()
-            .map(|closing| left.get(&closing.ticket).copied())
-            .collect())
-    }
-
-    async fn let_go(
-        &self,
-        connection: &mut PgConnection,
-        closings: &[Closing],
-    ) -> Result<HashMap<TicketId, Left>, StoreError> {
-        let tickets: Vec<&str> = closings.iter().map(|closing| closing.ticket.as_str()).collect();
-        let fences: Vec<i64> = closings.iter().map(|closing| closing.fence).collect();
-        let enqueued: Vec<i64> = closings.iter().map(|closing| closing.enqueued).collect();
-        let some: Vec<bool> = closings
-            .iter()
-            .map(|closing| !closing.settled.is_empty())
-            .collect();
-        let leases: Vec<f64> = closings
-            .iter()
-            .map(|closing| closing.lease.as_secs_f64())
-            .collect();
-        let (waits, doubts): (Vec<Option<f64>>, Vec<bool>) = closings
-            .iter()
-            .map(|closing| match closing.then {
-                Then::Rest => (None, false),
-                Then::Again { wait, doubt } => (Some(wait.as_secs_f64()), doubt),
-            })
-            .unzip();
+        let column = ClosingColumns::of(closings);
+        let audit = AuditRows::of(
+            Service::Orchestration,
+            closings.iter().flat_map(|closing| &closing.audit),
+        );
+        let mut connection = self.pool.acquire().await?;
         // Locked in one order everywhere, so that nobody waits for each other.
         let rows = sqlx::query!(
             r#"WITH ours AS (
@@ -316,46 +236,112 @@ impl Store {
                       AND outbox.held
                  ORDER BY outbox.ticket_id
                  FOR UPDATE OF outbox
+             ), let_go AS (
+                 UPDATE ticket_outboxes outbox
+                 SET held = ours.wait_s IS NULL AND outbox.enqueued <> ours.known,
+                     wake_at = CASE
+                         WHEN ours.wait_s IS NOT NULL THEN now() + make_interval(secs => ours.wait_s)
+                         WHEN outbox.enqueued <> ours.known THEN now() + make_interval(secs => ours.lease_s)
+                     END,
+                     doubt = ours.in_doubt OR (outbox.doubt AND ours.wait_s IS NOT NULL AND NOT ours.told_some),
+                     failures = CASE
+                         WHEN ours.wait_s IS NULL THEN 0
+                         WHEN ours.told_some THEN 1
+                         ELSE outbox.failures + 1
+                     END
+                 FROM ours
+                 WHERE outbox.tenant_id = $1 AND outbox.ticket_id = ours.ticket_id
+                 RETURNING outbox.ticket_id, outbox.held, outbox.enqueued
+             ), settled AS (
+                 UPDATE ticket_updates update
+                 SET settled = told.settled, settled_at = now()
+                 FROM UNNEST($9::text[], $10::bigint[], $11::text[]) AS told (ticket_id, position, settled)
+                 JOIN ours ON ours.ticket_id = told.ticket_id
+                 WHERE update.tenant_id = $1 AND update.ticket_id = told.ticket_id AND update.position = told.position
+                   AND update.settled IS NULL
+             ), audit AS (
+                 INSERT INTO audit_events (tenant_id, id, service, ticket_id, execution_id, kind, actor, detail, at)
+                 SELECT $1, new.id, $12, new.ticket_id, new.execution_id, new.kind, new.actor, new.detail, $19
+                 FROM UNNEST($13::uuid[], $14::text[], $15::uuid[], $16::text[], $17::text[], $18::jsonb[])
+                      AS new (id, ticket_id, execution_id, kind, actor, detail)
+                 JOIN ours ON ours.ticket_id = new.ticket_id
              )
-             UPDATE ticket_outboxes outbox
-             SET held = ours.wait_s IS NULL AND outbox.enqueued <> ours.known,
-                 wake_at = CASE
-                     WHEN ours.wait_s IS NOT NULL THEN now() + make_interval(secs => ours.wait_s)
-                     WHEN outbox.enqueued <> ours.known THEN now() + make_interval(secs => ours.lease_s)
-                 END,
-                 doubt = ours.in_doubt OR (outbox.doubt AND ours.wait_s IS NOT NULL AND NOT ours.told_some),
-                 failures = CASE
-                     WHEN ours.wait_s IS NULL THEN 0
-                     WHEN ours.told_some THEN 1
-                     ELSE outbox.failures + 1
-                 END
-             FROM ours
-             WHERE outbox.tenant_id = $1 AND outbox.ticket_id = ours.ticket_id
-             RETURNING outbox.ticket_id, outbox.held, outbox.enqueued"#,
+             SELECT ticket_id, held, enqueued FROM let_go"#,
             self.tenant_id(),
-            &tickets as &[&str],
-            &fences,
-            &enqueued,
-            &some,
-            &waits as &[Option<f64>],
-            &doubts,
-            &leases,
+            &column.tickets as &[&str],
+            &column.fences,
+            &column.enqueued,
+            &column.some,
+            &column.waits_s as &[Option<f64>],
+            &column.doubts,
+            &column.leases_s,
+            &column.settled_tickets as &[&str],
+            &column.settled_positions,
+            &column.settled_how as &[&str],
+            audit.service,
+            &audit.ids,
+            &audit.tickets as &[Option<&str>],
+            &audit.executions as &[Option<Uuid>],
+            &audit.kinds as &[&str],
+            &audit.actors,
+            &audit.details as &[&serde_json::Value],
+            audit.at,
         )
-        .fetch_all(connection)
+        .fetch_all(&mut *connection)
         .await?;
-        rows.into_iter()
-            .map(|row| {
-                let ticket = row
-                    .ticket_id
-                    .parse()
-                    .map_err(StoreError::corrupt("ticket_outboxes"))?;
-                let left = if row.held {
-                    Left::Kept(row.enqueued)
-                } else {
-                    Left::Gone
-                };
-                Ok((ticket, left))
-            })
-            .collect()
+        let mut left = HashMap::new();
+        for row in rows {
+            let what = if row.held {
+                Left::Kept(row.enqueued)
+            } else {
+                Left::Gone
+            };
+            left.insert(row.ticket_id, what);
+        }
+        let found = closings
+            .iter()
+            .map(|closing| left.get(closing.ticket.as_str()).copied());
+        Ok(found.collect())
+    }
+}
+
+/// Closings by column; what was settled by columns of its own.
+#[derive(Default)]
+struct ClosingColumns<'c> {
+    tickets: Vec<&'c str>,
+    fences: Vec<i64>,
+    enqueued: Vec<i64>,
+    some: Vec<bool>,
+    waits_s: Vec<Option<f64>>,
+    doubts: Vec<bool>,
+    leases_s: Vec<f64>,
+    settled_tickets: Vec<&'c str>,
+    settled_positions: Vec<i64>,
+    settled_how: Vec<&'static str>,
+}
+
+impl<'c> ClosingColumns<'c> {
+    fn of(closings: &'c [Closing]) -> Self {
+        let mut columns = Self::default();
+        for closing in closings {
+            let ticket = closing.ticket.as_str();
+            let (wait_s, doubt) = match closing.then {
+                Then::Rest => (None, false),
+                Then::Again { wait, doubt } => (Some(wait.as_secs_f64()), doubt),
+            };
+            columns.tickets.push(ticket);
+            columns.fences.push(closing.fence);
+            columns.enqueued.push(closing.enqueued);
+            columns.some.push(!closing.settled.is_empty());
+            columns.waits_s.push(wait_s);
+            columns.doubts.push(doubt);
+            columns.leases_s.push(closing.lease.as_secs_f64());
+            for (position, how) in &closing.settled {
+                columns.settled_tickets.push(ticket);
+                columns.settled_positions.push(*position);
+                columns.settled_how.push(how.as_str());
+            }
+        }
+        columns
     }
 }

@@ -6,7 +6,7 @@ use common::{
 use launcher::testing::TestDatabase;
 use time::OffsetDateTime;
 
-use super::{Entry, NewExecution, Store, Telling};
+use super::{Entry, NewExecution, Store, Take, Telling};
 use crate::facts::Given;
 use crate::library::Pin;
 use crate::update::Update;
@@ -35,8 +35,8 @@ pub(crate) async fn execution(store: &Store, ticket: &str, updates: &[Update]) -
 pub(crate) async fn execution_given(store: &Store, ticket: &str, given: Given) -> ExecutionId {
     let new = new(store, ticket, given);
     let id = new.id;
-    let committed = store.commit(&[Entry::New(Box::new(new))]).await.unwrap();
-    assert_ne!(committed, [None], "ticket {ticket} has an open execution already");
+    let committed = store.commit(&[Entry::New(Box::new(new))], Take::default()).await.unwrap();
+    assert_ne!(committed.found, [None], "ticket {ticket} has an open execution already");
     id
 }
 
