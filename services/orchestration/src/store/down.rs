@@ -299,3 +299,96 @@ impl<'w> Columns<'w> {
         columns
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use launcher::testing::TestDatabase;
+
+    use super::super::{Claimed, Closing, Committed, Entry, Left, Take, Then, stored};
+    use super::*;
+    use crate::update::Update;
+
+    const LEASE: Duration = Duration::from_mins(1);
+
+    /// An execution on ticket 4242 in the hands of a runner.
+    async fn in_hand() -> (TestDatabase, Store, Claimed) {
+        let database = launcher::testing::database().await;
+        let store = stored::store(&database).await;
+        stored::execution(&store, "4242", &[]).await;
+        let runner = store.register(LEASE).await.unwrap().runner;
+        let claimed = store.claim_due(runner, 1).await.unwrap().remove(0);
+        (database, store, claimed)
+    }
+
+    async fn commit(store: &Store, write: Write, most: usize) -> Committed {
+        let take = Take { most, lease: LEASE };
+        let committed = store.commit(&[Entry::Step(Box::new(write))], take).await;
+        committed.unwrap()
+    }
+
+    fn closing(claimed: &ClaimedTicket, then: Then) -> Closing {
+        Closing {
+            ticket: claimed.ticket.clone(),
+            fence: claimed.fence,
+            enqueued: claimed.enqueued,
+            settled: vec![],
+            audit: vec![],
+            then,
+            lease: LEASE,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_ticket_is_taken_with_its_news_where_nobody_has_it_in_hand() {
+        let (_database, store, execution) = in_hand().await;
+        let news = || stored::write(&execution, &[Update::Resolved]);
+        let taken = commit(&store, news(), 1).await.taken;
+        let [ticket] = &taken[..] else {
+            panic!("{taken:?}")
+        };
+        assert_eq!((ticket.fence, ticket.enqueued, ticket.doubt), (1, 1, false));
+        assert_eq!(store.claim_tickets(1, LEASE).await.unwrap(), []);
+        // In hand, it is not taken again: whoever has it is told that there is more.
+        assert_eq!(commit(&store, news(), 1).await.taken, []);
+        let left = store.close(&[closing(ticket, Then::Rest)]).await.unwrap();
+        assert_eq!(left, [Some(Left::Kept(2))]);
+    }
+
+    #[tokio::test]
+    async fn without_a_place_for_it_a_ticket_is_found_by_whoever_looks() {
+        let (_database, store, execution) = in_hand().await;
+        let news = stored::write(&execution, &[Update::Resolved]);
+        assert_eq!(commit(&store, news, 0).await.taken, []);
+        let found = store.claim_tickets(1, LEASE).await.unwrap();
+        assert_eq!(found.len(), 1);
+        assert!(!found[0].doubt);
+    }
+
+    #[tokio::test]
+    async fn a_ticket_that_waits_for_the_help_desk_goes_on_waiting() {
+        let (_database, store, execution) = in_hand().await;
+        let news = || stored::write(&execution, &[Update::Resolved]);
+        let taken = commit(&store, news(), 1).await.taken;
+        let again = Then::Again {
+            wait: LEASE,
+            doubt: true,
+        };
+        let left = store.close(&[closing(&taken[0], again)]).await.unwrap();
+        assert_eq!(left, [Some(Left::Gone)]);
+        assert_eq!(commit(&store, news(), 1).await.taken, []);
+        assert!(store.next_ticket_due().await.unwrap().unwrap() > LEASE / 2);
+    }
+
+    #[tokio::test]
+    async fn of_an_execution_that_is_somebody_elses_nothing_is_put_down() {
+        let (_database, store, execution) = in_hand().await;
+        let overslept = Write {
+            fence: execution.fence - 1,
+            ..stored::write(&execution, &[Update::Resolved])
+        };
+        let Committed { found, taken } = commit(&store, overslept, 1).await;
+        assert_eq!((found, taken), (vec![None], vec![]));
+        let due = store.due_updates(&[&execution.ticket]).await.unwrap();
+        assert_eq!(due.len(), 0);
+    }
+}

@@ -1,12 +1,13 @@
 //! What unit tests find stored: an execution, and what its ticket is still to be told.
 
+use common::execution::ExecutionStatus;
 use common::{
     DecisionId, Digest, ExecutePlaybook, ExecutionId, PlaybookRef, Service, Subject, TicketSnapshot, Values,
 };
 use launcher::testing::TestDatabase;
 use time::OffsetDateTime;
 
-use super::{Entry, NewExecution, Store, Take, Telling};
+use super::{Claimed, Entry, Hold, NewExecution, Store, Take, Telling, Write};
 use crate::facts::Given;
 use crate::library::Pin;
 use crate::update::Update;
@@ -80,5 +81,30 @@ pub(crate) fn new(store: &Store, ticket: &str, given: Given) -> NewExecution {
         traceparent: None,
         now,
         begun: None,
+    }
+}
+
+/// What the runner that holds `claimed` writes of it, having told its ticket `updates`.
+pub(crate) fn write(claimed: &Claimed, updates: &[Update]) -> Write {
+    Write {
+        execution: claimed.id,
+        ticket: claimed.ticket.clone(),
+        runner: claimed.runner,
+        fence: claimed.fence,
+        state: claimed.state.clone(),
+        status: ExecutionStatus::Running,
+        reason: None,
+        parked_since: None,
+        parked_told: false,
+        hold: Hold::Keep,
+        held: false,
+        signals: claimed.signals,
+        steps: vec![],
+        renumbered: vec![],
+        cut_off: None,
+        handled: vec![],
+        audit: vec![],
+        updates: updates.to_vec(),
+        now: claimed.now,
     }
 }
