@@ -7,7 +7,6 @@ use chassis::{Api, ApiError, Caller, Json, Path, Shell, telemetry};
 use common::execution::ExecutionAccepted;
 use common::{ExecutePlaybook, ExecutionId, ExecutionView, Problem, Role, Service, Signal, TicketId};
 use http::StatusCode;
-use time::OffsetDateTime;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -29,10 +28,8 @@ const SWITCH_READERS: &[Role] = &[Role::Operator, Role::Admin, Role::Auditor];
 pub(crate) fn api(shell: &Shell, intake: Intake, operators: &Operators, store: Store) -> Api {
     let execute = OpenApiRouter::new()
         .routes(routes!(execute_playbook))
-        .with_state(intake);
-    let signals = OpenApiRouter::new()
-        .routes(routes!(signal))
-        .with_state(store.clone());
+        .with_state(intake.clone());
+    let signals = OpenApiRouter::new().routes(routes!(signal)).with_state(intake);
     let look = OpenApiRouter::new()
         .routes(routes!(of_ticket))
         .routes(routes!(execution))
@@ -92,7 +89,7 @@ async fn execute_playbook(
     (status = 409, body = Problem, description = "`operation_foreign`: not an operation of this call"),
 ))]
 async fn signal(
-    State(store): State<Store>,
+    State(intake): State<Intake>,
     caller: Caller,
     Path(id): Path<ExecutionId>,
     Json(mut signal): Json<Signal>,
@@ -100,13 +97,11 @@ async fn signal(
     let Caller::Service(sender) = caller else {
         return Err(Problem::forbidden("caller_not_allowed", "signals come from services").into());
     };
-    if &signal.tenant_id != store.tenant() {
+    if &signal.tenant_id != intake.store.tenant() {
         return Err(Problem::forbidden("wrong_tenant", "the tenant is not this fleet's").into());
     }
     signal.result = manners::result(signal.result);
-    store
-        .hear(id, &signal, sender.name(), OffsetDateTime::now_utc())
-        .await?;
+    intake.runner.hear(id, &signal, sender.name()).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -156,7 +156,11 @@ impl Sender {
         let mut bundle = Vec::new();
         loop {
             let next = taken.recv_many(&mut bundle, usize::from(TICKETS));
-            if stopping.run_until_cancelled(next).await.is_none_or(|count| count == 0) {
+            if stopping
+                .run_until_cancelled(next)
+                .await
+                .is_none_or(|count| count == 0)
+            {
                 break;
             }
             if tellings.len() >= at_once {
@@ -175,7 +179,12 @@ impl Sender {
         while let Some(claimed) = taken.recv().await {
             bundle.push(claimed);
         }
-        join_all(bundle.into_iter().map(|claimed| self.let_go(Turn::new(claimed), Duration::ZERO, false))).await;
+        join_all(
+            bundle
+                .into_iter()
+                .map(|claimed| self.let_go(Turn::new(claimed), Duration::ZERO, false)),
+        )
+        .await;
         while tellings.join_next().await.is_some() {}
     }
 

@@ -3,19 +3,21 @@
 //! A waiting execution costs a row and nothing here. Any number of runners may work on one database.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use chassis::{Did, Shell, Wake};
-use common::ExecutionId;
+use common::{ExecutionId, Signal};
 use playbook_lang::{Playbook, Rules, State};
+use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::drive::{Driver, Left};
-use crate::store::{Claimed, Entry, NewExecution, Presence, RunnerId, Store, StoreError};
+use crate::store::{self, Claimed, NewExecution, Presence, RunnerId, SignalRefused, Store, StoreError};
 
 /// Executions claimed in one statement: enough for a burst, few enough for the others to get some.
 const BATCH: usize = 64;
@@ -23,6 +25,8 @@ const BATCH: usize = 64;
 const LAST_CALLS: Duration = Duration::from_secs(2);
 /// Whoever is gone is noticed this soon.
 const LOOK_AFTER_OTHERS: Duration = Duration::from_secs(1);
+/// Of executions that we are about to take: no claim has this fence.
+const UNCLAIMED: i64 = 0;
 /// Due now, and in somebody else's hands: do not look again at once.
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 
@@ -148,7 +152,12 @@ impl Runner {
         claimed.status = begun.status;
         let queued = new.clone();
         new.begun = Some(begun);
-        match self.driver.committer.commit(Entry::New(Box::new(new))).await {
+        match self
+            .driver
+            .committer
+            .commit(store::Entry::New(Box::new(new)))
+            .await
+        {
             Ok(Some(written)) => {
                 if written.kept {
                     self.drive(claimed, place, driven);
@@ -163,8 +172,58 @@ impl Runner {
 
     /// Accept an execution for whoever claims it. `false` as above.
     pub(crate) async fn queue(&self, new: NewExecution) -> Result<bool, StoreError> {
-        let committed = self.driver.committer.commit(Entry::New(Box::new(new))).await?;
+        let committed = self
+            .driver
+            .committer
+            .commit(store::Entry::New(Box::new(new)))
+            .await?;
         Ok(committed.is_some())
+    }
+
+    /// Take a signal, and go on with its execution at once where there is a place for it and nobody drives it.
+    pub(crate) async fn hear(
+        &self,
+        execution: ExecutionId,
+        signal: &Signal,
+        sender: &str,
+    ) -> Result<(), SignalRefused> {
+        let now = OffsetDateTime::now_utc();
+        let store = &self.store;
+        let place = Arc::clone(&self.places).try_acquire_owned().ok();
+        let known_as = lock(&self.known_as).filter(|_| !self.stopping.is_cancelled());
+        // Before it is ours: a heartbeat lets go of what we hold and do not drive.
+        let about_to = self.about_to_drive(execution);
+        let (Some(place), Some(runner), Some(about_to)) = (place, known_as, about_to) else {
+            store.hear(execution, signal, sender, now, None).await?;
+            return Ok(());
+        };
+        let heard = store.hear(execution, signal, sender, now, Some(runner)).await;
+        let (_, claimed) = match heard {
+            Err(SignalRefused::Store(StoreError::Database(error))) if declared_dead(&error) => {
+                store.hear(execution, signal, sender, now, None).await?
+            }
+            heard => heard?,
+        };
+        if let Some(claimed) = claimed {
+            let driven = self.driven(claimed.id, claimed.fence);
+            self.drive(claimed, place, driven);
+        }
+        drop(about_to);
+        Ok(())
+    }
+
+    /// `None` where we drive it already.
+    fn about_to_drive(&self, id: ExecutionId) -> Option<Done> {
+        let mut driven = lock(&self.driven);
+        let Entry::Vacant(vacant) = driven.entry(id) else {
+            return None;
+        };
+        vacant.insert(UNCLAIMED);
+        Some(Done {
+            driven: Arc::clone(&self.driven),
+            id,
+            fence: UNCLAIMED,
+        })
     }
 
     /// We drive it, until the answer is dropped; also when the drive panics: what nobody drives is let go at the next

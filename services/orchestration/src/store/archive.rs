@@ -237,7 +237,10 @@ mod tests {
         ended(&database, id, 31).await;
         assert_eq!(store.archive(MONTH, 10).await.unwrap(), 1);
         new.id = ExecutionId::fresh();
-        let again = store.commit(&[Entry::New(Box::new(new))], Take::default()).await.unwrap();
+        let again = store
+            .commit(&[Entry::New(Box::new(new))], Take::default())
+            .await
+            .unwrap();
         assert_eq!(again.found, [None]);
         let known = store.of_decision(decision).await.unwrap().unwrap();
         assert_eq!(known.execution_id, id);

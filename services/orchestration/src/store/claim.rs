@@ -102,27 +102,27 @@ pub(crate) struct OpenQuestion {
 
 /// An execution that is due, as it is stored.
 #[expect(clippy::struct_excessive_bools, reason = "columns")]
-struct DueRow {
-    id: Uuid,
-    ticket_id: String,
-    playbook_digest: String,
-    subject_id: String,
-    requester_name: String,
-    ticket: serde_json::Value,
-    facts: serde_json::Value,
-    traceparent: Option<String>,
-    status: String,
-    state: serde_json::Value,
-    signals: i64,
-    paused: bool,
-    switched_off: bool,
-    cancelled: Option<String>,
-    insisted: bool,
-    parked_since: Option<OffsetDateTime>,
-    parked_told: bool,
-    fence: i64,
-    now: OffsetDateTime,
-    asked: serde_json::Value,
+pub(super) struct DueRow {
+    pub(super) id: Uuid,
+    pub(super) ticket_id: String,
+    pub(super) playbook_digest: String,
+    pub(super) subject_id: String,
+    pub(super) requester_name: String,
+    pub(super) ticket: serde_json::Value,
+    pub(super) facts: serde_json::Value,
+    pub(super) traceparent: Option<String>,
+    pub(super) status: String,
+    pub(super) state: serde_json::Value,
+    pub(super) signals: i64,
+    pub(super) paused: bool,
+    pub(super) switched_off: bool,
+    pub(super) cancelled: Option<String>,
+    pub(super) insisted: bool,
+    pub(super) parked_since: Option<OffsetDateTime>,
+    pub(super) parked_told: bool,
+    pub(super) fence: i64,
+    pub(super) now: OffsetDateTime,
+    pub(super) asked: serde_json::Value,
 }
 
 impl DueRow {
@@ -203,17 +203,23 @@ impl Store {
         .await?;
         let mut readable = Vec::with_capacity(rows.len());
         for row in rows {
-            let (id, fence) = (ExecutionId(row.id), row.fence);
-            match row.claimed_by(runner, &self.tenant) {
-                Ok(claimed) => readable.push(claimed),
-                Err(error) => {
-                    let error = chassis::chain(&error);
-                    tracing::error!(execution.id = %id, error, "an execution cannot be read and is put off");
-                    self.put_off(id, runner, fence).await;
-                }
-            }
+            readable.extend(self.readable(row, runner).await);
         }
         Ok(readable)
+    }
+
+    /// What `runner` has just taken. One whose row makes no sense is put off.
+    pub(super) async fn readable(&self, row: DueRow, runner: RunnerId) -> Option<Claimed> {
+        let (id, fence) = (ExecutionId(row.id), row.fence);
+        match row.claimed_by(runner, &self.tenant) {
+            Ok(claimed) => Some(claimed),
+            Err(error) => {
+                let error = chassis::chain(&error);
+                tracing::error!(execution.id = %id, error, "an execution cannot be read and is put off");
+                self.put_off(id, runner, fence).await;
+                None
+            }
+        }
     }
 
     /// Let go of an execution that cannot be read. Where this fails, too, the next heartbeat lets go of it.

@@ -175,7 +175,9 @@ impl Store {
         let new: Vec<&NewExecution> = entries.iter().filter_map(Entry::as_new).collect();
         if new.is_empty() && steps.iter().all(|write| write.is_plain()) {
             let mut connection = self.pool.acquire().await?;
-            let laid = self.go_on(&mut connection, steps, &HashMap::new(), &[], take).await?;
+            let laid = self
+                .go_on(&mut connection, steps, &HashMap::new(), &[], take)
+                .await?;
             return Ok(committed(entries, laid, &HashMap::new()));
         }
         let mut transaction = self.pool.begin().await?;

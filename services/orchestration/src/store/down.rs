@@ -343,9 +343,7 @@ mod tests {
         let (_database, store, execution) = in_hand().await;
         let news = || stored::write(&execution, &[Update::Resolved]);
         let taken = commit(&store, news(), 1).await.taken;
-        let [ticket] = &taken[..] else {
-            panic!("{taken:?}")
-        };
+        let [ticket] = &taken[..] else { panic!("{taken:?}") };
         assert_eq!((ticket.fence, ticket.enqueued, ticket.doubt), (1, 1, false));
         assert_eq!(store.claim_tickets(1, LEASE).await.unwrap(), []);
         // In hand, it is not taken again: whoever has it is told that there is more.

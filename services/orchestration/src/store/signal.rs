@@ -5,8 +5,9 @@ use common::{ActionName, ExecutionId, OperationId, Signal};
 use serde_json::json;
 use time::OffsetDateTime;
 
+use super::claim::DueRow;
 use super::commit::ordinal;
-use super::{EXECUTIONS, Store, StoreError, notify};
+use super::{Claimed, EXECUTIONS, RunnerId, Store, StoreError, notify};
 
 /// What became of a signal that was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,23 +41,25 @@ impl From<sqlx::Error> for SignalRefused {
 }
 
 impl Store {
-    /// Take a signal of `sender`, and wake a runner where it may change something.
+    /// Take a signal of `sender`. Where it may change something and nobody has the execution in hand, `runner` takes it in
+    /// the same transaction; without one a runner is woken.
     pub(crate) async fn hear(
         &self,
         execution: ExecutionId,
         signal: &Signal,
         sender: &str,
         now: OffsetDateTime,
-    ) -> Result<Heard, SignalRefused> {
+        runner: Option<RunnerId>,
+    ) -> Result<(Heard, Option<Claimed>), SignalRefused> {
         let result =
             serde_json::to_value(&signal.result).map_err(StoreError::corrupt("execution_signals"))?;
         let mut transaction = self.pool.begin().await?;
         // Locked, so that a runner letting go either sees the count below or has let go before.
         let row = sqlx::query!(
-            "SELECT ticket_id, ended_at
+            r#"SELECT ticket_id, ended_at, insisted, runner IS NULL AS "free!"
              FROM playbook_executions
              WHERE tenant_id = $1 AND id = $2
-             FOR NO KEY UPDATE",
+             FOR NO KEY UPDATE"#,
             self.tenant_id(),
             execution.0,
         )
@@ -107,11 +110,26 @@ impl Store {
             .execution(execution)
             .actor(format!("service:{sender}"));
         self.record(&mut transaction, &[event]).await?;
-        if heard == Heard::Stored {
-            self.wake(&mut transaction, execution).await?;
-        }
+        let taken = match runner.filter(|_| heard == Heard::Stored && row.free) {
+            Some(runner) => {
+                let due = self
+                    .take(&mut transaction, execution, runner, row.insisted)
+                    .await?;
+                Some((due, runner))
+            }
+            None => {
+                if heard == Heard::Stored {
+                    self.wake(&mut transaction, execution, row.free).await?;
+                }
+                None
+            }
+        };
         transaction.commit().await?;
-        Ok(heard)
+        let claimed = match taken {
+            Some((due, runner)) => self.readable(due, runner).await,
+            None => None,
+        };
+        Ok((heard, claimed))
     }
 
     /// The execution has made this call (or an earlier attempt of the visit) of `sender`, and no other operation came of it.
@@ -150,10 +168,52 @@ impl Store {
         }
     }
 
+    /// `runner` has it in hand from now on, with one more signal to look at.
+    async fn take(
+        &self,
+        connection: &mut sqlx::PgConnection,
+        execution: ExecutionId,
+        runner: RunnerId,
+        insisted: bool,
+    ) -> Result<DueRow, sqlx::Error> {
+        sqlx::query_as!(
+            DueRow,
+            r#"UPDATE playbook_executions execution
+             SET signals = signals + 1, wake_at = now(), runner = $3, fence = fence + 1, insisted = false
+             WHERE execution.tenant_id = $1 AND execution.id = $2
+             RETURNING
+                 execution.id, ticket_id, playbook_digest, subject_id, requester_name, ticket, facts, traceparent, status,
+                 state, signals, cancelled, parked_since, parked_told, fence, now() AS "now!",
+                 $4::boolean AS "insisted!", paused_at IS NOT NULL AS "paused!",
+                 EXISTS (
+                     SELECT FROM switches
+                     WHERE switches.tenant_id IN (execution.tenant_id, '')
+                       AND switches.name IN ('', execution.playbook_name)
+                 ) AS "switched_off!",
+                 (
+                     SELECT COALESCE(
+                         jsonb_agg(jsonb_build_object('step', step.step_id, 'visit', step.visit, 'asked', step.asked)),
+                         '[]'
+                     )
+                     FROM playbook_step_executions step
+                     WHERE step.tenant_id = $1 AND step.execution_id = execution.id AND step.outcome IS NULL
+                       AND step.asked IS NOT NULL
+                 ) AS "asked!""#,
+            self.tenant_id(),
+            execution.0,
+            runner.0,
+            insisted,
+        )
+        .fetch_one(connection)
+        .await
+    }
+
+    /// Whoever has it in hand sees the count; `free`, somebody must come for it.
     async fn wake(
         &self,
         connection: &mut sqlx::PgConnection,
         execution: ExecutionId,
+        free: bool,
     ) -> Result<(), StoreError> {
         sqlx::query!(
             "UPDATE playbook_executions
@@ -164,7 +224,107 @@ impl Store {
         )
         .execute(&mut *connection)
         .await?;
-        notify(connection, EXECUTIONS).await?;
+        if free {
+            notify(connection, EXECUTIONS).await?;
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use common::{Outcome, StepCall, StepResult, Values};
+    use launcher::testing::TestDatabase;
+
+    use super::super::{Entry, Hold, StepRow, Take, Write, stored};
+    use super::*;
+
+    const LEASE: Duration = Duration::from_mins(1);
+
+    fn call() -> StepCall {
+        StepCall {
+            id: "verify".parse().unwrap(),
+            visit: 1,
+            attempt: 1,
+        }
+    }
+
+    fn answer(store: &Store, operation: OperationId) -> Signal {
+        Signal {
+            tenant_id: store.tenant().clone(),
+            operation,
+            step: call(),
+            result: StepResult {
+                outcome: Outcome::Success,
+                explanation: "She approved.".to_owned(),
+                output: Values::new(),
+                permit: None,
+                sealed: None,
+            },
+        }
+    }
+
+    /// An execution that waits for `operation` of verification, in nobody's hands; and a runner.
+    async fn waiting(operation: OperationId) -> (TestDatabase, Store, Claimed) {
+        let database = launcher::testing::database().await;
+        let store = stored::store(&database).await;
+        stored::execution(&store, "4242", &[]).await;
+        let runner = store.register(LEASE).await.unwrap().runner;
+        let claimed = store.claim_due(runner, 1).await.unwrap().remove(0);
+        let step = StepRow {
+            call: call(),
+            name: "Verify".to_owned(),
+            action: Some("verification.mfa".parse().unwrap()),
+            operation: Some(operation),
+            asked: Some("Adele was asked.".to_owned()),
+            outcome: None,
+            explanation: None,
+            output: Values::new(),
+        };
+        let write = Write {
+            hold: Hold::Until(claimed.now + LEASE),
+            steps: vec![step],
+            ..stored::write(&claimed, &[])
+        };
+        let committed = store
+            .commit(&[Entry::Step(Box::new(write))], Take::default())
+            .await;
+        assert!(committed.unwrap().found[0].is_some_and(|written| !written.kept));
+        (database, store, claimed)
+    }
+
+    #[tokio::test]
+    async fn a_signal_brings_its_execution_along_where_nobody_has_it_in_hand() {
+        let operation = OperationId::fresh();
+        let (_database, store, before) = waiting(operation).await;
+        let (signal, now) = (answer(&store, operation), before.now);
+        let hear = async || {
+            let heard = store.hear(before.id, &signal, "verification", now, Some(before.runner));
+            heard.await.unwrap()
+        };
+        let (heard, claimed) = hear().await;
+        let claimed = claimed.unwrap();
+        assert_eq!(heard, Heard::Stored);
+        assert_eq!((claimed.fence, claimed.signals), (before.fence + 1, 1));
+        assert_eq!(claimed.asked.len(), 1);
+        assert_eq!(store.claim_due(before.runner, 1).await.unwrap().len(), 0);
+        // Told again, it is in hand and stays there.
+        let (again, claimed) = hear().await;
+        assert_eq!((again, claimed.is_none()), (Heard::Repeated, true));
+    }
+
+    #[tokio::test]
+    async fn without_a_place_for_it_whoever_looks_finds_the_execution_due() {
+        let operation = OperationId::fresh();
+        let (_database, store, before) = waiting(operation).await;
+        let signal = answer(&store, operation);
+        let heard = store
+            .hear(before.id, &signal, "verification", before.now, None)
+            .await;
+        assert!(heard.unwrap().1.is_none());
+        let due = store.claim_due(before.runner, 1).await.unwrap();
+        assert_eq!((due[0].id, due[0].signals), (before.id, 1));
     }
 }

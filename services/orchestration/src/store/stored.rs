@@ -36,8 +36,15 @@ pub(crate) async fn execution(store: &Store, ticket: &str, updates: &[Update]) -
 pub(crate) async fn execution_given(store: &Store, ticket: &str, given: Given) -> ExecutionId {
     let new = new(store, ticket, given);
     let id = new.id;
-    let committed = store.commit(&[Entry::New(Box::new(new))], Take::default()).await.unwrap();
-    assert_ne!(committed.found, [None], "ticket {ticket} has an open execution already");
+    let committed = store
+        .commit(&[Entry::New(Box::new(new))], Take::default())
+        .await
+        .unwrap();
+    assert_ne!(
+        committed.found,
+        [None],
+        "ticket {ticket} has an open execution already"
+    );
     id
 }
 
