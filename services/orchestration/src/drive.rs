@@ -4,18 +4,21 @@
 //! database, this process) is found again by whoever claims the execution next: it goes through the same machine, which
 //! asks for the same call under the same `Idempotency-Key`.
 
+mod course;
 mod hands;
-mod run;
+mod questions;
 mod still;
+mod writing;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chassis::AuditEvent;
 use common::execution::ExecutionStatus;
-use common::{AutomationStatus, Ending};
-use playbook_lang::{Call, Event, IllegalEvent, Playbook, Rules, State};
+use common::{AutomationStatus, Ending, StepCall};
+use playbook_lang::{Call, Event, Moment, Playbook, Rules, State};
 use serde_json::json;
+use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -26,7 +29,12 @@ use crate::committer::Committer;
 use crate::library::{Library, Unreadable};
 use crate::store::{Claimed, Hold, Store, StoreError, Write};
 use crate::update::Update;
-use run::{Next, Run};
+pub(crate) use course::{Broken, Course, Need};
+use hands::Hands;
+
+/// While one branch is at work and another waits for somebody, their answer is looked for this often. An execution whose
+/// branches all wait is let go instead, and a signal wakes it at once.
+const LISTEN_EVERY: Duration = Duration::from_secs(1);
 
 /// What driving needs. Cheap to clone.
 #[derive(Clone)]
@@ -52,20 +60,52 @@ pub(crate) enum Left {
     Otherwise,
 }
 
+/// What comes next.
+#[derive(Debug)]
+enum Next {
+    /// This, and the call that it answers.
+    Happened(Event, Option<StepCall>),
+    /// Time to look for signals, and for what operators did.
+    News,
+    /// Nothing is waited for any more.
+    Nothing,
+}
+
 /// Why an execution is not driven on by us.
 #[derive(Debug, thiserror::Error)]
 enum Stopped {
     /// Nothing is lost: whoever claims it next goes on.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It can never go on: what is stored and the playbook do not fit together.
-    #[error("{0}")]
-    Broken(String),
+    /// It can never go on.
+    #[error(transparent)]
+    Broken(#[from] Broken),
 }
 
-impl From<IllegalEvent> for Stopped {
-    fn from(error: IllegalEvent) -> Self {
-        Self::Broken(error.to_string())
+/// The database's time, whatever our own clock says: replicas' own may be minutes apart.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    claimed_at: OffsetDateTime,
+    since: Instant,
+}
+
+impl Clock {
+    fn of(claimed: &Claimed) -> Self {
+        Self {
+            claimed_at: claimed.now,
+            since: Instant::now(),
+        }
+    }
+
+    fn now(&self) -> OffsetDateTime {
+        self.claimed_at + self.since.elapsed()
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            now: self.now(),
+            chance: rand::random(),
+        }
     }
 }
 
@@ -73,10 +113,11 @@ impl Driver {
     /// The first call of an execution that is about to be accepted. `None` where it begins otherwise: then it is for
     /// whoever claims it.
     pub(crate) fn begin(&self, claimed: &Claimed, playbook: &Playbook, state: State) -> Option<Write> {
-        let whose = OnBehalf::of(claimed);
-        let mut run = Run::new(self, claimed, playbook, &whose, state);
-        run.take_up().ok()?;
-        run.written().ok().filter(|write| write.hold == Hold::Keep)
+        let mut course = Course::new(claimed, playbook, &self.rules, state);
+        match course.take_up(vec![], Clock::of(claimed).moment()) {
+            Ok(Need::Write(write)) if write.hold == Hold::Keep => Some(*write),
+            _ => None,
+        }
     }
 
     /// Drive `claimed` until it waits, ends, or is no longer ours.
@@ -90,12 +131,12 @@ impl Driver {
     }
 
     async fn drive_or_say_why(&self, claimed: Claimed) -> Left {
-        let begun = Instant::now();
-        let stopped = self.advance(&claimed).await;
+        let clock = Clock::of(&claimed);
+        let stopped = self.advance(&claimed, clock).await;
         let stopped = match stopped {
-            Err(Stopped::Broken(reason)) => {
+            Err(Stopped::Broken(Broken(reason))) => {
                 tracing::error!(reason, "the execution cannot go on and is handed to a person");
-                self.hand_over(&claimed, &reason, begun)
+                self.hand_over(&claimed, &reason, clock.now())
                     .await
                     .map(|()| Left::Otherwise)
             }
@@ -110,54 +151,83 @@ impl Driver {
         Left::Otherwise
     }
 
-    async fn advance(&self, claimed: &Claimed) -> Result<Left, Stopped> {
+    async fn advance(&self, claimed: &Claimed, clock: Clock) -> Result<Left, Stopped> {
         let playbook = match self.library.pinned(&self.store, &claimed.digest).await {
             Ok(playbook) => playbook,
             Err(Unreadable::Store(error)) => return Err(error.into()),
-            Err(unreadable) => return Err(Stopped::Broken(unreadable.to_string())),
+            Err(unreadable) => return Err(Broken(unreadable.to_string()).into()),
         };
         let state: State = serde_json::from_value(claimed.state.clone())
-            .map_err(|error| Stopped::Broken(format!("the stored state cannot be read: {error}")))?;
-        let whose = OnBehalf::of(claimed);
-        let mut run = Run::new(self, claimed, &playbook, &whose, state);
-        if claimed.signals > 0 {
-            run.hear(self.store.unheard(claimed.id).await?);
-        }
-        if let Some(reason) = &claimed.cancelled {
-            run.cancel(reason.clone())?;
-        }
-        run.take_up()?;
+            .map_err(|error| Broken(format!("the stored state cannot be read: {error}")))?;
+        let (whose, mut hands, mut bell) = (OnBehalf::of(claimed), Hands::default(), self.bell.clone());
+        let unheard = if claimed.signals > 0 {
+            self.store.unheard(claimed.id).await?
+        } else {
+            vec![]
+        };
+        let mut course = Course::new(claimed, &playbook, &self.rules, state);
+        let mut need = course.take_up(unheard, clock.moment())?;
         loop {
-            run.tell_of_the_switch().await?;
-            let written = run.write().await?;
-            if written.kept && run.stand(written.standing)? {
-                continue;
-            }
-            let mut signals = written.kept.then_some(written.signals);
-            if signals.is_none_or(|signals| signals <= run.signals) {
-                signals = match run.next().await {
-                    Next::Happened(happened) => {
-                        run.apply(happened)?;
-                        continue;
-                    }
-                    Next::News => {
-                        let (signals, standing) = self.store.news(claimed.id).await?;
-                        if run.stand(standing)? {
-                            continue;
-                        }
-                        Some(signals)
-                    }
-                    Next::Nothing => return Ok(run.left()),
-                };
-            }
-            if let Some(signals) = signals.filter(|signals| *signals > run.signals) {
-                run.signals = signals;
-                run.hear(self.store.unheard(claimed.id).await?);
-                if let Some(reason) = self.store.cancelled(claimed.id).await? {
-                    run.cancel(reason)?;
+            need = match need {
+                Need::Switch => {
+                    let off = self.store.switch_of(playbook.name()).await?;
+                    course.told(off, clock.moment())?
                 }
-                run.go_on()?;
+                Need::Write(write) => {
+                    let ended = (write.hold == Hold::Ended).then_some(write.now);
+                    let written = self.committer.write(*write).await?;
+                    if let Some(at) = ended {
+                        say_ended(&playbook, course.state(), at);
+                    }
+                    course.wrote(written, clock.moment())?
+                }
+                Need::News => self.news(&mut course, clock).await?,
+                Need::Signals => {
+                    let unheard = self.store.unheard(claimed.id).await?;
+                    let cancelled = self.store.cancelled(claimed.id).await?;
+                    course.heard(unheard, cancelled, clock.moment())?
+                }
+                Need::Answer => {
+                    hands.keep(course.out());
+                    hands.begin(self, &whose, course.ask(), clock.now());
+                    let due = course.due().map(|due| due - clock.now());
+                    match self.next(&mut hands, &mut bell, due).await {
+                        Next::Happened(event, call) => {
+                            course.happened(event, call.as_ref(), clock.moment())?
+                        }
+                        Next::News => self.news(&mut course, clock).await?,
+                        Next::Nothing => return Ok(Left::Otherwise),
+                    }
+                }
+                Need::Nothing(left) => return Ok(left),
             }
+        }
+    }
+
+    async fn news(&self, course: &mut Course<'_>, clock: Clock) -> Result<Need, Stopped> {
+        let (signals, standing) = self.store.news(course.execution()).await?;
+        Ok(course.learned(signals, standing, clock.moment())?)
+    }
+
+    /// Wait for the first thing that happens; `due` is how long until something that waits is due.
+    async fn next(
+        &self,
+        hands: &mut Hands<'_>,
+        bell: &mut watch::Receiver<()>,
+        due: Option<time::Duration>,
+    ) -> Next {
+        let due = due.map(|due| Duration::try_from(due).unwrap_or_default());
+        let listening = due.map(|_| LISTEN_EVERY);
+        tokio::select! {
+            biased;
+            // Given up at shutdown: the state says that the calls are out, and the next runner makes the same ones.
+            () = self.abandon.cancelled() => Next::Nothing,
+            answer = hands.answer() => answer.map_or(Next::Nothing, |(call, event)| {
+                Next::Happened(event, Some(call))
+            }),
+            () = pass(due) => Next::Happened(Event::TimerFired, None),
+            Ok(()) = bell.changed() => Next::News,
+            () = pass(listening) => Next::News,
         }
     }
 
@@ -185,7 +255,12 @@ impl Driver {
     }
 
     /// The ending of last resort: no ticket is lost, whatever became of its state.
-    async fn hand_over(&self, claimed: &Claimed, reason: &str, begun: Instant) -> Result<(), StoreError> {
+    async fn hand_over(
+        &self,
+        claimed: &Claimed,
+        reason: &str,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
         let reason = format!("The automation cannot go on: {reason}.");
         let ending = Ending::Escalated {
             reason: reason.clone(),
@@ -217,7 +292,7 @@ impl Driver {
                 handled: vec![],
                 audit: vec![event],
                 updates: vec![Update::Escalated, Update::Story, status],
-                now: claimed.now + begun.elapsed(),
+                now,
             })
             .await?;
         Ok(())
@@ -227,4 +302,23 @@ impl Driver {
 fn say_interrupted(error: &StoreError) {
     let error = chassis::chain(error);
     tracing::warn!(error, "the database failed; the execution will be taken up again");
+}
+
+/// Let time pass; without end where none is said.
+async fn pass(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn say_ended(playbook: &Playbook, state: &State, at: OffsetDateTime) {
+    let word = match state.status() {
+        ExecutionStatus::Resolved => "resolved",
+        _ => "escalated",
+    };
+    let name = playbook.name().to_string();
+    metrics::counter!("firstline_executions_ended_total", "ending" => word, "playbook" => name).increment(1);
+    let took_s = (at - state.started_at()).as_seconds_f64();
+    tracing::info!(ending = word, took_s, "the execution ended");
 }

@@ -1,25 +1,26 @@
 //! What operators did to an execution in our hands: it stands still, goes on, or ends.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use common::Switch;
+use common::operate::SwitchedOff;
 use playbook_lang::Event;
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::Stopped;
-use super::run::Run;
+use super::course::{Broken, Course};
 use crate::store::Standing;
 use crate::update::{Held, Update};
 
 /// A switch that is off for this long is told on the ticket; shorter, nobody would have noticed.
 const LONG_HOLD: Duration = Duration::from_mins(1);
 
-impl Run<'_> {
+impl Course<'_> {
     /// Whether steps may begin, as we have just learned. `true` where that changed something: what was about to be asked
     /// for is not, or goes on, and is to be written.
-    pub(super) fn stand(&mut self, standing: Standing) -> Result<bool, Stopped> {
+    pub(super) fn stand(&mut self, standing: Standing) -> Result<bool, Broken> {
         let before = std::mem::replace(&mut self.standing, standing);
-        self.learned = Instant::now();
+        self.learned = self.now();
         if self.over() {
             return Ok(false);
         }
@@ -36,15 +37,15 @@ impl Run<'_> {
     }
 
     /// An operator wants it to end.
-    pub(super) fn cancel(&mut self, reason: String) -> Result<(), Stopped> {
+    pub(super) fn cancel(&mut self, reason: String) -> Result<(), Broken> {
         self.turn(Event::Cancelled { reason }, None)?;
         self.hold_back()?;
         Ok(())
     }
 
     /// Calls that the machine wants made and that did not go out yet do not go out.
-    fn hold_back(&mut self) -> Result<bool, Stopped> {
-        let calls = self.hands.give_back();
+    fn hold_back(&mut self) -> Result<bool, Broken> {
+        let calls = self.questions.give_back();
         let any = !calls.is_empty();
         for call in calls {
             self.chronicle
@@ -72,23 +73,23 @@ impl Run<'_> {
         Some(self.memory.parked_since? + LONG_HOLD)
     }
 
-    /// Before it is let go of: since when it stands still, and after a while the ticket says why.
-    pub(super) async fn tell_of_the_switch(&mut self) -> Result<(), Stopped> {
+    /// Before it is let go of: since when it stands still. `true` where the ticket is to be told, after a while, why.
+    pub(super) fn is_to_tell_of_the_switch(&mut self) -> bool {
         let now = self.now();
         if self.standing != Standing::SwitchedOff || self.over() {
-            return Ok(());
+            return false;
         }
         if self.memory.parked_since.is_none() {
             self.memory.parked_since = Some(now);
             let event = self.about().event("execution.held", json!({}));
             self.chronicle.audit.push(event);
         }
-        if self.tells_at().is_some_and(|tells| tells <= now)
-            && let Some((switch, off)) = self.driver.store.switch_of(self.playbook.name()).await?
-        {
-            self.memory.parked_told = true;
-            self.chronicle.updates.push(Update::Held(Held { switch, off }));
-        }
-        Ok(())
+        self.tells_at().is_some_and(|tells| tells <= now)
+    }
+
+    /// The ticket is told which switch holds it.
+    pub(super) fn tell_of(&mut self, switch: Switch, off: SwitchedOff) {
+        self.memory.parked_told = true;
+        self.chronicle.updates.push(Update::Held(Held { switch, off }));
     }
 }
