@@ -20,7 +20,7 @@ use super::Left;
 use super::questions::{Question, Questions, open_calls};
 use crate::chronicle::{Chronicle, Memory, Subject};
 use crate::house;
-use crate::store::{Claimed, Handled, Standing, Write, Written};
+use crate::store::{Claimed, Handled, Hold, Standing, Write, Written};
 
 /// What was known longer ago of who may stop an execution is looked up again before a call goes out.
 pub(super) const FRESH: Duration = Duration::from_millis(250);
@@ -105,6 +105,15 @@ impl<'a> Course<'a> {
         }
     }
 
+    /// The first call of an execution that is about to be accepted. `None` where it begins otherwise: then it is for
+    /// whoever claims it.
+    pub(crate) fn begin(mut self, moment: Moment) -> Option<Write> {
+        match self.take_up(vec![], moment) {
+            Ok(Need::Write(write)) if write.hold == Hold::Keep => Some(*write),
+            _ => None,
+        }
+    }
+
     /// Take it up, whether we were there before or not, with the signals that nobody has looked at. Only while no question
     /// is in our hands: one whose time is up would be asked again.
     pub(crate) fn take_up(&mut self, unheard: Vec<Signal>, moment: Moment) -> Result<Need, Broken> {
@@ -142,13 +151,12 @@ impl<'a> Course<'a> {
         if !written.kept {
             return Ok(self.wait());
         }
-        if self.stand(written.standing)? {
-            return self.put_down();
-        }
+        let moved = self.stand(written.standing)?;
+        // First of all: what lets it go on may be a cancellation, which ends a pause.
         if written.signals > self.signals {
             return Ok(self.look_at(written.signals));
         }
-        Ok(self.wait())
+        if moved { self.put_down() } else { Ok(self.wait()) }
     }
 
     /// So many signals ever came, and so it stands.
@@ -159,7 +167,8 @@ impl<'a> Course<'a> {
         moment: Moment,
     ) -> Result<Need, Broken> {
         self.moment = moment;
-        if !self.stand(standing)? && signals > self.signals {
+        self.stand(standing)?;
+        if signals > self.signals {
             return Ok(self.look_at(signals));
         }
         self.put_down()
