@@ -6,6 +6,7 @@
 
 mod course;
 mod hands;
+mod hearing;
 mod questions;
 mod still;
 mod writing;
@@ -31,6 +32,8 @@ use crate::store::{Claimed, Hold, Store, StoreError, Write};
 use crate::update::Update;
 pub(crate) use course::{Broken, Course, Need};
 use hands::Hands;
+#[cfg(test)]
+pub(crate) use questions::Question;
 
 /// While one branch is at work and another waits for somebody, their answer is looked for this often. An execution whose
 /// branches all wait is let go instead, and a signal wakes it at once.
@@ -113,11 +116,7 @@ impl Driver {
     /// The first call of an execution that is about to be accepted. `None` where it begins otherwise: then it is for
     /// whoever claims it.
     pub(crate) fn begin(&self, claimed: &Claimed, playbook: &Playbook, state: State) -> Option<Write> {
-        let mut course = Course::new(claimed, playbook, &self.rules, state);
-        match course.take_up(vec![], Clock::of(claimed).moment()) {
-            Ok(Need::Write(write)) if write.hold == Hold::Keep => Some(*write),
-            _ => None,
-        }
+        Course::new(claimed, playbook, &self.rules, state).begin(Clock::of(claimed).moment())
     }
 
     /// Drive `claimed` until it waits, ends, or is no longer ours.

@@ -79,7 +79,7 @@ pub(crate) struct Course<'a> {
     pub(super) chronicle: Chronicle,
     pub(super) handled: Vec<Handled>,
     /// When we were told the last thing, in the database's time.
-    moment: Moment,
+    pub(super) moment: Moment,
 }
 
 impl<'a> Course<'a> {
@@ -118,10 +118,7 @@ impl<'a> Course<'a> {
     /// is in our hands: one whose time is up would be asked again.
     pub(crate) fn take_up(&mut self, unheard: Vec<Signal>, moment: Moment) -> Result<Need, Broken> {
         self.moment = moment;
-        self.hear(unheard);
-        if let Some(reason) = &self.claimed.cancelled {
-            self.cancel(reason.clone())?;
-        }
+        self.hear_all(unheard, self.claimed.cancelled.clone())?;
         let early = self.state.due_at().is_some_and(|due| due > self.now());
         self.turn(Event::Claimed, None)?;
         // Woken before its time: the outside is back, or a signal came for another branch and the breaker decides.
@@ -182,10 +179,7 @@ impl<'a> Course<'a> {
         moment: Moment,
     ) -> Result<Need, Broken> {
         self.moment = moment;
-        self.hear(unheard);
-        if let Some(reason) = cancelled {
-            self.cancel(reason)?;
-        }
+        self.hear_all(unheard, cancelled)?;
         self.go_on()?;
         self.put_down()
     }
@@ -243,38 +237,6 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Apply what came in from outside. A signal that means nothing is recorded and changes nothing.
-    fn hear(&mut self, signals: Vec<Signal>) {
-        for Signal {
-            operation,
-            step,
-            result,
-            ..
-        } in signals
-        {
-            let before = self.state.clone();
-            let event = Event::Signalled {
-                call: step.clone(),
-                operation,
-                result,
-            };
-            let applied = match self.turn(event, None) {
-                Ok(()) => self.state != before,
-                Err(error) => {
-                    tracing::warn!(%error, "a signal belongs to nothing in this execution");
-                    false
-                }
-            };
-            if !applied {
-                let detail = json!({"operation": operation, "step": step});
-                self.chronicle
-                    .audit
-                    .push(self.about().event("signal.late", detail));
-            }
-            self.handled.push(Handled { operation, applied });
-        }
-    }
-
     /// Do what we do ourselves, and begin what is ready, until somebody else must act, or time pass.
     pub(super) fn go_on(&mut self) -> Result<(), Broken> {
         let mut taken_up = false;
@@ -310,7 +272,7 @@ impl<'a> Course<'a> {
         self.due_at().is_some_and(|due| due > self.state.started_at())
     }
 
-    fn machine(&self) -> Machine<'_> {
+    pub(super) fn machine(&self) -> Machine<'_> {
         let machine = Machine::new(self.playbook, self.rules, &self.facts);
         if self.standing.is_still() {
             machine.standing_still()
