@@ -20,6 +20,8 @@ mod outbox;
 mod retention;
 mod runner;
 mod settings;
+#[cfg(test)]
+mod sim;
 mod store;
 mod story;
 mod update;

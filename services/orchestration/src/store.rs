@@ -28,9 +28,13 @@ use time::OffsetDateTime;
 pub(crate) use accept::{FIRST_FENCE, NewExecution};
 pub(crate) use claim::{Claimed, RunnerId};
 pub(crate) use commit::{Committed, Entry, Handled, Hold, StepRow, Take, Write, Written};
+#[cfg(test)]
+pub(crate) use operate::Stopped;
 pub(crate) use operate::{OperateError, Operation, Reopened, Retried, Wish};
 pub(crate) use outbox::{ClaimedTicket, Closing, Left, Settled, Then};
 pub(crate) use presence::Presence;
+#[cfg(test)]
+pub(crate) use signal::Heard;
 pub(crate) use signal::SignalRefused;
 pub(crate) use standing::Standing;
 pub(crate) use telling::{LINGER, Telling};

@@ -32,7 +32,7 @@ pub(crate) enum Standing {
 
 impl Standing {
     /// As the statements tell it.
-    pub(super) const fn of(paused: bool, switched_off: bool) -> Self {
+    pub(crate) const fn of(paused: bool, switched_off: bool) -> Self {
         match (paused, switched_off) {
             (true, _) => Self::Paused,
             (false, true) => Self::SwitchedOff,

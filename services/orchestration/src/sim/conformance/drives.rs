@@ -1,0 +1,388 @@
+//! What runners and services do, on both sides.
+
+use std::collections::BTreeSet;
+
+use common::execution::ExecutionStatus;
+use common::{ExecutionId, OperationId, Outcome, Signal, StepCall, StepResult, Values};
+use serde_json::json;
+use time::OffsetDateTime;
+
+use super::{LONG, Pair};
+use crate::facts::Given;
+use crate::sim::model;
+use crate::sim::model::signal::NotHeard;
+use crate::store::{
+    Claimed, Entry, FIRST_FENCE, Handled, Hold, NewExecution, RunnerId, SignalRefused, StepRow, StoreError,
+    Take, Write, stored,
+};
+use crate::update::{Asked, Update};
+
+/// What was claimed, as far as both sides must agree on it.
+fn in_words(claimed: &[Claimed]) -> BTreeSet<String> {
+    let words = claimed.iter().map(|claimed| {
+        let mut asked: Vec<String> = claimed.asked.iter().map(|asked| format!("{asked:?}")).collect();
+        asked.sort();
+        format!(
+            "{} {:?} {} {} {:?} {:?} {} {} {} {asked:?}",
+            claimed.id,
+            claimed.status,
+            claimed.state,
+            claimed.signals,
+            claimed.standing,
+            claimed.cancelled,
+            claimed.insisted,
+            claimed.parked_told,
+            claimed.fence,
+        )
+    });
+    words.collect()
+}
+
+/// How the database says no.
+fn refusal(error: &StoreError) -> Option<model::Refused> {
+    let StoreError::Database(error) = error else {
+        return None;
+    };
+    let error = error.as_database_error()?;
+    if error.is_foreign_key_violation() {
+        return Some(model::Refused::DeclaredDead);
+    }
+    error.is_check_violation().then_some(model::Refused::Cancelled)
+}
+
+impl Pair {
+    fn runner(&mut self) -> Option<RunnerId> {
+        let runners: Vec<RunnerId> = self.presences.iter().map(|presence| presence.runner).collect();
+        self.one_of(&runners)
+    }
+
+    /// A decision comes, sometimes for the second time, sometimes to a runner that begins it at once.
+    pub(super) async fn accept(&mut self) {
+        let ticket = self.ticket();
+        let mut new = stored::new(&self.store, ticket.as_str(), Given::default());
+        new.state = json!({"nth": "new"});
+        let known = self.one_of(&self.executions.clone());
+        if let Some(known) = known.filter(|_| self.chance(0.3)) {
+            new.request.decision_id = self.model.executions[&known].new.request.decision_id;
+        }
+        let runner = self.runner();
+        if let Some(runner) = runner.filter(|_| self.chance(0.6)) {
+            new.begun = Some(self.begun(&new, runner));
+        }
+        self.say(format!(
+            "accept {} on {ticket}, begun: {}",
+            new.id,
+            new.begun.is_some()
+        ));
+        if self.commit(vec![Entry::New(Box::new(new.clone()))]).await {
+            self.executions.push(new.id);
+            if new.begun.is_some()
+                && let Some(runner) = runner
+            {
+                self.claims.push(Claimed::new(&new, &self.model.tenant, runner));
+            }
+        }
+    }
+
+    fn begun(&mut self, new: &NewExecution, runner: RunnerId) -> Write {
+        let mut claimed = Claimed::new(new, &self.model.tenant, runner);
+        claimed.fence = FIRST_FENCE;
+        let mut write = self.random_write(&claimed);
+        write.hold = Hold::Keep;
+        (write.status, write.reason) = (ExecutionStatus::Running, None);
+        write
+    }
+
+    /// Whatever is due is claimed, by a runner that may be gone.
+    pub(super) async fn claim(&mut self) {
+        if self.presences.len() < 2 {
+            return self.register().await;
+        }
+        let Some(runner) = self.runner() else { return };
+        let real = self.store.claim_due(runner, 64).await;
+        let model = self.model.claim_due(runner, 64);
+        self.say(format!("{runner:?} claims"));
+        let words = real.as_ref().map(|claimed| in_words(claimed));
+        self.same(
+            "claimed",
+            words.map_err(refusal),
+            model.map(|claimed| in_words(&claimed)).map_err(Some),
+        );
+        self.claims.extend(real.unwrap_or_default());
+    }
+
+    /// Steps of executions that are, or were, in hand.
+    pub(super) async fn write(&mut self) {
+        let mut entries = vec![];
+        let mut taken = BTreeSet::new();
+        for _ in 0..3 {
+            let lately = self.claims.len().saturating_sub(6);
+            let from = if self.chance(0.8) { lately } else { 0 };
+            let claims = self.claims[from..].to_vec();
+            let Some(claimed) = self.one_of(&claims) else {
+                return;
+            };
+            if taken.insert(claimed.id) {
+                let write = self.random_write(&claimed);
+                let (id, fence, hold) = (write.execution, write.fence, write.hold);
+                self.say(format!("write {id} under {fence}: {hold:?}, {:?}", write.status));
+                entries.push(Entry::Step(Box::new(write)));
+            }
+            if self.chance(0.6) {
+                break;
+            }
+        }
+        self.commit(entries).await;
+    }
+
+    /// `true` where the first of them was written.
+    async fn commit(&mut self, entries: Vec<Entry>) -> bool {
+        let take = Take {
+            most: self.below(2),
+            lease: LONG,
+        };
+        let real = self.store.commit(&entries, take).await;
+        let model = self.model.commit(&entries.iter().collect::<Vec<_>>(), take);
+        let written = real.as_ref().map(|real| real.found.clone()).map_err(refusal);
+        let first = written
+            .as_ref()
+            .is_ok_and(|written| written.first().copied().flatten().is_some());
+        let modelled = model
+            .as_ref()
+            .map(|model| model.found.clone())
+            .map_err(|refused| Some(*refused));
+        self.same("written", written, modelled);
+        let taken = real.map(|real| real.taken).unwrap_or_default();
+        let modelled = model.map(|model| model.taken).unwrap_or_default();
+        self.same_turns(&taken, &modelled);
+        self.turns.extend(taken);
+        first
+    }
+
+    fn random_write(&mut self, claimed: &Claimed) -> Write {
+        let now = OffsetDateTime::now_utc();
+        let row = self.model.executions.get(&claimed.id);
+        let cancelled = row.is_some_and(|row| row.cancelled.is_some());
+        let hold = match self.below(10) {
+            0..6 if cancelled => Hold::Ended,
+            0..4 => Hold::Keep,
+            4..6 => Hold::Until(now - LONG),
+            6..8 => Hold::Until(now + LONG),
+            _ => Hold::Ended,
+        };
+        let (status, reason) = match (hold, self.chance(0.5)) {
+            (Hold::Ended, true) => (ExecutionStatus::Resolved, None),
+            (Hold::Ended, false) => (ExecutionStatus::Escalated, Some("why".to_owned())),
+            (_, true) => (ExecutionStatus::Running, None),
+            (_, false) => (ExecutionStatus::Waiting, None),
+        };
+        let row = self.model.executions.get(&claimed.id);
+        let known = row.map_or(0, |row| row.signals);
+        let signals = if self.chance(0.8) { known } else { claimed.signals };
+        let nth = self.below(1000).to_string();
+        Write {
+            execution: claimed.id,
+            ticket: claimed.ticket.clone(),
+            runner: claimed.runner,
+            fence: claimed.fence,
+            state: json!({"nth": nth}),
+            status,
+            reason,
+            parked_since: self.chance(0.2).then_some(now),
+            parked_told: self.chance(0.2),
+            hold,
+            held: hold != Hold::Ended && self.chance(0.3),
+            signals,
+            steps: self.random_steps(claimed.id),
+            renumbered: vec![],
+            cut_off: self.chance(0.1).then(|| "cut off".to_owned()),
+            handled: self.random_handled(claimed.id),
+            audit: vec![],
+            updates: self.random_updates(),
+            now,
+        }
+    }
+
+    fn random_steps(&mut self, execution: ExecutionId) -> Vec<StepRow> {
+        let mut steps = vec![];
+        for id in ["ask", "fix"] {
+            if !self.chance(0.4) {
+                continue;
+            }
+            let id: common::StepId = id.parse().expect("a step's id");
+            let operation = self.chance(0.3).then(OperationId::fresh);
+            if let Some(operation) = operation {
+                self.operations.push((execution, id.clone(), operation));
+            }
+            let ended = self.chance(0.4);
+            steps.push(StepRow {
+                call: StepCall {
+                    id,
+                    visit: 1,
+                    attempt: 1 + u32::from(self.chance(0.3)),
+                },
+                name: "A step".to_owned(),
+                action: "cmdb.ask".parse().ok(),
+                operation,
+                asked: self.chance(0.3).then(|| "Adele".to_owned()),
+                outcome: ended.then_some(Outcome::Success),
+                explanation: ended.then(|| "done".to_owned()),
+                output: Values::new(),
+            });
+        }
+        steps
+    }
+
+    fn random_handled(&mut self, execution: ExecutionId) -> Vec<Handled> {
+        let known = self.model.signals.keys().filter(|(of, _)| *of == execution);
+        let known: Vec<OperationId> = known.map(|(_, operation)| *operation).collect();
+        let mut handled = vec![];
+        for operation in known {
+            if self.chance(0.5) {
+                let applied = self.chance(0.5);
+                handled.push(Handled { operation, applied });
+            }
+        }
+        handled
+    }
+
+    pub(super) fn random_updates(&mut self) -> Vec<Update> {
+        let asked = Update::Asked(Asked {
+            call: StepCall {
+                id: "ask".parse().expect("a step's id"),
+                visit: 1,
+                attempt: 1,
+            },
+            name: "Ask".to_owned(),
+            asked: "Adele was asked".to_owned(),
+        });
+        match self.below(4) {
+            0 => vec![asked],
+            1 => vec![asked, Update::Resolved, Update::Story],
+            _ => vec![],
+        }
+    }
+
+    /// A signal, of a call that was made or was not.
+    pub(super) async fn hear(&mut self) {
+        let known = self.one_of(&self.operations.clone());
+        let some = self.one_of(&self.executions.clone());
+        let (execution, step, operation) = match (known, some) {
+            (Some(known), _) if self.chance(0.8) => known,
+            (_, Some(id)) => (id, "ask".parse().expect("a step's id"), OperationId::fresh()),
+            _ => (
+                ExecutionId::fresh(),
+                "ask".parse().expect("a step's id"),
+                OperationId::fresh(),
+            ),
+        };
+        let sender = if self.chance(0.9) { "cmdb" } else { "delivery" };
+        let signal = Signal {
+            tenant_id: self.model.tenant.clone(),
+            operation,
+            step: StepCall {
+                id: step,
+                visit: 1,
+                attempt: 1,
+            },
+            result: StepResult::new(Outcome::Success, "done"),
+        };
+        self.say(format!("{execution} is signalled {operation} by {sender}"));
+        let real = self.store.hear(execution, &signal, sender, self.model.now).await;
+        let model = self.model.hear(execution, &signal, sender);
+        let real = real.map_err(|error| match error {
+            SignalRefused::UnknownExecution(_) => Some(NotHeard::UnknownExecution),
+            SignalRefused::Foreign(_) => Some(NotHeard::Foreign),
+            SignalRefused::Store(_) => None,
+        });
+        self.same("heard", real, model.map_err(Some));
+        let unheard = self.store.unheard(execution).await.expect("it can be read");
+        let modelled = self.model.unheard(execution);
+        self.same("unheard", unheard, modelled);
+    }
+
+    async fn register(&mut self) {
+        let presence = self.store.register(LONG).await.expect("the database is there");
+        self.model.register(presence.runner, LONG);
+        self.say(format!("{:?} registers", presence.runner));
+        self.presences.push(presence);
+    }
+
+    /// Runners come, beat, fall silent, and go.
+    pub(super) async fn presence(&mut self) {
+        if self.presences.is_empty() || self.presences.len() < 4 && self.chance(0.3) {
+            return self.register().await;
+        }
+        let nth = self.below(self.presences.len());
+        let runner = self.presences[nth].runner;
+        match self.below(5) {
+            0 => {
+                self.say(format!("{runner:?} leaves"));
+                self.store.leave(runner).await.expect("the database is there");
+                self.model.leave(runner);
+            }
+            1 => {
+                self.say(format!("{runner:?} loses its session"));
+                self.end_session(runner).await;
+                self.model.lose_session(runner);
+            }
+            2 => {
+                let driven: Vec<ExecutionId> = self.executions.iter().copied().step_by(2).collect();
+                self.say(format!("{runner:?} beats"));
+                let presence = &mut self.presences[nth];
+                let real = self
+                    .store
+                    .heartbeat(presence, &driven, LONG)
+                    .await
+                    .expect("it is there");
+                let model = self.model.heartbeat(runner, &driven, LONG);
+                self.same("alive", real, model);
+            }
+            _ => {
+                self.say("others are looked after");
+                let real = self.store.take_over().await.expect("the database is there");
+                let model = self.model.take_over();
+                self.same("taken over", usize::try_from(real).ok(), Some(model));
+            }
+        }
+    }
+
+    /// The backend that holds the runner's lock ends.
+    async fn end_session(&self, runner: RunnerId) {
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid, 5000)
+             FROM pg_locks
+             WHERE locktype = 'advisory' AND granted
+               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+               AND ((classid::bigint << 32) | objid::bigint) = hashtextextended($1, 0)",
+        )
+        .bind(runner.0.to_string())
+        .execute(&self.owner)
+        .await
+        .expect("the owner may end it");
+    }
+
+    /// What is read only, and what wakes many at once.
+    pub(super) async fn look(&mut self) {
+        self.say("look");
+        let real = self.store.next_due().await.expect("the database is there");
+        let model = self.model.next_due();
+        self.same("something waits", real.is_some(), model.is_some());
+        if self.chance(0.3) {
+            self.say("what is parked wakes");
+            self.store.wake_parked().await.expect("the database is there");
+            self.model.wake_parked();
+        }
+        let real = self.store.wake_free().await.expect("the database is there");
+        let model = self.model.wake_free();
+        self.same("woken", usize::try_from(real).ok(), Some(model));
+        if let Some(id) = self.one_of(&self.executions.clone()) {
+            let real = self.store.news(id).await.expect("it is there");
+            let model = self.model.news(id);
+            self.same("news", real, model);
+            let real = self.store.cancelled(id).await.expect("it is there");
+            let model = self.model.cancelled(id);
+            self.same("cancelled", real, model);
+        }
+    }
+}

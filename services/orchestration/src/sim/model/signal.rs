@@ -1,0 +1,69 @@
+//! As `store/signal.rs`.
+
+use common::Signal;
+
+use super::*;
+use crate::store::Heard;
+
+/// It was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum NotHeard {
+    UnknownExecution,
+    Foreign,
+}
+
+impl Model {
+    /// Take a signal of `sender`, and wake a runner where it may change something.
+    pub(in super::super) fn hear(
+        &mut self,
+        execution: ExecutionId,
+        signal: &Signal,
+        sender: &str,
+    ) -> Result<Heard, NotHeard> {
+        let ended = match self.executions.get(&execution) {
+            Some(row) => row.ended_at.is_some() && self.has(Guard::LateAfterTheEnd),
+            None => return Err(NotHeard::UnknownExecution),
+        };
+        let belongs = |((of, step, visit, _), row): (&StepKey, &StepCallRow)| {
+            (*of, step, *visit) == (execution, &signal.step.id, signal.step.visit)
+                && row
+                    .action
+                    .as_ref()
+                    .is_some_and(|action| action.service() == sender)
+                && row
+                    .operation
+                    .is_none_or(|operation| operation == signal.operation)
+        };
+        if !self.steps.iter().any(belongs) {
+            return Err(NotHeard::Foreign);
+        }
+        let key = (execution, signal.operation);
+        if self.signals.contains_key(&key) && self.has(Guard::SignalOnce) {
+            return Ok(Heard::Repeated);
+        }
+        self.signals_ever += 1;
+        let row = SignalRow {
+            nth: self.signals_ever,
+            step: signal.step.clone(),
+            result: signal.result.clone(),
+            applied: ended.then_some(false),
+        };
+        self.signals.insert(key, row);
+        if ended {
+            return Ok(Heard::Late);
+        }
+        self.wake(execution);
+        Ok(Heard::Stored)
+    }
+
+    /// Something came for it: it is due, or whoever drives it finds more signals than it knows of.
+    pub(super) fn wake(&mut self, execution: ExecutionId) {
+        let now = self.now;
+        if let Some(row) = self.executions.get_mut(&execution) {
+            row.signals += 1;
+            if row.runner.is_none() {
+                row.wake_at = Some(now);
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! A sender with a ticket in its hands. What is told together, and in which order, is the outbox's own plan.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use common::{Ending, ExecutionId};
+use time::OffsetDateTime;
+
+use super::World;
+use crate::outbox::plan::{Dispatch, Stories, plan};
+use crate::sim::guard::Guard;
+use crate::sim::model::outbox::Taken;
+use crate::store::{Closing, Left, Settled, Then};
+use crate::story::Story;
+use crate::update::{Due, Marker, Update};
+
+/// As the outbox has them: its lease, how long one call may take, and how soon a lost note is looked for.
+pub(super) const LEASE: Duration = Duration::from_secs(30);
+const LONGEST_TELLING: Duration = Duration::from_secs(20);
+const BEFORE_LOOKING: Duration = Duration::from_secs(3);
+/// A slow help desk.
+const SLOW: Duration = Duration::from_secs(15);
+/// A note whose answer was lost, on its way.
+const LATE: Duration = Duration::from_secs(2);
+
+/// A ticket in the hands of a replica.
+#[derive(Debug)]
+pub(super) struct Turn {
+    taken: Taken,
+    at: At,
+    /// What stands on the ticket, where it was looked.
+    standing: Option<Vec<String>>,
+    settled: Vec<(i64, Settled)>,
+}
+
+#[derive(Debug)]
+enum At {
+    LookUp,
+    Tell(VecDeque<Dispatch>),
+    /// A note is on its way.
+    Telling(OffsetDateTime, Vec<i64>, VecDeque<Dispatch>),
+    Close(Then),
+    Closed(Option<Left>),
+}
+
+impl Turn {
+    const fn new(taken: Taken) -> Self {
+        Self {
+            taken,
+            at: At::LookUp,
+            standing: None,
+            settled: vec![],
+        }
+    }
+
+    /// Whether anything is to be done before `now`.
+    pub(super) fn waits(&self, now: OffsetDateTime) -> bool {
+        matches!(&self.at, At::Telling(lands, ..) if *lands > now)
+    }
+}
+
+impl World<'_> {
+    /// Take a ticket that is due.
+    pub(super) fn take_ticket(&mut self, process: usize) {
+        let mut taken = self.model.claim_tickets(1, LEASE);
+        let Some(taken) = taken.pop() else { return };
+        let lost = self.pick_trouble(2) == 1;
+        self.say(|| {
+            format!(
+                "replica {process} takes ticket {}, lost: {lost}, in doubt: {}",
+                taken.ticket, taken.doubt
+            )
+        });
+        if !lost {
+            self.processes[process].turn = Some(Turn::new(taken));
+        }
+    }
+
+    /// A ticket was taken by the commit that has news for it.
+    pub(super) fn take_in_hand(&mut self, process: usize, taken: Taken) {
+        self.say(|| format!("replica {process} has ticket {} in hand", taken.ticket));
+        self.processes[process].turn = Some(Turn::new(taken));
+    }
+
+    /// One action of a sender.
+    pub(super) fn tell(&mut self, process: usize) {
+        let Some(mut turn) = self.processes[process].turn.take() else {
+            return;
+        };
+        let at = std::mem::replace(&mut turn.at, At::LookUp);
+        let kept = match at {
+            At::LookUp => self.look_up(&mut turn),
+            At::Tell(mut dispatches) => {
+                if let Some(dispatch) = dispatches.pop_front() {
+                    self.dispatch(process, &mut turn, dispatch, dispatches)
+                } else {
+                    turn.at = At::Close(Then::Rest);
+                    true
+                }
+            }
+            At::Telling(_, covers, dispatches) => {
+                turn.settled
+                    .extend(covers.iter().map(|position| (*position, Settled::Sent)));
+                turn.at = At::Tell(dispatches);
+                true
+            }
+            At::Close(then) => self.close(process, &mut turn, then),
+            At::Closed(Some(Left::Kept(enqueued))) => {
+                turn.taken.enqueued = enqueued;
+                // Looked once, and everything since was heard of.
+                (turn.taken.doubt, turn.standing) = (false, None);
+                true
+            }
+            At::Closed(_) => false,
+        };
+        if kept {
+            self.processes[process].turn = Some(turn);
+        }
+    }
+
+    /// Before a call of the help desk: the ticket is ours for longer than it can take. `false`: it is not ours.
+    fn reach(&mut self, turn: &mut Turn) -> bool {
+        if turn.taken.until - self.model.now > LONGEST_TELLING {
+            return true;
+        }
+        turn.taken.until = self.model.now + LEASE;
+        self.model.keep(&turn.taken.ticket, turn.taken.fence, LEASE)
+    }
+
+    fn look_up(&mut self, turn: &mut Turn) -> bool {
+        let due = self.model.due_updates(&turn.taken.ticket);
+        if turn.taken.doubt && turn.standing.is_none() {
+            if !self.reach(turn) {
+                return false;
+            }
+            let looks = self.guards(Guard::LookForMarkers);
+            let notes = if looks {
+                self.desk.notes(&turn.taken.ticket)
+            } else {
+                &[]
+            };
+            turn.standing = Some(notes.to_vec());
+        }
+        let stories = self.stories(&due);
+        turn.at = At::Tell(plan(&due, &stories).into());
+        true
+    }
+
+    fn dispatch(
+        &mut self,
+        process: usize,
+        turn: &mut Turn,
+        dispatch: Dispatch,
+        rest: VecDeque<Dispatch>,
+    ) -> bool {
+        if !self.reach(turn) {
+            self.say(|| format!("replica {process} finds that another sender has taken over"));
+            return false;
+        }
+        let (covers, text) = match dispatch {
+            Dispatch::Note(note) => {
+                let standing = turn.standing.as_deref().unwrap_or_default();
+                let stands = |marker: &Marker| standing.iter().any(|note| note.contains(marker.as_str()));
+                let note = note.without(stands);
+                let text = note
+                    .text()
+                    .map(|(text, marker)| format!("{text}\n[{}]", marker.as_str()));
+                (note.covers, text)
+            }
+            Dispatch::Fields { covers, .. } => (covers, None),
+            Dispatch::Set { position, .. } => (vec![position], None),
+        };
+        let settled = covers.iter().map(|position| (*position, Settled::Sent));
+        let Some(text) = text else {
+            turn.settled.extend(settled);
+            turn.at = At::Tell(rest);
+            return true;
+        };
+        let (now, ticket) = (self.model.now, turn.taken.ticket.clone());
+        let trouble = self.pick_trouble(5);
+        self.say(|| format!("replica {process} tells {ticket} {covers:?}, trouble {trouble}"));
+        let again = |wait, doubt| At::Close(Then::Again { wait, doubt });
+        turn.at = match trouble {
+            // It is away and took nothing.
+            1 => again(Duration::from_secs(1), false),
+            // It took the note, at once or a little later, and its answer was lost.
+            2 | 3 => {
+                let lands = if trouble == 2 { now } else { now + LATE };
+                self.desk.take(&ticket, text, lands, now);
+                again(BEFORE_LOOKING, true)
+            }
+            4 => {
+                self.desk.take(&ticket, text, now + SLOW, now);
+                At::Telling(now + SLOW, covers, rest)
+            }
+            _ => {
+                self.desk.take(&ticket, text, now, now);
+                At::Telling(now, covers, rest)
+            }
+        };
+        true
+    }
+
+    fn close(&mut self, process: usize, turn: &mut Turn, then: Then) -> bool {
+        let trouble = self.pick_trouble(3);
+        if trouble == 1 {
+            self.say(|| format!("replica {process} cannot close {}", turn.taken.ticket));
+            return false;
+        }
+        let closing = Closing {
+            ticket: turn.taken.ticket.clone(),
+            fence: turn.taken.fence,
+            enqueued: turn.taken.enqueued,
+            settled: std::mem::take(&mut turn.settled),
+            audit: vec![],
+            then,
+            lease: LEASE,
+        };
+        let left = self.model.close(&closing);
+        self.say(|| {
+            format!(
+                "replica {process} closes {}, {then:?}: {left:?}",
+                turn.taken.ticket
+            )
+        });
+        turn.taken.until = self.model.now + LEASE;
+        turn.at = At::Closed(left);
+        trouble == 0
+    }
+
+    /// Of what has ended, as far as notes need it.
+    fn stories(&self, due: &[Due]) -> Stories {
+        let tells_all =
+            |due: &&Due| matches!(due.update, Update::Resolved | Update::Escalated | Update::Story);
+        let ended = due.iter().filter(tells_all).map(|due| due.execution);
+        ended.map(|id| (id, self.story(id))).collect()
+    }
+
+    fn story(&self, id: ExecutionId) -> Story {
+        let row = &self.model.executions[&id];
+        let ending = match &row.reason {
+            Some(reason) => Ending::Escalated {
+                reason: reason.clone(),
+            },
+            None => Ending::Resolved,
+        };
+        Story {
+            execution: id,
+            decision: row.new.request.decision_id,
+            playbook: row.new.request.playbook.clone(),
+            requester_name: row.new.request.requester_name.clone(),
+            ending,
+            started_at: row.new.now,
+            ended_at: row.ended_at.unwrap_or(row.new.now),
+            chapters: vec![],
+        }
+    }
+}
