@@ -186,8 +186,9 @@ impl Store {
         let laid = self.go_on(&mut transaction, steps, &inserted, &new, take).await?;
         let ours: Vec<&Write> = entries
             .iter()
-            .filter(|entry| laid.written.contains_key(&entry.execution()))
             .filter_map(Entry::as_step)
+            .filter(|write| laid.written.contains_key(&write.execution))
+            .chain(begun(&new, &inserted))
             .collect();
         for write in &ours {
             if let Some(reason) = &write.cut_off {
@@ -216,12 +217,7 @@ impl Store {
             .filter(|new| inserted.contains_key(&new.id))
             .map(|new| new.accepted())
             .collect();
-        // Where a switch is off, it is accepted and did not begin.
-        let begun: Vec<&Write> = new
-            .iter()
-            .filter(|new| inserted.get(&new.id) == Some(&true))
-            .filter_map(|new| new.begun.as_ref())
-            .collect();
+        let begun: Vec<&Write> = begun(new, inserted).collect();
         let writes = || steps.iter().chain(&begun).copied();
         let tellings: Vec<Telling<'_>> = writes().map(Write::telling).collect();
         let urgent = tellings.iter().filter(|telling| !telling.may_linger());
@@ -341,6 +337,16 @@ impl Store {
         .await?;
         Ok(())
     }
+}
+
+/// How new executions began. Where a switch is off, one is accepted and does not begin.
+fn begun<'n>(
+    new: &[&'n NewExecution],
+    inserted: &HashMap<ExecutionId, bool>,
+) -> impl Iterator<Item = &'n Write> {
+    new.iter()
+        .filter(|new| inserted.get(&new.id) == Some(&true))
+        .filter_map(|new| new.begun.as_ref())
 }
 
 fn committed(entries: &[Entry], mut laid: Laid, inserted: &HashMap<ExecutionId, bool>) -> Committed {

@@ -12,8 +12,8 @@ use crate::facts::Given;
 use crate::sim::model;
 use crate::sim::model::signal::NotHeard;
 use crate::store::{
-    Claimed, Entry, FIRST_FENCE, Handled, Hold, NewExecution, RunnerId, SignalRefused, StepRow, StoreError,
-    Take, Write, stored,
+    Claimed, Entry, FIRST_FENCE, Handled, Heard, Hold, NewExecution, Presence, RunnerId, SignalRefused,
+    StepRow, StoreError, Take, Write, stored,
 };
 use crate::update::{Asked, Update};
 
@@ -287,9 +287,23 @@ impl Pair {
             },
             result: StepResult::new(Outcome::Success, "done"),
         };
-        self.say(format!("{execution} is signalled {operation} by {sender}"));
-        let real = self.store.hear(execution, &signal, sender, self.model.now).await;
-        let model = self.model.hear(execution, &signal, sender);
+        let model = &self.model;
+        let living = |presence: &&Presence| model.runners.contains_key(&presence.runner.0);
+        let first = self.presences.iter().find(living).map(|presence| presence.runner);
+        let runner = if self.chance(0.5) { first } else { None };
+        self.say(format!(
+            "{execution} is signalled {operation} by {sender}, heard by {runner:?}"
+        ));
+        let real = self
+            .store
+            .hear(execution, &signal, sender, self.model.now, runner)
+            .await;
+        let model = self.model.hear(execution, &signal, sender, runner);
+        let told = |(heard, claimed): (Heard, Option<Claimed>)| (heard, in_words(claimed.as_slice()));
+        if let Ok((_, Some(claimed))) = &real {
+            self.claims.push(claimed.clone());
+        }
+        let (real, model) = (real.map(told), model.map(told));
         let real = real.map_err(|error| match error {
             SignalRefused::UnknownExecution(_) => Some(NotHeard::UnknownExecution),
             SignalRefused::Foreign(_) => Some(NotHeard::Foreign),

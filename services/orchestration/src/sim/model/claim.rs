@@ -28,7 +28,7 @@ impl Model {
         Ok(due.iter().filter_map(|(_, id)| self.claim(*id, runner)).collect())
     }
 
-    fn claim(&mut self, id: ExecutionId, runner: RunnerId) -> Option<Claimed> {
+    pub(super) fn claim(&mut self, id: ExecutionId, runner: RunnerId) -> Option<Claimed> {
         let asked = self
             .steps
             .iter()

@@ -3,7 +3,7 @@
 use common::Signal;
 
 use super::*;
-use crate::store::Heard;
+use crate::store::{Claimed, Heard};
 
 /// It was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,13 +13,14 @@ pub(in super::super) enum NotHeard {
 }
 
 impl Model {
-    /// Take a signal of `sender`, and wake a runner where it may change something.
+    /// Take a signal of `sender`. Where it may change something and nobody has the execution in hand, `runner` takes it.
     pub(in super::super) fn hear(
         &mut self,
         execution: ExecutionId,
         signal: &Signal,
         sender: &str,
-    ) -> Result<Heard, NotHeard> {
+        runner: Option<RunnerId>,
+    ) -> Result<(Heard, Option<Claimed>), NotHeard> {
         let ended = match self.executions.get(&execution) {
             Some(row) => row.ended_at.is_some() && self.has(Guard::LateAfterTheEnd),
             None => return Err(NotHeard::UnknownExecution),
@@ -39,7 +40,7 @@ impl Model {
         }
         let key = (execution, signal.operation);
         if self.signals.contains_key(&key) && self.has(Guard::SignalOnce) {
-            return Ok(Heard::Repeated);
+            return Ok((Heard::Repeated, None));
         }
         self.signals_ever += 1;
         let row = SignalRow {
@@ -50,10 +51,17 @@ impl Model {
         };
         self.signals.insert(key, row);
         if ended {
-            return Ok(Heard::Late);
+            return Ok((Heard::Late, None));
         }
+        let free = self
+            .executions
+            .get(&execution)
+            .is_some_and(|row| row.runner.is_none());
         self.wake(execution);
-        Ok(Heard::Stored)
+        // One that was declared dead is refused, and the signal is taken without it.
+        let runner = runner.filter(|runner| free && self.runners.contains_key(&runner.0));
+        let claimed = runner.and_then(|runner| self.claim(execution, runner));
+        Ok((Heard::Stored, claimed))
     }
 
     /// Something came for it: it is due, or whoever drives it finds more signals than it knows of.

@@ -72,7 +72,7 @@ impl World<'_> {
         runner
     }
 
-    fn take(&mut self, process: usize, claimed: Claimed) {
+    pub(super) fn take(&mut self, process: usize, claimed: Claimed) {
         let drive = self.drive(claimed);
         self.processes[process].drives.push(drive);
     }

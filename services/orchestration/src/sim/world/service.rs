@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::World;
 use super::drive::{At, key_of};
-use super::process::short;
+use super::process::{Process, short};
 use crate::drive::Question;
 use crate::sim::guard::Guard;
 use crate::sim::invariants;
@@ -229,6 +229,17 @@ impl World<'_> {
         }
     }
 
+    /// The replica that hears a signal and has a place for its execution, where there is one.
+    fn hearer(&mut self, execution: ExecutionId) -> Option<usize> {
+        let has_place = |process: &Process<'_>| {
+            !process.down
+                && process.runner.is_some()
+                && process.drives.iter().all(|drive| drive.claimed.id != execution)
+        };
+        let first = self.processes.iter().position(has_place)?;
+        (self.pick(2) == 1).then_some(first)
+    }
+
     /// The service tells how an operation ended, once or again.
     pub(super) fn signal(&mut self, operation: OperationId) {
         let Some(known) = self.service.operations.get_mut(&operation) else {
@@ -246,14 +257,26 @@ impl World<'_> {
             result,
         };
         let before = self.model.executions.get(&execution).cloned();
-        let heard = self.model.hear(execution, &signal, SERVICE);
-        self.say(|| format!("operation {} is signalled: {heard:?}", operation.0.as_u128()));
-        let Ok(heard) = heard else {
+        let hearer = self.hearer(execution);
+        let runner = hearer.and_then(|process| self.processes[process].runner);
+        let heard = self.model.hear(execution, &signal, SERVICE, runner);
+        self.say(|| {
+            let heard = heard.as_ref().map(|(heard, claimed)| (heard, claimed.is_some()));
+            format!(
+                "operation {} is signalled to replica {hearer:?}: {heard:?}",
+                operation.0.as_u128()
+            )
+        });
+        let Ok((heard, claimed)) = heard else {
             self.violated(invariants::HEARD, || {
                 format!("a signal of {} was refused", short(execution))
             });
             return;
         };
+        if let (Some(claimed), Some(process)) = (claimed, hearer) {
+            self.ghosts.known.insert(claimed.id, claimed.signals);
+            self.take(process, claimed);
+        }
         let (before, after) = (before.as_ref(), self.model.executions.get(&execution));
         let ended = before.is_some_and(|row| row.ended_at.is_some());
         let changed = before.map(|row| (row.signals, row.wake_at, &row.state))
