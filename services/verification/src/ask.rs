@@ -19,7 +19,8 @@ use crate::approval::Approval;
 use crate::inquiry::NoQuestion;
 use crate::mfa::{Mfa, Push};
 use crate::operation::{Ended, Ending, Facts, Method, Obstacle, Operation, Party, Request, State};
-use crate::store::StoreError;
+use crate::store::{Begun, StoreError};
+use crate::work::LEASE;
 use crate::{permit, words};
 
 /// What `verification.manager` may be told in `with:` to show as the reason.
@@ -192,7 +193,7 @@ impl Verifier {
 
     async fn begin(&self, operation: Operation, request: &StepRequest) -> Result<StepAnswer, AskError> {
         let method = operation.facts.method;
-        let stored = self.store.begin(&operation).await?;
+        let stored = self.store_begun(&operation).await?;
         tracing::info!(
             operation.id = %stored.facts.id,
             execution.id = %stored.facts.execution,
@@ -201,6 +202,23 @@ impl Verifier {
             "somebody is to be asked"
         );
         self.answer_with(stored, request, method).await
+    }
+
+    /// A push is ours at once, where there is a place for it; everything else waits for whoever claims it.
+    async fn store_begun(&self, operation: &Operation) -> Result<Operation, StoreError> {
+        let place = matches!(operation.state, State::Mfa(_)).then(|| self.place());
+        let Some(place) = place.flatten() else {
+            return self.store.begin(operation).await;
+        };
+        let begun = self.store.begin_ours(operation, operation.facts.asked_at, LEASE);
+        match begun.await? {
+            Begun::Ours(claim) => {
+                let stored = claim.operation.clone();
+                self.take_on(claim, place);
+                Ok(stored)
+            }
+            Begun::Stored(stored) => Ok(stored),
+        }
     }
 
     async fn answer_with(

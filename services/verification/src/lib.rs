@@ -38,6 +38,7 @@ use connectors::teams::Teams;
 use connectors::twilio::Twilio;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use trust::Identity;
 
@@ -46,7 +47,8 @@ pub use settings::VerificationSettings;
 use sms::Hasher;
 use store::{Queue, Store};
 
-/// Pushes that may be on phones at the same time: each holds a place until the person answers.
+/// Pushes that may be on phones at the same time, of those begun here and of those claimed: each holds a place until the
+/// person answers.
 const PUSHES_AT_ONCE: usize = 256;
 /// Everything else takes a second at most.
 const DUTIES_AT_ONCE: usize = 16;
@@ -82,6 +84,9 @@ pub struct Verifier {
     limits: Limits,
     bot: Arc<Bot>,
     twilio_webhook: Arc<TwilioWebhook>,
+    /// Of pushes that are asked at once, without a claim.
+    places: Arc<Semaphore>,
+    shell: Shell,
     stopping: CancellationToken,
 }
 
@@ -115,6 +120,8 @@ impl Verifier {
             teams: Teams::new(settings.teams, outside.clone()),
             twilio: Twilio::new(settings.twilio, outside),
             tenant,
+            places: Arc::new(Semaphore::new(PUSHES_AT_ONCE)),
+            shell: shell.clone(),
             stopping: shell.stopping().clone(),
         })
     }

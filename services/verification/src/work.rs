@@ -4,30 +4,32 @@
 //! written first.
 
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
 use chassis::Did;
+use common::Signal;
 use common::client::PeerError;
-use common::{OperationId, Signal};
 use connectors::teams::Conversation;
 use connectors::twilio::Sms;
 use connectors::{CallError, PhoneNumber};
 use secrecy::{ExposeSecret as _, SecretString};
 use time::{Duration, OffsetDateTime};
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::approval::SmsReport;
 use crate::card::Outgoing;
 use crate::mfa::{PROMPT_OPEN_WAIT, PushAnswer};
-use crate::operation::{CardMessage, Command, Event, Obstacle, Request};
+use crate::operation::{CardMessage, Command, Event, Obstacle, Operation, Request};
 use crate::posting::CardReport;
 use crate::store::{Claim, Queue, StoreError};
 use crate::{Verifier, card, sms, words};
 use connectors::entra::mfa::{NotPossible, Push, PushOutcome};
 
 /// How long a dead runner's operation stays untouched.
-const LEASE: Duration = Duration::seconds(15);
+pub(crate) const LEASE: Duration = Duration::seconds(15);
 /// How often a runner at work says that it is alive: three times per lease.
 const HEARTBEAT: StdDuration = StdDuration::from_secs(5);
 /// First and longest wait before a report that the database did not take is offered again.
@@ -46,9 +48,6 @@ pub enum WorkError {
     /// The permit could not be signed.
     #[error("cannot sign the permit")]
     Permit(#[from] trust::permit::PermitError),
-    /// An operation vanished.
-    #[error("verification `{0}` is gone")]
-    Gone(OperationId),
 }
 
 /// What became of a command.
@@ -66,15 +65,34 @@ impl Verifier {
         let Some(claim) = self.store.claim_due(queue, now, LEASE).await? else {
             return Ok(self.idle_until(queue, now).await?);
         };
+        self.work_on(claim).await?;
+        Ok(Did::Work)
+    }
+
+    /// Do what an operation asks for, until nothing of it is due.
+    async fn work_on(&self, claim: Claim) -> Result<(), WorkError> {
         let facts = &claim.operation.facts;
         let span =
             tracing::info_span!("verification", operation.id = %facts.id, execution.id = %facts.execution);
         chassis::telemetry::adopt(&span, facts.trace.as_deref());
-        let worked = self.perform_all(&claim).instrument(span).await;
-        let released = self.store.release(&claim).await;
-        worked?;
-        released?;
-        Ok(Did::Work)
+        self.perform_all(claim).instrument(span).await
+    }
+
+    /// Work beside the requests on an operation that was begun as ours. What fails is due again when its lease is over.
+    pub(crate) fn take_on(&self, claim: Claim, place: OwnedSemaphorePermit) {
+        let verifier = self.clone();
+        self.shell.spawn(async move {
+            if let Err(error) = verifier.work_on(claim).await {
+                tracing::warn!(error = %chassis::chain(&error), "a step failed and will be repeated");
+            }
+            drop(place);
+        });
+    }
+
+    /// A place to ask on a phone at once, where there is one and we are not about to stop.
+    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok();
+        place.filter(|_| !self.stopping.is_cancelled())
     }
 
     async fn idle_until(&self, queue: Queue, now: OffsetDateTime) -> Result<Did, StoreError> {
@@ -84,21 +102,38 @@ impl Verifier {
         }))
     }
 
-    async fn perform_all(&self, claim: &Claim) -> Result<(), WorkError> {
-        for command in &claim.commands {
-            let mut performing = Box::pin(self.perform(claim, command));
-            let done = match self.while_leased(claim, performing.as_mut()).await {
-                Some(done) => done?,
-                // The person still looks at this prompt, and their no counts whoever holds the operation by now.
-                None if matches!(command, Command::Push { .. }) => performing.await?,
-                None => return Ok(()),
-            };
-            let Done::Reported(event) = done else { continue };
-            if !self.tell(claim, event, OffsetDateTime::now_utc()).await? {
-                return Ok(());
+    async fn perform_all(&self, mut claim: Claim) -> Result<(), WorkError> {
+        loop {
+            match self.perform_first(&claim).await {
+                // It was let go in the same breath.
+                Ok(Some(next)) if next.commands.is_empty() => return Ok(()),
+                Ok(Some(next)) => claim = next,
+                stopped => {
+                    let released = self.store.release(&claim).await;
+                    stopped?;
+                    return Ok(released?);
+                }
             }
         }
-        Ok(())
+    }
+
+    /// Perform the first command: the claim with what is left or has come. `None`: nothing more is ours to do, or
+    /// somebody else holds it by now.
+    async fn perform_first(&self, claim: &Claim) -> Result<Option<Claim>, WorkError> {
+        let Some((command, rest)) = claim.commands.split_first() else {
+            return Ok(None);
+        };
+        let mut performing = Box::pin(self.perform(claim, command));
+        let done = match self.while_leased(claim, performing.as_mut()).await {
+            Some(done) => done?,
+            // The person still looks at this prompt, and their no counts whoever holds the operation by now.
+            None if matches!(command, Command::Push { .. }) => performing.await?,
+            None => return Ok(None),
+        };
+        Ok(match done {
+            Done::Reported(event) => self.tell(claim, event, rest, OffsetDateTime::now_utc()).await?,
+            Done::LetGo => (!rest.is_empty()).then(|| claim.left_with(claim.operation.clone(), rest)),
+        })
     }
 
     /// Do `work` while the lease is kept; `None` where it is lost: somebody else has taken over.
@@ -122,15 +157,21 @@ impl Verifier {
     }
 
     /// Report what happened at `at`, again and again until the database has it or the fence says that somebody else
-    /// took over (`false`). What a person said is known only here: it must outlast a database that is away.
-    async fn tell(&self, claim: &Claim, event: Event, at: OffsetDateTime) -> Result<bool, StoreError> {
+    /// took over (`None`). What a person said is known only here: it must outlast a database that is away.
+    async fn tell(
+        &self,
+        claim: &Claim,
+        event: Event,
+        rest: &[Command],
+        at: OffsetDateTime,
+    ) -> Result<Option<Claim>, StoreError> {
         let mut last_tries = pin!(async {
             self.stopping.cancelled().await;
             tokio::time::sleep(LAST_TRIES).await;
         });
         let mut wait = REPORT_BACKOFF.0;
         loop {
-            let error = match self.tell_once(claim, &event, at).await {
+            let error = match self.tell_once(claim, &event, rest, at).await {
                 Err(error) if error.passes() => error,
                 told => return told,
             };
@@ -145,9 +186,21 @@ impl Verifier {
         }
     }
 
-    async fn tell_once(&self, claim: &Claim, event: &Event, at: OffsetDateTime) -> Result<bool, StoreError> {
-        if self.store.report(claim, event.clone(), at).await?.is_some() {
-            return Ok(true);
+    async fn tell_once(
+        &self,
+        claim: &Claim,
+        event: &Event,
+        rest: &[Command],
+        at: OffsetDateTime,
+    ) -> Result<Option<Claim>, StoreError> {
+        let next = if rest.is_empty() {
+            self.store.go_on(claim, event.clone(), at, LEASE).await?
+        } else {
+            let reported = self.store.report(claim, event.clone(), at).await?;
+            reported.map(|operation| claim.left_with(operation, rest))
+        };
+        if next.is_some() {
+            return Ok(next);
         }
         if matches!(event, Event::Push(PushAnswer::Denied | PushAnswer::Fraud)) {
             tracing::warn!("another runner took over; the no of the first prompt counts all the same");
@@ -155,7 +208,7 @@ impl Verifier {
         } else {
             tracing::warn!("another runner took over; what this one saw does not count");
         }
-        Ok(false)
+        Ok(None)
     }
 
     async fn perform(&self, claim: &Claim, command: &Command) -> Result<Done, WorkError> {
@@ -173,12 +226,16 @@ impl Verifier {
                 None => Done::LetGo,
             },
             Command::CloseCard(message) => Done::Reported(self.close_card(claim, message).await),
-            Command::Signal => Done::Reported(self.signal(claim.operation.facts.id).await?),
+            Command::Signal => Done::Reported(self.signal(&claim.operation).await?),
         })
     }
 
     /// Ask on the subject's phone, and wait while they think.
     async fn push(&self, whom: &str, until: OffsetDateTime) -> Done {
+        if self.stopping.is_cancelled() {
+            // Claimed at the last moment: nothing was sent, and the next runner has both its pushes.
+            return Done::Reported(Event::Push(PushAnswer::Busy { retry_after: None }));
+        }
         let push = Push {
             user_principal_name: whom.to_owned(),
             context: Uuid::new_v4(),
@@ -321,15 +378,14 @@ impl Verifier {
         }
     }
 
-    async fn signal(&self, id: OperationId) -> Result<Event, WorkError> {
-        // Read afresh: an attempt that came meanwhile has made the call its own.
-        let operation = self.store.find(id).await?.ok_or(WorkError::Gone(id))?;
-        let Some(result) = self.result(&operation)? else {
+    async fn signal(&self, operation: &Operation) -> Result<Event, WorkError> {
+        // INVARIANT: it was read or written when it had ended, and since then no attempt makes the call its own.
+        let Some(result) = self.result(operation)? else {
             return Ok(Event::SignalNotTaken { retry_after: None });
         };
         let signal = Signal {
             tenant_id: operation.facts.tenant.clone(),
-            operation: id,
+            operation: operation.facts.id,
             step: operation.facts.call.clone(),
             result,
         };

@@ -3,7 +3,7 @@
 use common::OperationId;
 use time::OffsetDateTime;
 
-use super::{Store, StoreError, notify};
+use super::{Hold, Store, StoreError, notify};
 use crate::operation::{Event, Operation};
 use crate::record;
 
@@ -95,7 +95,13 @@ impl Store {
         if let Some((id, event)) = event {
             let before = self.lock(&mut tx, id).await?;
             let (after, _) = self
-                .advance(&mut tx, before.clone(), event, message.received_at)
+                .advance(
+                    &mut tx,
+                    before.clone(),
+                    event,
+                    message.received_at,
+                    Hold::Unchanged,
+                )
                 .await?;
             changed = Some((before, after));
         }

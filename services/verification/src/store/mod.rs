@@ -2,21 +2,23 @@
 //!
 //! No transaction stays open across a call to the outside: claim, commit, call, then report under the fence.
 
+mod change;
 mod messages;
 mod queue;
 mod read;
 mod rows;
 
 use chassis::{AuditEvent, AuditLog};
-use common::{ExecutionId, OperationId, PermitId, StepCall, TenantId, UserId};
+use common::{ExecutionId, OperationId, StepCall, TenantId};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
+use self::change::Hold;
 pub use self::messages::{InboundSms, Recognised};
-pub use self::queue::{Claim, Queue};
+pub use self::queue::{Begun, Claim, Queue};
 use self::read::Row;
 use self::rows::{Fixed, Moving};
-use crate::operation::{Command, Event, IllegalEvent, Method, Operation};
+use crate::operation::{Event, IllegalEvent, Operation};
 use crate::record;
 
 /// Wakes the runners; the channel of `NOTIFY`.
@@ -158,10 +160,8 @@ impl Store {
     /// Begin an operation. Where its visit of its step has one already, that one is answered and nothing is written.
     pub async fn begin(&self, operation: &Operation) -> Result<Operation, StoreError> {
         let mut tx = self.pool.begin().await?;
-        if self.insert(&mut tx, operation).await? {
-            for event in record::begun(operation) {
-                self.audit.record(&mut tx, &event).await?;
-            }
+        if self.insert(&mut tx, operation, None).await? {
+            self.audit.record_all(&mut tx, &record::begun(operation)).await?;
             notify(&mut tx).await?;
             tx.commit().await?;
             return Ok(operation.clone());
@@ -180,7 +180,12 @@ impl Store {
         clippy::cognitive_complexity,
         reason = "many parameters of one statement; no branches"
     )]
-    async fn insert(&self, connection: &mut PgConnection, operation: &Operation) -> Result<bool, StoreError> {
+    async fn insert(
+        &self,
+        connection: &mut PgConnection,
+        operation: &Operation,
+        leased_until: Option<OffsetDateTime>,
+    ) -> Result<bool, StoreError> {
         let facts = &operation.facts;
         let fixed = Fixed::of(operation)?;
         let moving = Moving::of(operation);
@@ -189,10 +194,10 @@ impl Store {
                 tenant_id, id, method, ticket_id, execution_id, step_id, visit, attempt, subject_id, subject_name,
                 user_principal_name, authorizes, approver_id, approver_name, reference, shown, asked_at, deadline,
                 state, reason, ended_at, pushes, push_attempts, push_at, card, card_attempts, card_at,
-                sms, sms_attempts, sms_at, wake_at, trace_context, question)
+                sms, sms_attempts, sms_at, wake_at, trace_context, question, push_open, leased_until, fence)
              SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-                $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33
-             ON CONFLICT (tenant_id, execution_id, step_id, visit) DO NOTHING",
+                $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36
+             ON CONFLICT DO NOTHING",
             self.tenant.as_str(),
             facts.id.0,
             facts.method.as_str(),
@@ -226,6 +231,9 @@ impl Store {
             moving.wake_at,
             facts.trace,
             fixed.question,
+            moving.push_open,
+            leased_until,
+            i64::from(leased_until.is_some()),
         )
         .execute(connection)
         .await?;
@@ -241,7 +249,9 @@ impl Store {
     ) -> Result<Operation, StoreError> {
         let mut tx = self.pool.begin().await?;
         let operation = self.lock(&mut tx, id).await?;
-        let (operation, _) = self.advance(&mut tx, operation, event, now).await?;
+        let (operation, _) = self
+            .advance(&mut tx, operation, event, now, Hold::Unchanged)
+            .await?;
         notify(&mut tx).await?;
         tx.commit().await?;
         Ok(operation)
@@ -265,137 +275,27 @@ impl Store {
         row.read(&self.tenant)
     }
 
-    /// The one way in which a row changes: through the state machine, with its audit events.
-    async fn advance(
+    /// `None` where somebody else holds it by now.
+    async fn lock_held(
         &self,
         connection: &mut PgConnection,
-        before: Operation,
-        event: Event,
-        now: OffsetDateTime,
-    ) -> Result<(Operation, Vec<Command>), StoreError> {
-        let was_open = before.state.ended().is_none();
-        let unchanged = before.clone();
-        let (mut after, mut commands, mut notes) = before.apply(event, PermitId::fresh(), now)?;
-        if let Err(StoreError::Database(error)) = self.save(connection, &after).await {
-            // INVARIANT: one prompt at a time on a person's phone; the index knows of the other one.
-            if violates(&error, "verifications_open_prompt") {
-                (after, commands, notes) = after.apply(Event::PromptOpenElsewhere, PermitId::fresh(), now)?;
-                self.save(connection, &after).await?;
-            } else if violates(&error, "verifications_open_code") {
-                return Err(StoreError::CodeInUse);
-            } else {
-                return Err(error.into());
-            }
-        }
-        for audit in record::noted(&unchanged, &after, &notes) {
-            self.audit.record(connection, &audit).await?;
-        }
-        if was_open && after.state.ended().is_some() && after.facts.method == Method::Mfa {
-            self.wake_others(connection, &after.facts.subject.id, now).await?;
-        }
-        Ok((after, commands))
-    }
-
-    /// The phone is free: whoever waits for it may ask.
-    async fn wake_others(
-        &self,
-        connection: &mut PgConnection,
-        subject: &UserId,
-        now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
-        sqlx::query!(
-            "UPDATE verifications
-             SET push_at = $3, wake_at = $3
-             WHERE tenant_id = $1 AND subject_id = $2 AND method = 'mfa' AND state = 'open' AND NOT push_open",
+        claim: &Claim,
+    ) -> Result<Option<Operation>, StoreError> {
+        let id = claim.operation.facts.id.0;
+        let row = select!(
+            "AND fence = $3 FOR UPDATE",
             self.tenant.as_str(),
-            subject.as_str(),
-            now,
+            id,
+            claim.fence()
         )
-        .execute(connection)
+        .fetch_optional(connection)
         .await?;
-        Ok(())
-    }
-
-    /// In a savepoint, so that a refused write leaves the transaction usable.
-    async fn save(&self, connection: &mut PgConnection, operation: &Operation) -> Result<(), StoreError> {
-        let mut tx = sqlx::Connection::begin(connection).await?;
-        let written = self.write(&mut tx, operation).await;
-        match written {
-            Ok(()) => tx.commit().await?,
-            Err(_) => tx.rollback().await?,
-        }
-        Ok(written?)
-    }
-
-    #[expect(
-        clippy::cognitive_complexity,
-        reason = "many parameters of one statement; no branches"
-    )]
-    async fn write(&self, connection: &mut PgConnection, operation: &Operation) -> Result<(), sqlx::Error> {
-        let moving = Moving::of(operation);
-        let card = moving.card_message.as_ref();
-        let code = moving.code.as_ref();
-        let permit = moving.permit.as_ref();
-        sqlx::query!(
-            "UPDATE verifications
-             SET state = $3, reason = $4, answered_by = $5, channel = $6, ended_at = $7,
-                pushes = $8, push_attempts = $9, push_at = $10, push_open = $11,
-                card = $12, card_attempts = $13, card_at = $14,
-                card_service_url = $15, card_conversation = $16, card_activity = $17, cards_unconfirmed = $18,
-                sms = $19, sms_attempts = $20, sms_at = $21, sms_count = $22,
-                sms_number_hash = $23, sms_answer_hash = $24, sms_masked = $25, sms_wrong = $26,
-                permit_id = $27, permit_issued_at = $28, permit_expires_at = $29,
-                signal_attempts = $30, signal_at = $31, wake_at = $32, answer = $33
-             WHERE tenant_id = $1 AND id = $2",
-            self.tenant.as_str(),
-            operation.facts.id.0,
-            moving.state,
-            moving.reason,
-            moving.answered_by,
-            moving.channel,
-            moving.ended_at,
-            moving.pushes,
-            moving.push_attempts,
-            moving.push_at,
-            moving.push_open,
-            moving.card,
-            moving.card_attempts,
-            moving.card_at,
-            card.map(|card| &card.service_url),
-            card.map(|card| &card.conversation),
-            card.map(|card| &card.activity),
-            moving.cards_unconfirmed,
-            moving.sms,
-            moving.sms_attempts,
-            moving.sms_at,
-            moving.sms_count,
-            code.map(|code| &code.number_hash),
-            code.map(|code| &code.answer_hash),
-            code.map(|code| &code.masked),
-            code.map_or(0, |code| i16::from(code.wrong)),
-            permit.map(|permit| permit.id.0),
-            permit.map(|permit| permit.issued_at),
-            permit.map(|permit| permit.expires_at),
-            moving
-                .signal
-                .as_ref()
-                .map(|duty| i16::try_from(duty.attempts).unwrap_or(i16::MAX)),
-            moving.signal.as_ref().map(|duty| duty.at),
-            moving.wake_at,
-            moving.answer,
-        )
-        .execute(connection)
-        .await?;
-        Ok(())
+        row.map(|row| row.read(&self.tenant)).transpose()
     }
 }
 
 fn signed(count: u32) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
-}
-
-fn violates(error: &sqlx::Error, index: &str) -> bool {
-    matches!(error, sqlx::Error::Database(error) if error.constraint() == Some(index))
 }
 
 async fn notify(connection: &mut PgConnection) -> Result<(), StoreError> {

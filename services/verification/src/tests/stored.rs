@@ -11,7 +11,7 @@ use crate::mfa::PushAnswer;
 use crate::operation::{Command, Ended, Ending, Event, Obstacle, Silence};
 use crate::posting::CardReport;
 use crate::sms::Hasher;
-use crate::store::{Claim, InboundSms, Queue, Recognised, Store, StoreError};
+use crate::store::{Begun, Claim, InboundSms, Queue, Recognised, Store, StoreError};
 
 const LEASE: Duration = Duration::seconds(15);
 
@@ -41,6 +41,14 @@ impl Desk {
     async fn claim(&self, queue: Queue, when: OffsetDateTime) -> Claim {
         let claim = self.store.claim_due(queue, when, LEASE).await.unwrap();
         claim.expect("something is due")
+    }
+
+    async fn begin_ours(&self, operation: &Operation) -> Begun {
+        self.store.begin_ours(operation, START, LEASE).await.unwrap()
+    }
+
+    async fn is_free(&self, queue: Queue, when: OffsetDateTime) -> bool {
+        self.store.claim_due(queue, when, LEASE).await.unwrap().is_some()
     }
 
     async fn report(&self, claim: &Claim, event: Event, when: i64) -> Operation {
@@ -224,6 +232,76 @@ async fn one_person_has_one_prompt_at_a_time_and_the_next_follows() {
     assert!(
         matches!(next.commands[..], [Command::Push { .. }]),
         "its end woke the other"
+    );
+}
+
+#[tokio::test]
+async fn what_is_begun_as_ours_is_claimed_by_nobody_until_its_lease_is_over() {
+    let desk = desk().await;
+    let Begun::Ours(claim) = desk.begin_ours(&push_operation()).await else {
+        panic!("nobody else wants the phone");
+    };
+    assert!(matches!(claim.commands[..], [Command::Push { .. }]));
+    assert_eq!(desk.read(claim.operation.facts.id).await, claim.operation);
+    assert_eq!(
+        desk.audited().await,
+        ["verification.asked", "verification.push_sent"]
+    );
+    assert!(!desk.is_free(Queue::Pushes, at(14)).await);
+    assert!(
+        desk.is_free(Queue::Pushes, at(15)).await,
+        "its runner is gone, and with it an answer"
+    );
+}
+
+#[tokio::test]
+async fn a_second_prompt_that_is_begun_as_ours_waits_for_the_first() {
+    let desk = desk().await;
+    let Begun::Ours(first) = desk.begin_ours(&push_operation()).await else {
+        panic!("nobody else wants the phone");
+    };
+    let Begun::Stored(again) = desk.begin_ours(&first.operation).await else {
+        panic!("its visit has one already");
+    };
+    assert_eq!(again, first.operation);
+    let Begun::Stored(second) = desk.begin_ours(&push_operation()).await else {
+        panic!("the phone is in use");
+    };
+    let waiting = desk.claim(Queue::Pushes, START).await;
+    assert_eq!(waiting.operation.facts.id, second.facts.id);
+    assert_eq!(waiting.commands, []);
+}
+
+#[tokio::test]
+async fn whoever_ends_an_operation_goes_on_with_what_is_left_and_lets_go_with_the_last_of_it() {
+    let desk = desk().await;
+    let Begun::Ours(claim) = desk.begin_ours(&push_operation()).await else {
+        panic!("nobody else wants the phone");
+    };
+    let approved = Event::Push(PushAnswer::Approved);
+    let next = desk
+        .store
+        .go_on(&claim, approved.clone(), at(1), LEASE)
+        .await
+        .unwrap();
+    let next = next.expect("the claim holds");
+    assert_eq!(next.commands, [Command::Signal]);
+    assert!(!desk.is_free(Queue::Rest, at(15)).await, "it is still held");
+
+    let done = desk
+        .store
+        .go_on(&next, Event::SignalNotTaken { retry_after: None }, at(2), LEASE)
+        .await;
+    assert_eq!(done.unwrap().expect("the claim holds").commands, []);
+    let later = desk.claim(Queue::Rest, at(3)).await;
+    assert_eq!(later.commands, [Command::Signal], "let go, it is anybody's");
+    assert!(
+        desk.store
+            .go_on(&next, Event::SignalTaken, at(3), LEASE)
+            .await
+            .unwrap()
+            .is_none(),
+        "and no longer ours"
     );
 }
 
