@@ -9,6 +9,7 @@ use connectors::{CallError, System};
 use secrecy::SecretString;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::time::{Instant, interval_at};
 use trust::{Binding, Credential, Purpose};
 
 use crate::eligibility::Plan;
@@ -31,7 +32,7 @@ impl Reset {
         let acted = {
             let act = self.act(request, &mandate, plan);
             tokio::pin!(act);
-            let mut beat = tokio::time::interval(LEASE / 3);
+            let mut beat = interval_at(Instant::now() + LEASE / 3, LEASE / 3);
             loop {
                 tokio::select! {
                     acted = &mut act => break acted,
@@ -57,13 +58,15 @@ impl Reset {
     async fn act(&self, request: &StepRequest, mandate: &Mandate, plan: &Plan) -> Result<Acted, ResetError> {
         // What an earlier actor, or an earlier try of ours, may have made and never learnt the value of.
         let mut since = mandate.asked_at();
+        let mut first_ask = mandate.first_ask();
         let mut unanswered = None;
         for _ in 0..TRIES {
             if let Some(since) = since {
                 self.report_lost(request, mandate, since).await?;
             }
             let now = OffsetDateTime::now_utc();
-            if !self.store.note_asking(mandate, now).await? {
+            let written = first_ask.take();
+            if written.is_none() && !self.store.note_asking(mandate, now).await? {
                 return Ok(Acted::Overtaken);
             }
             match self.entra.create_pass(mandate.subject(), plan.lifetime).await {
@@ -78,7 +81,7 @@ impl Reset {
                 }
                 Err(away @ CallError::Busy { .. }) => return Err(ResetError::Away(away)),
                 Err(silence @ CallError::Unknown { .. }) => {
-                    since = since.or(Some(now));
+                    since = since.or(written).or(Some(now));
                     unanswered = Some(silence);
                 }
             }

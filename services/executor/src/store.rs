@@ -44,6 +44,8 @@ pub(crate) struct Mandate {
     fence: i64,
     subject: UserId,
     asked_at: Option<OffsetDateTime>,
+    /// That the directory is asked for the first time was written with the intent.
+    first_ask: Option<OffsetDateTime>,
 }
 
 impl Mandate {
@@ -55,6 +57,11 @@ impl Mandate {
     /// When the directory was asked to act before, by somebody whose answer is lost.
     pub(crate) fn asked_at(&self) -> Option<OffsetDateTime> {
         self.asked_at
+    }
+
+    /// When the directory is asked for the first time, where that is in the ledger already.
+    pub(crate) fn first_ask(&self) -> Option<OffsetDateTime> {
+        self.first_ask
     }
 
     /// The ledger's number of it, for logs.
@@ -167,11 +174,12 @@ impl Store {
                 fence: row.fence,
                 subject: request.subject.user_id.clone(),
                 asked_at: row.asked_at,
+                first_ask: None,
             })
         }))
     }
 
-    /// Burn the permit and write the intent: both, or neither.
+    /// Burn the permit and write the intent, and that the directory is about to be asked: all of it, or nothing.
     pub(crate) async fn begin(
         &self,
         request: &StepRequest,
@@ -194,8 +202,8 @@ impl Store {
         }
         let begun = sqlx::query!(
             "INSERT INTO effects (tenant_id, id, execution_id, step_id, visit, ticket_id, action, subject_id,
-                 parameters_digest, permit_id, plan, state, intended_at, leased_until)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'INTENDED', $12, now() + $13)
+                 parameters_digest, permit_id, plan, state, intended_at, asked_at, leased_until)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'INTENDED', $12, $12, now() + $13)
              ON CONFLICT (tenant_id, execution_id, step_id, visit) DO NOTHING
              RETURNING fence",
             self.tenant.as_str(),
@@ -246,19 +254,18 @@ impl Store {
                 json!({"effect": effect, "subject": claims.subject, "plan": planned}),
             ),
         ];
-        for event in &told {
-            self.audit.record(&mut transaction, event).await?;
-        }
+        self.audit.record_all(&mut transaction, &told).await?;
         transaction.commit().await?;
         Ok(Begun::Mine(Mandate {
             effect,
             fence: begun.fence,
             subject: claims.subject.clone(),
             asked_at: None,
+            first_ask: Some(now),
         }))
     }
 
-    /// Write that the directory is about to be asked. `false`: the lease is lost, do not ask.
+    /// Write that the directory is about to be asked again. `false`: the lease is lost, do not ask.
     pub(crate) async fn note_asking(
         &self,
         mandate: &Mandate,

@@ -238,6 +238,7 @@ impl Store {
                 fence: row.fence,
                 subject: request.subject.user_id.clone(),
                 asked_at: row.asked_at,
+                first_ask: None,
             }))
         }))
     }
