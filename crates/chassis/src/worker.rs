@@ -3,11 +3,12 @@
 //!
 //! The queue is the service's own table: a step claims a row, does its work and answers whether there was any.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
 use sqlx::postgres::PgListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -24,13 +25,42 @@ pub(crate) const TARGET: &str = "chassis::worker";
 
 /// Wakes a worker of this very process, without a round trip through the database. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Wake(mpsc::Sender<()>);
+pub struct Wake {
+    now: mpsc::Sender<()>,
+    later: Arc<Later>,
+}
 
 impl Wake {
     /// There may be work. Says nothing to other replicas, which find it with their slow poll.
     pub fn wake(&self) {
         // A full channel already holds a wake-up.
-        let _ = self.0.try_send(());
+        let _ = self.now.try_send(());
+    }
+
+    /// There may be work after this long.
+    pub fn wake_in(&self, wait: Duration) {
+        self.later.note(Instant::now() + wait);
+    }
+}
+
+/// The soonest time at which there may be work, until the worker knows it.
+#[derive(Debug, Default)]
+struct Later {
+    at: Mutex<Option<Instant>>,
+    noted: Notify,
+}
+
+impl Later {
+    fn note(&self, at: Instant) {
+        let mut soonest = self.at.lock().unwrap_or_else(PoisonError::into_inner);
+        *soonest = Some(soonest.map_or(at, |known| known.min(at)));
+        self.noted.notify_one();
+    }
+
+    /// Wait until there is news, and take it.
+    async fn news(&self) -> Option<Instant> {
+        self.noted.notified().await;
+        self.at.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -86,13 +116,14 @@ impl Worker {
         E: std::error::Error + Send + Sync + 'static,
     {
         let (wake, woken) = mpsc::channel(1);
+        let later = Arc::<Later>::default();
         let shell = self.shell.clone();
         shell.spawn(listen(shell.clone(), self.channel, wake.clone()));
-        shell.spawn(self.run(step, woken));
-        Wake(wake)
+        shell.spawn(self.run(step, woken, Arc::clone(&later)));
+        Wake { now: wake, later }
     }
 
-    async fn run<F, Fut, E>(self, step: F, mut woken: mpsc::Receiver<()>)
+    async fn run<F, Fut, E>(self, step: F, mut woken: mpsc::Receiver<()>, later: Arc<Later>)
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Did, E>> + Send + 'static,
@@ -112,6 +143,7 @@ impl Worker {
                 () = stopping.cancelled() => break,
                 Some(done) = steps.join_next() => pace.note(done.unwrap_or(Attempt::Failed)),
                 Some(()) = woken.recv() => pace.want(),
+                at = later.news() => pace.look_by(at),
                 () = tokio::time::sleep_until(pace.look_at) => pace.overdue(),
             }
         }
@@ -188,6 +220,10 @@ impl Pace {
     fn want(&mut self) {
         // Two are enough: one for the news, one for news that came while a step was looking.
         self.wanted = (self.wanted + 1).min(2);
+    }
+
+    fn look_by(&mut self, at: Option<Instant>) {
+        self.look_at = at.map_or(self.look_at, |at| self.look_at.min(at));
     }
 
     fn overdue(&mut self) {

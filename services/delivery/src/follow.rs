@@ -1,16 +1,20 @@
 //! What follows a sent message: it is read back until it has ended, orchestration is told until it has heard, and the
 //! text is removed at the gateway. All of it from the table, so that a restart loses nothing.
 
-use chassis::{Did, Shell, telemetry};
+use std::sync::{Arc, OnceLock};
+
+use chassis::{Did, Shell, Wake, telemetry};
 use common::client::{OrchestrationClient, PeerError};
 use common::{Outcome, Signal, StepResult};
 use connectors::CallError;
 use connectors::twilio::{MessageStatus, Twilio};
 use time::OffsetDateTime;
+use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
-use crate::store::{Answered, Claim, Due, Held, Store, StoreError, Work};
-use crate::verdict::{Patience, next_look, next_redaction, patience, verdict};
+use crate::early::Early;
+use crate::store::{Answered, Claim, Due, Held, Left, Store, StoreError, Work};
+use crate::verdict::{FIRST_LOOK, Patience, next_look, next_redaction, patience, verdict};
 
 /// A text that could not be removed after this many tries (ten hours, the longest that Twilio keeps a message waiting)
 /// stays: the pass in it is spent or dead.
@@ -18,6 +22,8 @@ const REDACTIONS: i32 = 125;
 /// After this many looks (a minute) a message that is `sent` counts as finished: some carriers never tell more.
 const SETTLED: i32 = 5;
 
+/// Callbacks that are looked into at the same time; what is beyond that waits for the worker.
+const LOOKS_AT_ONCE: usize = 16;
 /// Follows messages. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Follow {
@@ -25,6 +31,18 @@ pub(crate) struct Follow {
     twilio: Twilio,
     orchestration: OrchestrationClient,
     service: &'static str,
+    shell: Shell,
+    places: Arc<Semaphore>,
+    /// Messages that callbacks told of and nobody knew.
+    early: Arc<Early>,
+    /// Wakes our own worker, once there is one.
+    worker: Arc<OnceLock<Wake>>,
+}
+
+/// What was seen of a message that has ended.
+struct Seen<'m> {
+    message: &'m str,
+    status: MessageStatus,
 }
 
 impl Follow {
@@ -39,7 +57,16 @@ impl Follow {
             twilio,
             orchestration,
             service: shell.service().name(),
+            shell: shell.clone(),
+            places: Arc::new(Semaphore::new(LOOKS_AT_ONCE)),
+            early: Arc::default(),
+            worker: Arc::default(),
         }
+    }
+
+    /// By this it is woken when a message is to be looked at by itself.
+    pub(crate) fn woken_by(&self, wake: Wake) {
+        let _ = self.worker.set(wake);
     }
 
     /// One piece of work, if any is due.
@@ -49,11 +76,77 @@ impl Follow {
             Claim::NothingUntil(Some(wait)) => return Ok(Did::NothingUntil(wait)),
             Claim::NothingUntil(None) => return Ok(Did::Nothing),
         };
+        let span = self.span(&due);
+        self.perform(due).instrument(span).await?;
+        Ok(Did::Work)
+    }
+
+    fn span(&self, due: &Due) -> tracing::Span {
         let execution = due.held.execution;
         let span = tracing::info_span!("delivery.follow", service = self.service, execution.id = %execution);
         telemetry::adopt(&span, due.traceparent.as_deref());
-        self.perform(due).instrument(span).await?;
-        Ok(Did::Work)
+        span
+    }
+
+    /// A message was written down that is to be looked at.
+    pub(crate) fn sent(&self, message: &str) {
+        if self.early.take(message) {
+            let (follow, message) = (self.clone(), message.to_owned());
+            self.shell.spawn(async move {
+                if let Err(error) = follow.hinted(&message).await {
+                    tracing::warn!(error = %chassis::chain(&error), "could not look at a message at once");
+                }
+            });
+        }
+        if let Some(worker) = self.worker.get() {
+            worker.wake_in(FIRST_LOOK.unsigned_abs());
+        }
+    }
+
+    /// The gateway says that this message got further: look at once, beside its answer. Should that come to nothing, the
+    /// message is looked at by itself soon enough.
+    pub(crate) async fn hinted(&self, message: &str) -> Result<(), StoreError> {
+        // Noted before the look, and the message is written before the note is: one of the two sees the other.
+        self.early.note(message);
+        let Some(due) = self.store.of_message(message).await? else {
+            return Ok(());
+        };
+        self.early.take(message);
+        if !matches!(due.work, Work::Look { .. }) {
+            return Ok(());
+        }
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            return self.store.hint(message).await;
+        };
+        let (follow, span) = (self.clone(), self.span(&due));
+        let look = async move {
+            if let Err(error) = follow.look_beside(&due).await {
+                tracing::warn!(error = %chassis::chain(&error), "could not end a delivery at once");
+            }
+            drop(place);
+        };
+        self.shell.spawn(look.instrument(span));
+        Ok(())
+    }
+
+    /// Look at a message that nobody claimed: write its end, where it has ended, and nothing else.
+    async fn look_beside(&self, due: &Due) -> Result<(), StoreError> {
+        match &due.work {
+            Work::Look {
+                message,
+                status,
+                destination,
+                decide_at,
+            } => {
+                let look = (status, destination.as_str(), *decide_at);
+                let (status, result) = self.look(message, look, due.tries).await;
+                match result {
+                    Some(result) => self.end(&due.held, &result, &Seen { message, status }).await,
+                    None => Ok(()),
+                }
+            }
+            Work::Tell { .. } | Work::Redact { .. } | Work::Rest => Ok(()),
+        }
     }
 
     async fn perform(&self, due: Due) -> Result<(), StoreError> {
@@ -67,84 +160,140 @@ impl Follow {
                 destination,
                 decide_at,
             } => {
-                let seen = self.twilio.fetch(&message).await;
-                self.judge(&held, tries, seen, status, &destination, decide_at)
-                    .await
+                let look = (&status, destination.as_str(), decide_at);
+                let (status, result) = self.look(&message, look, tries).await;
+                let seen = Seen {
+                    message: &message,
+                    status,
+                };
+                let Some(result) = result else {
+                    let at = next_look(OffsetDateTime::now_utc(), tries).min(decide_at);
+                    return self.store.again(&held, Some(status), at).await;
+                };
+                self.end(&held, &result, &seen).await
             }
-            Work::Tell(signal) => self.tell(&held, tries, &signal).await,
+            Work::Tell { signal, message } => {
+                self.tell(&held, tries, &signal, message.as_deref(), None).await
+            }
             Work::Redact { message } => self.redact(&held, tries, &message).await,
             Work::Rest => self.store.rest(&held, None).await,
         }
     }
 
-    /// End it, or look again later.
-    async fn judge(
+    /// How far the message got, and how the delivery ends if it ends now. `known`: how far it had got, where it goes, and
+    /// when what is known has to do.
+    async fn look(
         &self,
-        held: &Held,
+        message: &str,
+        known: (&MessageStatus, &str, OffsetDateTime),
         tries: i32,
-        seen: Result<Option<connectors::twilio::Message>, CallError>,
-        before: MessageStatus,
-        destination: &str,
-        decide_at: OffsetDateTime,
-    ) -> Result<(), StoreError> {
-        let now = OffsetDateTime::now_utc();
-        let patience = patience(now, decide_at, tries);
+    ) -> (MessageStatus, Option<StepResult>) {
+        let (before, destination, decide_at) = known;
+        let seen = self.twilio.fetch(message).await;
+        let patience = patience(OffsetDateTime::now_utc(), decide_at, tries);
         let time_is_up = patience == Patience::Spent;
-        let (status, result) = match seen {
+        match seen {
             Ok(Some(message)) => {
                 let status = before.advance(message.status);
                 (status, verdict(status, message.error_code, destination, patience))
             }
             // It took the message and does not know it: look again while there is time.
-            Ok(None) => (before, time_is_up.then(|| vanished(destination))),
+            Ok(None) => (*before, time_is_up.then(|| vanished(destination))),
             Err(error) => {
                 tracing::warn!(error = %chassis::chain(&error), "could not read a message back");
-                (before, verdict(before, None, destination, patience))
+                (*before, verdict(*before, None, destination, patience))
             }
-        };
-        let Some(result) = result else {
-            let at = next_look(now, tries).min(decide_at);
-            return self.store.again(held, Some(status), at).await;
-        };
-        self.store.saw(held, status).await?;
-        // `false`: a callback came in between, and its own look ends it.
-        if self.store.end(held, &result, Answered::BySignal).await? {
-            let outcome = result.outcome.to_string();
-            metrics::counter!("firstline_deliveries_total", "channel" => "sms", "outcome" => outcome)
-                .increment(1);
         }
-        Ok(())
     }
 
-    async fn tell(&self, held: &Held, tries: i32, signal: &Signal) -> Result<(), StoreError> {
-        let now = OffsetDateTime::now_utc();
+    /// Write the end, and do what is left in the same breath: nobody needs to claim it for that.
+    async fn end(&self, held: &Held, result: &StepResult, seen: &Seen<'_>) -> Result<(), StoreError> {
+        let ended = self
+            .store
+            .end(held, result, Some(seen.status), Answered::BySignal)
+            .await?;
+        // A callback came in between, and its own look ended it.
+        let Some(ended) = ended else { return Ok(()) };
+        let outcome = result.outcome.to_string();
+        metrics::counter!("firstline_deliveries_total", "channel" => "sms", "outcome" => outcome)
+            .increment(1);
+        let signal = Signal {
+            tenant_id: self.store.tenant().clone(),
+            operation: ended.held.operation,
+            step: ended.step,
+            result: result.clone(),
+        };
+        self.tell(&ended.held, 0, &signal, Some(seen.message), Some(seen.status))
+            .await
+    }
+
+    /// Bring orchestration the result, then have the text removed; `seen` is how far the message is known to have got.
+    async fn tell(
+        &self,
+        held: &Held,
+        tries: i32,
+        signal: &Signal,
+        message: Option<&str>,
+        seen: Option<MessageStatus>,
+    ) -> Result<(), StoreError> {
         match self.orchestration.signal(held.execution, signal).await {
-            Ok(()) => self.store.told(held, now).await,
+            Ok(()) => {}
             Err(error @ PeerError::Refused { .. }) => {
                 // It will not hear it however often it is told.
                 tracing::error!(error = %chassis::chain(&error), "orchestration refused a result");
-                self.store.told(held, now).await
             }
             Err(error @ (PeerError::Busy { .. } | PeerError::Unknown { .. })) => {
                 tracing::warn!(error = %chassis::chain(&error), "orchestration has not heard a result yet");
-                self.store.again(held, None, next_look(now, tries)).await
+                let at = next_look(OffsetDateTime::now_utc(), tries);
+                return self.store.again(held, None, at).await;
+            }
+        }
+        let left = match message {
+            Some(message) => self.remove_at_once(message, seen).await,
+            None => Left::Nothing,
+        };
+        self.store.told(held, OffsetDateTime::now_utc(), left).await
+    }
+
+    async fn remove_at_once(&self, message: &str, seen: Option<MessageStatus>) -> Left {
+        let removed = self.remove(message, seen, 0).await;
+        let now = OffsetDateTime::now_utc();
+        match removed {
+            Ok(true) => Left::Gone(now),
+            Ok(false) => Left::RemoveAt(next_redaction(now, 0)),
+            Err(error) => {
+                tracing::debug!(error = %chassis::chain(&error), "could not remove the text of a message yet");
+                Left::RemoveAt(next_redaction(now, 0))
             }
         }
     }
 
-    /// Have the text removed, once the message is finished: removed earlier, the person would read an empty one.
-    async fn redact(&self, held: &Held, tries: i32, message: &str) -> Result<(), StoreError> {
-        let now = OffsetDateTime::now_utc();
-        let redacted = match self.twilio.fetch(message).await {
-            Ok(Some(seen)) if finished(seen.status, tries) => {
-                self.twilio.redact(message).await.map(|()| true)
-            }
-            Ok(Some(_)) => Ok(false),
-            // It is not there, and its text is not either.
-            Ok(None) => Ok(true),
-            Err(error) => Err(error),
+    /// Have the text removed, once the message is finished: removed earlier, the person would read an empty one. `false`:
+    /// it is not finished.
+    async fn remove(
+        &self,
+        message: &str,
+        seen: Option<MessageStatus>,
+        tries: i32,
+    ) -> Result<bool, CallError> {
+        let status = match seen {
+            Some(status) => status,
+            None => match self.twilio.fetch(message).await? {
+                Some(seen) => seen.status,
+                // It is not there, and its text is not either.
+                None => return Ok(true),
+            },
         };
-        match redacted {
+        if !finished(status, tries) {
+            return Ok(false);
+        }
+        self.twilio.redact(message).await.map(|()| true)
+    }
+
+    async fn redact(&self, held: &Held, tries: i32, message: &str) -> Result<(), StoreError> {
+        let removed = self.remove(message, None, tries).await;
+        let now = OffsetDateTime::now_utc();
+        match removed {
             Ok(true) => self.store.rest(held, Some(now)).await,
             Ok(false) | Err(_) if tries >= REDACTIONS => {
                 tracing::error!(delivery.id = %held.operation, "the text of a message stays at the gateway");

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::follow::Follow;
 use crate::refusal::ViewError;
 use crate::send::Sender;
 use crate::settings::DeliverySettings;
@@ -69,7 +70,7 @@ async fn operation(
 pub(crate) struct Statuses(Arc<Inner>);
 
 struct Inner {
-    store: Store,
+    follow: Follow,
     auth_token: SecretString,
     account_sid: String,
     /// As Twilio was given it, whatever a proxy made of it since.
@@ -77,9 +78,9 @@ struct Inner {
 }
 
 impl Statuses {
-    pub(crate) fn new(store: Store, settings: &DeliverySettings) -> Self {
+    pub(crate) fn new(follow: Follow, settings: &DeliverySettings) -> Self {
         Self(Arc::new(Inner {
-            store,
+            follow,
             auth_token: settings.twilio.auth_token.clone(),
             account_sid: settings.twilio.account_sid.clone(),
             callback: settings.status_callback(),
@@ -87,7 +88,7 @@ impl Statuses {
     }
 }
 
-/// Twilio tells that a message got further. A hint: the worker reads the message back.
+/// Twilio tells that a message got further. A hint: the message is read back.
 #[utoipa::path(
     post,
     path = "/webhooks/twilio/sms_status",
@@ -112,7 +113,7 @@ async fn sms_status(
     if update.account_sid != inner.account_sid {
         return Err(StatusCode::FORBIDDEN.into_response());
     }
-    let hinted = inner.store.hint(&update.sid).await;
+    let hinted = inner.follow.hinted(&update.sid).await;
     hinted.map_err(|error| ApiError::internal(&error).into_response())?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,6 +1,7 @@
 //! Delivery: brings a credential to its owner. The only one who opens what the executor sealed; sends it once, forgets
 //! it, and tells how far it got. It chooses no destination: that lies inside the seal.
 
+mod early;
 mod follow;
 mod http;
 mod refusal;
@@ -36,16 +37,18 @@ pub async fn serve(
     let orchestration = OrchestrationClient(shell.peer("orchestration", settings.orchestration_url.clone()));
 
     let follow = follow::Follow::new(&shell, store.clone(), twilio.clone(), orchestration);
-    shell
+    let following = follow.clone();
+    let wake = shell
         .worker("deliveries", store::CHANNEL)
         .at_once(4)
         .spawn(move || {
-            let follow = follow.clone();
+            let follow = following.clone();
             async move { follow.step().await }
         });
+    follow.woken_by(wake);
 
-    let send = send::Sender::new(&shell, store.clone(), twilio, seal_key, &settings);
-    let statuses = http::Statuses::new(store.clone(), &settings);
+    let send = send::Sender::new(&shell, store.clone(), twilio, seal_key, follow.clone(), &settings);
+    let statuses = http::Statuses::new(follow, &settings);
     let api = Api::new(&shell)
         .internal(&[Service::Orchestration], http::routes(send, store))
         .webhooks(http::webhooks(statuses));

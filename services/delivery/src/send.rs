@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use trust::{Binding, Identity, OpenedCredential, Purpose, SealError, SealKey};
 use url::Url;
 
+use crate::follow::Follow;
 use crate::refusal::SendError;
 use crate::settings::DeliverySettings;
 use crate::store::{Answered, Begun, Lease, Store, Visit};
@@ -30,6 +31,7 @@ pub(crate) struct Sender {
     store: Store,
     twilio: Twilio,
     seal_key: Arc<SealKey>,
+    follow: Follow,
     callback: Option<Url>,
     help_desk: String,
 }
@@ -46,6 +48,7 @@ impl Sender {
         store: Store,
         twilio: Twilio,
         seal_key: Arc<SealKey>,
+        follow: Follow,
         settings: &DeliverySettings,
     ) -> Self {
         Self {
@@ -54,6 +57,7 @@ impl Sender {
             store,
             twilio,
             seal_key,
+            follow,
             callback: settings.status_callback().parse().ok(),
             help_desk: settings.help_desk_name.clone(),
         }
@@ -164,11 +168,14 @@ impl Sender {
     ) -> Result<StepAnswer, SendError> {
         match self.find(&lease, letter).await {
             Ok(Some(found)) => self.sent(request, &lease, &found).await,
-            Ok(None) => self.send(request, lease, letter).await,
+            // Looking took a while: nobody may have taken over meanwhile.
+            Ok(None) if self.store.renew(&lease).await? => self.send(request, lease, letter).await,
+            Ok(None) => Err(SendError::UnderWay),
             Err(error) => self.give_back(&lease, error).await,
         }
     }
 
+    /// Send it, under a lease that was taken or renewed a moment ago.
     async fn send(
         &self,
         request: &StepRequest,
@@ -183,9 +190,6 @@ impl Sender {
             // A pass that arrives dead is worse than none.
             validity: life.try_into().unwrap_or_default(),
         };
-        if !self.store.renew(&lease).await? {
-            return Err(SendError::UnderWay);
-        }
         match self.twilio.send(&sms).await {
             Ok(message) => self.sent(request, &lease, &message).await,
             Err(CallError::Refused { code, .. }) => {
@@ -223,15 +227,17 @@ impl Sender {
         {
             return Err(SendError::UnderWay);
         }
-        match verdict(
+        let ended = verdict(
             message.status,
             message.error_code,
             lease.destination(),
             Patience::Receipt,
-        ) {
-            Some(result) => self.end(request, lease, result).await,
-            None => Ok(pending(lease.operation(), lease.destination())),
+        );
+        if let Some(result) = ended {
+            return self.end(request, lease, result).await;
         }
+        self.follow.sent(&message.sid);
+        Ok(pending(lease.operation(), lease.destination()))
     }
 
     async fn end(
@@ -241,11 +247,8 @@ impl Sender {
         result: StepResult,
     ) -> Result<StepAnswer, SendError> {
         let about = lease.about(request);
-        if self.store.end(&about, &result, Answered::Now).await? {
-            Ok(StepAnswer::Done(result))
-        } else {
-            Err(SendError::UnderWay)
-        }
+        let ended = self.store.end(&about, &result, None, Answered::Now).await?;
+        ended.map(|_| StepAnswer::Done(result)).ok_or(SendError::UnderWay)
     }
 
     async fn give_back(&self, lease: &Lease, error: CallError) -> Result<StepAnswer, SendError> {

@@ -12,18 +12,22 @@ use chassis::{AuditEvent, AuditLog, Shell};
 use common::{
     ExecutionId, OperationId, OperationView, Outcome, StepCall, StepRequest, StepResult, TenantId, TicketId,
 };
+use connectors::twilio::MessageStatus;
 use serde_json::json;
 use sqlx::PgPool;
 use sqlx::postgres::types::PgInterval;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-pub(crate) use following::{Claim, Due, Work};
+pub(crate) use following::{Claim, Due, Left, Work};
 
 /// Where the worker listens.
 pub(crate) const CHANNEL: &str = "delivery_work";
 /// How long a sender may be silent before another may take over: longer than any one call of the gateway.
 const LEASE: Duration = Duration::from_secs(20);
+
+/// How long a worker may be silent before another does the same again; all of it is harmless to repeat.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The database failed.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +102,13 @@ pub(crate) enum Visit {
     Mine(Lease),
 }
 
+/// A delivery that has just ended, and which call its result answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Ended {
+    pub(crate) held: Held,
+    pub(crate) step: StepCall,
+}
+
 /// How orchestration learns a result.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Answered {
@@ -127,6 +138,11 @@ pub(crate) struct Store {
 }
 
 impl Store {
+    /// Whose deliveries.
+    pub(crate) fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
     pub(crate) fn new(shell: &Shell) -> Self {
         Self {
             pool: shell.pool().clone(),
@@ -135,38 +151,43 @@ impl Store {
         }
     }
 
-    /// Write how it ended. Where orchestration is being `answered` it needs no signal: an answer that gets lost is asked
-    /// for again. `false`: somebody else has it.
+    /// Write how it ended, with the furthest `status` that was seen. Where orchestration is being `answered` it needs no
+    /// signal: an answer that gets lost is asked for again. Otherwise what is left to do is the caller's, who holds the
+    /// delivery from here on. `None`: somebody else has it.
     pub(crate) async fn end(
         &self,
         held: &Held,
         result: &StepResult,
+        status: Option<MessageStatus>,
         answered: Answered,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Ended>, StoreError> {
         let now = OffsetDateTime::now_utc();
-        let signalled_at = match answered {
-            Answered::Now => Some(now),
-            Answered::BySignal => None,
+        let (signalled_at, work_at) = match answered {
+            Answered::Now => (Some(now), now),
+            Answered::BySignal => (None, now + PATIENCE),
         };
         let stored = serde_json::to_value(result).map_err(|_| StoreError::Corrupt(held.operation.0))?;
         let mut transaction = self.pool.begin().await?;
         let ended = sqlx::query!(
             "UPDATE deliveries
-             SET state = 'ENDED', result = $4, ended_at = $5, leased_until = NULL, work_at = $5, tries = 0,
-                 signalled_at = $6
-             WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state <> 'ENDED'",
+             SET state = 'ENDED', result = $4, ended_at = $5, leased_until = NULL, work_at = $7, tries = 0,
+                 signalled_at = $6, message_status = coalesce($8, message_status), fence = fence + 1
+             WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state <> 'ENDED'
+             RETURNING fence, step_id, visit, attempt",
             self.tenant.as_str(),
             held.operation.0,
             held.fence,
             stored,
             now,
             signalled_at,
+            work_at,
+            status.map(MessageStatus::as_str),
         )
-        .execute(&mut *transaction)
+        .fetch_optional(&mut *transaction)
         .await?;
-        if ended.rows_affected() == 0 {
-            return Ok(false);
-        }
+        let Some(ended) = ended else {
+            return Ok(None);
+        };
         let kind = if result.outcome == Outcome::Success {
             "delivery.done"
         } else {
@@ -176,9 +197,18 @@ impl Store {
         self.audit
             .record(&mut transaction, &about(held, kind, detail))
             .await?;
-        notify(&mut transaction).await?;
+        if matches!(answered, Answered::Now) {
+            notify(&mut transaction).await?;
+        }
         transaction.commit().await?;
-        Ok(true)
+        Ok(Some(Ended {
+            held: Held {
+                fence: ended.fence,
+                ..held.clone()
+            },
+            step: call(&ended.step_id, ended.visit, ended.attempt)
+                .ok_or(StoreError::Corrupt(held.operation.0))?,
+        }))
     }
 
     /// Write that nothing was sent, and why.

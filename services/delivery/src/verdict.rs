@@ -7,7 +7,7 @@ use time::{Duration, OffsetDateTime};
 /// Longest margin before the deadline: orchestration must have the result when it asks for the last time.
 const MARGIN: Duration = Duration::seconds(5);
 /// First wait before the message is read back; it doubles. Callbacks come sooner, where they come.
-const FIRST_LOOK: Duration = Duration::seconds(2);
+pub(crate) const FIRST_LOOK: Duration = Duration::seconds(2);
 const LONGEST_WAIT: Duration = Duration::seconds(30);
 const LONGEST_REDACTION_WAIT: Duration = Duration::minutes(5);
 

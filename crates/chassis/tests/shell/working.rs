@@ -46,6 +46,30 @@ async fn a_notification_wakes_a_worker_at_once() {
 }
 
 #[tokio::test]
+async fn a_worker_that_is_told_when_there_will_be_work_looks_then() {
+    let (world, database) = (World::new(), launcher::testing::database().await);
+    let shell = world.grounded(Service::Delivery, &database).await;
+    let (looked, mut looks) = mpsc::unbounded_channel();
+    let wake = shell
+        .worker("sample", "sample_channel")
+        .slow_poll(NEVER)
+        .spawn(move || {
+            let looked = looked.clone();
+            async move {
+                let _ = looked.send(());
+                Ok::<_, std::io::Error>(Did::Nothing)
+            }
+        });
+    within_reason("the first look", looks.recv()).await;
+    within_reason("the look after listening", looks.recv()).await;
+    // The soonest counts, whatever is said after it.
+    wake.wake_in(Duration::from_millis(10));
+    wake.wake_in(NEVER);
+    within_reason("the look at the time", looks.recv()).await;
+    world.shutdown.cancel();
+}
+
+#[tokio::test]
 async fn a_worker_outlives_errors_and_panics_and_takes_several_pieces_at_once() {
     let (world, database) = (World::new(), launcher::testing::database().await);
     let shell = world.grounded(Service::Delivery, &database).await;

@@ -6,10 +6,7 @@ use common::{ExecutionId, OperationId, Signal, StepResult};
 use connectors::twilio::MessageStatus;
 use time::OffsetDateTime;
 
-use super::{CHANNEL, Held, Store, StoreError, call, interval};
-
-/// How long a worker may be silent before another does the same again; all of it is harmless to repeat.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::{CHANNEL, Held, PATIENCE, Store, StoreError, call, interval};
 
 /// One row whose time has come.
 #[derive(Debug)]
@@ -30,12 +27,26 @@ pub(crate) enum Work {
         destination: String,
         decide_at: OffsetDateTime,
     },
-    /// Bring orchestration the result.
-    Tell(Box<Signal>),
+    /// Bring orchestration the result, and have the text removed.
+    Tell {
+        signal: Box<Signal>,
+        message: Option<String>,
+    },
     /// Have the text removed at the gateway.
     Redact { message: String },
     /// Nothing is left.
     Rest,
+}
+
+/// What is left to do about the text of a message once orchestration knows the result.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Left {
+    /// Nothing: there is no message, or its text is to stay.
+    Nothing,
+    /// Nothing: it is gone.
+    Gone(OffsetDateTime),
+    /// To have it removed.
+    RemoveAt(OffsetDateTime),
 }
 
 /// A row to work on, or how long until there is one.
@@ -79,14 +90,18 @@ impl Store {
                 destination: row.destination,
                 decide_at: row.decide_at,
             },
-            ("ENDED", _, Some(result)) if row.signalled_at.is_none() => {
+            ("ENDED", message, Some(result)) if row.signalled_at.is_none() => {
                 let result: StepResult = serde_json::from_value(result).map_err(|_| corrupt())?;
-                Work::Tell(Box::new(Signal {
+                let signal = Signal {
                     tenant_id: self.tenant.clone(),
                     operation,
                     step: call(&row.step_id, row.visit, row.attempt).ok_or_else(corrupt)?,
                     result,
-                }))
+                };
+                Work::Tell {
+                    signal: Box::new(signal),
+                    message,
+                }
             }
             ("ENDED", Some(message), Some(_)) if row.redacted_at.is_none() => Work::Redact { message },
             ("ENDED", _, Some(_)) => Work::Rest,
@@ -120,8 +135,45 @@ impl Store {
         }))
     }
 
-    /// Twilio says that this message got further. A message that nobody knows is none of ours, or not written yet: the
-    /// worker looks by itself soon enough.
+    /// The delivery of a message, to be looked at without a claim: nothing is written about it but its end. `None` where
+    /// nobody knows the message.
+    pub(crate) async fn of_message(&self, message: &str) -> Result<Option<Due>, StoreError> {
+        let row = sqlx::query!(
+            "SELECT id, fence, execution_id, ticket_id, destination, state, decide_at, message_status, tries, traceparent
+             FROM deliveries
+             WHERE tenant_id = $1 AND message_id = $2",
+            self.tenant.as_str(),
+            message,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let work = if row.state == "SENT" {
+            Work::Look {
+                message: message.to_owned(),
+                status: MessageStatus::from_wire(row.message_status.as_deref().unwrap_or_default()),
+                destination: row.destination,
+                decide_at: row.decide_at,
+            }
+        } else {
+            Work::Rest
+        };
+        Ok(Some(Due {
+            held: Held {
+                operation: OperationId(row.id),
+                fence: row.fence,
+                ticket: row.ticket_id.parse().map_err(|_| StoreError::Corrupt(row.id))?,
+                execution: ExecutionId(row.execution_id),
+            },
+            tries: row.tries,
+            traceparent: row.traceparent,
+            work,
+        }))
+    }
+
+    /// A message got further: it is to be looked at by whoever has a place for it.
     pub(crate) async fn hint(&self, message: &str) -> Result<(), StoreError> {
         // The fence moves on, so that a worker that looked before the news does not put the next look off.
         sqlx::query!(
@@ -163,31 +215,23 @@ impl Store {
         Ok(())
     }
 
-    /// Keep the furthest status that was seen of a message that is about to end.
-    pub(crate) async fn saw(&self, held: &Held, status: MessageStatus) -> Result<(), StoreError> {
-        sqlx::query!(
-            "UPDATE deliveries SET message_status = $4 WHERE tenant_id = $1 AND id = $2 AND fence = $3",
-            self.tenant.as_str(),
-            held.operation.0,
-            held.fence,
-            status.as_str(),
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
-
-    /// Orchestration has the result. What is left is to have the text removed, a little later: a message that was only
-    /// just sent may not be finished.
-    pub(crate) async fn told(&self, held: &Held, now: OffsetDateTime) -> Result<(), StoreError> {
+    /// Orchestration has the result; this is left of the text.
+    pub(crate) async fn told(&self, held: &Held, now: OffsetDateTime, left: Left) -> Result<(), StoreError> {
+        let (redacted_at, work_at) = match left {
+            Left::Nothing => (None, None),
+            Left::Gone(at) => (Some(at), None),
+            Left::RemoveAt(at) => (None, Some(at)),
+        };
         sqlx::query!(
             "UPDATE deliveries
-             SET signalled_at = $4, tries = 0, work_at = CASE WHEN message_id IS NOT NULL THEN now() END
+             SET signalled_at = $4, redacted_at = $5, tries = 0, work_at = $6
              WHERE tenant_id = $1 AND id = $2 AND fence = $3",
             self.tenant.as_str(),
             held.operation.0,
             held.fence,
             now,
+            redacted_at,
+            work_at,
         )
         .execute(&self.pool)
         .await?;

@@ -7,7 +7,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Begun, LEASE, Lease, Store, StoreError, Visit, about, interval, notify, number, sealed_digest};
+use super::{Begun, LEASE, Lease, Store, StoreError, Visit, about, interval, number, sealed_digest};
 use crate::verdict::{decide_at, next_look};
 
 impl Store {
@@ -180,7 +180,8 @@ impl Store {
         Ok(())
     }
 
-    /// Write that the gateway has the message. `false`: the lease is lost.
+    /// Write that the gateway has the message. `false`: the lease is lost. Whoever follows it in this process is told by
+    /// the caller, those in others by their slow poll.
     pub(crate) async fn sent(
         &self,
         request: &StepRequest,
@@ -208,7 +209,6 @@ impl Store {
         let detail = json!({"delivery": lease.operation, "message": message, "status": status.as_str()});
         let event = about(&lease.about(request), "delivery.sent", detail);
         self.audit.record(&mut transaction, &event).await?;
-        notify(&mut transaction).await?;
         transaction.commit().await?;
         Ok(true)
     }
