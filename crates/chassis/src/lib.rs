@@ -10,6 +10,7 @@ mod body;
 mod describe;
 mod docs;
 mod extract;
+pub mod group_commit;
 pub mod health;
 pub mod idempotency;
 pub mod jwks;
