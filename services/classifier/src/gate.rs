@@ -3,9 +3,10 @@
 //! Stopping anywhere loses nothing: a stage is repeated until it is written down, and each is harmless to repeat. The
 //! decision itself is `decide`'s; nothing here weighs anything.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use chassis::{Did, telemetry};
+use chassis::{Did, Shell, Wake, telemetry};
 use common::client::PeerError;
 use common::{
     AutomationStatus, Blocker, Decision, DecisionId, ExecutePlaybook, Subject, TicketId, TicketSnapshot,
@@ -14,14 +15,16 @@ use common::{
 use connectors::CallError;
 use connectors::halopsa::Ticket;
 use time::OffsetDateTime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
 
+use crate::AT_ONCE;
 use crate::decide::{Verdict, decide, weigh};
 use crate::facts::{Facts, Known, Offered, Plan, Reading, Requester};
 use crate::gather::{Dossier, Gap, Sources};
 use crate::intake;
 use crate::mark::{MarkError, Marker};
-use crate::store::{Claim, Decided, Judgement, LEASE, Next, Stage, Store, StoreError};
+use crate::store::{Claim, Decided, Judgement, LEASE, Stage, Store, StoreError};
 
 /// First and longest pause between two tries of a stage.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -39,12 +42,17 @@ pub(crate) struct Gate {
     marker: Marker,
     threshold: f64,
     patience: Duration,
+    shell: Shell,
+    /// For tickets that are judged as they come, without a claim.
+    places: Arc<Semaphore>,
+    /// Wakes our own worker, once there is one.
+    worker: Arc<OnceLock<Wake>>,
 }
 
 /// How far judging a ticket has come.
 #[derive(Debug)]
 enum Judged {
-    Decided(Box<Decision>),
+    Decided(Box<Decision>, Claim),
     Unknown,
     Waiting { what: String, pause: Duration },
 }
@@ -78,6 +86,7 @@ impl Gate {
         marker: Marker,
         threshold: f64,
         patience: Duration,
+        shell: &Shell,
     ) -> Self {
         Self {
             store,
@@ -85,10 +94,39 @@ impl Gate {
             marker,
             threshold,
             patience,
+            shell: shell.clone(),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+            worker: Arc::default(),
         }
     }
 
-    /// One stage of one ticket.
+    /// By this it is woken when a ticket begins to wait.
+    pub(crate) fn woken_by(&self, wake: Wake) {
+        let _ = self.worker.set(wake);
+    }
+
+    /// A place to judge a ticket at once, where there is one and we are not about to stop.
+    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok();
+        place.filter(|_| !self.shell.stopping().is_cancelled())
+    }
+
+    /// Take a ticket to its end beside the requests. What fails is due again when its lease is over.
+    pub(crate) fn begin(&self, claim: Claim, place: OwnedSemaphorePermit) {
+        let gate = self.clone();
+        self.shell.spawn(async move {
+            gate.go_on_or_say(claim).await;
+            drop(place);
+        });
+    }
+
+    async fn go_on_or_say(&self, claim: Claim) {
+        if let Err(error) = self.go_on(claim).await {
+            tracing::warn!(error = %chassis::chain(&error), "a step failed and will be repeated");
+        }
+    }
+
+    /// One ticket, stage by stage, until it waits or is done.
     pub(crate) async fn step(&self) -> Result<Did, StoreError> {
         let Some(claim) = self.store.claim_due().await? else {
             return Ok(self
@@ -97,13 +135,28 @@ impl Gate {
                 .await?
                 .map_or(Did::Nothing, Did::NothingUntil));
         };
-        match self.hold(&claim, Box::pin(self.advance(&claim))).await {
+        self.go_on(claim).await?;
+        Ok(Did::Work)
+    }
+
+    async fn go_on(&self, claim: Claim) -> Result<(), StoreError> {
+        match self.stages(claim).await {
             Err(StoreError::Overtaken(ticket)) => {
                 tracing::info!(ticket.id = %ticket, "somebody else has taken the ticket up");
-                Ok(Did::Work)
+                Ok(())
             }
-            done => done.map(|()| Did::Work),
+            done => done,
         }
+    }
+
+    async fn stages(&self, mut claim: Claim) -> Result<(), StoreError> {
+        while let Some(next) = self.hold(&claim, Box::pin(self.advance(&claim))).await? {
+            if self.shell.stopping().is_cancelled() {
+                return self.store.let_go(&next).await;
+            }
+            claim = next;
+        }
+        Ok(())
     }
 
     /// The recorded decision, or the one made now, exactly as the worker would.
@@ -118,7 +171,11 @@ impl Gate {
             return decision.ok_or_else(|| NoDecision::UnderWay(ticket.clone()));
         };
         match self.hold(&claim, Box::pin(self.judge(&claim))).await {
-            Ok(Judged::Decided(decision)) => Ok(*decision),
+            Ok(Judged::Decided(decision, claim)) => {
+                let gate = self.clone();
+                self.shell.spawn(async move { gate.go_on_or_say(claim).await });
+                Ok(*decision)
+            }
             Ok(Judged::Unknown) => Err(NoDecision::UnknownTicket(ticket.clone())),
             Ok(Judged::Waiting { what, pause }) => Err(NoDecision::Away {
                 what,
@@ -154,22 +211,28 @@ impl Gate {
         working.instrument(span).await
     }
 
-    async fn advance(&self, claim: &Claim) -> Result<(), StoreError> {
+    /// One stage: the next one, where it is ours to go on with.
+    async fn advance(&self, claim: &Claim) -> Result<Option<Claim>, StoreError> {
         match &claim.stage {
-            Stage::Seen => self.judge(claim).await.map(|_| ()),
-            Stage::Decided(decided) => {
-                let automated = decided.decision.automated;
-                let (status, next) = if automated {
-                    (AutomationStatus::Queued, Next::Start)
-                } else {
-                    (AutomationStatus::Manual, Next::Done)
-                };
-                self.mark(claim, decided, status, next).await
+            Stage::Seen => Ok(match self.judge(claim).await? {
+                Judged::Decided(_, next) => Some(next),
+                Judged::Unknown | Judged::Waiting { .. } => None,
+            }),
+            Stage::Decided(decided) if !decided.decision.automated => {
+                self.mark(claim, decided, AutomationStatus::Manual).await
             }
-            Stage::Withdrawn(decided) => {
-                self.mark(claim, decided, AutomationStatus::Manual, Next::Done)
-                    .await
+            // An execution that is under way tells the ticket's story by now: `queued` would be old news.
+            Stage::Decided(decided) if claim.may_have_started() => {
+                match self.sources.executions.of_ticket(&claim.ticket).await {
+                    Ok(_) => self.start(claim, decided).await,
+                    Err(error) if error.is_not_found() => {
+                        self.mark(claim, decided, AutomationStatus::Queued).await
+                    }
+                    Err(error) => self.not_started(claim, decided, &error).await,
+                }
             }
+            Stage::Decided(decided) => self.mark(claim, decided, AutomationStatus::Queued).await,
+            Stage::Withdrawn(decided) => self.mark(claim, decided, AutomationStatus::Manual).await,
             Stage::Marked(decided) => self.start(claim, decided).await,
         }
     }
@@ -193,8 +256,8 @@ impl Gate {
                 .await;
         }
         let judgement = self.conclude(&dossier, now);
-        self.store.decide(claim, &judgement).await?;
-        let decision = judgement.decision;
+        let decision = judgement.decision.clone();
+        let next = self.store.decide(claim, judgement).await?;
         tracing::info!(
             decision.id = %decision.decision_id,
             automated = decision.automated,
@@ -203,15 +266,14 @@ impl Gate {
             blockers = decision.blockers.iter().map(|blocker| blocker.code.as_str()).collect::<Vec<_>>().join(","),
             "decided"
         );
-        Ok(Judged::Decided(Box::new(decision)))
+        Ok(Judged::Decided(Box::new(decision), next))
     }
 
     /// Nothing can be said about the ticket without the help desk: wait as long as it takes.
     async fn wait_for_desk(&self, claim: &Claim, error: &CallError) -> Result<Judged, StoreError> {
         tracing::warn!(error = %chassis::chain(error), "the help desk is away; the ticket waits");
         let pause = pause(claim.tries, error.retry_after());
-        self.store
-            .wait(claim, pause, claim.patience_until, "the help desk")
+        self.wait(claim, pause, claim.patience_until, "the help desk")
             .await?;
         let what = "the help desk".to_owned();
         Ok(Judged::Waiting { what, pause })
@@ -229,8 +291,23 @@ impl Gate {
         let left = Duration::try_from(patience_until - now).unwrap_or_default();
         let pause = pause(claim.tries, asked).min(left);
         let what = gaps.iter().map(|gap| gap.source).collect::<Vec<_>>().join(", ");
-        self.store.wait(claim, pause, Some(patience_until), &what).await?;
+        self.wait(claim, pause, Some(patience_until), &what).await?;
         Ok(Judged::Waiting { what, pause })
+    }
+
+    /// Put it aside, for whoever claims it in time: our own worker, where it lives.
+    async fn wait(
+        &self,
+        claim: &Claim,
+        pause: Duration,
+        patience_until: Option<OffsetDateTime>,
+        waiting_for: &str,
+    ) -> Result<(), StoreError> {
+        self.store.wait(claim, pause, patience_until, waiting_for).await?;
+        if let Some(worker) = self.worker.get() {
+            worker.wake_in(pause);
+        }
+        Ok(())
     }
 
     /// Weigh the facts and write the verdict out.
@@ -294,57 +371,74 @@ impl Gate {
         claim: &Claim,
         decided: &Decided,
         status: AutomationStatus,
-        next: Next,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Claim>, StoreError> {
         let error = match self
             .marker
             .write(&decided.reference, status, &decided.decision)
             .await
         {
-            Ok(()) => return self.store.marked(claim, next, true).await,
+            Ok(()) => return self.marked(claim, decided, status, true).await,
             Err(error) => error,
         };
         tracing::warn!(error = %chassis::chain(&error), "the decision does not show on the ticket yet");
         if error.is_final() && claim.tries + 1 >= MARK_TRIES {
-            return self.store.marked(claim, next, false).await;
+            return self.marked(claim, decided, status, false).await;
         }
         let pause = pause(claim.tries, error.retry_after());
-        self.store.wait(claim, pause, None, "the help desk").await
+        self.wait(claim, pause, None, "the help desk").await?;
+        Ok(None)
+    }
+
+    async fn marked(
+        &self,
+        claim: &Claim,
+        decided: &Decided,
+        status: AutomationStatus,
+        noted: bool,
+    ) -> Result<Option<Claim>, StoreError> {
+        if status == AutomationStatus::Queued {
+            return Ok(Some(claim.marked(decided, noted)));
+        }
+        self.store.marked(claim, noted).await?;
+        Ok(None)
     }
 
     /// Ask orchestration to run it. Safe to repeat: the decision is the key, and the request is the stored one.
-    async fn start(&self, claim: &Claim, decided: &Decided) -> Result<(), StoreError> {
+    async fn start(&self, claim: &Claim, decided: &Decided) -> Result<Option<Claim>, StoreError> {
         let Some(request) = &decided.execution else {
-            return self
-                .store
-                .refused(claim, Next::Withdraw, "nothing_to_execute")
-                .await;
+            return Ok(Some(claim.withdrawn(decided, "nothing_to_execute")));
         };
         match self.sources.executions.execute(request).await {
             Ok(accepted) => {
                 tracing::info!(execution.id = %accepted.execution_id, "the execution is under way");
-                self.store.started(claim, accepted.execution_id).await
+                self.store.started(claim, accepted.execution_id).await?;
+                Ok(None)
             }
-            Err(error) => self.not_started(claim, &error).await,
+            Err(error) => self.not_started(claim, decided, &error).await,
         }
     }
 
-    async fn not_started(&self, claim: &Claim, error: &PeerError) -> Result<(), StoreError> {
+    async fn not_started(
+        &self,
+        claim: &Claim,
+        decided: &Decided,
+        error: &PeerError,
+    ) -> Result<Option<Claim>, StoreError> {
         tracing::warn!(%error, "the execution was not started");
         match refusal(error) {
             // Another decision's execution: it tells the ticket's story, ours has none.
-            Some("execution_open") => self.store.refused(claim, Next::Done, "execution_open").await,
-            Some(code) => self.store.refused(claim, Next::Withdraw, code).await,
+            Some("execution_open") => self.store.refused(claim, "execution_open").await?,
+            Some(code) => return Ok(Some(claim.withdrawn(decided, code))),
             None => {
                 let asked = match error {
                     PeerError::Busy { retry_after, .. } => *retry_after,
                     PeerError::Refused { .. } | PeerError::Unknown { .. } => None,
                 };
-                self.store
-                    .wait(claim, pause(claim.tries, asked), None, "orchestration")
-                    .await
+                self.wait(claim, pause(claim.tries, asked), None, "orchestration")
+                    .await?;
             }
         }
+        Ok(None)
     }
 }
 

@@ -10,7 +10,8 @@ use connectors::halopsa::webhook::{self, BadBody, Refused, TicketEvent, WebhookA
 use http::HeaderMap;
 use uuid::Uuid;
 
-use crate::store::{NewEvent, Source, Store, StoreError};
+use crate::gate::Gate;
+use crate::store::{NewEvent, Source, Store, StoreError, Told};
 
 /// A webhook that is not taken in.
 #[derive(Debug, thiserror::Error)]
@@ -29,20 +30,22 @@ pub(crate) enum IntakeError {
 #[derive(Clone)]
 pub(crate) struct Intake {
     store: Store,
+    gate: Gate,
     auth: Arc<WebhookAuth>,
     own_agent: i64,
 }
 
 impl Intake {
-    pub(crate) fn new(store: Store, auth: WebhookAuth, own_agent: i64) -> Self {
+    pub(crate) fn new(store: Store, gate: Gate, auth: WebhookAuth, own_agent: i64) -> Self {
         Self {
             store,
+            gate,
             auth: Arc::new(auth),
             own_agent,
         }
     }
 
-    /// Keep what a webhook tells.
+    /// Keep what a webhook tells; a ticket that is to be judged is begun at once, where there is a place for it.
     pub(crate) async fn take(
         &self,
         source: Source,
@@ -54,10 +57,22 @@ impl Intake {
             .into_iter()
             .map(|event| self.hint(source, event))
             .collect();
-        self.store
-            .keep(&events, telemetry::trace_context().as_deref())
-            .await?;
-        tracing::info!(events = events.len(), ?source, "took in what the help desk told");
+        let count = events.len();
+        // The help desk tells of one at a time; where it tells of several, they wait for workers.
+        let place = match events.as_slice() {
+            [event] if !event.own => self.gate.place(),
+            _ => None,
+        };
+        let told = Told {
+            events,
+            traceparent: telemetry::trace_context(),
+            ours: place.is_some(),
+        };
+        let claim = self.store.keep(told).await?;
+        tracing::info!(events = count, ?source, "took in what the help desk told");
+        if let (Some(claim), Some(place)) = (claim, place) {
+            self.gate.begin(claim, place);
+        }
         Ok(())
     }
 

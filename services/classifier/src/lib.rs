@@ -36,7 +36,7 @@ use crate::poll::Poller;
 pub use crate::settings::ClassifierSettings;
 use crate::store::Store;
 
-/// Tickets judged at the same time: each waits for others most of its time.
+/// Tickets judged at the same time, of those claimed and of those begun here: each waits for others most of its time.
 const AT_ONCE: usize = 16;
 /// Safety net, should a notification get lost.
 const SLOW_POLL: Duration = Duration::from_secs(5);
@@ -80,6 +80,7 @@ pub async fn serve(
         marker.clone(),
         settings.threshold,
         settings.patience,
+        &shell,
     );
     shell.spawn(mark::check_fields(
         marker,
@@ -88,21 +89,27 @@ pub async fn serve(
     ));
     run_gate(&shell, &gate);
     run_poller(&shell, Poller::new(store.clone(), halo, settings.poll_interval));
-    let intake = Intake::new(store.clone(), settings.webhook.clone(), settings.own_agent);
+    let intake = Intake::new(
+        store.clone(),
+        gate.clone(),
+        settings.webhook.clone(),
+        settings.own_agent,
+    );
     let api = http::api(&shell, gate, intake, store);
     shell.serve(api, listener).await
 }
 
 fn run_gate(shell: &Shell, gate: &Gate) {
-    let gate = gate.clone();
     let worker = shell
         .worker("gate", store::CHANNEL)
         .slow_poll(SLOW_POLL)
         .at_once(AT_ONCE);
-    worker.spawn(move || {
-        let gate = gate.clone();
+    let working = gate.clone();
+    let wake = worker.spawn(move || {
+        let gate = working.clone();
         async move { gate.step().await }
     });
+    gate.woken_by(wake);
 }
 
 fn run_poller(shell: &Shell, poller: Poller) {

@@ -6,7 +6,7 @@ use chassis::{Did, telemetry};
 use connectors::halopsa::{Changes, Halo, TicketStub};
 use time::OffsetDateTime;
 
-use crate::store::{NewEvent, Source, Store, StoreError};
+use crate::store::{NewEvent, Source, Store, StoreError, Told};
 
 /// Looked at again each time: clocks differ, and a ticket's change shows a little late.
 const OVERLAP: Duration = Duration::from_mins(2);
@@ -37,7 +37,12 @@ impl Poller {
                     let span =
                         tracing::info_span!("catch up", service = "classifier", ticket.id = %ticket.id);
                     let traceparent = span.in_scope(telemetry::trace_context);
-                    self.store.keep(&[hint(ticket)], traceparent.as_deref()).await?;
+                    let told = Told {
+                        events: vec![hint(ticket)],
+                        traceparent,
+                        ours: false,
+                    };
+                    self.store.keep(told).await?;
                 }
                 self.store.polled(until).await?;
             }

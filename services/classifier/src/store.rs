@@ -4,18 +4,22 @@
 
 mod decisions;
 mod events;
+mod hints;
+mod moves;
 
 use std::time::Duration;
 
-use chassis::{AuditEvent, AuditLog, Shell};
-use common::{DecisionId, ExecutionId, TenantId, TicketId};
+use chassis::group_commit::{Failure, Line, refused};
+use chassis::{AuditEvent, Shell};
+use common::{ExecutionId, TenantId, TicketId};
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 pub(crate) use decisions::{Decided, Judgement};
-pub(crate) use events::{NewEvent, Source};
+pub(crate) use events::{NewEvent, Source, Told};
+use hints::Hints;
+use moves::{Move, Moves};
 
 /// Told whenever a ticket may have something to do.
 pub(crate) const CHANNEL: &str = "classifier_tickets";
@@ -23,6 +27,8 @@ pub(crate) const CHANNEL: &str = "classifier_tickets";
 pub(crate) const POLL_CHANNEL: &str = "classifier_poll";
 /// A claim that is not renewed for this long is over.
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
+/// What nobody waits for is written down this soon, together with what comes meanwhile.
+const UNHURRIED: Duration = Duration::from_millis(200);
 
 /// The database did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +39,12 @@ pub(crate) enum StoreError {
     /// Somebody else has taken the ticket up meanwhile, or it has moved on.
     #[error("ticket `{0}` was taken up by somebody else")]
     Overtaken(TicketId),
+    /// A common transaction broke off, and nobody can tell whether it was committed.
+    #[error("whether it was written down is not known")]
+    Unclear,
+    /// The service stops.
+    #[error("the service is stopping")]
+    Stopped,
     /// A row does not say what our own code wrote.
     #[error("the row of ticket `{ticket}` cannot be read: {what}")]
     Corrupt {
@@ -41,6 +53,24 @@ pub(crate) enum StoreError {
         /// Why.
         what: String,
     },
+}
+
+impl Failure for StoreError {
+    fn is_refusal(&self) -> bool {
+        match self {
+            Self::Database(error) => refused(error),
+            Self::Overtaken(_) | Self::Corrupt { .. } => true,
+            Self::Unclear | Self::Stopped => false,
+        }
+    }
+
+    fn unclear() -> Self {
+        Self::Unclear
+    }
+
+    fn stopped() -> Self {
+        Self::Stopped
+    }
 }
 
 /// What is to be done about a ticket next.
@@ -65,6 +95,12 @@ pub(crate) struct Claim {
     pub(crate) patience_until: Option<OffsetDateTime>,
     /// Of this stage, in vain so far.
     pub(crate) tries: u32,
+    /// The state that its row has.
+    written: &'static str,
+    /// Somebody had it in that state before.
+    resumed: bool,
+    /// What happened since.
+    unwritten: Vec<AuditEvent>,
     fence: i64,
 }
 
@@ -72,7 +108,12 @@ pub(crate) struct Claim {
 pub(crate) struct Store {
     pool: PgPool,
     tenant: TenantId,
-    audit: AuditLog,
+    hints: Line<Hints>,
+    /// Of what we did ourselves.
+    echoes: Line<Hints>,
+    moves: Line<Moves>,
+    /// Of tickets with which nothing is left to do.
+    ends: Line<Moves>,
 }
 
 struct ClaimRow {
@@ -86,10 +127,22 @@ struct ClaimRow {
 
 impl Store {
     pub(crate) fn new(shell: &Shell) -> Self {
-        Self {
+        let hints = Hints {
+            pool: shell.pool().clone(),
+            tenant: shell.tenant().clone(),
+        };
+        let moves = Moves {
             pool: shell.pool().clone(),
             tenant: shell.tenant().clone(),
             audit: shell.audit(),
+        };
+        Self {
+            pool: shell.pool().clone(),
+            tenant: shell.tenant().clone(),
+            echoes: Line::patient(&hints, UNHURRIED),
+            hints: Line::start(&hints),
+            ends: Line::patient(&moves, UNHURRIED),
+            moves: Line::start(&moves),
         }
     }
 
@@ -177,12 +230,10 @@ impl Store {
             }
         };
         Ok(Some(Claim {
-            ticket,
-            stage,
-            traceparent: row.traceparent,
             patience_until: row.patience_until,
             tries: row.tries.unsigned_abs(),
-            fence: row.fence,
+            resumed: true,
+            ..Claim::new(ticket, stage, row.fence).traced(row.traceparent)
         }))
     }
 
@@ -220,23 +271,18 @@ impl Store {
         patience_until: Option<OffsetDateTime>,
         waiting_for: &str,
     ) -> Result<(), StoreError> {
-        let now = OffsetDateTime::now_utc();
-        let done = sqlx::query!(
-            "UPDATE tickets
-             SET work_at = $4, patience_until = $5, waiting_for = $6, tries = tries + 1, leased_until = NULL,
-                 changed_at = $7
-             WHERE tenant_id = $1 AND ticket_id = $2 AND fence = $3",
-            self.tenant.as_str(),
-            claim.ticket.as_str(),
-            claim.fence,
-            now + pause,
-            patience_until,
-            waiting_for,
-            now,
-        )
-        .execute(&self.pool)
-        .await?;
-        overtaken_unless(done.rows_affected() == 1, &claim.ticket)
+        let mut step = claim.to(claim.stage.state(), vec![]);
+        step.work_at = Some(OffsetDateTime::now_utc() + pause);
+        step.tries = claim.tries.saturating_add(1);
+        step.patience_until = patience_until;
+        step.waiting_for = Some(waiting_for.to_owned());
+        self.make(&self.moves, step).await
+    }
+
+    /// Let anybody go on with it.
+    pub(crate) async fn let_go(&self, claim: &Claim) -> Result<(), StoreError> {
+        let step = claim.to(claim.stage.state(), vec![]);
+        self.make(&self.moves, step).await
     }
 
     /// The help desk does not know the ticket.
@@ -244,18 +290,12 @@ impl Store {
         let event = AuditEvent::new("ticket.unknown", json!({}))
             .ticket(&claim.ticket)
             .actor("vendor:halopsa");
-        self.advance(claim, "SEEN", "UNKNOWN", None, &event).await
+        self.make(&self.moves, claim.ends("UNKNOWN", event)).await
     }
 
-    /// The help desk shows the decision; `noted` is `false` where it refused to.
-    pub(crate) async fn marked(&self, claim: &Claim, next: Next, noted: bool) -> Result<(), StoreError> {
-        let kind = if noted {
-            "ticket.marked"
-        } else {
-            "ticket.not_marked"
-        };
-        let event = AuditEvent::new(kind, json!({ "next": next.state() })).ticket(&claim.ticket);
-        self.advance(claim, claim.stage.state(), next.state(), None, &event)
+    /// The help desk shows the decision, and nothing is left to do; `noted` is `false` where it refused to.
+    pub(crate) async fn marked(&self, claim: &Claim, noted: bool) -> Result<(), StoreError> {
+        self.make(&self.ends, claim.ends("DONE", shown(claim, Next::Done, noted)))
             .await
     }
 
@@ -264,77 +304,127 @@ impl Store {
         let event = AuditEvent::new("execution.requested", json!({}))
             .ticket(&claim.ticket)
             .execution(execution);
-        self.advance(claim, "MARKED", "DONE", Some(execution), &event)
+        let mut step = claim.ends("DONE", event);
+        step.execution = Some(execution);
+        self.make(&self.ends, step).await
+    }
+
+    /// Orchestration refuses to run it, and nothing is left to do.
+    pub(crate) async fn refused(&self, claim: &Claim, code: &str) -> Result<(), StoreError> {
+        self.make(&self.ends, claim.ends("DONE", refusal(claim, code)))
             .await
     }
 
-    /// Orchestration refuses to run it.
-    pub(crate) async fn refused(&self, claim: &Claim, next: Next, code: &str) -> Result<(), StoreError> {
-        let event = AuditEvent::new("execution.refused", json!({ "code": code }))
-            .ticket(&claim.ticket)
-            .actor("service:orchestration");
-        self.advance(claim, "MARKED", next.state(), None, &event).await
+    async fn make(&self, line: &Line<Moves>, step: Move) -> Result<(), StoreError> {
+        let ticket = step.ticket.clone();
+        let made = line.commit(step).await?;
+        made.then_some(()).ok_or(StoreError::Overtaken(ticket))
     }
 
-    async fn advance(
-        &self,
-        claim: &Claim,
-        from: &str,
-        to: &str,
-        execution: Option<ExecutionId>,
-        event: &AuditEvent,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin().await?;
-        self.step_on(&mut tx, claim, from, to, None, execution).await?;
-        self.audit.record(&mut tx, event).await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
-    /// From one state to the next, under the fence; what ends has nothing more to do.
-    async fn step_on(
-        &self,
-        connection: &mut PgConnection,
-        claim: &Claim,
-        from: &str,
-        to: &str,
-        decision: Option<DecisionId>,
-        execution: Option<ExecutionId>,
-    ) -> Result<(), StoreError> {
-        let now = OffsetDateTime::now_utc();
-        let work_at = (!matches!(to, "DONE" | "UNKNOWN")).then_some(now);
-        let done = sqlx::query!(
-            "UPDATE tickets
-             SET state = $5, decision_id = coalesce($6, decision_id), execution_id = $7, work_at = $8, changed_at = $9,
-                 tries = 0, patience_until = NULL, waiting_for = NULL, leased_until = NULL
-             WHERE tenant_id = $1 AND ticket_id = $2 AND fence = $3 AND state = $4",
-            self.tenant.as_str(),
-            claim.ticket.as_str(),
-            claim.fence,
-            from,
-            to,
-            decision.map(|decision| decision.0) as Option<Uuid>,
-            execution.map(|execution| execution.0) as Option<Uuid>,
-            work_at,
-            now,
-        )
-        .execute(&mut *connection)
-        .await?;
-        overtaken_unless(done.rows_affected() == 1, &claim.ticket)?;
-        if work_at.is_some() {
-            notify(connection).await?;
-        }
-        Ok(())
+    /// Write a step down, and go on with it.
+    async fn keep_moving(&self, claim: &Claim, mut step: Move, stage: Stage) -> Result<Claim, StoreError> {
+        step.leased_until = Some(OffsetDateTime::now_utc() + LEASE);
+        self.make(&self.moves, step).await?;
+        Ok(Claim::new(claim.ticket.clone(), stage, claim.fence).traced(claim.traceparent.clone()))
     }
 }
 
-/// What follows a mark or a refusal.
+impl Claim {
+    fn new(ticket: TicketId, stage: Stage, fence: i64) -> Self {
+        Self {
+            ticket,
+            written: stage.state(),
+            stage,
+            traceparent: None,
+            patience_until: None,
+            tries: 0,
+            resumed: false,
+            unwritten: vec![],
+            fence,
+        }
+    }
+
+    fn traced(mut self, traceparent: Option<String>) -> Self {
+        self.traceparent = traceparent;
+        self
+    }
+
+    /// The help desk shows the decision: its execution may start. Written down with what comes of that, for both are
+    /// harmless to repeat; `noted` is `false` where it refused to show it.
+    pub(crate) fn marked(&self, decided: &Decided, noted: bool) -> Self {
+        let stage = Stage::Marked(Box::new(decided.clone()));
+        self.onward(stage, shown(self, Next::Start, noted))
+    }
+
+    /// Orchestration refuses to run it: the help desk is to be told. Written down with what comes of that.
+    pub(crate) fn withdrawn(&self, decided: &Decided, code: &str) -> Self {
+        let stage = Stage::Withdrawn(Box::new(decided.clone()));
+        self.onward(stage, refusal(self, code))
+    }
+
+    /// An earlier mover may have started the execution and died before it wrote that down.
+    pub(crate) fn may_have_started(&self) -> bool {
+        self.resumed
+    }
+
+    fn onward(&self, stage: Stage, event: AuditEvent) -> Self {
+        let mut unwritten = self.unwritten.clone();
+        unwritten.push(event);
+        Self {
+            stage,
+            unwritten,
+            tries: 0,
+            patience_until: None,
+            ..self.clone()
+        }
+    }
+
+    /// To `state`, due at once and free, with all that happened.
+    fn to(&self, state: &'static str, more: Vec<AuditEvent>) -> Move {
+        Move {
+            ticket: self.ticket.clone(),
+            fence: self.fence,
+            from: self.written,
+            to: state,
+            judgement: None,
+            execution: None,
+            work_at: Some(OffsetDateTime::now_utc()),
+            tries: 0,
+            patience_until: None,
+            waiting_for: None,
+            leased_until: None,
+            events: self.unwritten.iter().cloned().chain(more).collect(),
+        }
+    }
+
+    fn ends(&self, state: &'static str, event: AuditEvent) -> Move {
+        Move {
+            work_at: None,
+            ..self.to(state, vec![event])
+        }
+    }
+}
+
+fn shown(claim: &Claim, next: Next, noted: bool) -> AuditEvent {
+    let kind = if noted {
+        "ticket.marked"
+    } else {
+        "ticket.not_marked"
+    };
+    AuditEvent::new(kind, json!({ "next": next.state() })).ticket(&claim.ticket)
+}
+
+fn refusal(claim: &Claim, code: &str) -> AuditEvent {
+    AuditEvent::new("execution.refused", json!({ "code": code }))
+        .ticket(&claim.ticket)
+        .actor("service:orchestration")
+}
+
+/// What follows a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Next {
+enum Next {
     /// Start the execution.
     Start,
-    /// Say `manual`.
-    Withdraw,
     /// Nothing.
     Done,
 }
@@ -343,7 +433,6 @@ impl Next {
     fn state(self) -> &'static str {
         match self {
             Self::Start => "MARKED",
-            Self::Withdraw => "WITHDRAWN",
             Self::Done => "DONE",
         }
     }
@@ -357,14 +446,6 @@ impl Stage {
             Self::Marked(_) => "MARKED",
             Self::Withdrawn(_) => "WITHDRAWN",
         }
-    }
-}
-
-fn overtaken_unless(ours: bool, ticket: &TicketId) -> Result<(), StoreError> {
-    if ours {
-        Ok(())
-    } else {
-        Err(StoreError::Overtaken(ticket.clone()))
     }
 }
 

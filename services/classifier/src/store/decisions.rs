@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Claim, Store, StoreError, overtaken_unless};
+use super::{Claim, Stage, Store, StoreError};
 
 /// What the gate made of a ticket, ready to be written down.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,60 +49,18 @@ struct Row {
 }
 
 impl Store {
-    /// Record the decision: the ticket is decided from now on.
-    pub(crate) async fn decide(&self, claim: &Claim, judgement: &Judgement) -> Result<(), StoreError> {
-        let Judgement {
-            decision,
-            reference,
-            requester,
-            manager,
-            execution,
-        } = judgement;
-        let mut tx = self.pool.begin().await?;
-        let done = sqlx::query!(
-            "INSERT INTO classification_results (
-                 tenant_id, decision_id, ticket_id, automated, category, sub_category, confidence, model, prompt_version,
-                 reasoning, blockers, playbook, ticket_type_id, client_id, requester_id, manager_id, execution_request,
-                 decided_at
-             )
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
-             ON CONFLICT (tenant_id, ticket_id) DO NOTHING",
-            self.tenant.as_str(),
-            decision.decision_id.0,
-            claim.ticket.as_str(),
-            decision.automated,
-            decision.category,
-            decision.sub_category,
-            decision.confidence,
-            decision.model,
-            decision.prompt_version,
-            decision.reasoning,
-            json!(decision.blockers),
-            decision.playbook.as_ref().map(|playbook| json!(playbook)),
-            reference.ticket_type_id,
-            reference.client_id,
-            requester.as_ref().map(UserId::as_str),
-            manager.as_ref().map(UserId::as_str),
-            execution.as_ref().map(|execution| json!(execution)),
-            decision.decided_at,
-        )
-        .execute(&mut *tx)
-        .await?;
-        overtaken_unless(done.rows_affected() == 1, &claim.ticket)?;
-        self.step_on(
-            &mut tx,
-            claim,
-            "SEEN",
-            "DECIDED",
-            Some(decision.decision_id),
-            None,
-        )
-        .await?;
-        self.audit
-            .record(&mut tx, &recorded(decision, requester.as_ref()))
-            .await?;
-        tx.commit().await?;
-        Ok(())
+    /// Record the decision: the ticket is decided from now on, and stays ours.
+    pub(crate) async fn decide(&self, claim: &Claim, judgement: Judgement) -> Result<Claim, StoreError> {
+        let event = recorded(&judgement.decision, judgement.requester.as_ref());
+        let decided = Decided {
+            decision: judgement.decision.clone(),
+            reference: judgement.reference.clone(),
+            execution: judgement.execution.clone(),
+        };
+        let mut step = claim.to("DECIDED", vec![event]);
+        step.judgement = Some(Box::new(judgement));
+        self.keep_moving(claim, step, Stage::Decided(Box::new(decided)))
+            .await
     }
 
     /// The decision on a ticket, where there is one.

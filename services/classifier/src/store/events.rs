@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Store, StoreError, notify};
+use super::{Claim, Store, StoreError};
 
 /// How we heard of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ fn occasion(source: &str, event: &str) -> Occasion {
 }
 
 impl Source {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Created => "CREATED",
             Self::Updated => "UPDATED",
@@ -60,30 +60,24 @@ pub(crate) struct NewEvent {
     pub(crate) own: bool,
 }
 
+/// What the help desk told in one breath.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) events: Vec<NewEvent>,
+    /// The trace that a new ticket's story continues.
+    pub(crate) traceparent: Option<String>,
+    /// Whether a ticket that is to be judged is taken up in the same breath, before any worker can: where it tells of one
+    /// ticket, and there is a place for it.
+    pub(crate) ours: bool,
+}
+
 impl Store {
-    /// Keep the events that are news, all or none, and queue the tickets that are to be judged. `traceparent`: the trace
-    /// that a new ticket's story continues.
-    pub(crate) async fn keep(
-        &self,
-        events: &[NewEvent],
-        traceparent: Option<&str>,
-    ) -> Result<(), StoreError> {
-        let now = OffsetDateTime::now_utc();
-        let mut tx = self.pool.begin().await?;
-        let mut woken = false;
-        for event in events {
-            let taken = self.worth(&mut tx, event).await?;
-            let news = self.insert(&mut tx, event, taken, now).await?;
-            if news && taken == "WORK" {
-                self.queue(&mut tx, &event.ticket, traceparent, now).await?;
-                woken = true;
-            }
-        }
-        if woken {
-            notify(&mut tx).await?;
-        }
-        tx.commit().await?;
-        Ok(())
+    /// Keep the events that are news, all or none, and queue the tickets that are to be judged.
+    pub(crate) async fn keep(&self, told: Told) -> Result<Option<Claim>, StoreError> {
+        // Nobody waits for what we did ourselves.
+        let own = told.events.iter().all(|event| event.own);
+        let line = if own { &self.echoes } else { &self.hints };
+        line.commit(told).await
     }
 
     /// Everything that happened to a ticket since we first heard of it; it has not been decided on yet.
@@ -98,28 +92,6 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         Ok(rows.iter().map(|row| occasion(&row.source, &row.event)).collect())
-    }
-
-    async fn worth(
-        &self,
-        connection: &mut PgConnection,
-        event: &NewEvent,
-    ) -> Result<&'static str, StoreError> {
-        if event.own {
-            return Ok("OWN_CHANGE");
-        }
-        let decided = sqlx::query_scalar!(
-            "SELECT decision_id IS NOT NULL FROM tickets WHERE tenant_id = $1 AND ticket_id = $2",
-            self.tenant.as_str(),
-            event.ticket.as_str(),
-        )
-        .fetch_optional(connection)
-        .await?;
-        Ok(if decided.flatten() == Some(true) {
-            "ALREADY_DECIDED"
-        } else {
-            "WORK"
-        })
     }
 
     /// `false` where it is no news: the same delivery, or the same change told again.
@@ -152,30 +124,6 @@ impl Store {
         .execute(connection)
         .await?;
         Ok(done.rows_affected() == 1)
-    }
-
-    /// A ticket that was unknown may have come into being meanwhile; one that is being judged is read afresh anyway.
-    async fn queue(
-        &self,
-        connection: &mut PgConnection,
-        ticket: &TicketId,
-        traceparent: Option<&str>,
-        now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
-        sqlx::query!(
-            "INSERT INTO tickets (tenant_id, ticket_id, state, traceparent, first_seen_at, changed_at, work_at)
-             VALUES ($1, $2, 'SEEN', $3, $4, $4, $4)
-             ON CONFLICT (tenant_id, ticket_id) DO UPDATE
-             SET state = 'SEEN', work_at = $4, changed_at = $4, tries = 0
-             WHERE tickets.state = 'UNKNOWN'",
-            self.tenant.as_str(),
-            ticket.as_str(),
-            traceparent,
-            now,
-        )
-        .execute(connection)
-        .await?;
-        Ok(())
     }
 
     /// Claim the catch-up poll: since when to look, or `None` where it is not due. At the very first start everything
