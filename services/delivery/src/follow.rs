@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
-use crate::early::Early;
+use crate::callbacks::Callbacks;
 use crate::store::{Answered, Claim, Due, Held, Left, Store, StoreError, Work};
 use crate::verdict::{FIRST_LOOK, Patience, next_look, next_redaction, patience, verdict};
 
@@ -33,8 +33,7 @@ pub(crate) struct Follow {
     service: &'static str,
     shell: Shell,
     places: Arc<Semaphore>,
-    /// Messages that callbacks told of and nobody knew.
-    early: Arc<Early>,
+    callbacks: Arc<Callbacks>,
     /// Wakes our own worker, once there is one.
     worker: Arc<OnceLock<Wake>>,
 }
@@ -59,7 +58,7 @@ impl Follow {
             service: shell.service().name(),
             shell: shell.clone(),
             places: Arc::new(Semaphore::new(LOOKS_AT_ONCE)),
-            early: Arc::default(),
+            callbacks: Arc::default(),
             worker: Arc::default(),
         }
     }
@@ -90,7 +89,7 @@ impl Follow {
 
     /// A message was written down that is to be looked at.
     pub(crate) fn sent(&self, message: &str) {
-        if self.early.take(message) {
+        if self.callbacks.came_early(message) {
             let (follow, message) = (self.clone(), message.to_owned());
             self.shell.spawn(async move {
                 if let Err(error) = follow.hinted(&message).await {
@@ -106,46 +105,66 @@ impl Follow {
     /// The gateway says that this message got further: look at once, beside its answer. Should that come to nothing, the
     /// message is looked at by itself soon enough.
     pub(crate) async fn hinted(&self, message: &str) -> Result<(), StoreError> {
-        // Noted before the look, and the message is written before the note is: one of the two sees the other.
-        self.early.note(message);
-        let Some(due) = self.store.of_message(message).await? else {
-            return Ok(());
-        };
-        self.early.take(message);
-        if !matches!(due.work, Work::Look { .. }) {
+        if !self.callbacks.look(message) {
             return Ok(());
         }
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            return self.store.hint(message).await;
+        // Noted before the look, and the message is written before the note is: one of the two sees the other.
+        self.callbacks.note_early(message);
+        let begun = self.begin_look(message).await;
+        if !matches!(begun, Ok(true)) {
+            self.callbacks.leave(message);
+        }
+        begun.map(|_| ())
+    }
+
+    /// `false`: there is nothing to look at, or no place to.
+    async fn begin_look(&self, message: &str) -> Result<bool, StoreError> {
+        let Some(due) = self.store.of_message(message).await? else {
+            return Ok(false);
         };
-        let (follow, span) = (self.clone(), self.span(&due));
-        let look = async move {
-            if let Err(error) = follow.look_beside(&due).await {
+        self.callbacks.came_early(message);
+        if !matches!(due.work, Work::Look { .. }) {
+            return Ok(false);
+        }
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            return self.store.hint(message).await.map(|()| false);
+        };
+        let (follow, span, message) = (self.clone(), self.span(&due), message.to_owned());
+        let looks = async move {
+            if let Err(error) = follow.look_beside(&due, &message).await {
                 tracing::warn!(error = %chassis::chain(&error), "could not end a delivery at once");
             }
             drop(place);
         };
-        self.shell.spawn(look.instrument(span));
-        Ok(())
+        self.shell.spawn(looks.instrument(span));
+        Ok(true)
     }
 
-    /// Look at a message that nobody claimed: write its end, where it has ended, and nothing else.
-    async fn look_beside(&self, due: &Due) -> Result<(), StoreError> {
-        match &due.work {
-            Work::Look {
-                message,
-                status,
-                destination,
-                decide_at,
-            } => {
-                let look = (status, destination.as_str(), *decide_at);
-                let (status, result) = self.look(message, look, due.tries).await;
-                match result {
-                    Some(result) => self.end(&due.held, &result, &Seen { message, status }).await,
-                    None => Ok(()),
-                }
+    /// Look at a message that nobody claimed, as often as there is news: write its end, where it has ended, and nothing
+    /// else.
+    async fn look_beside(&self, due: &Due, message: &str) -> Result<(), StoreError> {
+        let Work::Look {
+            status,
+            destination,
+            decide_at,
+            ..
+        } = &due.work
+        else {
+            return Ok(());
+        };
+        let mut status = *status;
+        loop {
+            let known = (status, destination.as_str(), *decide_at);
+            let (seen, result) = self.look(message, known, due.tries).await;
+            status = seen;
+            if let Some(result) = result {
+                let ended = self.end(&due.held, &result, &Seen { message, status }).await;
+                self.callbacks.leave(message);
+                return ended;
             }
-            Work::Tell { .. } | Work::Redact { .. } | Work::Rest => Ok(()),
+            if !self.callbacks.looked(message) {
+                return Ok(());
+            }
         }
     }
 
@@ -160,7 +179,7 @@ impl Follow {
                 destination,
                 decide_at,
             } => {
-                let look = (&status, destination.as_str(), decide_at);
+                let look = (status, destination.as_str(), decide_at);
                 let (status, result) = self.look(&message, look, tries).await;
                 let seen = Seen {
                     message: &message,
@@ -185,7 +204,7 @@ impl Follow {
     async fn look(
         &self,
         message: &str,
-        known: (&MessageStatus, &str, OffsetDateTime),
+        known: (MessageStatus, &str, OffsetDateTime),
         tries: i32,
     ) -> (MessageStatus, Option<StepResult>) {
         let (before, destination, decide_at) = known;
@@ -198,10 +217,10 @@ impl Follow {
                 (status, verdict(status, message.error_code, destination, patience))
             }
             // It took the message and does not know it: look again while there is time.
-            Ok(None) => (*before, time_is_up.then(|| vanished(destination))),
+            Ok(None) => (before, time_is_up.then(|| vanished(destination))),
             Err(error) => {
                 tracing::warn!(error = %chassis::chain(&error), "could not read a message back");
-                (*before, verdict(*before, None, destination, patience))
+                (before, verdict(before, None, destination, patience))
             }
         }
     }
@@ -252,7 +271,19 @@ impl Follow {
             Some(message) => self.remove_at_once(message, seen).await,
             None => Left::Nothing,
         };
-        self.store.told(held, OffsetDateTime::now_utc(), left).await
+        self.write_told(held.clone(), left);
+        Ok(())
+    }
+
+    /// Nobody waits for it: should it come to nothing, the same is done again when the claim is over, and harms nobody.
+    fn write_told(&self, held: Held, left: Left) {
+        let store = self.store.clone();
+        let writing = async move {
+            if let Err(error) = store.told(&held, OffsetDateTime::now_utc(), left).await {
+                tracing::warn!(error = %chassis::chain(&error), "could not record that a result was taken");
+            }
+        };
+        self.shell.spawn(writing.in_current_span());
     }
 
     async fn remove_at_once(&self, message: &str, seen: Option<MessageStatus>) -> Left {

@@ -1,7 +1,7 @@
 //! Delivery: brings a credential to its owner. The only one who opens what the executor sealed; sends it once, forgets
 //! it, and tells how far it got. It chooses no destination: that lies inside the seal.
 
-mod early;
+mod callbacks;
 mod follow;
 mod http;
 mod refusal;

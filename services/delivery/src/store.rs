@@ -4,10 +4,12 @@
 //! The row is written before the message is sent. Who sends holds a lease with a fence; who lost it writes nothing.
 
 mod following;
+mod ledger;
 mod sending;
 
 use std::time::Duration;
 
+use chassis::group_commit::{Failure, Line, refused};
 use chassis::{AuditEvent, AuditLog, Shell};
 use common::{
     ExecutionId, OperationId, OperationView, Outcome, StepCall, StepRequest, StepResult, TenantId, TicketId,
@@ -19,6 +21,8 @@ use sqlx::postgres::types::PgInterval;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use ledger::{Deliveries, Ending, Entry, Found};
+
 pub(crate) use following::{Claim, Due, Left, Work};
 
 /// Where the worker listens.
@@ -26,6 +30,8 @@ pub(crate) const CHANNEL: &str = "delivery_work";
 /// How long a sender may be silent before another may take over: longer than any one call of the gateway.
 const LEASE: Duration = Duration::from_secs(20);
 
+/// What nobody waits for is written down this soon, together with what comes meanwhile.
+const UNHURRIED: Duration = Duration::from_secs(1);
 /// How long a worker may be silent before another does the same again; all of it is harmless to repeat.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -38,6 +44,30 @@ pub(crate) enum StoreError {
     /// A row says what no code of ours wrote.
     #[error("delivery `{0}` is corrupt")]
     Corrupt(Uuid),
+    /// A common transaction broke off, and nobody can tell whether it was committed.
+    #[error("whether it was written down is not known")]
+    Unclear,
+    /// The service stops.
+    #[error("the service is stopping")]
+    Stopped,
+}
+
+impl Failure for StoreError {
+    fn is_refusal(&self) -> bool {
+        match self {
+            Self::Database(error) => refused(error),
+            Self::Corrupt(_) => true,
+            Self::Unclear | Self::Stopped => false,
+        }
+    }
+
+    fn unclear() -> Self {
+        Self::Unclear
+    }
+
+    fn stopped() -> Self {
+        Self::Stopped
+    }
 }
 
 /// Which delivery, held by whom, about what.
@@ -135,6 +165,9 @@ pub(crate) struct Store {
     pool: PgPool,
     tenant: TenantId,
     audit: AuditLog,
+    line: Line<Deliveries>,
+    /// Of deliveries with which nothing is left to do.
+    ends: Line<Deliveries>,
 }
 
 impl Store {
@@ -144,10 +177,17 @@ impl Store {
     }
 
     pub(crate) fn new(shell: &Shell) -> Self {
+        let deliveries = Deliveries {
+            pool: shell.pool().clone(),
+            tenant: shell.tenant().clone(),
+            audit: shell.audit(),
+        };
         Self {
             pool: shell.pool().clone(),
             tenant: shell.tenant().clone(),
             audit: shell.audit(),
+            line: Line::start(&deliveries),
+            ends: Line::patient(&deliveries, UNHURRIED),
         }
     }
 
@@ -167,48 +207,25 @@ impl Store {
             Answered::BySignal => (None, now + PATIENCE),
         };
         let stored = serde_json::to_value(result).map_err(|_| StoreError::Corrupt(held.operation.0))?;
-        let mut transaction = self.pool.begin().await?;
-        let ended = sqlx::query!(
-            "UPDATE deliveries
-             SET state = 'ENDED', result = $4, ended_at = $5, leased_until = NULL, work_at = $7, tries = 0,
-                 signalled_at = $6, message_status = coalesce($8, message_status), fence = fence + 1
-             WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state <> 'ENDED'
-             RETURNING fence, step_id, visit, attempt",
-            self.tenant.as_str(),
-            held.operation.0,
-            held.fence,
-            stored,
-            now,
-            signalled_at,
-            work_at,
-            status.map(MessageStatus::as_str),
-        )
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(ended) = ended else {
-            return Ok(None);
-        };
         let kind = if result.outcome == Outcome::Success {
             "delivery.done"
         } else {
             "delivery.failed"
         };
         let detail = json!({"delivery": held.operation, "outcome": result.outcome, "output": result.output});
-        self.audit
-            .record(&mut transaction, &about(held, kind, detail))
-            .await?;
-        if matches!(answered, Answered::Now) {
-            notify(&mut transaction).await?;
+        let ending = Ending {
+            held: held.clone(),
+            stored,
+            status: status.map(MessageStatus::as_str),
+            now,
+            signalled_at,
+            work_at,
+            told: about(held, kind, detail),
+        };
+        match self.line.commit(Entry::Ending(Box::new(ending))).await? {
+            Found::Ended(ended) => Ok(ended),
+            Found::Done(_) => Err(StoreError::Unclear),
         }
-        transaction.commit().await?;
-        Ok(Some(Ended {
-            held: Held {
-                fence: ended.fence,
-                ..held.clone()
-            },
-            step: call(&ended.step_id, ended.visit, ended.attempt)
-                .ok_or(StoreError::Corrupt(held.operation.0))?,
-        }))
     }
 
     /// Write that nothing was sent, and why.

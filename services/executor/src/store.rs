@@ -3,20 +3,23 @@
 //! What is about to be done is written before it is done, in the transaction that burns the permit. Who acts holds a
 //! lease with a fence; who lost it writes nothing.
 
+mod effects;
 mod undo;
 
 use std::time::Duration;
 
+use chassis::group_commit::{Failure, Line, refused};
 use chassis::{AuditEvent, AuditLog};
-use common::{ExecutionId, Outcome, StepRequest, StepResult, TenantId, UserId};
+use common::{ExecutionId, StepRequest, StepResult, TenantId, UserId};
 use serde_json::json;
+use sqlx::PgPool;
 use sqlx::postgres::types::PgInterval;
-use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use trust::{Permit, parameters_digest};
 use uuid::Uuid;
 
 use crate::eligibility::Plan;
+use effects::{Effects, Entry, Found, Intent, ending};
 pub(crate) use undo::{Target, Undo, UndoMandate, Undone, VisitKey};
 
 /// How long an actor may be silent before another may take up its intent.
@@ -34,6 +37,33 @@ pub(crate) enum StoreError {
     /// The same of an undo, which has no number of its own.
     #[error("an undo of execution `{0}` is corrupt")]
     CorruptUndo(ExecutionId),
+    /// A permit was burnt for another effect.
+    #[error("the permit is spent")]
+    PermitSpent,
+    /// A common transaction broke off, and nobody can tell whether it was committed.
+    #[error("whether it was written down is not known")]
+    Unclear,
+    /// The service stops.
+    #[error("the service is stopping")]
+    Stopped,
+}
+
+impl Failure for StoreError {
+    fn is_refusal(&self) -> bool {
+        match self {
+            Self::Database(error) => refused(error),
+            Self::Corrupt(_) | Self::CorruptUndo(_) | Self::PermitSpent => true,
+            Self::Unclear | Self::Stopped => false,
+        }
+    }
+
+    fn unclear() -> Self {
+        Self::Unclear
+    }
+
+    fn stopped() -> Self {
+        Self::Stopped
+    }
 }
 
 /// The right to act once on one person: a permit was burnt for it, the intent is in the ledger, and nobody else holds
@@ -106,11 +136,22 @@ pub(crate) struct Store {
     pool: PgPool,
     tenant: TenantId,
     audit: AuditLog,
+    line: Line<Effects>,
 }
 
 impl Store {
     pub(crate) fn new(pool: PgPool, tenant: TenantId, audit: AuditLog) -> Self {
-        Self { pool, tenant, audit }
+        let line = Line::start(&Effects {
+            pool: pool.clone(),
+            tenant: tenant.clone(),
+            audit: audit.clone(),
+        });
+        Self {
+            pool,
+            tenant,
+            audit,
+            line,
+        }
     }
 
     /// Look the visit up, and take up its intent where nobody is at it.
@@ -196,49 +237,6 @@ impl Store {
             "lifetime_minutes": plan.lifetime.as_secs() / 60,
             "one_time": true,
         });
-        let mut transaction = self.pool.begin().await?;
-        if self.is_undone(&mut transaction, request).await? {
-            return Ok(Begun::Undone);
-        }
-        let begun = sqlx::query!(
-            "INSERT INTO effects (tenant_id, id, execution_id, step_id, visit, ticket_id, action, subject_id,
-                 parameters_digest, permit_id, plan, state, intended_at, asked_at, leased_until)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'INTENDED', $12, $12, now() + $13)
-             ON CONFLICT (tenant_id, execution_id, step_id, visit) DO NOTHING
-             RETURNING fence",
-            self.tenant.as_str(),
-            effect,
-            request.execution_id.0,
-            request.step.id.as_str(),
-            visit(request),
-            request.ticket_id.as_str(),
-            claims.action.as_str(),
-            claims.subject.as_str(),
-            claims.parameters.as_str(),
-            claims.id.0,
-            planned,
-            now,
-            lease(),
-        )
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(begun) = begun else {
-            return Ok(Begun::UnderWay);
-        };
-        let burnt = sqlx::query!(
-            "INSERT INTO spent_permits (tenant_id, id, effect_id, spent_at)
-             VALUES ($1, $2, $3, $4)
-             ON CONFLICT DO NOTHING",
-            self.tenant.as_str(),
-            claims.id.0,
-            effect,
-            now,
-        )
-        .execute(&mut *transaction)
-        .await?;
-        if burnt.rows_affected() == 0 {
-            return Ok(Begun::PermitSpent);
-        }
         let told = [
             about(
                 request,
@@ -254,15 +252,23 @@ impl Store {
                 json!({"effect": effect, "subject": claims.subject, "plan": planned}),
             ),
         ];
-        self.audit.record_all(&mut transaction, &told).await?;
-        transaction.commit().await?;
-        Ok(Begun::Mine(Mandate {
+        let intent = Intent {
             effect,
-            fence: begun.fence,
-            subject: claims.subject.clone(),
-            asked_at: None,
-            first_ask: Some(now),
-        }))
+            execution: request.execution_id,
+            step: request.step.id.clone(),
+            visit: visit(request),
+            ticket: request.ticket_id.clone(),
+            planned,
+            now,
+            told,
+            permit,
+        };
+        match self.line.commit(Entry::Intent(Box::new(intent))).await {
+            Ok(Found::Begun(begun)) => Ok(begun),
+            Ok(Found::Ended(_)) => Err(StoreError::Unclear),
+            Err(StoreError::PermitSpent) => Ok(Begun::PermitSpent),
+            Err(error) => Err(error),
+        }
     }
 
     /// Write that the directory is about to be asked again. `false`: the lease is lost, do not ask.
@@ -327,58 +333,9 @@ impl Store {
         result: &StepResult,
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let ended = self
-            .end(&mut transaction, request, mandate, made, result, now)
-            .await?;
-        if ended {
-            transaction.commit().await?;
-        }
-        Ok(ended)
-    }
-
-    /// [`Self::finish`], as part of the caller's transaction.
-    async fn end(
-        &self,
-        connection: &mut PgConnection,
-        request: &StepRequest,
-        mandate: &Mandate,
-        made: Option<&str>,
-        result: &StepResult,
-        now: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
-        let done = result.outcome == Outcome::Success;
-        let (state, kind) = if done {
-            ("DONE", "effect.done")
-        } else {
-            ("FAILED", "effect.failed")
-        };
-        let stored = serde_json::to_value(result).map_err(|_| StoreError::Corrupt(mandate.effect))?;
-        let ended = sqlx::query!(
-            "UPDATE effects
-             SET state = $4, made = $5, result = $6, ended_at = $7, leased_until = NULL
-             WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state = 'INTENDED'",
-            self.tenant.as_str(),
-            mandate.effect,
-            mandate.fence,
-            state,
-            made,
-            stored,
-            now,
-        )
-        .execute(&mut *connection)
-        .await?;
-        if ended.rows_affected() == 0 {
-            return Ok(false);
-        }
-        let detail = json!({
-            "effect": mandate.effect, "outcome": result.outcome, "made": made, "output": result.output,
-            "sealed": result.sealed.as_ref().map(trust::seal::fingerprint),
-        });
-        self.audit
-            .record(connection, &about(request, kind, detail))
-            .await?;
-        Ok(true)
+        let ending = ending(request, mandate, made, result, now)?;
+        let found = self.line.commit(Entry::Ending(Box::new(ending))).await?;
+        Ok(matches!(found, Found::Ended(true)))
     }
 
     /// Write that nothing was done, and why.

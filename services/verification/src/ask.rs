@@ -210,8 +210,8 @@ impl Verifier {
         let Some(place) = place.flatten() else {
             return self.store.begin(operation).await;
         };
-        let begun = self.store.begin_ours(operation, operation.facts.asked_at, LEASE);
-        match begun.await? {
+        let now = operation.facts.asked_at;
+        match self.committer.begin_ours(operation, now, LEASE).await? {
             Begun::Ours(claim) => {
                 let stored = claim.operation.clone();
                 self.take_on(claim, place);

@@ -45,7 +45,7 @@ use trust::Identity;
 use settings::Limits;
 pub use settings::VerificationSettings;
 use sms::Hasher;
-use store::{Queue, Store};
+use store::{Committer, Queue, Store};
 
 /// Pushes that may be on phones at the same time, of those begun here and of those claimed: each holds a place until the
 /// person answers.
@@ -74,6 +74,7 @@ struct TwilioWebhook {
 pub struct Verifier {
     tenant: TenantId,
     store: Store,
+    committer: Committer,
     entra: Entra,
     mfa: Mfa,
     teams: Teams,
@@ -96,8 +97,10 @@ impl Verifier {
         let tenant = shell.tenant().clone();
         let entra = Entra::new(settings.entra.clone(), outside.clone());
         let webhook = http::twilio::PATH;
+        let store = Store::new(shell.pool().clone(), shell.audit(), tenant.clone());
         Ok(Self {
-            store: Store::new(shell.pool().clone(), shell.audit(), tenant.clone()),
+            committer: Committer::start(&store),
+            store,
             mfa: Mfa::new(settings.entra.clone(), entra.clone(), outside.clone()),
             entra,
             orchestration: OrchestrationClient(

@@ -131,9 +131,36 @@ impl Verifier {
             None => return Ok(None),
         };
         Ok(match done {
+            Done::Reported(Event::SignalTaken) if rest.is_empty() => {
+                self.settle(claim.left_with(claim.operation.clone(), &[]));
+                Some(claim.left_with(claim.operation.clone(), &[]))
+            }
             Done::Reported(event) => self.tell(claim, event, rest, OffsetDateTime::now_utc()).await?,
             Done::LetGo => (!rest.is_empty()).then(|| claim.left_with(claim.operation.clone(), rest)),
         })
+    }
+
+    /// Orchestration has the result: write that down beside, which nobody waits for. Should it come to nothing, it is told
+    /// again when the lease is over.
+    fn settle(&self, claim: Claim) {
+        let verifier = self.clone();
+        let settling = async move {
+            let taken = Event::SignalTaken;
+            let now = OffsetDateTime::now_utc();
+            match verifier.committer.go_on(&claim, taken, now, LEASE).await {
+                // A card that still shows buttons.
+                Ok(Some(next)) if !next.commands.is_empty() => {
+                    if let Err(error) = Box::pin(verifier.perform_all(next)).await {
+                        tracing::warn!(error = %chassis::chain(&error), "a step failed and will be repeated");
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(error = %chassis::chain(&error), "could not record that a result was taken");
+                }
+            }
+        };
+        self.shell.spawn(settling.in_current_span());
     }
 
     /// Do `work` while the lease is kept; `None` where it is lost: somebody else has taken over.
@@ -194,7 +221,7 @@ impl Verifier {
         at: OffsetDateTime,
     ) -> Result<Option<Claim>, StoreError> {
         let next = if rest.is_empty() {
-            self.store.go_on(claim, event.clone(), at, LEASE).await?
+            self.committer.go_on(claim, event.clone(), at, LEASE).await?
         } else {
             let reported = self.store.report(claim, event.clone(), at).await?;
             reported.map(|operation| claim.left_with(operation, rest))

@@ -6,6 +6,7 @@ use common::{ExecutionId, OperationId, Signal, StepResult};
 use connectors::twilio::MessageStatus;
 use time::OffsetDateTime;
 
+use super::ledger::{Entry, Told};
 use super::{CHANNEL, Held, PATIENCE, Store, StoreError, call, interval};
 
 /// One row whose time has come.
@@ -222,19 +223,14 @@ impl Store {
             Left::Gone(at) => (Some(at), None),
             Left::RemoveAt(at) => (None, Some(at)),
         };
-        sqlx::query!(
-            "UPDATE deliveries
-             SET signalled_at = $4, redacted_at = $5, tries = 0, work_at = $6
-             WHERE tenant_id = $1 AND id = $2 AND fence = $3",
-            self.tenant.as_str(),
-            held.operation.0,
-            held.fence,
-            now,
+        let told = Told {
+            held: held.clone(),
+            signalled_at: now,
             redacted_at,
             work_at,
-        )
-        .execute(&self.pool)
-        .await?;
+        };
+        // Told again, orchestration would only say so: nobody waits for this.
+        self.ends.commit(Entry::Told(Box::new(told))).await?;
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::ledger::{Entry, Found, Intent, Sent};
 use super::{Begun, LEASE, Lease, Store, StoreError, Visit, about, interval, number, sealed_digest};
 use crate::verdict::{decide_at, next_look};
 
@@ -82,50 +83,35 @@ impl Store {
         destination: &str,
         now: OffsetDateTime,
     ) -> Result<Begun, StoreError> {
-        let operation = OperationId::fresh();
-        let mut transaction = self.pool.begin().await?;
-        let begun = sqlx::query!(
-            "INSERT INTO deliveries (tenant_id, id, execution_id, step_id, visit, attempt, ticket_id, subject_id,
-                 sealed_digest, destination, state, deadline, decide_at, traceparent, intended_at, leased_until)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'SENDING', $11, $12, $13, $14, now() + $15)
-             ON CONFLICT DO NOTHING
-             RETURNING fence",
-            self.tenant.as_str(),
-            operation.0,
-            request.execution_id.0,
-            request.step.id.as_str(),
-            number(request.step.visit),
-            number(request.step.attempt),
-            request.ticket_id.as_str(),
-            request.subject.user_id.as_str(),
-            sealed_digest(request),
-            destination,
-            request.deadline,
-            decide_at(now, request.deadline),
-            telemetry::trace_context(),
-            now,
-            interval(LEASE),
-        )
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let Some(begun) = begun else {
-            drop(transaction);
-            return self.who_was_first(request).await;
-        };
         let lease = Lease {
-            operation,
-            fence: begun.fence,
+            operation: OperationId::fresh(),
+            fence: 1,
             intended_at: now,
             destination: destination.to_owned(),
         };
+        let held = lease.about(request);
+        let sealed_digest = sealed_digest(request);
         let detail = json!({
-            "delivery": operation, "subject": request.subject.user_id, "channel": "sms", "destination": destination,
-            "sealed": sealed_digest(request),
+            "delivery": lease.operation, "subject": request.subject.user_id, "channel": "sms",
+            "destination": destination, "sealed": sealed_digest,
         });
-        let event = about(&lease.about(request), "delivery.intended", detail);
-        self.audit.record(&mut transaction, &event).await?;
-        transaction.commit().await?;
-        Ok(Begun::Mine(lease))
+        let intent = Intent {
+            told: about(&held, "delivery.intended", detail),
+            held,
+            step: request.step.clone(),
+            subject: request.subject.user_id.to_string(),
+            sealed_digest,
+            destination: destination.to_owned(),
+            deadline: request.deadline,
+            decide_at: decide_at(now, request.deadline),
+            traceparent: telemetry::trace_context(),
+            now,
+        };
+        match self.line.commit(Entry::Intent(Box::new(intent))).await? {
+            Found::Done(true) => Ok(Begun::Mine(lease)),
+            Found::Done(false) => self.who_was_first(request).await,
+            Found::Ended(_) => Err(StoreError::Unclear),
+        }
     }
 
     /// One of the two unique keys was taken: by this visit, or by another with the same credential.
@@ -189,27 +175,16 @@ impl Store {
         message: &str,
         status: MessageStatus,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let sent = sqlx::query!(
-            "UPDATE deliveries
-             SET state = 'SENT', message_id = $4, message_status = $5, leased_until = NULL, work_at = $6, tries = 1
-             WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state = 'SENDING'",
-            self.tenant.as_str(),
-            lease.operation.0,
-            lease.fence,
-            message,
-            status.as_str(),
-            next_look(OffsetDateTime::now_utc(), 0),
-        )
-        .execute(&mut *transaction)
-        .await?;
-        if sent.rows_affected() == 0 {
-            return Ok(false);
-        }
+        let held = lease.about(request);
         let detail = json!({"delivery": lease.operation, "message": message, "status": status.as_str()});
-        let event = about(&lease.about(request), "delivery.sent", detail);
-        self.audit.record(&mut transaction, &event).await?;
-        transaction.commit().await?;
-        Ok(true)
+        let sent = Sent {
+            told: about(&held, "delivery.sent", detail),
+            held,
+            message: message.to_owned(),
+            status: status.as_str(),
+            look_at: next_look(OffsetDateTime::now_utc(), 0),
+        };
+        let found = self.line.commit(Entry::Sent(Box::new(sent))).await?;
+        Ok(matches!(found, Found::Done(true)))
     }
 }

@@ -1,11 +1,12 @@
 //! Undoing in the ledger: what a visit left behind, who undoes it, and that it can begin nothing any more.
 
-use common::{Outcome, StepId, StepRequest, StepResult};
+use common::{ExecutionId, Outcome, StepId, StepRequest, StepResult, TenantId};
 use serde_json::json;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::effects::{end_recorded, ending};
 use super::{Mandate, Store, StoreError, about, lease};
 use crate::reset;
 
@@ -101,8 +102,8 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<Undo, StoreError> {
         let mut transaction = self.pool.begin().await?;
-        self.lock_visit(&mut transaction, request, of.step.as_str(), of.visit)
-            .await?;
+        let (execution, step) = (request.execution_id, of.step.as_str());
+        lock_visit(&mut transaction, &self.tenant, execution, step, of.visit).await?;
         if let Some(known) = self.known_undo(&mut transaction, request, &of).await? {
             return Ok(known);
         }
@@ -268,43 +269,6 @@ impl Store {
         })
     }
 
-    /// It is not to be begun any more. Holds to the end of the transaction.
-    pub(super) async fn is_undone(
-        &self,
-        connection: &mut PgConnection,
-        request: &StepRequest,
-    ) -> Result<bool, StoreError> {
-        let (step, visit) = (request.step.id.as_str(), super::visit(request));
-        self.lock_visit(connection, request, step, visit).await?;
-        let undone = sqlx::query_scalar!(
-            "SELECT EXISTS (
-                 SELECT FROM effect_undos
-                 WHERE tenant_id = $1 AND execution_id = $2 AND step_id = $3 AND visit = $4) AS \"undone!\"",
-            self.tenant.as_str(),
-            request.execution_id.0,
-            step,
-            visit,
-        )
-        .fetch_one(connection)
-        .await?;
-        Ok(undone)
-    }
-
-    /// Begin a visit, or its undo, but never both at once: neither has a row yet that the other would run into.
-    async fn lock_visit(
-        &self,
-        connection: &mut PgConnection,
-        request: &StepRequest,
-        step: &str,
-        visit: i32,
-    ) -> Result<(), StoreError> {
-        let visit = format!("{}/{}/{step}/{visit}", self.tenant, request.execution_id);
-        sqlx::query!("SELECT pg_advisory_xact_lock(hashtext('effects/' || $1))", visit)
-            .execute(connection)
-            .await?;
-        Ok(())
-    }
-
     /// Let another request take the undo up at once.
     pub(crate) async fn release_undo(
         &self,
@@ -344,10 +308,8 @@ impl Store {
         let mut transaction = self.pool.begin().await?;
         if let Target::Open(effect) = &mandate.target {
             let withdrawn = StepResult::new(Outcome::Failure, WITHDRAWN);
-            if !self
-                .end(&mut transaction, request, effect, None, &withdrawn, now)
-                .await?
-            {
+            let ending = ending(request, effect, None, &withdrawn, now)?;
+            if !end_recorded(&mut transaction, (&self.tenant, &self.audit), &ending).await? {
                 return Ok(false);
             }
         }
@@ -384,4 +346,42 @@ impl Store {
         transaction.commit().await?;
         Ok(true)
     }
+}
+
+/// It is not to be begun any more. Holds to the end of the transaction.
+pub(super) async fn is_undone(
+    connection: &mut PgConnection,
+    tenant: &TenantId,
+    execution: ExecutionId,
+    step: &str,
+    visit: i32,
+) -> Result<bool, StoreError> {
+    lock_visit(connection, tenant, execution, step, visit).await?;
+    let undone = sqlx::query_scalar!(
+        "SELECT EXISTS (
+             SELECT FROM effect_undos
+             WHERE tenant_id = $1 AND execution_id = $2 AND step_id = $3 AND visit = $4) AS \"undone!\"",
+        tenant.as_str(),
+        execution.0,
+        step,
+        visit,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(undone)
+}
+
+/// Begin a visit, or its undo, but never both at once: neither has a row yet that the other would run into.
+async fn lock_visit(
+    connection: &mut PgConnection,
+    tenant: &TenantId,
+    execution: ExecutionId,
+    step: &str,
+    visit: i32,
+) -> Result<(), StoreError> {
+    let visit = format!("{tenant}/{execution}/{step}/{visit}");
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtext('effects/' || $1))", visit)
+        .execute(connection)
+        .await?;
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! How a row changes: through the state machine, with its audit events, in one transaction.
 
+use chassis::AuditEvent;
 use common::{PermitId, UserId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -46,7 +47,8 @@ fn may_clash(before: &Moving, after: &Moving) -> bool {
 }
 
 impl Store {
-    /// The one way in which a row changes: through the state machine, with its audit events.
+    /// The one way in which a row changes: through the state machine. The caller records its audit events in the same
+    /// transaction.
     pub(super) async fn advance(
         &self,
         connection: &mut PgConnection,
@@ -54,7 +56,7 @@ impl Store {
         event: Event,
         now: OffsetDateTime,
         hold: Hold,
-    ) -> Result<(Operation, Vec<Command>), StoreError> {
+    ) -> Result<(Operation, Vec<Command>, Vec<AuditEvent>), StoreError> {
         let was_open = before.state.ended().is_none();
         let unchanged = before.clone();
         let (mut after, mut commands, mut notes) = before.apply(event, PermitId::fresh(), now)?;
@@ -76,11 +78,10 @@ impl Store {
             }
         }
         let told = record::noted(&unchanged, &after, &notes);
-        self.audit.record_all(connection, &told).await?;
         if was_open && after.state.ended().is_some() && after.facts.method == Method::Mfa {
             self.wake_others(connection, &after.facts.subject.id, now).await?;
         }
-        Ok((after, commands))
+        Ok((after, commands, told))
     }
 
     /// The phone is free: whoever waits for it may ask.

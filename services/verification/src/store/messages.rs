@@ -94,7 +94,7 @@ impl Store {
         let mut changed = None;
         if let Some((id, event)) = event {
             let before = self.lock(&mut tx, id).await?;
-            let (after, _) = self
+            let (after, _, told) = self
                 .advance(
                     &mut tx,
                     before.clone(),
@@ -103,6 +103,7 @@ impl Store {
                     Hold::Unchanged,
                 )
                 .await?;
+            self.audit.record_all(&mut tx, &told).await?;
             changed = Some((before, after));
         }
         let pair = changed.as_ref().map(|(before, after)| (before, after));

@@ -3,6 +3,7 @@
 //! No transaction stays open across a call to the outside: claim, commit, call, then report under the fence.
 
 mod change;
+mod ledger;
 mod messages;
 mod queue;
 mod read;
@@ -14,6 +15,7 @@ use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use self::change::Hold;
+pub use self::ledger::{Committer, Entry, Found};
 pub use self::messages::{InboundSms, Recognised};
 pub use self::queue::{Begun, Claim, Queue};
 use self::read::Row;
@@ -47,6 +49,12 @@ pub enum StoreError {
     /// The code drawn is in use for another open request of the same number: draw again.
     #[error("the code is in use")]
     CodeInUse,
+    /// A common transaction broke off, and nobody can tell whether it was committed.
+    #[error("whether it was written down is not known")]
+    Unclear,
+    /// The service stops.
+    #[error("the service is stopping")]
+    Stopped,
 }
 
 impl StoreError {
@@ -56,8 +64,9 @@ impl StoreError {
             Self::Database(sqlx::Error::Database(error)) => !error
                 .code()
                 .is_some_and(|code| NEVER_MENDS.iter().any(|class| code.starts_with(class))),
-            Self::Database(_) => true,
-            Self::Corrupt { .. } | Self::Illegal(_) | Self::CodeInUse => false,
+            // What was reported already changes nothing the second time.
+            Self::Database(_) | Self::Unclear => true,
+            Self::Corrupt { .. } | Self::Illegal(_) | Self::CodeInUse | Self::Stopped => false,
         }
     }
 }
@@ -249,9 +258,10 @@ impl Store {
     ) -> Result<Operation, StoreError> {
         let mut tx = self.pool.begin().await?;
         let operation = self.lock(&mut tx, id).await?;
-        let (operation, _) = self
+        let (operation, _, told) = self
             .advance(&mut tx, operation, event, now, Hold::Unchanged)
             .await?;
+        self.audit.record_all(&mut tx, &told).await?;
         notify(&mut tx).await?;
         tx.commit().await?;
         Ok(operation)

@@ -1,11 +1,10 @@
 //! The queue: claim what is due under a lease and a fence, report what became of it, let go.
 
-use common::{OperationId, PermitId};
+use common::OperationId;
 use time::{Duration, OffsetDateTime};
 
 use super::{Hold, Store, StoreError, notify};
 use crate::operation::{Command, Event, Operation};
-use crate::record;
 
 /// How long an operation that cannot be read is left alone: long enough for the others, short enough to see it mended.
 const SET_ASIDE: Duration = Duration::minutes(1);
@@ -27,6 +26,15 @@ impl Claim {
             operation,
             commands: commands.to_vec(),
             fence: self.fence,
+        }
+    }
+
+    /// One that was just begun.
+    pub(super) const fn first(operation: Operation, commands: Vec<Command>) -> Self {
+        Self {
+            operation,
+            commands,
+            fence: 1,
         }
     }
 
@@ -54,31 +62,6 @@ pub enum Queue {
 }
 
 impl Store {
-    /// Begin an operation and take it up in the same breath, for `lease`, so that nobody needs to claim it. Where it is
-    /// known, or must wait for another one's prompt, as [`Self::begin`].
-    pub async fn begin_ours(
-        &self,
-        operation: &Operation,
-        now: OffsetDateTime,
-        lease: Duration,
-    ) -> Result<Begun, StoreError> {
-        let (taken, commands, notes) = operation.clone().apply(Event::Woken, PermitId::fresh(), now)?;
-        let mut tx = self.pool.begin().await?;
-        if !self.insert(&mut tx, &taken, Some(now + lease)).await? {
-            tx.rollback().await?;
-            return Ok(Begun::Stored(self.begin(operation).await?));
-        }
-        let mut told = record::begun(operation);
-        told.extend(record::noted(operation, &taken, &notes));
-        self.audit.record_all(&mut tx, &told).await?;
-        tx.commit().await?;
-        Ok(Begun::Ours(Claim {
-            operation: taken,
-            commands,
-            fence: 1,
-        }))
-    }
-
     /// Take the operation that is due the longest and that nobody holds, for `lease`; it has taken [`Event::Woken`].
     ///
     /// One that cannot be read is set aside for a minute, so that it holds up nobody else.
@@ -143,9 +126,10 @@ impl Store {
         let Some(claimed) = claimed else { return Ok(None) };
         let id = OperationId(claimed.id);
         let operation = self.lock(&mut tx, id).await?;
-        let (operation, commands) = self
+        let (operation, commands, told) = self
             .advance(&mut tx, operation, Event::Woken, now, Hold::Unchanged)
             .await?;
+        self.audit.record_all(&mut tx, &told).await?;
         tx.commit().await?;
         Ok(Some(Claim {
             operation,
@@ -165,38 +149,12 @@ impl Store {
         let Some(operation) = self.lock_held(&mut tx, claim).await? else {
             return Ok(None);
         };
-        let (operation, _) = self
+        let (operation, _, told) = self
             .advance(&mut tx, operation, event, now, Hold::Unchanged)
             .await?;
+        self.audit.record_all(&mut tx, &told).await?;
         tx.commit().await?;
         Ok(Some(operation))
-    }
-
-    /// Tell what became of the last command and take up what is due now, under the same claim. Without commands in the
-    /// answer nothing is, and the operation was let go. `None` as for [`Self::report`].
-    pub async fn go_on(
-        &self,
-        claim: &Claim,
-        event: Event,
-        now: OffsetDateTime,
-        lease: Duration,
-    ) -> Result<Option<Claim>, StoreError> {
-        let mut tx = self.pool.begin().await?;
-        let Some(operation) = self.lock_held(&mut tx, claim).await? else {
-            return Ok(None);
-        };
-        let hold = Hold::WhileDue { until: now + lease };
-        let (operation, commands) = self.advance(&mut tx, operation, event, now, hold).await?;
-        if commands.is_empty() && operation.state.wake_at().is_some() {
-            // Whoever waits for the next one thinks that this one is held.
-            notify(&mut tx).await?;
-        }
-        tx.commit().await?;
-        Ok(Some(Claim {
-            operation,
-            commands,
-            fence: claim.fence,
-        }))
     }
 
     /// A no that reached a runner who had lost the operation: it counts, and whoever holds the operation loses it, for
@@ -210,9 +168,10 @@ impl Store {
         let id = claim.operation.facts.id;
         let mut tx = self.pool.begin().await?;
         let operation = self.lock(&mut tx, id).await?;
-        let (operation, _) = self
+        let (operation, _, told) = self
             .advance(&mut tx, operation, event, now, Hold::Unchanged)
             .await?;
+        self.audit.record_all(&mut tx, &told).await?;
         sqlx::query!(
             "UPDATE verifications
              SET leased_until = NULL, fence = fence + 1

@@ -11,12 +11,13 @@ use crate::mfa::PushAnswer;
 use crate::operation::{Command, Ended, Ending, Event, Obstacle, Silence};
 use crate::posting::CardReport;
 use crate::sms::Hasher;
-use crate::store::{Begun, Claim, InboundSms, Queue, Recognised, Store, StoreError};
+use crate::store::{Begun, Claim, Committer, InboundSms, Queue, Recognised, Store, StoreError};
 
 const LEASE: Duration = Duration::seconds(15);
 
 struct Desk {
     store: Store,
+    committer: Committer,
     owner: sqlx::PgPool,
     _database: TestDatabase,
 }
@@ -26,8 +27,10 @@ async fn desk() -> Desk {
     let tenant: TenantId = "default".parse().unwrap();
     let pool = database.pool(Service::Verification).await;
     let audit = AuditLog::new(Service::Verification, tenant.clone());
+    let store = Store::new(pool, audit, tenant);
     Desk {
-        store: Store::new(pool, audit, tenant),
+        committer: Committer::start(&store),
+        store,
         owner: database.owner().await,
         _database: database,
     }
@@ -44,7 +47,7 @@ impl Desk {
     }
 
     async fn begin_ours(&self, operation: &Operation) -> Begun {
-        self.store.begin_ours(operation, START, LEASE).await.unwrap()
+        self.committer.begin_ours(operation, START, LEASE).await.unwrap()
     }
 
     async fn is_free(&self, queue: Queue, when: OffsetDateTime) -> bool {
@@ -280,7 +283,7 @@ async fn whoever_ends_an_operation_goes_on_with_what_is_left_and_lets_go_with_th
     };
     let approved = Event::Push(PushAnswer::Approved);
     let next = desk
-        .store
+        .committer
         .go_on(&claim, approved.clone(), at(1), LEASE)
         .await
         .unwrap();
@@ -289,14 +292,14 @@ async fn whoever_ends_an_operation_goes_on_with_what_is_left_and_lets_go_with_th
     assert!(!desk.is_free(Queue::Rest, at(15)).await, "it is still held");
 
     let done = desk
-        .store
+        .committer
         .go_on(&next, Event::SignalNotTaken { retry_after: None }, at(2), LEASE)
         .await;
     assert_eq!(done.unwrap().expect("the claim holds").commands, []);
     let later = desk.claim(Queue::Rest, at(3)).await;
     assert_eq!(later.commands, [Command::Signal], "let go, it is anybody's");
     assert!(
-        desk.store
+        desk.committer
             .go_on(&next, Event::SignalTaken, at(3), LEASE)
             .await
             .unwrap()
