@@ -3,38 +3,30 @@
 //! Stopping anywhere loses nothing: a stage is repeated until it is written down, and each is harmless to repeat. The
 //! decision itself is `decide`'s; nothing here weighs anything.
 
+pub(crate) mod conclude;
+
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chassis::{Did, Shell, Wake, telemetry};
 use common::client::PeerError;
-use common::{
-    AutomationStatus, Blocker, Decision, DecisionId, ExecutePlaybook, Subject, TicketId, TicketSnapshot,
-    Values,
-};
+use common::{AutomationStatus, Decision, TicketId};
 use connectors::CallError;
-use connectors::halopsa::Ticket;
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
 
-use crate::AT_ONCE;
-use crate::decide::{Verdict, decide, weigh};
-use crate::facts::{Facts, Known, Offered, Plan, Reading, Requester};
-use crate::gather::{Dossier, Gap, Sources};
+use crate::gather::{Gap, Sources};
 use crate::intake;
 use crate::mark::{MarkError, Marker};
-use crate::store::{Claim, Decided, Judgement, LEASE, Stage, Store, StoreError};
+use crate::store::{Claim, Decided, LEASE, Stage, Store, StoreError};
 
+/// Tickets judged as they come: each waits for others most of its time, and what is beyond that waits in the database.
+const BEGUN_AT_ONCE: usize = 64;
 /// First and longest pause between two tries of a stage.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// A help desk that refuses to show a decision so often will not show it; orchestration writes the fields as well.
 const MARK_TRIES: u32 = 5;
-/// A ticket's opening text travels with the execution up to here; the ticket itself is one click away.
-const LONGEST_DETAILS: usize = 4000;
-/// Nothing fits.
-const OTHER: &str = "OTHER";
-
 #[derive(Clone)]
 pub(crate) struct Gate {
     store: Store,
@@ -95,7 +87,7 @@ impl Gate {
             threshold,
             patience,
             shell: shell.clone(),
-            places: Arc::new(Semaphore::new(AT_ONCE)),
+            places: Arc::new(Semaphore::new(BEGUN_AT_ONCE)),
             worker: Arc::default(),
         }
     }
@@ -310,61 +302,6 @@ impl Gate {
         Ok(())
     }
 
-    /// Weigh the facts and write the verdict out.
-    fn conclude(&self, dossier: &Dossier, now: OffsetDateTime) -> Judgement {
-        let Dossier { ticket, facts, .. } = dossier;
-        let decision_id = DecisionId::fresh();
-        let verdict = decide(weigh(facts, self.threshold));
-        let (blockers, execution) = match (verdict, &facts.plan, &facts.requester) {
-            (Verdict::Automate, Plan::Fits(offered), Requester::Known(known)) => {
-                (vec![], Some(self.execution(decision_id, ticket, offered, known)))
-            }
-            (Verdict::Automate, ..) => (vec![unfounded()], None),
-            (Verdict::Manual { against }, ..) => (against, None),
-        };
-        let decision = Decision {
-            automated: execution.is_some(),
-            blockers,
-            ..described(decision_id, self, ticket, facts, now)
-        };
-        let known = match &facts.requester {
-            Requester::Known(known) => Some(known),
-            _ => None,
-        };
-        Judgement {
-            decision,
-            reference: ticket.reference(),
-            requester: known.map(|known| known.person.id.clone()),
-            manager: known.and_then(|known| known.manager.as_ref().map(|manager| manager.id.clone())),
-            execution,
-        }
-    }
-
-    fn execution(
-        &self,
-        decision_id: DecisionId,
-        ticket: &Ticket,
-        offered: &Offered,
-        known: &Known,
-    ) -> ExecutePlaybook {
-        let tenant_id = self.store.tenant().clone();
-        ExecutePlaybook {
-            tenant_id: tenant_id.clone(),
-            ticket_id: ticket.id.clone(),
-            decision_id,
-            playbook: offered.playbook.clone(),
-            subject: Subject {
-                tenant_id,
-                user_id: known.person.id.clone(),
-            },
-            requester_name: known.person.display_name.clone(),
-            requester_mail: known.person.mail.clone(),
-            manager: known.manager.clone(),
-            ticket: snapshot(ticket),
-            inputs: Values::new(),
-        }
-    }
-
     /// Show the decision on the ticket. Safe to repeat: the same values again.
     async fn mark(
         &self,
@@ -377,30 +314,32 @@ impl Gate {
             .write(&decided.reference, status, &decided.decision)
             .await
         {
-            Ok(()) => return self.marked(claim, decided, status, true).await,
+            Ok(()) => return Ok(self.marked(claim, decided, status, true)),
             Err(error) => error,
         };
         tracing::warn!(error = %chassis::chain(&error), "the decision does not show on the ticket yet");
         if error.is_final() && claim.tries + 1 >= MARK_TRIES {
-            return self.marked(claim, decided, status, false).await;
+            return Ok(self.marked(claim, decided, status, false));
         }
         let pause = pause(claim.tries, error.retry_after());
         self.wait(claim, pause, None, "the help desk").await?;
         Ok(None)
     }
 
-    async fn marked(
+    /// The ticket shows it, or will not.
+    fn marked(
         &self,
         claim: &Claim,
         decided: &Decided,
         status: AutomationStatus,
         noted: bool,
-    ) -> Result<Option<Claim>, StoreError> {
+    ) -> Option<Claim> {
         if status == AutomationStatus::Queued {
-            return Ok(Some(claim.marked(decided, noted)));
+            return Some(claim.marked(decided, noted));
         }
-        self.store.marked(claim, noted).await?;
-        Ok(None)
+        let (store, claim) = (self.store.clone(), claim.clone());
+        self.write_end(async move { store.marked(&claim, noted).await });
+        None
     }
 
     /// Ask orchestration to run it. Safe to repeat: the decision is the key, and the request is the stored one.
@@ -411,11 +350,22 @@ impl Gate {
         match self.sources.executions.execute(request).await {
             Ok(accepted) => {
                 tracing::info!(execution.id = %accepted.execution_id, "the execution is under way");
-                self.store.started(claim, accepted.execution_id).await?;
+                let (store, claim) = (self.store.clone(), claim.clone());
+                self.write_end(async move { store.started(&claim, accepted.execution_id).await });
                 Ok(None)
             }
             Err(error) => self.not_started(claim, decided, &error).await,
         }
+    }
+
+    /// Nobody waits for it: should it come to nothing, the last stages are repeated when the claim is over.
+    fn write_end(&self, write: impl Future<Output = Result<(), StoreError>> + Send + 'static) {
+        let writing = async move {
+            if let Err(error) = write.await {
+                tracing::warn!(error = %chassis::chain(&error), "could not record that a ticket is done");
+            }
+        };
+        self.shell.spawn(writing.in_current_span());
     }
 
     async fn not_started(
@@ -427,7 +377,10 @@ impl Gate {
         tracing::warn!(%error, "the execution was not started");
         match refusal(error) {
             // Another decision's execution: it tells the ticket's story, ours has none.
-            Some("execution_open") => self.store.refused(claim, "execution_open").await?,
+            Some("execution_open") => {
+                let (store, claim) = (self.store.clone(), claim.clone());
+                self.write_end(async move { store.refused(&claim, "execution_open").await });
+            }
             Some(code) => return Ok(Some(claim.withdrawn(decided, code))),
             None => {
                 let asked = match error {
@@ -439,21 +392,6 @@ impl Gate {
             }
         }
         Ok(None)
-    }
-}
-
-/// What a playbook may show of a ticket, and compare.
-pub(crate) fn snapshot(ticket: &Ticket) -> TicketSnapshot {
-    let details: String = ticket.details.chars().take(LONGEST_DETAILS).collect();
-    TicketSnapshot {
-        summary: ticket.summary.clone(),
-        client_name: ticket.client_name.clone(),
-        details: Some(details).filter(|details| !details.is_empty()),
-        category: ticket.category.clone(),
-        team: ticket.team.clone(),
-        source: ticket.source,
-        status: ticket.status_id,
-        ticket_type: ticket.ticket_type_id,
     }
 }
 
@@ -474,52 +412,6 @@ fn pause(tries: u32, asked: Option<Duration>) -> Duration {
         .saturating_mul(2_u32.saturating_pow(tries.min(16)))
         .min(PAUSE.1);
     asked.map_or(backoff, |asked| asked.max(backoff))
-}
-
-/// Cannot happen, and would not be automated if it did.
-fn unfounded() -> Blocker {
-    Blocker {
-        code: "facts_incomplete".to_owned(),
-        detail: "the playbook or the person behind the ticket is missing".to_owned(),
-    }
-}
-
-/// The decision as far as the facts describe it; neither automated nor blocked yet.
-fn described(id: DecisionId, gate: &Gate, ticket: &Ticket, facts: &Facts, now: OffsetDateTime) -> Decision {
-    let offered = match &facts.plan {
-        Plan::Fits(offered) => Some(offered),
-        Plan::Several | Plan::Nothing | Plan::Unread | Plan::NotSought => None,
-    };
-    let (confidence, model, prompt_version, reasoning) = match &facts.reading {
-        Reading::Read(read) => (
-            read.confidence.clamp(0.0, 1.0),
-            read.model.clone(),
-            read.prompt_version.clone(),
-            read.reasoning.clone(),
-        ),
-        Reading::Declined | Reading::Unread | Reading::NotAsked => (
-            0.0,
-            "none".to_owned(),
-            "none".to_owned(),
-            "the ticket was not classified".to_owned(),
-        ),
-    };
-    Decision {
-        decision_id: id,
-        tenant_id: gate.store.tenant().clone(),
-        ticket_id: ticket.id.clone(),
-        automated: false,
-        category: offered.map_or(OTHER, |offered| &offered.category).to_owned(),
-        sub_category: offered.and_then(|offered| offered.sub_category.clone()),
-        confidence: if confidence.is_nan() { 0.0 } else { confidence },
-        model,
-        prompt_version,
-        reasoning,
-        blockers: vec![],
-        playbook: offered.map(|offered| offered.playbook.clone()),
-        execution_id: None,
-        decided_at: now,
-    }
 }
 
 impl Stage {

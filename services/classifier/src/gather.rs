@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::classify::{Category, Classify, ClassifyError, Embedded, Text};
 use crate::facts::{Circumstances, Desk, Execution, Facts, Known, Offered, Plan, Reading, Requester};
-use crate::gate::snapshot;
+use crate::gate::conclude::snapshot;
 
 /// Where facts come from.
 #[derive(Clone)]

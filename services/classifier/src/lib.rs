@@ -36,7 +36,7 @@ use crate::poll::Poller;
 pub use crate::settings::ClassifierSettings;
 use crate::store::Store;
 
-/// Tickets judged at the same time, of those claimed and of those begun here: each waits for others most of its time.
+/// Tickets judged at the same time, of those claimed: each waits for others most of its time.
 const AT_ONCE: usize = 16;
 /// Safety net, should a notification get lost.
 const SLOW_POLL: Duration = Duration::from_secs(5);

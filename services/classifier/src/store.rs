@@ -2,6 +2,7 @@
 //!
 //! Every write about a claimed ticket names the fence of its claim: who was overtaken writes nothing.
 
+mod claim;
 mod decisions;
 mod events;
 mod hints;
@@ -16,6 +17,8 @@ use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
+pub(crate) use claim::{Claim, Stage};
+use claim::{Next, refusal, shown};
 pub(crate) use decisions::{Decided, Judgement};
 pub(crate) use events::{NewEvent, Source, Told};
 use hints::Hints;
@@ -28,7 +31,7 @@ pub(crate) const POLL_CHANNEL: &str = "classifier_poll";
 /// A claim that is not renewed for this long is over.
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
 /// What nobody waits for is written down this soon, together with what comes meanwhile.
-const UNHURRIED: Duration = Duration::from_millis(200);
+const UNHURRIED: Duration = Duration::from_millis(500);
 
 /// The database did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -71,37 +74,6 @@ impl Failure for StoreError {
     fn stopped() -> Self {
         Self::Stopped
     }
-}
-
-/// What is to be done about a ticket next.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Stage {
-    /// Find out, and decide.
-    Seen,
-    /// Tell the help desk.
-    Decided(Box<Decided>),
-    /// Start the execution.
-    Marked(Box<Decided>),
-    /// The execution was refused: tell the help desk that a person must see to it.
-    Withdrawn(Box<Decided>),
-}
-
-/// A ticket that is ours until the lease ends.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Claim {
-    pub(crate) ticket: TicketId,
-    pub(crate) stage: Stage,
-    pub(crate) traceparent: Option<String>,
-    pub(crate) patience_until: Option<OffsetDateTime>,
-    /// Of this stage, in vain so far.
-    pub(crate) tries: u32,
-    /// The state that its row has.
-    written: &'static str,
-    /// Somebody had it in that state before.
-    resumed: bool,
-    /// What happened since.
-    unwritten: Vec<AuditEvent>,
-    fence: i64,
 }
 
 #[derive(Clone)]
@@ -326,126 +298,6 @@ impl Store {
         step.leased_until = Some(OffsetDateTime::now_utc() + LEASE);
         self.make(&self.moves, step).await?;
         Ok(Claim::new(claim.ticket.clone(), stage, claim.fence).traced(claim.traceparent.clone()))
-    }
-}
-
-impl Claim {
-    fn new(ticket: TicketId, stage: Stage, fence: i64) -> Self {
-        Self {
-            ticket,
-            written: stage.state(),
-            stage,
-            traceparent: None,
-            patience_until: None,
-            tries: 0,
-            resumed: false,
-            unwritten: vec![],
-            fence,
-        }
-    }
-
-    fn traced(mut self, traceparent: Option<String>) -> Self {
-        self.traceparent = traceparent;
-        self
-    }
-
-    /// The help desk shows the decision: its execution may start. Written down with what comes of that, for both are
-    /// harmless to repeat; `noted` is `false` where it refused to show it.
-    pub(crate) fn marked(&self, decided: &Decided, noted: bool) -> Self {
-        let stage = Stage::Marked(Box::new(decided.clone()));
-        self.onward(stage, shown(self, Next::Start, noted))
-    }
-
-    /// Orchestration refuses to run it: the help desk is to be told. Written down with what comes of that.
-    pub(crate) fn withdrawn(&self, decided: &Decided, code: &str) -> Self {
-        let stage = Stage::Withdrawn(Box::new(decided.clone()));
-        self.onward(stage, refusal(self, code))
-    }
-
-    /// An earlier mover may have started the execution and died before it wrote that down.
-    pub(crate) fn may_have_started(&self) -> bool {
-        self.resumed
-    }
-
-    fn onward(&self, stage: Stage, event: AuditEvent) -> Self {
-        let mut unwritten = self.unwritten.clone();
-        unwritten.push(event);
-        Self {
-            stage,
-            unwritten,
-            tries: 0,
-            patience_until: None,
-            ..self.clone()
-        }
-    }
-
-    /// To `state`, due at once and free, with all that happened.
-    fn to(&self, state: &'static str, more: Vec<AuditEvent>) -> Move {
-        Move {
-            ticket: self.ticket.clone(),
-            fence: self.fence,
-            from: self.written,
-            to: state,
-            judgement: None,
-            execution: None,
-            work_at: Some(OffsetDateTime::now_utc()),
-            tries: 0,
-            patience_until: None,
-            waiting_for: None,
-            leased_until: None,
-            events: self.unwritten.iter().cloned().chain(more).collect(),
-        }
-    }
-
-    fn ends(&self, state: &'static str, event: AuditEvent) -> Move {
-        Move {
-            work_at: None,
-            ..self.to(state, vec![event])
-        }
-    }
-}
-
-fn shown(claim: &Claim, next: Next, noted: bool) -> AuditEvent {
-    let kind = if noted {
-        "ticket.marked"
-    } else {
-        "ticket.not_marked"
-    };
-    AuditEvent::new(kind, json!({ "next": next.state() })).ticket(&claim.ticket)
-}
-
-fn refusal(claim: &Claim, code: &str) -> AuditEvent {
-    AuditEvent::new("execution.refused", json!({ "code": code }))
-        .ticket(&claim.ticket)
-        .actor("service:orchestration")
-}
-
-/// What follows a mark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
-    /// Start the execution.
-    Start,
-    /// Nothing.
-    Done,
-}
-
-impl Next {
-    fn state(self) -> &'static str {
-        match self {
-            Self::Start => "MARKED",
-            Self::Done => "DONE",
-        }
-    }
-}
-
-impl Stage {
-    fn state(&self) -> &'static str {
-        match self {
-            Self::Seen => "SEEN",
-            Self::Decided(_) => "DECIDED",
-            Self::Marked(_) => "MARKED",
-            Self::Withdrawn(_) => "WITHDRAWN",
-        }
     }
 }
 

@@ -4,6 +4,7 @@ use common::Problem;
 use http::{Method, StatusCode};
 use serde_json::Value;
 use simulators::System;
+use simulators::faults::{Fault, FaultKind};
 use simulators::openai::Scripted;
 
 use crate::story::{Story, codes};
@@ -137,6 +138,32 @@ async fn a_killed_classifier_goes_on_where_it_was_with_the_very_same_request() {
     let after = story.executions().await;
     assert_eq!(after.len(), 1);
     assert_eq!(after[0], before[0], "same key, same body");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_whose_execution_was_started_by_a_classifier_that_died_is_not_called_queued_again() {
+    let mut story = Story::begin(&[]).await;
+    let ticket = story.file("adele@contoso.example", RESET);
+    assert_eq!(story.settled(ticket).await, "DONE");
+    story.kill();
+    // As it stands where it dies before it writes down that the execution is under way.
+    sqlx::query(
+        "UPDATE tickets SET state = 'DECIDED', execution_id = NULL, work_at = now(), leased_until = NULL
+         WHERE ticket_id = $1",
+    )
+    .bind(ticket.to_string())
+    .execute(&story.database.owner().await)
+    .await
+    .unwrap();
+    story.execution_is_under_way(ticket).await;
+    // Whoever writes to the ticket now waits for ever.
+    let deaf = Fault::new(FaultKind::Status(503)).on("ickets").method("POST");
+    story.world.faults(System::Halo).inject(deaf);
+    story.start();
+    assert_eq!(story.settled(ticket).await, "DONE");
+    let executions = story.executions().await;
+    assert_eq!(executions.len(), 2);
+    assert_eq!(executions[0], executions[1], "same key, same body");
 }
 
 #[tokio::test(flavor = "multi_thread")]

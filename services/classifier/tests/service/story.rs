@@ -88,6 +88,21 @@ impl Story {
             .await;
     }
 
+    /// Orchestration has this execution of `ticket`.
+    pub(crate) async fn execution_is_under_way(&self, ticket: i64) {
+        let view = json!({
+            "execution_id": uuid::Uuid::now_v7(), "tenant_id": "default", "ticket_id": ticket.to_string(),
+            "playbook": {"name": "password_reset", "version": "1.2", "digest": Digest::of("password_reset")},
+            "status": "RUNNING", "steps": [], "started_at": "2026-11-22T00:00:00Z",
+        });
+        Mock::given(method("GET"))
+            .and(path(format!("/api/v1/orchestration/execution/{ticket}")))
+            .respond_with(ResponseTemplate::new(200).set_body_json(view))
+            .with_priority(1)
+            .mount(&self.peers)
+            .await;
+    }
+
     /// For the next `times` requests, orchestration answers this instead.
     pub(crate) async fn executions_answer(&self, status: u16, problem: common::Problem, times: u64) {
         Mock::given(method("POST"))
