@@ -128,13 +128,23 @@ impl Library {
         playbook.map(Arc::new).ok_or(PublishError::Findings(findings))
     }
 
+    /// The document of a stored version, which may have been listed without.
+    async fn source(&self, view: &PlaybookView) -> Result<String, PublishError> {
+        if let Some(source) = &view.source {
+            return Ok(source.clone());
+        }
+        let PlaybookRef { name, version, .. } = &view.playbook;
+        let source = self.0.store.source(name, version).await?;
+        Ok(source.unwrap_or_default())
+    }
+
     /// What the document of a stored version says. Checks that have learned since may refuse it: then nothing may start
     /// it, and whoever looks is told so by a trigger that nobody can read.
     async fn described(&self, view: PlaybookView) -> Result<PlaybookView, PublishError> {
         let known = self.0.proven.of(&view.playbook.digest);
         let proven = match known {
             Some(playbook) => Ok(playbook),
-            None => self.proven(view.source.as_deref().unwrap_or_default()).await,
+            None => self.proven(&self.source(&view).await?).await,
         };
         let playbook = match proven {
             Ok(playbook) => playbook,

@@ -45,7 +45,7 @@ struct Row {
     name: String,
     version: String,
     digest: String,
-    source: String,
+    source: Option<String>,
     description: String,
     category: String,
     sub_category: Option<String>,
@@ -84,7 +84,7 @@ impl TryFrom<Row> for PlaybookView {
             planned: vec![],
             calls: vec![],
             published_at: row.published_at,
-            source: Some(row.source),
+            source: row.source,
         })
     }
 }
@@ -106,12 +106,12 @@ impl Store {
         }
     }
 
-    /// Every active version, by name.
+    /// Every active version, by name, without sources: they are large, and asked for with each ticket.
     pub(crate) async fn all_active(&self) -> Result<Vec<PlaybookView>, StoreError> {
         let rows = sqlx::query_as!(
             Row,
             r#"
-            SELECT name, version, digest, source, description, category, sub_category, examples,
+            SELECT name, version, digest, NULL::text AS source, description, category, sub_category, examples,
                 active, published_at
             FROM playbooks
             WHERE tenant_id = $1 AND active
