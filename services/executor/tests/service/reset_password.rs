@@ -142,6 +142,54 @@ async fn a_spent_permit_is_good_for_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_spent_permit_in_a_common_transaction_harms_nobody_else() {
+    let house = House::new().await;
+    let running = house.run();
+    let first = house.request(ADELE);
+    house.ask(&running, &first).await.unwrap();
+    let mut spent = first.clone();
+    spent.step.visit = 2;
+    let people =
+        ["alex@contoso.example", "megan@contoso.example", ADELE, ADELE].map(|email| house.request(email));
+    // Until this ends no intent is written: those who are not the first two go down together.
+    let mut locked = house.owner.begin().await.unwrap();
+    sqlx::query("LOCK TABLE effects IN SHARE MODE")
+        .execute(&mut *locked)
+        .await
+        .unwrap();
+    let unlocking = async {
+        until("two transactions that wait", async || {
+            let waiting =
+                "SELECT count(*) = 2 FROM pg_locks WHERE NOT granted AND relation = 'effects'::regclass";
+            sqlx::query_scalar(waiting).fetch_one(&house.owner).await.unwrap()
+        })
+        .await;
+        locked.rollback().await.unwrap();
+    };
+
+    let [a, b, c, d] = &people;
+    let (spent, a, b, c, d, ()) = tokio::join!(
+        house.ask(&running, &spent),
+        house.ask(&running, a),
+        house.ask(&running, b),
+        house.ask(&running, c),
+        house.ask(&running, d),
+        unlocking
+    );
+
+    assert_eq!(refusal(spent), "permit_spent");
+    for result in [a, b, c, d] {
+        assert_eq!(result.unwrap().outcome, Outcome::Success);
+    }
+    for request in &people {
+        assert_eq!(
+            house.audit(request).await,
+            ["permit.spent", "effect.intended", "effect.done"]
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_orchestration_may_ask() {
     let house = House::new().await;
     let running = house.run();
