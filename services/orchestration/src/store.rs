@@ -76,25 +76,6 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The database, or what was to be written, says no: certainly nothing of it was committed. Not so where the server was
-    /// stopped or failed (classes 57, 58 and XX): it may have committed and died before it could say so.
-    pub(crate) fn is_refusal(&self) -> bool {
-        match self {
-            Self::Database(error) => error
-                .as_database_error()
-                .and_then(|error| {
-                    error.code().map(|code| {
-                        !["08", "57", "58", "XX"]
-                            .iter()
-                            .any(|class| code.starts_with(class))
-                    })
-                })
-                .unwrap_or(false),
-            Self::Corrupt { .. } | Self::Fenced => true,
-            Self::Stopped | Self::Unclear => false,
-        }
-    }
-
     fn corrupt<E>(table: &'static str) -> impl FnOnce(E) -> Self
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -225,48 +225,8 @@ impl Store {
             closings.iter().flat_map(|closing| &closing.audit),
         );
         let mut connection = self.pool.acquire().await?;
-        // Locked in one order everywhere, so that nobody waits for each other.
-        let rows = sqlx::query!(
-            r#"WITH ours AS (
-                 SELECT outbox.ticket_id, closing.*
-                 FROM UNNEST($2::text[], $3::bigint[], $4::bigint[], $5::boolean[], $6::float8[], $7::boolean[], $8::float8[])
-                      AS closing (closed, closed_fence, known, told_some, wait_s, in_doubt, lease_s)
-                 JOIN ticket_outboxes outbox
-                   ON outbox.tenant_id = $1 AND outbox.ticket_id = closing.closed AND outbox.fence = closing.closed_fence
-                      AND outbox.held
-                 ORDER BY outbox.ticket_id
-                 FOR UPDATE OF outbox
-             ), let_go AS (
-                 UPDATE ticket_outboxes outbox
-                 SET held = ours.wait_s IS NULL AND outbox.enqueued <> ours.known,
-                     wake_at = CASE
-                         WHEN ours.wait_s IS NOT NULL THEN now() + make_interval(secs => ours.wait_s)
-                         WHEN outbox.enqueued <> ours.known THEN now() + make_interval(secs => ours.lease_s)
-                     END,
-                     doubt = ours.in_doubt OR (outbox.doubt AND ours.wait_s IS NOT NULL AND NOT ours.told_some),
-                     failures = CASE
-                         WHEN ours.wait_s IS NULL THEN 0
-                         WHEN ours.told_some THEN 1
-                         ELSE outbox.failures + 1
-                     END
-                 FROM ours
-                 WHERE outbox.tenant_id = $1 AND outbox.ticket_id = ours.ticket_id
-                 RETURNING outbox.ticket_id, outbox.held, outbox.enqueued
-             ), settled AS (
-                 UPDATE ticket_updates update
-                 SET settled = told.settled, settled_at = now()
-                 FROM UNNEST($9::text[], $10::bigint[], $11::text[]) AS told (ticket_id, position, settled)
-                 JOIN ours ON ours.ticket_id = told.ticket_id
-                 WHERE update.tenant_id = $1 AND update.ticket_id = told.ticket_id AND update.position = told.position
-                   AND update.settled IS NULL
-             ), audit AS (
-                 INSERT INTO audit_events (tenant_id, id, service, ticket_id, execution_id, kind, actor, detail, at)
-                 SELECT $1, new.id, $12, new.ticket_id, new.execution_id, new.kind, new.actor, new.detail, $19
-                 FROM UNNEST($13::uuid[], $14::text[], $15::uuid[], $16::text[], $17::text[], $18::jsonb[])
-                      AS new (id, ticket_id, execution_id, kind, actor, detail)
-                 JOIN ours ON ours.ticket_id = new.ticket_id
-             )
-             SELECT ticket_id, held, enqueued FROM let_go"#,
+        let rows = sqlx::query_file!(
+            "src/store/close.sql",
             self.tenant_id(),
             &column.tickets as &[&str],
             &column.fences,

@@ -51,8 +51,6 @@ impl Store {
         now: OffsetDateTime,
         runner: Option<RunnerId>,
     ) -> Result<(Heard, Option<Claimed>), SignalRefused> {
-        let result =
-            serde_json::to_value(&signal.result).map_err(StoreError::corrupt("execution_signals"))?;
         let mut transaction = self.pool.begin().await?;
         // Locked, so that a runner letting go either sees the count below or has let go before.
         let row = sqlx::query!(
@@ -68,32 +66,10 @@ impl Store {
         .ok_or(SignalRefused::UnknownExecution(execution))?;
         self.must_belong(&mut transaction, execution, signal, sender)
             .await?;
-        let ended = row.ended_at.is_some();
-        let inserted = sqlx::query!(
-            "INSERT INTO execution_signals
-                 (tenant_id, execution_id, operation_id, step_id, visit, attempt, result, sender, received_at,
-                  effect, handled_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::timestamptz,
-                     CASE WHEN $10 THEN 'late' END, CASE WHEN $10 THEN $9 END)
-             ON CONFLICT DO NOTHING",
-            self.tenant_id(),
-            execution.0,
-            signal.operation.0,
-            signal.step.id.as_str(),
-            ordinal(signal.step.visit),
-            ordinal(signal.step.attempt),
-            result,
-            sender,
-            now,
-            ended,
-        )
-        .execute(&mut *transaction)
-        .await?;
-        let heard = match (inserted.rows_affected(), ended) {
-            (0, _) => Heard::Repeated,
-            (_, true) => Heard::Late,
-            (_, false) => Heard::Stored,
-        };
+        let late = row.ended_at.is_some();
+        let heard = self
+            .keep_signal(&mut transaction, execution, signal, sender, now, late)
+            .await?;
         let kind = match heard {
             Heard::Stored => "signal.received",
             Heard::Repeated => "signal.repeated",
@@ -110,26 +86,61 @@ impl Store {
             .execution(execution)
             .actor(format!("service:{sender}"));
         self.record(&mut transaction, &[event]).await?;
-        let taken = match runner.filter(|_| heard == Heard::Stored && row.free) {
-            Some(runner) => {
-                let due = self
-                    .take(&mut transaction, execution, runner, row.insisted)
-                    .await?;
-                Some((due, runner))
-            }
-            None => {
-                if heard == Heard::Stored {
-                    self.wake(&mut transaction, execution, row.free).await?;
-                }
-                None
-            }
-        };
+        let mut taken = None;
+        if let Some(runner) = runner.filter(|_| heard == Heard::Stored && row.free) {
+            let due = self
+                .take(&mut transaction, execution, runner, row.insisted)
+                .await?;
+            taken = Some((due, runner));
+        } else if heard == Heard::Stored {
+            self.wake(&mut transaction, execution, row.free).await?;
+        }
         transaction.commit().await?;
         let claimed = match taken {
             Some((due, runner)) => self.readable(due, runner).await,
             None => None,
         };
         Ok((heard, claimed))
+    }
+
+    /// The signal itself; `late` where its execution has ended.
+    async fn keep_signal(
+        &self,
+        connection: &mut sqlx::PgConnection,
+        execution: ExecutionId,
+        signal: &Signal,
+        sender: &str,
+        now: OffsetDateTime,
+        late: bool,
+    ) -> Result<Heard, StoreError> {
+        let result =
+            serde_json::to_value(&signal.result).map_err(StoreError::corrupt("execution_signals"))?;
+        let inserted = sqlx::query!(
+            "INSERT INTO execution_signals
+                 (tenant_id, execution_id, operation_id, step_id, visit, attempt, result, sender, received_at,
+                  effect, handled_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::timestamptz,
+                     CASE WHEN $10 THEN 'late' END, CASE WHEN $10 THEN $9 END)
+             ON CONFLICT DO NOTHING",
+            self.tenant_id(),
+            execution.0,
+            signal.operation.0,
+            signal.step.id.as_str(),
+            ordinal(signal.step.visit),
+            ordinal(signal.step.attempt),
+            result,
+            sender,
+            now,
+            late,
+        )
+        .execute(connection)
+        .await?;
+        let heard = match (inserted.rows_affected(), late) {
+            (0, _) => Heard::Repeated,
+            (_, true) => Heard::Late,
+            (_, false) => Heard::Stored,
+        };
+        Ok(heard)
     }
 
     /// The execution has made this call (or an earlier attempt of the visit) of `sender`, and no other operation came of it.
