@@ -1,4 +1,4 @@
--- See `outbox.rs`. $1: tenant. $2 to $8: tickets to be let go of. $9 to $11: what was settled. $12 to $19: audit.
+-- See `outbox.rs`. $1: tenant. $2 to $8: tickets to be let go of. $9 to $12: what was settled. $13 to $21: audit.
 -- Tickets are locked in one order everywhere, so that nobody waits for each other.
 WITH ours AS (
     SELECT outbox.ticket_id, closing.*
@@ -24,19 +24,19 @@ WITH ours AS (
         END
     FROM ours
     WHERE outbox.tenant_id = $1 AND outbox.ticket_id = ours.ticket_id
-    RETURNING outbox.ticket_id, outbox.held, outbox.enqueued
+    RETURNING outbox.ticket_id, outbox.fence, outbox.held, outbox.enqueued
 ), settled AS (
     UPDATE ticket_updates update
     SET settled = told.settled, settled_at = now()
-    FROM UNNEST($9::text[], $10::bigint[], $11::text[]) AS told (ticket_id, position, settled)
-    JOIN ours ON ours.ticket_id = told.ticket_id
+    FROM UNNEST($9::text[], $10::bigint[], $11::bigint[], $12::text[]) AS told (ticket_id, fence, position, settled)
+    JOIN ours ON ours.ticket_id = told.ticket_id AND ours.closed_fence = told.fence
     WHERE update.tenant_id = $1 AND update.ticket_id = told.ticket_id AND update.position = told.position
       AND update.settled IS NULL
 ), audit AS (
     INSERT INTO audit_events (tenant_id, id, service, ticket_id, execution_id, kind, actor, detail, at)
-    SELECT $1, new.id, $12, new.ticket_id, new.execution_id, new.kind, new.actor, new.detail, $19
-    FROM UNNEST($13::uuid[], $14::text[], $15::uuid[], $16::text[], $17::text[], $18::jsonb[])
-         AS new (id, ticket_id, execution_id, kind, actor, detail)
-    JOIN ours ON ours.ticket_id = new.ticket_id
+    SELECT $1, new.id, $13, new.ticket_id, new.execution_id, new.kind, new.actor, new.detail, $21
+    FROM UNNEST($14::bigint[], $15::uuid[], $16::text[], $17::uuid[], $18::text[], $19::text[], $20::jsonb[])
+         AS new (fence, id, ticket_id, execution_id, kind, actor, detail)
+    JOIN ours ON ours.ticket_id = new.ticket_id AND ours.closed_fence = new.fence
 )
-SELECT ticket_id, held, enqueued FROM let_go
+SELECT ticket_id, fence, held, enqueued FROM let_go

@@ -64,6 +64,16 @@ pub(crate) struct Take {
     pub(crate) lease: Duration,
 }
 
+impl Take {
+    /// When so many were taken already.
+    const fn less(self, taken: usize) -> Self {
+        Self {
+            most: self.most.saturating_sub(taken),
+            ..self
+        }
+    }
+}
+
 impl Write {
     /// Nothing has to be looked up or changed before it or after it.
     fn is_plain(&self) -> bool {
@@ -136,13 +146,6 @@ pub(crate) enum Entry {
 }
 
 impl Entry {
-    const fn execution(&self) -> ExecutionId {
-        match self {
-            Self::New(new) => new.id,
-            Self::Step(write) => write.execution,
-        }
-    }
-
     fn as_new(&self) -> Option<&NewExecution> {
         match self {
             Self::New(new) => Some(new),
@@ -171,9 +174,12 @@ impl Store {
     /// whose decision or ticket has one already. Where the database refuses any of it, none is written. Tickets that are to
     /// be told something nobody should wait for are taken in the same breath, as far as `take` allows.
     pub(crate) async fn commit(&self, entries: &[Entry], take: Take) -> Result<Committed, StoreError> {
-        let steps: Vec<&Write> = entries.iter().filter_map(Entry::as_step).collect();
         let new: Vec<&NewExecution> = entries.iter().filter_map(Entry::as_new).collect();
-        if new.is_empty() && steps.iter().all(|write| write.is_plain()) {
+        let rounds = rounds(entries.iter().filter_map(Entry::as_step));
+        if let [steps] = &rounds[..]
+            && new.is_empty()
+            && steps.iter().all(|write| write.is_plain())
+        {
             let mut connection = self.pool.acquire().await?;
             let laid = self
                 .go_on(&mut connection, steps, &HashMap::new(), &[], take)
@@ -181,21 +187,25 @@ impl Store {
             return Ok(committed(entries, laid, &HashMap::new()));
         }
         let mut transaction = self.pool.begin().await?;
-        self.renumber(&mut transaction, &steps).await?;
         let inserted = self.insert(&mut transaction, &new).await?;
-        let laid = self.go_on(&mut transaction, steps, &inserted, &new, take).await?;
-        let ours: Vec<&Write> = entries
-            .iter()
-            .filter_map(Entry::as_step)
-            .filter(|write| laid.written.contains_key(&write.execution))
-            .chain(begun(&new, &inserted))
-            .collect();
-        for write in &ours {
-            if let Some(reason) = &write.cut_off {
-                self.cut_off(&mut transaction, write, reason).await?;
+        let mut laid = Laid::default();
+        let mut new = &new[..];
+        for steps in &rounds {
+            self.renumber(&mut transaction, steps).await?;
+            let take = take.less(laid.taken.len());
+            let round = self.go_on(&mut transaction, steps, &inserted, new, take).await?;
+            let written = steps.iter().copied().filter(|write| round.wrote(write));
+            let ours: Vec<&Write> = written.chain(begun(new, &inserted)).collect();
+            for write in &ours {
+                if let Some(reason) = &write.cut_off {
+                    self.cut_off(&mut transaction, write, reason).await?;
+                }
             }
+            self.settle_signals(&mut transaction, &ours).await?;
+            laid.written.extend(round.written);
+            laid.taken.extend(round.taken);
+            new = &[];
         }
-        self.settle_signals(&mut transaction, &ours).await?;
         if inserted.values().any(|begun| !begun) {
             notify(&mut transaction, EXECUTIONS).await?;
         }
@@ -207,7 +217,7 @@ impl Store {
     async fn go_on(
         &self,
         connection: &mut PgConnection,
-        steps: Vec<&Write>,
+        steps: &[&Write],
         inserted: &HashMap<ExecutionId, bool>,
         new: &[&NewExecution],
         take: Take,
@@ -228,9 +238,13 @@ impl Store {
                 .collect(),
             take: urgent.map(|telling| telling.ticket).take(take.most).collect(),
             lease: take.lease,
-            known: inserted.keys().copied().collect(),
+            known: new
+                .iter()
+                .map(|new| new.id)
+                .filter(|id| inserted.contains_key(id))
+                .collect(),
             tellings,
-            writes: steps.clone(),
+            writes: steps.to_vec(),
             begun: begun.clone(),
         };
         self.put_down(connection, &down).await
@@ -349,18 +363,32 @@ fn begun<'n>(
         .filter_map(|new| new.begun.as_ref())
 }
 
-fn committed(entries: &[Entry], mut laid: Laid, inserted: &HashMap<ExecutionId, bool>) -> Committed {
-    for (id, begun) in inserted {
-        let written = Written {
+/// Writes in rounds, none of which names an execution twice: a runner that was declared dead and registered anew may still
+/// have an old drive of one beside the new one, and what the old one did must not pass for the other's. There is always one
+/// round, and hardly ever a second.
+fn rounds<'w>(writes: impl Iterator<Item = &'w Write>) -> Vec<Vec<&'w Write>> {
+    let mut rounds = vec![vec![]];
+    let mut seen: HashMap<ExecutionId, usize> = HashMap::new();
+    for write in writes {
+        let nth = seen.entry(write.execution).or_default();
+        if rounds.len() <= *nth {
+            rounds.push(vec![]);
+        }
+        rounds[*nth].push(write);
+        *nth += 1;
+    }
+    rounds
+}
+
+fn committed(entries: &[Entry], laid: Laid, inserted: &HashMap<ExecutionId, bool>) -> Committed {
+    let found = entries.iter().map(|entry| match entry {
+        Entry::New(new) => inserted.get(&new.id).map(|begun| Written {
             signals: 0,
             kept: *begun,
             standing: Standing::Free,
-        };
-        laid.written.insert(*id, written);
-    }
-    let found = entries
-        .iter()
-        .map(|entry| laid.written.get(&entry.execution()).copied());
+        }),
+        Entry::Step(write) => laid.written.get(&(write.execution, write.fence)).copied(),
+    });
     Committed {
         found: found.collect(),
         taken: laid.taken,

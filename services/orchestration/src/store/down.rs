@@ -20,7 +20,7 @@ use super::{ClaimedTicket, Standing, Store, StoreError};
 /// What is to be put down.
 #[derive(Debug, Default)]
 pub(super) struct Down<'d> {
-    /// Executions that go on, each if it is still in the hands of its runner.
+    /// Executions that go on, each if it is still in the hands of its runner. None is named twice.
     pub(super) writes: Vec<&'d Write>,
     /// Executions that are as they should be: what is said of them is put down whatever becomes of the others.
     pub(super) known: Vec<ExecutionId>,
@@ -37,10 +37,17 @@ pub(super) struct Down<'d> {
 /// What became of it.
 #[derive(Debug, Default)]
 pub(super) struct Laid {
-    /// What each write found; without one, nothing of its execution was put down.
-    pub(super) written: HashMap<ExecutionId, Written>,
+    /// What each write found, by its execution and fence; without one, nothing of it was put down.
+    pub(super) written: HashMap<(ExecutionId, i64), Written>,
     /// Tickets in our hands.
     pub(super) taken: Vec<ClaimedTicket>,
+}
+
+impl Laid {
+    /// Whether it was put down.
+    pub(super) fn wrote(&self, write: &Write) -> bool {
+        self.written.contains_key(&(write.execution, write.fence))
+    }
 }
 
 impl Store {
@@ -48,7 +55,10 @@ impl Store {
     ///
     /// Tickets are locked in one order everywhere, so that two who tell the same never wait for each other. A sender at work
     /// sees the count when it lets go; one that waits for the help desk to come back goes on waiting.
-    #[expect(clippy::cognitive_complexity, reason = "the macro's, one branch for each argument")]
+    #[expect(
+        clippy::cognitive_complexity,
+        reason = "the macro's, one branch for each argument"
+    )]
     pub(super) async fn put_down(
         &self,
         connection: &mut PgConnection,
@@ -114,7 +124,7 @@ impl Store {
         )
         .fetch_all(connection)
         .await?;
-        laid(rows, until)
+        laid(rows, &down.writes, until)
     }
 }
 
@@ -132,7 +142,11 @@ struct LaidRow {
     traceparent: Option<String>,
 }
 
-fn laid(rows: Vec<LaidRow>, until: Instant) -> Result<Laid, StoreError> {
+fn laid(rows: Vec<LaidRow>, writes: &[&Write], until: Instant) -> Result<Laid, StoreError> {
+    let fences: HashMap<ExecutionId, i64> = writes
+        .iter()
+        .map(|write| (write.execution, write.fence))
+        .collect();
     let mut laid = Laid::default();
     for row in rows {
         if let Some(execution) = row.execution_id {
@@ -142,7 +156,10 @@ fn laid(rows: Vec<LaidRow>, until: Instant) -> Result<Laid, StoreError> {
                 kept: row.kept.unwrap_or_default(),
                 standing: Standing::of(paused.unwrap_or_default(), switched_off.unwrap_or_default()),
             };
-            laid.written.insert(ExecutionId(execution), written);
+            let execution = ExecutionId(execution);
+            if let Some(fence) = fences.get(&execution) {
+                laid.written.insert((execution, *fence), written);
+            }
         }
         if let Some(ticket) = row.ticket_id {
             laid.taken.push(ClaimedTicket {
@@ -207,7 +224,7 @@ impl<'w> Columns<'w> {
 mod tests {
     use launcher::testing::TestDatabase;
 
-    use super::super::{Claimed, Closing, Committed, Entry, Left, Take, Then, stored};
+    use super::super::{Claimed, Closing, Committed, Entry, Left, Settled, Take, Then, stored};
     use super::*;
     use crate::update::Update;
 
@@ -278,6 +295,48 @@ mod tests {
         assert_eq!(left, [Some(Left::Gone)]);
         assert_eq!(commit(&store, news(), 1).await.taken, []);
         assert!(store.next_ticket_due().await.unwrap().unwrap() > LEASE / 2);
+    }
+
+    #[tokio::test]
+    async fn an_old_drive_of_the_same_execution_in_the_same_batch_puts_nothing_down() {
+        let (_database, store, execution) = in_hand().await;
+        let news = |fence| {
+            let write = Write {
+                fence,
+                ..stored::write(&execution, &[Update::Resolved])
+            };
+            Entry::Step(Box::new(write))
+        };
+        let batch = [news(execution.fence - 1), news(execution.fence)];
+        let committed = store.commit(&batch, Take::default()).await.unwrap();
+        let written: Vec<bool> = committed.found.iter().map(Option::is_some).collect();
+        assert_eq!(written, [false, true]);
+        let due = store.due_updates(&[&execution.ticket]).await.unwrap();
+        assert_eq!(due[&execution.ticket].len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_sender_that_overslept_puts_nothing_down_beside_its_heir() {
+        let (_database, store, execution) = in_hand().await;
+        let news = stored::write(&execution, &[Update::Resolved]);
+        let overslept = commit(&store, news, 1).await.taken.remove(0);
+        // It could not be told, and is taken anew.
+        let again = Then::Again {
+            wait: Duration::ZERO,
+            doubt: true,
+        };
+        store.close(&[closing(&overslept, again)]).await.unwrap();
+        let heir = store.claim_tickets(1, LEASE).await.unwrap().remove(0);
+        let due = store.due_updates(&[&execution.ticket]).await.unwrap();
+        let position = due[&execution.ticket][0].position;
+        let stale = Closing {
+            settled: vec![(position, Settled::Sent)],
+            ..closing(&overslept, Then::Rest)
+        };
+        let left = store.close(&[stale, closing(&heir, again)]).await.unwrap();
+        assert_eq!(left, [None, Some(Left::Gone)]);
+        let due = store.due_updates(&[&execution.ticket]).await.unwrap();
+        assert_eq!(due[&execution.ticket].len(), 1);
     }
 
     #[tokio::test]

@@ -236,9 +236,11 @@ impl Store {
             &column.doubts,
             &column.leases_s,
             &column.settled_tickets as &[&str],
+            &column.settled_fences,
             &column.settled_positions,
             &column.settled_how as &[&str],
             audit.service,
+            &column.audit_fences,
             &audit.ids,
             &audit.tickets as &[Option<&str>],
             &audit.executions as &[Option<Uuid>],
@@ -256,16 +258,17 @@ impl Store {
             } else {
                 Left::Gone
             };
-            left.insert(row.ticket_id, what);
+            left.insert((row.ticket_id, row.fence), what);
         }
-        let found = closings
-            .iter()
-            .map(|closing| left.get(closing.ticket.as_str()).copied());
+        let found = closings.iter().map(|closing| {
+            left.get(&(closing.ticket.as_str().to_owned(), closing.fence))
+                .copied()
+        });
         Ok(found.collect())
     }
 }
 
-/// Closings by column; what was settled by columns of its own.
+/// Closings by column; what was settled and what is audited by columns of their own.
 #[derive(Default)]
 struct ClosingColumns<'c> {
     tickets: Vec<&'c str>,
@@ -276,8 +279,10 @@ struct ClosingColumns<'c> {
     doubts: Vec<bool>,
     leases_s: Vec<f64>,
     settled_tickets: Vec<&'c str>,
+    settled_fences: Vec<i64>,
     settled_positions: Vec<i64>,
     settled_how: Vec<&'static str>,
+    audit_fences: Vec<i64>,
 }
 
 impl<'c> ClosingColumns<'c> {
@@ -298,9 +303,13 @@ impl<'c> ClosingColumns<'c> {
             columns.leases_s.push(closing.lease.as_secs_f64());
             for (position, how) in &closing.settled {
                 columns.settled_tickets.push(ticket);
+                columns.settled_fences.push(closing.fence);
                 columns.settled_positions.push(*position);
                 columns.settled_how.push(how.as_str());
             }
+            columns
+                .audit_fences
+                .extend(closing.audit.iter().map(|_| closing.fence));
         }
         columns
     }
