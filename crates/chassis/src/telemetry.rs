@@ -134,6 +134,12 @@ fn build(
     // Spans carry the trace context even where no collector is set: the ids still travel and join the logs.
     let traces = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("firstline"))
+        // A span is entered with every poll of what it spans, and asked for by itself: nobody needs it to be the current
+        // one of OpenTelemetry too, nor to know how long it was busy, or on which thread.
+        .with_context_activation(false)
+        .with_tracked_inactivity(false)
+        .with_threads(false)
+        .with_location(false)
         .with_filter(in_traces());
     let subscriber = Registry::default().with(lines).with(traces);
     // A test harness may have set its own first; then that one stays.
