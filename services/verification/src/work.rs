@@ -3,13 +3,14 @@
 //! Every command is asked for again until its report is stored; so each is either harmless to repeat or has its intent
 //! written first.
 
+mod reports;
+
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 
 use chassis::Did;
 use common::Signal;
-use common::client::PeerError;
 use connectors::teams::Conversation;
 use connectors::twilio::Sms;
 use connectors::{CallError, PhoneNumber};
@@ -21,12 +22,13 @@ use uuid::Uuid;
 
 use crate::approval::SmsReport;
 use crate::card::Outgoing;
-use crate::mfa::{PROMPT_OPEN_WAIT, PushAnswer};
-use crate::operation::{CardMessage, Command, Event, Obstacle, Operation, Request};
+use crate::mfa::PushAnswer;
+use crate::operation::{CardMessage, Command, Event, Operation, Request};
 use crate::posting::CardReport;
 use crate::store::{Claim, Queue, StoreError};
 use crate::{Verifier, card, sms, words};
-use connectors::entra::mfa::{NotPossible, Push, PushOutcome};
+use connectors::entra::mfa::Push;
+use reports::{card_report, not_told, push_answer, wait_of};
 
 /// How long a dead runner's operation stays untouched.
 pub(crate) const LEASE: Duration = Duration::seconds(15);
@@ -427,83 +429,5 @@ impl Verifier {
             }
             Err(error) => not_told(&error),
         })
-    }
-}
-
-fn not_told(error: &PeerError) -> Event {
-    match error {
-        // It knows nothing of the execution, or has ended it: our part is done.
-        PeerError::Refused { problem, .. } if matches!(problem.status, 404 | 409 | 410) => {
-            tracing::info!(
-                code = problem.code,
-                "orchestration no longer waits for the result"
-            );
-            return Event::SignalTaken;
-        }
-        _ => tracing::warn!(error = %chassis::chain(error), "the result was not taken yet"),
-    }
-    let retry_after = match error {
-        PeerError::Busy { retry_after, .. } => retry_after.and_then(|wait| wait.try_into().ok()),
-        PeerError::Refused { .. } | PeerError::Unknown { .. } => None,
-    };
-    Event::SignalNotTaken { retry_after }
-}
-
-fn wait_of(error: &CallError) -> Option<Duration> {
-    error.retry_after().and_then(|wait| wait.try_into().ok())
-}
-
-/// `lost` is for an answer that did not come: the request may have been carried out.
-fn card_report(error: &CallError, lost: impl FnOnce(Option<Duration>) -> CardReport) -> CardReport {
-    let report = match error {
-        CallError::Refused { .. } => CardReport::Refused,
-        CallError::Busy { .. } => CardReport::Busy {
-            retry_after: wait_of(error),
-        },
-        CallError::Unknown { .. } => lost(None),
-    };
-    tracing::warn!(error = %chassis::chain(error), "the card was not sent");
-    report
-}
-
-fn push_answer(answered: Result<PushOutcome, CallError>) -> PushAnswer {
-    match answered {
-        Ok(PushOutcome::Approved) => PushAnswer::Approved,
-        Ok(PushOutcome::Denied { fraud: false }) => PushAnswer::Denied,
-        Ok(PushOutcome::Denied { fraud: true }) => PushAnswer::Fraud,
-        Ok(PushOutcome::NoAnswer) => PushAnswer::NoAnswer,
-        Ok(PushOutcome::Throttled) => PushAnswer::Busy {
-            retry_after: Some(PROMPT_OPEN_WAIT),
-        },
-        Ok(PushOutcome::Fault { retry: true, .. }) => PushAnswer::Busy { retry_after: None },
-        Ok(PushOutcome::Fault { value, retry: false }) => {
-            tracing::warn!(value, "the sign-in request service has a fault");
-            PushAnswer::Impossible(Obstacle::SetUp)
-        }
-        Ok(PushOutcome::NotPossible(why)) => PushAnswer::Impossible(push_obstacle(why)),
-        Err(error) => push_failure(&error),
-    }
-}
-
-fn push_obstacle(why: NotPossible) -> Obstacle {
-    match why {
-        NotPossible::NoMethod | NotPossible::NeedsCode => Obstacle::NoMethod,
-        NotPossible::Blocked => Obstacle::Blocked,
-        NotPossible::UnknownUser => Obstacle::SetUp,
-        NotPossible::Other(value) => {
-            tracing::warn!(value, "the sign-in request service gave an answer of its own");
-            Obstacle::NoMethod
-        }
-    }
-}
-
-fn push_failure(error: &CallError) -> PushAnswer {
-    tracing::warn!(error = %chassis::chain(error), "the push brought no answer");
-    match error {
-        CallError::Refused { .. } => PushAnswer::Impossible(Obstacle::SetUp),
-        CallError::Busy { .. } => PushAnswer::Busy {
-            retry_after: wait_of(error),
-        },
-        CallError::Unknown { .. } => PushAnswer::Lost,
     }
 }
