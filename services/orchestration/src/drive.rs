@@ -28,7 +28,7 @@ use crate::ask::{OnBehalf, StepServices};
 use crate::breaker::{Breakers, Change, Gate};
 use crate::committer::Committer;
 use crate::library::{Library, Unreadable};
-use crate::store::{Claimed, Hold, Store, StoreError, Write};
+use crate::store::{Arrival, Claimed, Entry, Hold, Store, StoreError, Write};
 use crate::update::Update;
 pub(crate) use course::{Broken, Course, Need};
 use hands::Hands;
@@ -61,6 +61,17 @@ pub(crate) enum Left {
     Waiting,
     /// It is over, or somebody else's.
     Otherwise,
+}
+
+/// What came of a signal that was to be committed with what comes of it.
+#[derive(Debug)]
+pub(crate) enum Answered {
+    /// The execution is ours, and goes on.
+    Taken(Box<Claimed>),
+    /// It waits again, or is over.
+    LetGo,
+    /// More is needed than that, or something else came first: nothing was written.
+    NotTaken,
 }
 
 /// What comes next.
@@ -117,6 +128,40 @@ impl Driver {
     /// whoever claims it.
     pub(crate) fn begin(&self, claimed: &Claimed, playbook: &Playbook, state: State) -> Option<Write> {
         Course::new(claimed, playbook, &self.rules, state).begin(Clock::of(claimed).moment())
+    }
+
+    /// Commit a signal with what comes of it, where nobody has its execution in hand; `claimed` is how it would be claimed.
+    pub(crate) async fn answer(&self, claimed: Claimed, arrival: Arrival) -> Result<Answered, StoreError> {
+        let span = tracing::info_span!("drive", execution.id = %claimed.id, ticket.id = %claimed.ticket);
+        chassis::telemetry::adopt(&span, claimed.traceparent.as_deref());
+        self.commit_answer(claimed, arrival).instrument(span).await
+    }
+
+    async fn commit_answer(&self, mut claimed: Claimed, arrival: Arrival) -> Result<Answered, StoreError> {
+        let Ok(playbook) = self.library.pinned(&self.store, &claimed.digest).await else {
+            return Ok(Answered::NotTaken);
+        };
+        let Ok(state) = serde_json::from_value::<State>(claimed.state.clone()) else {
+            return Ok(Answered::NotTaken);
+        };
+        let course = Course::new(&claimed, &playbook, &self.rules, state);
+        let Some((write, state)) = course.answer(arrival, Clock::of(&claimed).moment()) else {
+            return Ok(Answered::NotTaken);
+        };
+        let (hold, at, stored, status) = (write.hold, write.now, write.state.clone(), write.status);
+        let parked = (write.parked_since, write.parked_told);
+        let Some(written) = self.committer.commit(Entry::Step(Box::new(write))).await? else {
+            return Ok(Answered::NotTaken);
+        };
+        if hold == Hold::Ended {
+            say_ended(&playbook, &state, at);
+        }
+        if !written.kept {
+            return Ok(Answered::LetGo);
+        }
+        (claimed.state, claimed.status) = (stored, status);
+        (claimed.parked_since, claimed.parked_told) = parked;
+        Ok(Answered::Taken(Box::new(claimed)))
     }
 
     /// Drive `claimed` until it waits, ends, or is no longer ours.
@@ -289,6 +334,7 @@ impl Driver {
                 renumbered: vec![],
                 cut_off: Some(reason),
                 handled: vec![],
+                arrival: None,
                 audit: vec![event],
                 updates: vec![Update::Escalated, Update::Story, status],
                 now,

@@ -16,8 +16,10 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::drive::{Driver, Left};
-use crate::store::{self, Claimed, NewExecution, Presence, RunnerId, SignalRefused, Store, StoreError};
+use crate::drive::{Answered, Driver, Left};
+use crate::store::{
+    self, Arrival, Claimed, NewExecution, Presence, RunnerId, SignalRefused, Store, StoreError,
+};
 
 /// Executions claimed in one statement: enough for a burst, few enough for the others to get some.
 const BATCH: usize = 64;
@@ -197,6 +199,28 @@ impl Runner {
             store.hear(execution, signal, sender, now, None).await?;
             return Ok(());
         };
+        if let Some(claimed) = store.waiting(execution, signal, sender, runner).await? {
+            let arrival = Arrival {
+                signal: signal.clone(),
+                sender: sender.to_owned(),
+                at: now,
+                applied: false,
+            };
+            match self.driver.answer(claimed, arrival).await {
+                Ok(Answered::Taken(claimed)) => {
+                    let driven = self.driven(claimed.id, claimed.fence);
+                    self.drive(*claimed, place, driven);
+                    return Ok(());
+                }
+                Ok(Answered::LetGo) => {
+                    self.wake();
+                    return Ok(());
+                }
+                Ok(Answered::NotTaken) => {}
+                Err(StoreError::Database(error)) if declared_dead(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         let heard = store.hear(execution, signal, sender, now, Some(runner)).await;
         let (_, claimed) = match heard {
             Err(SignalRefused::Store(StoreError::Database(error))) if declared_dead(&error) => {
@@ -232,6 +256,13 @@ impl Runner {
         lock(&self.driven).insert(id, fence);
         let driven = Arc::clone(&self.driven);
         Done { driven, id, fence }
+    }
+
+    /// Something may be due sooner than what our own worker waits for.
+    fn wake(&self) {
+        if let Some(wake) = self.worker.get() {
+            wake.wake();
+        }
     }
 
     fn drive(&self, claimed: Claimed, place: OwnedSemaphorePermit, driven: Done) {

@@ -27,7 +27,7 @@ use time::OffsetDateTime;
 
 pub(crate) use accept::{FIRST_FENCE, NewExecution};
 pub(crate) use claim::{Claimed, RunnerId};
-pub(crate) use commit::{Committed, Entry, Handled, Hold, StepRow, Take, Write, Written};
+pub(crate) use commit::{Arrival, Committed, Entry, Handled, Hold, StepRow, Take, Write, Written};
 #[cfg(test)]
 pub(crate) use operate::Stopped;
 pub(crate) use operate::{OperateError, Operation, Reopened, Retried, Wish};

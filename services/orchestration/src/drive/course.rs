@@ -20,7 +20,7 @@ use super::Left;
 use super::questions::{Question, Questions, open_calls};
 use crate::chronicle::{Chronicle, Memory, Subject};
 use crate::house;
-use crate::store::{Claimed, Handled, Hold, Standing, Write, Written};
+use crate::store::{Arrival, Claimed, Handled, Hold, Standing, Write, Written};
 
 /// What was known longer ago of who may stop an execution is looked up again before a call goes out.
 pub(super) const FRESH: Duration = Duration::from_millis(250);
@@ -112,6 +112,21 @@ impl<'a> Course<'a> {
             Ok(Need::Write(write)) if write.hold == Hold::Keep => Some(*write),
             _ => None,
         }
+    }
+
+    /// What one signal makes of an execution that nobody has in hand, and how it stands then. `None` where more is needed
+    /// than to commit that.
+    pub(crate) fn answer(mut self, mut arrival: Arrival, moment: Moment) -> Option<(Write, State)> {
+        let Ok(Need::Write(mut write)) = self.take_up(vec![arrival.signal.clone()], moment) else {
+            return None;
+        };
+        let [handled] = std::mem::take(&mut write.handled)[..] else {
+            return None;
+        };
+        arrival.applied = handled.applied;
+        write.audit.insert(0, arrival.event(self.about()));
+        write.arrival = Some(Box::new(arrival));
+        Some((*write, self.state))
     }
 
     /// Take it up, whether we were there before or not, with the signals that nobody has looked at. Only while no question

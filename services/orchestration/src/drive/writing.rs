@@ -76,6 +76,7 @@ impl Course<'_> {
             renumbered: chronicle.renumbered,
             cut_off: chronicle.cut_off,
             handled: std::mem::take(&mut self.handled),
+            arrival: None,
             audit: chronicle.audit,
             updates: chronicle.updates,
             now,

@@ -9,6 +9,8 @@ pub(super) enum Guard {
     FenceGrows,
     /// What somebody holds is claimed by nobody else.
     NobodyHoldsIt,
+    /// A signal is stored with what comes of it only if nothing happened since the execution was read.
+    AsItWasRead,
     /// Whoever lets go of an execution does so only if no signal came that it does not know of.
     SignalsKnown,
     /// An operation is heard once.

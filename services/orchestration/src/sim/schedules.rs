@@ -155,6 +155,7 @@ needed! {
     without_the_fence_a_runner_that_overslept_writes: Fence => OVERSLEPT;
     without_a_fence_for_each_claim_a_retry_takes_what_it_has_not_seen: FenceGrows => OVERSLEPT;
     without_a_look_at_who_holds_it_two_hold_one: NobodyHoldsIt => HELD_BY_ONE;
+    without_a_look_at_what_was_read_a_signal_undoes_what_came_meanwhile: AsItWasRead => OVERSLEPT;
     without_the_count_of_signals_one_is_left_lying: SignalsKnown => NOBODY_LOOKS;
     without_their_key_a_repeated_signal_wakes: SignalOnce => LATE_SIGNALS;
     without_a_look_at_the_end_a_late_signal_wakes: LateAfterTheEnd => LATE_SIGNALS;

@@ -126,7 +126,7 @@ pub(super) struct DueRow {
 }
 
 impl DueRow {
-    fn claimed_by(self, runner: RunnerId, tenant: &TenantId) -> Result<Claimed, StoreError> {
+    pub(super) fn claimed_by(self, runner: RunnerId, tenant: &TenantId) -> Result<Claimed, StoreError> {
         let corrupt = "playbook_executions";
         Ok(Claimed {
             id: ExecutionId(self.id),

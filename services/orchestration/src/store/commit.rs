@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chassis::audit::AuditEvent;
 use common::execution::ExecutionStatus;
-use common::{ActionName, ExecutionId, OperationId, Outcome, StepCall, TicketId, Values};
+use common::{ActionName, ExecutionId, OperationId, Outcome, Signal, StepCall, TicketId, Values};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -41,6 +41,9 @@ pub(crate) struct Write {
     /// Why calls that are still open will never be answered.
     pub(crate) cut_off: Option<String>,
     pub(crate) handled: Vec<Handled>,
+    /// The signal that brought it about, where nobody had the execution in hand: the write takes it, if it still stands as
+    /// it did under one fence and one signal less.
+    pub(crate) arrival: Option<Box<Arrival>>,
     pub(crate) audit: Vec<AuditEvent>,
     pub(crate) updates: Vec<Update>,
     pub(crate) now: OffsetDateTime,
@@ -122,6 +125,17 @@ pub(crate) struct StepRow {
 pub(crate) struct Handled {
     pub(crate) operation: OperationId,
     /// It changed the execution; else it came too late, or belonged to nothing.
+    pub(crate) applied: bool,
+}
+
+/// A signal that is stored with what comes of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival {
+    pub(crate) signal: Signal,
+    /// Which service it is of.
+    pub(crate) sender: String,
+    pub(crate) at: OffsetDateTime,
+    /// It changed the execution.
     pub(crate) applied: bool,
 }
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::claim::interval;
 use super::commit::{Hold, Write, Written};
+use super::signal::ArrivalColumns;
 use super::steps::StepColumns;
 use super::telling::{Telling, TellingColumns};
 use super::{ClaimedTicket, Standing, Store, StoreError};
@@ -67,6 +68,7 @@ impl Store {
         let until = Instant::now() + down.lease;
         let going_on: Vec<&Write> = down.writes.iter().chain(&down.begun).copied().collect();
         let execution = Columns::of(&down.writes);
+        let arrival = ArrivalColumns::of(&down.writes)?;
         let step = StepColumns::of(&going_on);
         let audit = AuditRows::of(Service::Orchestration, down.audit.iter().copied());
         let telling = TellingColumns::of(&down.tellings)?;
@@ -121,6 +123,16 @@ impl Store {
             &take as &[&str],
             interval(down.lease),
             claim,
+            &execution.takes,
+            &arrival.executions,
+            &arrival.operations,
+            &arrival.steps as &[&str],
+            &arrival.visits,
+            &arrival.attempts,
+            &arrival.results,
+            &arrival.senders as &[&str],
+            &arrival.at,
+            &arrival.applied,
         )
         .fetch_all(connection)
         .await?;
@@ -192,6 +204,7 @@ struct Columns<'w> {
     signals: Vec<i64>,
     at: Vec<OffsetDateTime>,
     held: Vec<bool>,
+    takes: Vec<bool>,
 }
 
 impl<'w> Columns<'w> {
@@ -215,6 +228,7 @@ impl<'w> Columns<'w> {
             columns.signals.push(write.signals);
             columns.at.push(write.now);
             columns.held.push(write.held);
+            columns.takes.push(write.arrival.is_some());
         }
         columns
     }

@@ -1,5 +1,6 @@
 -- See `down.rs`. $1: tenant. $2 to $14: executions that go on. $15: executions that are as they should be. $16 to $27: calls of
 -- steps. $28 to $35: audit. $36 to $42: news of tickets. $43 to $45: tickets to take, for how long, and the name of the claim.
+-- $46: which of the executions are taken with this write. $47 to $55: the signals that brought it about.
 WITH written AS (
     UPDATE playbook_executions execution
     SET state = new.state,
@@ -10,24 +11,31 @@ WITH written AS (
         held = new.held,
         ended_at = CASE WHEN new.ended THEN new.at END,
         runner = CASE
-            WHEN new.ended OR (new.until IS NOT NULL AND execution.signals = new.signals) THEN NULL
-            ELSE execution.runner
+            WHEN new.ended OR (new.until IS NOT NULL AND execution.signals + new.takes::integer = new.signals) THEN NULL
+            ELSE new.runner
         END,
+        fence = new.fence,
+        signals = execution.signals + new.takes::integer,
         -- Kept in our hands it stays as it was, long past: an update that changes no indexed column is cheap.
         wake_at = CASE
             WHEN new.ended THEN NULL
-            WHEN new.until IS NULL THEN execution.wake_at
-            WHEN execution.signals = new.signals THEN new.until
+            WHEN new.until IS NULL AND NOT new.takes THEN execution.wake_at
+            WHEN new.until IS NOT NULL AND execution.signals + new.takes::integer = new.signals THEN new.until
             ELSE now()
         END
     FROM UNNEST(
         $2::uuid[], $3::uuid[], $4::bigint[], $5::jsonb[], $6::text[], $7::text[], $8::timestamptz[],
-        $9::boolean[], $10::boolean[], $11::timestamptz[], $12::bigint[], $13::timestamptz[], $14::boolean[]
+        $9::boolean[], $10::boolean[], $11::timestamptz[], $12::bigint[], $13::timestamptz[], $14::boolean[],
+        $46::boolean[]
     ) AS new (
-        id, runner, fence, state, status, reason, parked_since, parked_told, ended, until, signals, at, held
+        id, runner, fence, state, status, reason, parked_since, parked_told, ended, until, signals, at, held, takes
     )
-    WHERE execution.tenant_id = $1 AND execution.id = new.id AND execution.runner = new.runner
-      AND execution.fence = new.fence
+    WHERE execution.tenant_id = $1 AND execution.id = new.id AND execution.fence = new.fence - new.takes::integer
+      AND CASE
+          WHEN new.takes
+              THEN execution.runner IS NULL AND execution.ended_at IS NULL AND execution.signals = new.signals - 1
+          ELSE execution.runner = new.runner
+      END
     RETURNING
         execution.id, execution.signals, execution.runner IS NOT NULL AS kept,
         execution.paused_at IS NOT NULL AS paused,
@@ -63,6 +71,16 @@ WITH written AS (
         explanation = EXCLUDED.explanation,
         output = EXCLUDED.output,
         ended_at = EXCLUDED.ended_at
+), arrivals AS (
+    INSERT INTO execution_signals
+        (tenant_id, execution_id, operation_id, step_id, visit, attempt, result, sender, received_at, effect, handled_at)
+    SELECT $1, new.execution_id, new.operation_id, new.step_id, new.visit, new.attempt, new.result, new.sender, new.at,
+           CASE WHEN new.applied THEN 'applied' ELSE 'late' END, new.at
+    FROM UNNEST(
+        $47::uuid[], $48::uuid[], $49::text[], $50::integer[], $51::integer[], $52::jsonb[], $53::text[],
+        $54::timestamptz[], $55::boolean[]
+    ) AS new (execution_id, operation_id, step_id, visit, attempt, result, sender, at, applied)
+    WHERE new.execution_id IN (SELECT id FROM ours)
 ), audit AS (
     INSERT INTO audit_events (tenant_id, id, service, ticket_id, execution_id, kind, actor, detail, at)
     SELECT $1, new.id, $28, new.ticket_id, new.execution_id, new.kind, new.actor, new.detail, $35

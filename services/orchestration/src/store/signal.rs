@@ -4,10 +4,12 @@ use chassis::audit::AuditEvent;
 use common::{ActionName, ExecutionId, OperationId, Signal};
 use serde_json::json;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::claim::DueRow;
 use super::commit::ordinal;
-use super::{Claimed, EXECUTIONS, RunnerId, Store, StoreError, notify};
+use super::{Arrival, Claimed, EXECUTIONS, RunnerId, Store, StoreError, Write, notify};
+use crate::chronicle::Subject;
 
 /// What became of a signal that was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +42,79 @@ impl From<sqlx::Error> for SignalRefused {
     }
 }
 
+impl Arrival {
+    /// That it was taken, for the record.
+    pub(crate) fn event(&self, about: Subject<'_>) -> AuditEvent {
+        event("signal.received", &self.signal, &self.sender)
+            .ticket(about.ticket)
+            .execution(about.execution)
+    }
+}
+
+fn event(kind: &'static str, signal: &Signal, sender: &str) -> AuditEvent {
+    let detail =
+        json!({"operation": signal.operation, "step": signal.step, "outcome": signal.result.outcome});
+    AuditEvent::new(kind, detail).actor(format!("service:{sender}"))
+}
+
 impl Store {
+    /// How `runner` would claim an execution for this signal of `sender`, were it to take it now: `None` where it is in
+    /// somebody's hands, over, or held, where another signal has not been looked at, and where this one is here already or
+    /// does not belong. Nothing is written.
+    pub(crate) async fn waiting(
+        &self,
+        execution: ExecutionId,
+        signal: &Signal,
+        sender: &str,
+        runner: RunnerId,
+    ) -> Result<Option<Claimed>, StoreError> {
+        let row = sqlx::query_as!(
+            DueRow,
+            r#"SELECT
+                 execution.id, ticket_id, playbook_digest, subject_id, requester_name, ticket, facts, traceparent, status,
+                 state, signals + 1 AS "signals!", cancelled, parked_since, parked_told, fence + 1 AS "fence!",
+                 now() AS "now!", insisted, false AS "paused!", false AS "switched_off!",
+                 (
+                     SELECT COALESCE(
+                         jsonb_agg(jsonb_build_object('step', step.step_id, 'visit', step.visit, 'asked', step.asked)),
+                         '[]'
+                     )
+                     FROM playbook_step_executions step
+                     WHERE step.tenant_id = $1 AND step.execution_id = execution.id AND step.outcome IS NULL
+                       AND step.asked IS NOT NULL
+                 ) AS "asked!"
+             FROM playbook_executions execution
+             WHERE execution.tenant_id = $1 AND execution.id = $2 AND ended_at IS NULL AND runner IS NULL
+               AND cancelled IS NULL AND paused_at IS NULL AND NOT held AND NOT insisted
+               AND NOT EXISTS (
+                   SELECT FROM switches
+                   WHERE switches.tenant_id IN (execution.tenant_id, '')
+                     AND switches.name IN ('', execution.playbook_name)
+               )
+               AND NOT EXISTS (
+                   SELECT FROM execution_signals known
+                   WHERE known.tenant_id = $1 AND known.execution_id = $2
+                     AND (known.operation_id = $3 OR known.handled_at IS NULL)
+               )
+               AND EXISTS (
+                   SELECT FROM playbook_step_executions step
+                   WHERE step.tenant_id = $1 AND step.execution_id = $2 AND step.step_id = $4 AND step.visit = $5
+                     AND split_part(step.action, '.', 1) = $6
+                     AND (step.operation_id IS NULL OR step.operation_id = $3)
+               )"#,
+            self.tenant_id(),
+            execution.0,
+            signal.operation.0,
+            signal.step.id.as_str(),
+            ordinal(signal.step.visit),
+            sender,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        // One that cannot be read is for whoever claims it.
+        Ok(row.and_then(|row| row.claimed_by(runner, &self.tenant).ok()))
+    }
+
     /// Take a signal of `sender`. Where it may change something and nobody has the execution in hand, `runner` takes it in
     /// the same transaction; without one a runner is woken.
     pub(crate) async fn hear(
@@ -75,16 +149,11 @@ impl Store {
             Heard::Repeated => "signal.repeated",
             Heard::Late => "signal.late",
         };
-        let detail =
-            json!({"operation": signal.operation, "step": signal.step, "outcome": signal.result.outcome});
         let ticket = row
             .ticket_id
             .parse()
             .map_err(StoreError::corrupt("playbook_executions"))?;
-        let event = AuditEvent::new(kind, detail)
-            .ticket(&ticket)
-            .execution(execution)
-            .actor(format!("service:{sender}"));
+        let event = event(kind, signal, sender).ticket(&ticket).execution(execution);
         self.record(&mut transaction, &[event]).await?;
         let mut taken = None;
         if let Some(runner) = runner.filter(|_| heard == Heard::Stored && row.free) {
@@ -239,6 +308,42 @@ impl Store {
             notify(connection, EXECUTIONS).await?;
         }
         Ok(())
+    }
+}
+
+/// Signals that are stored with what comes of them, by column of `execution_signals`.
+#[derive(Default)]
+pub(super) struct ArrivalColumns<'w> {
+    pub(super) executions: Vec<Uuid>,
+    pub(super) operations: Vec<Uuid>,
+    pub(super) steps: Vec<&'w str>,
+    pub(super) visits: Vec<i32>,
+    pub(super) attempts: Vec<i32>,
+    pub(super) results: Vec<serde_json::Value>,
+    pub(super) senders: Vec<&'w str>,
+    pub(super) at: Vec<OffsetDateTime>,
+    pub(super) applied: Vec<bool>,
+}
+
+impl<'w> ArrivalColumns<'w> {
+    pub(super) fn of(writes: &[&'w Write]) -> Result<Self, StoreError> {
+        let mut columns = Self::default();
+        for write in writes {
+            let Some(arrival) = &write.arrival else { continue };
+            let signal = &arrival.signal;
+            let result =
+                serde_json::to_value(&signal.result).map_err(StoreError::corrupt("execution_signals"))?;
+            columns.executions.push(write.execution.0);
+            columns.operations.push(signal.operation.0);
+            columns.steps.push(signal.step.id.as_str());
+            columns.visits.push(ordinal(signal.step.visit));
+            columns.attempts.push(ordinal(signal.step.attempt));
+            columns.results.push(result);
+            columns.senders.push(&arrival.sender);
+            columns.at.push(arrival.at);
+            columns.applied.push(arrival.applied);
+        }
+        Ok(columns)
     }
 }
 

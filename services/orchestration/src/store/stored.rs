@@ -110,6 +110,7 @@ pub(crate) fn write(claimed: &Claimed, updates: &[Update]) -> Write {
         renumbered: vec![],
         cut_off: None,
         handled: vec![],
+        arrival: None,
         audit: vec![],
         updates: updates.to_vec(),
         now: claimed.now,

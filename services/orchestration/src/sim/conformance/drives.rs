@@ -12,8 +12,8 @@ use crate::facts::Given;
 use crate::sim::model;
 use crate::sim::model::signal::NotHeard;
 use crate::store::{
-    Claimed, Entry, FIRST_FENCE, Handled, Heard, Hold, NewExecution, Presence, RunnerId, SignalRefused,
-    StepRow, StoreError, Take, Write, stored,
+    Arrival, Claimed, Entry, FIRST_FENCE, Handled, Heard, Hold, NewExecution, Presence, RunnerId,
+    SignalRefused, StepRow, StoreError, Take, Write, stored,
 };
 use crate::update::{Asked, Update};
 
@@ -197,6 +197,7 @@ impl Pair {
             renumbered: vec![],
             cut_off: self.chance(0.1).then(|| "cut off".to_owned()),
             handled: self.random_handled(claimed.id),
+            arrival: None,
             audit: vec![],
             updates: self.random_updates(),
             now,
@@ -313,6 +314,45 @@ impl Pair {
         let unheard = self.store.unheard(execution).await.expect("it can be read");
         let modelled = self.model.unheard(execution);
         self.same("unheard", unheard, modelled);
+    }
+
+    /// A signal is committed with what comes of it, where nobody has its execution in hand; also after something else came.
+    async fn arrive(
+        &mut self,
+        execution: ExecutionId,
+        signal: &Signal,
+        sender: &str,
+        runner: RunnerId,
+    ) -> bool {
+        let real = self.store.waiting(execution, signal, sender, runner).await;
+        let real = real.expect("the database is there");
+        let model = self.model.waiting(execution, signal, sender, runner);
+        self.same("waiting", in_words(real.as_slice()), in_words(model.as_slice()));
+        let Some(claimed) = real.filter(|_| self.chance(0.7)) else {
+            return false;
+        };
+        let arrival = Arrival {
+            signal: signal.clone(),
+            sender: sender.to_owned(),
+            at: claimed.now,
+            applied: self.chance(0.8),
+        };
+        let since = i64::from(self.chance(0.2));
+        let write = Write {
+            signals: claimed.signals + since,
+            renumbered: vec![],
+            handled: vec![],
+            arrival: Some(Box::new(arrival)),
+            ..self.random_write(&claimed)
+        };
+        self.say(format!(
+            "{execution} takes {} with its write, {since} too late",
+            signal.operation
+        ));
+        if self.commit(vec![Entry::Step(Box::new(write))]).await {
+            self.claims.push(claimed);
+        }
+        true
     }
 
     async fn register(&mut self) {

@@ -97,10 +97,23 @@ impl Model {
         let (fenced, counts) = (self.has(Guard::Fence), self.has(Guard::SignalsKnown));
         let (now, looks) = (self.now, self.has(Guard::StandingAtCommit));
         let checks = self.has(Guard::CancelledEndsWithAPerson);
+        let unread = self.has(Guard::AsItWasRead);
+        let lives = self.runners.contains_key(&write.runner.0);
         let Some(row) = self.executions.get_mut(&write.execution) else {
             return Ok(None);
         };
-        if fenced && (row.runner, row.fence) != (Some(write.runner), write.fence) {
+        if write.arrival.is_some() {
+            let before = (write.fence - 1, write.signals - 1);
+            let as_read = row.ended_at.is_none() && (row.fence, row.signals) == before;
+            if row.runner.is_some() || unread && !as_read {
+                return Ok(None);
+            }
+            if !lives {
+                return Err(Refused::DeclaredDead);
+            }
+            (row.runner, row.fence, row.signals) = (Some(write.runner), write.fence, row.signals + 1);
+            row.wake_at = Some(now);
+        } else if fenced && (row.runner, row.fence) != (Some(write.runner), write.fence) {
             return Ok(None);
         }
         if checks && row.cancelled.is_some() && write.status == ExecutionStatus::Resolved {
@@ -148,6 +161,19 @@ impl Model {
         for write in writes {
             if let Some(reason) = &write.cut_off {
                 self.cut_off(write.execution, reason);
+            }
+        }
+        for write in writes {
+            if let Some(arrival) = &write.arrival {
+                self.signals_ever += 1;
+                let row = SignalRow {
+                    nth: self.signals_ever,
+                    step: arrival.signal.step.clone(),
+                    result: arrival.signal.result.clone(),
+                    applied: Some(arrival.applied),
+                };
+                self.signals
+                    .insert((write.execution, arrival.signal.operation), row);
             }
         }
         for write in writes {

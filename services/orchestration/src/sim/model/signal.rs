@@ -25,17 +25,7 @@ impl Model {
             Some(row) => row.ended_at.is_some() && self.has(Guard::LateAfterTheEnd),
             None => return Err(NotHeard::UnknownExecution),
         };
-        let belongs = |((of, step, visit, _), row): (&StepKey, &StepCallRow)| {
-            (*of, step, *visit) == (execution, &signal.step.id, signal.step.visit)
-                && row
-                    .action
-                    .as_ref()
-                    .is_some_and(|action| action.service() == sender)
-                && row
-                    .operation
-                    .is_none_or(|operation| operation == signal.operation)
-        };
-        if !self.steps.iter().any(belongs) {
+        if !self.belongs(execution, signal, sender) {
             return Err(NotHeard::Foreign);
         }
         let key = (execution, signal.operation);
@@ -62,6 +52,45 @@ impl Model {
         let runner = runner.filter(|runner| free && self.runners.contains_key(&runner.0));
         let claimed = runner.and_then(|runner| self.claim(execution, runner));
         Ok((Heard::Stored, claimed))
+    }
+
+    /// The execution has made this call of `sender`, and no other operation came of it.
+    fn belongs(&self, execution: ExecutionId, signal: &Signal, sender: &str) -> bool {
+        let belongs = |((of, step, visit, _), row): (&StepKey, &StepCallRow)| {
+            (*of, step, *visit) == (execution, &signal.step.id, signal.step.visit)
+                && row
+                    .action
+                    .as_ref()
+                    .is_some_and(|action| action.service() == sender)
+                && row
+                    .operation
+                    .is_none_or(|operation| operation == signal.operation)
+        };
+        self.steps.iter().any(belongs)
+    }
+
+    /// How `runner` would claim an execution for this signal; `None` where more is needed than to apply it.
+    pub(in super::super) fn waiting(
+        &self,
+        execution: ExecutionId,
+        signal: &Signal,
+        sender: &str,
+        runner: RunnerId,
+    ) -> Option<Claimed> {
+        let row = self.executions.get(&execution)?;
+        let looked_at = |((of, operation), known): (&(ExecutionId, OperationId), &SignalRow)| {
+            *of != execution || *operation != signal.operation && known.applied.is_some()
+        };
+        let free = row.ended_at.is_none() && row.runner.is_none() && row.cancelled.is_none();
+        let still = row.paused || row.held || row.insisted || self.stands(execution).is_still();
+        if !free || still || !self.signals.iter().all(looked_at) || !self.belongs(execution, signal, sender) {
+            return None;
+        }
+        // As it would be claimed, and nothing is changed.
+        let mut would_be = self.clone();
+        would_be.wake(execution);
+        let claimed = would_be.claim(execution, runner)?;
+        Some(claimed)
     }
 
     /// Something came for it: it is due, or whoever drives it finds more signals than it knows of.

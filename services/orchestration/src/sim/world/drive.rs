@@ -1,15 +1,15 @@
 //! One execution in the hands of a replica: what its course needs, and what comes of it, in two actions each, so that
 //! anything may happen in between.
 
-use common::{Signal, StepCall};
+use common::{ExecutionId, Signal, StepCall};
 use playbook_lang::{Event, Moment, State};
 
 use super::process::short;
-use super::service::Flight;
+use super::service::{Flight, SERVICE};
 use super::{World, sender};
 use crate::drive::{Course, Need, Question};
 use crate::sim::invariants;
-use crate::store::{Claimed, Entry, Hold, Standing, Take, Write, Written};
+use crate::store::{Arrival, Claimed, Entry, Hold, Standing, Take, Write, Written};
 
 /// Takes a step back: what is cancelled may still do so.
 const UNDOES: &str = "cmdb.unfix";
@@ -37,6 +37,8 @@ pub(super) struct Seen {
 pub(super) enum At {
     /// It is about to be accepted, for a filing.
     Accepting(Box<Entry>, usize),
+    /// A signal is to be committed with what comes of it.
+    Heard(Box<Write>),
     /// Its signals are to be read.
     Claimed,
     /// Its course needs this.
@@ -99,6 +101,7 @@ impl<'a> World<'a> {
         let at = std::mem::replace(&mut drive.at, At::Answering);
         let kept = match at {
             At::Accepting(entry, filing) => self.commit_new(process, &mut drive, *entry, filing),
+            At::Heard(write) => self.commit_heard(process, &mut drive, &write),
             At::Claimed => {
                 let unheard = if drive.claimed.signals > 0 {
                     self.model.unheard(drive.claimed.id)
@@ -115,6 +118,52 @@ impl<'a> World<'a> {
         if kept {
             self.processes[process].drives.push(drive);
         }
+    }
+
+    /// What a signal makes of an execution that nobody has in hand, about to be committed by a replica.
+    pub(super) fn hears(&mut self, process: usize, execution: ExecutionId, signal: &Signal) -> bool {
+        let Some(runner) = self.processes[process].runner else {
+            return false;
+        };
+        let Some(claimed) = self.model.waiting(execution, signal, SERVICE, runner) else {
+            return false;
+        };
+        let arrival = Arrival {
+            signal: signal.clone(),
+            sender: SERVICE.to_owned(),
+            at: self.model.now,
+            applied: false,
+        };
+        let mut drive = self.drive(claimed);
+        let fresh = self.drive(drive.claimed.clone()).course;
+        let Some((write, _)) = std::mem::replace(&mut drive.course, fresh).answer(arrival, self.moment())
+        else {
+            return false;
+        };
+        drive.at = At::Heard(Box::new(write));
+        self.processes[process].drives.push(drive);
+        true
+    }
+
+    fn commit_heard(&mut self, process: usize, drive: &mut Drive<'a>, write: &Write) -> bool {
+        let Some(written) = self.commit(process, drive, write) else {
+            // Something came first, or the service heard nothing and tells it again.
+            if let Some(arrival) = &write.arrival {
+                let _ = self
+                    .model
+                    .hear(write.execution, &arrival.signal, &arrival.sender, None);
+            }
+            return false;
+        };
+        if !written.kept {
+            return false;
+        }
+        self.ghosts.known.insert(write.execution, write.signals);
+        let mut claimed = drive.claimed.clone();
+        (claimed.state, claimed.status) = (write.state.clone(), write.status);
+        (claimed.parked_since, claimed.parked_told) = (write.parked_since, write.parked_told);
+        *drive = self.drive(claimed);
+        true
     }
 
     pub(super) fn lost(&mut self, process: usize, drive: &Drive<'a>) -> bool {

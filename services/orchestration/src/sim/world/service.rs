@@ -17,7 +17,7 @@ use crate::sim::invariants;
 use crate::store::Heard;
 
 /// Who signals.
-const SERVICE: &str = "cmdb";
+pub(super) const SERVICE: &str = "cmdb";
 /// What is asked of a person, and answered later.
 const ASKS: &str = "cmdb.ask";
 
@@ -249,7 +249,7 @@ impl World<'_> {
             return;
         };
         known.told += 1;
-        let (execution, again) = (known.execution, known.told > 1);
+        let execution = known.execution;
         let signal = Signal {
             tenant_id: self.model.tenant.clone(),
             operation,
@@ -257,7 +257,20 @@ impl World<'_> {
             result,
         };
         let before = self.model.executions.get(&execution).cloned();
+        let again = self.model.signals.contains_key(&(execution, operation));
         let hearer = self.hearer(execution);
+        if let Some(process) = hearer
+            && self.pick(2) == 1
+            && self.hears(process, execution, &signal)
+        {
+            self.say(|| {
+                format!(
+                    "operation {} is signalled to replica {process}, which works it out",
+                    operation.0.as_u128()
+                )
+            });
+            return;
+        }
         let runner = hearer.and_then(|process| self.processes[process].runner);
         let heard = self.model.hear(execution, &signal, SERVICE, runner);
         self.say(|| {
