@@ -1,9 +1,15 @@
 //! Group commit: what several have to write at the same moment goes down in one transaction (`chassis::group_commit`).
 
+use std::time::Duration;
+
 use chassis::group_commit::{Failure, Ledger, Line, refused};
 
 use crate::outbox::Hand;
 use crate::store::{Closing, Committed, Entry, Left, Store, StoreError, Take, Write, Written};
+
+/// How long it waits for company that a ticket was told how its execution ended. Should the process die meanwhile, whoever
+/// takes the ticket over looks at what stands there.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Failure for StoreError {
     fn is_refusal(&self) -> bool {
@@ -97,17 +103,29 @@ impl Committer {
 ///
 /// Apart from the steps: each of the two locks tickets in their order, and in one transaction they would lock them twice.
 #[derive(Clone)]
-pub(crate) struct Closer(Line<Store>);
+pub(crate) struct Closer {
+    now: Line<Store>,
+    later: Line<Store>,
+}
 
 impl Closer {
     /// Over `store`.
     pub(crate) fn start(store: &Store) -> Self {
-        Self(Line::start(store))
+        Self {
+            now: Line::start(store),
+            later: Line::patient(store, PATIENCE),
+        }
     }
 
     /// Put down what a ticket was told, and let go of it or keep it.
     pub(crate) async fn close(&self, closing: Closing) -> Result<Left, StoreError> {
-        let left = self.0.commit(closing).await?;
+        let left = self.now.commit(closing).await?;
+        left.ok_or(StoreError::Fenced)
+    }
+
+    /// The same of a ticket that is hardly told anything more: in company, within a moment.
+    pub(crate) async fn close_later(&self, closing: Closing) -> Result<Left, StoreError> {
+        let left = self.later.commit(closing).await?;
         left.ok_or(StoreError::Fenced)
     }
 }

@@ -6,6 +6,7 @@
 
 mod hand;
 pub(crate) mod plan;
+mod taken;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,9 +15,7 @@ use chassis::{AuditEvent, Did};
 use common::{AutomationStatus, ExecutionId, TicketId};
 use futures::future::join_all;
 use serde_json::json;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::committer::Closer;
@@ -48,6 +47,8 @@ pub(crate) struct Sender {
     store: Store,
     closer: Closer,
     desk: Arc<Desk>,
+    /// What is being put down while nobody waits for it.
+    later: TaskTracker,
     /// When the backlog was counted last.
     counted: Mutex<Option<Instant>>,
 }
@@ -128,12 +129,13 @@ impl Sender {
             closer: Closer::start(&store),
             store,
             desk,
+            later: TaskTracker::new(),
             counted: Mutex::default(),
         }
     }
 
     /// Tell the news of a few tickets.
-    pub(crate) async fn step(&self) -> Result<Did, StoreError> {
+    pub(crate) async fn step(self: &Arc<Self>) -> Result<Did, StoreError> {
         let claimed = self.store.claim_tickets(i64::from(TICKETS), LEASE).await?;
         self.report_backlog().await?;
         if claimed.is_empty() {
@@ -144,51 +146,7 @@ impl Sender {
         Ok(Did::Work)
     }
 
-    /// Tell the news of tickets that were taken in the commits that queued it, up to `at_once` bundles of them at a time.
-    /// From `stopping` on nobody takes any; those in line then are let go.
-    pub(crate) async fn tell_taken(
-        self: Arc<Self>,
-        mut taken: mpsc::Receiver<ClaimedTicket>,
-        at_once: usize,
-        stopping: CancellationToken,
-    ) {
-        let mut tellings = JoinSet::new();
-        let mut bundle = Vec::new();
-        loop {
-            let next = taken.recv_many(&mut bundle, usize::from(TICKETS));
-            if stopping
-                .run_until_cancelled(next)
-                .await
-                .is_none_or(|count| count == 0)
-            {
-                break;
-            }
-            if tellings.len() >= at_once {
-                let _ = tellings.join_next().await;
-            }
-            let (sender, bundle) = (Arc::clone(&self), std::mem::take(&mut bundle));
-            let telling = async move {
-                if let Err(error) = sender.tell_all(bundle).await {
-                    tracing::warn!(error = %chassis::chain(&error), "tickets were not told everything; they are found again");
-                }
-            };
-            tellings.spawn(chassis::request_id::scope_fresh(telling));
-            while tellings.try_join_next().is_some() {}
-        }
-        taken.close();
-        while let Some(claimed) = taken.recv().await {
-            bundle.push(claimed);
-        }
-        join_all(
-            bundle
-                .into_iter()
-                .map(|claimed| self.let_go(Turn::new(claimed), Duration::ZERO, false)),
-        )
-        .await;
-        while tellings.join_next().await.is_some() {}
-    }
-
-    async fn tell_all(&self, claimed: Vec<ClaimedTicket>) -> Result<(), StoreError> {
+    async fn tell_all(self: &Arc<Self>, claimed: Vec<ClaimedTicket>) -> Result<(), StoreError> {
         let mut turns: Vec<Turn> = claimed.into_iter().map(Turn::new).collect();
         if let Err(error) = self.look_up(turns.iter_mut().collect()).await {
             for turn in turns {
@@ -228,9 +186,13 @@ impl Sender {
         Ok(())
     }
 
-    async fn tell_or_let_go(&self, mut turn: Turn) -> Result<(), StoreError> {
+    async fn tell_or_let_go(self: &Arc<Self>, mut turn: Turn) -> Result<(), StoreError> {
         match self.tell(&mut turn).await {
-            Ok(()) => Ok(()),
+            Ok(Done::PutDown) => Ok(()),
+            Ok(Done::TheEnd) => {
+                self.put_down_later(turn);
+                Ok(())
+            }
             Err(Stopped::Store(StoreError::Fenced)) => {
                 tracing::info!("another sender has taken over");
                 Ok(())
@@ -247,7 +209,7 @@ impl Sender {
         }
     }
 
-    async fn tell(&self, turn: &mut Turn) -> Result<(), Stopped> {
+    async fn tell(&self, turn: &mut Turn) -> Result<Done, Stopped> {
         let mut standing = if turn.claimed.doubt {
             self.reach(&mut turn.claimed).await?;
             Some(in_time(self.desk.standing(&turn.claimed.ticket)).await?)
@@ -258,9 +220,12 @@ impl Sender {
             for dispatch in plan(&turn.due, &turn.stories) {
                 self.dispatch(turn, dispatch, standing.as_deref()).await?;
             }
+            if turn.due.iter().any(tells_all) {
+                return Ok(Done::TheEnd);
+            }
             let closing = closing(turn, Then::Rest);
             match self.closer.close(closing).await? {
-                Left::Gone => return Ok(()),
+                Left::Gone => return Ok(Done::PutDown),
                 Left::Kept(enqueued) => turn.claimed.enqueued = enqueued,
             }
             // Looked once, and everything since was heard of.
@@ -425,6 +390,14 @@ impl Sender {
         }
         Ok(())
     }
+}
+
+/// What a ticket was told.
+enum Done {
+    /// Everything, and that is put down.
+    PutDown,
+    /// How its execution ended, and that is still to be put down.
+    TheEnd,
 }
 
 /// Its note tells what the whole execution did.

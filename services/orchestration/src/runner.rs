@@ -2,8 +2,8 @@
 //!
 //! A waiting execution costs a row and nothing here. Any number of runners may work on one database.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -318,10 +318,13 @@ impl Runner {
         let Some(presence) = &mut *identity else {
             return Ok(());
         };
-        let driven: Vec<ExecutionId> = lock(&self.driven).keys().copied().collect();
-        #[expect(clippy::cast_precision_loss, reason = "a gauge takes floats")]
-        metrics::gauge!("firstline_executions_in_hand").set(driven.len() as f64);
-        if !self.store.heartbeat(presence, &driven, self.lease).await? {
+        let driven = async || {
+            let driven: HashSet<ExecutionId> = lock(&self.driven).keys().copied().collect();
+            #[expect(clippy::cast_precision_loss, reason = "a gauge takes floats")]
+            metrics::gauge!("firstline_executions_in_hand").set(driven.len() as f64);
+            driven
+        };
+        if !self.store.heartbeat(presence, driven, self.lease).await? {
             *identity = None;
             *lock(&self.known_as) = None;
         }

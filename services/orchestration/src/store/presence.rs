@@ -4,6 +4,7 @@
 //! moment the session is gone, so a crash is noticed within a second and not at the end of the lease. Whoever is declared
 //! dead wrongly (its session broke, its process lives) finds its writes fenced, and repeats its calls under the same keys.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use common::ExecutionId;
@@ -43,40 +44,59 @@ impl Store {
 
     /// Say that we live, and let go of what no task of ours drives any more. `false`: we were declared dead and must
     /// register anew.
+    ///
+    /// What is driven is asked for after it was read what we hold: an execution that we take meanwhile is in neither, and
+    /// stays ours.
     pub(crate) async fn heartbeat(
         &self,
         presence: &mut Presence,
-        driven: &[ExecutionId],
+        driven: impl AsyncFnOnce() -> HashSet<ExecutionId>,
         lease: Duration,
     ) -> Result<bool, StoreError> {
         self.keep_session(presence).await?;
-        let driven: Vec<Uuid> = driven.iter().map(|id| id.0).collect();
-        let mut transaction = self.pool.begin().await?;
+        let runner = presence.runner.0;
         let alive = sqlx::query_scalar!(
             r#"UPDATE execution_runners
              SET leased_until = now() + $3
              WHERE tenant_id = $1 AND id = $2
              RETURNING now() AS "now!""#,
             self.tenant_id(),
-            presence.runner.0,
+            runner,
             interval(lease),
         )
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&self.pool)
         .await?;
         if let Some(now) = alive {
             self.set_clock(now);
         }
-        sqlx::query!(
-            "UPDATE playbook_executions
-             SET runner = NULL, wake_at = now()
-             WHERE tenant_id = $1 AND runner = $2 AND NOT (id = ANY($3))",
+        let held = sqlx::query!(
+            "SELECT id, fence FROM playbook_executions WHERE tenant_id = $1 AND runner = $2",
             self.tenant_id(),
-            presence.runner.0,
-            &driven,
+            runner,
         )
-        .execute(&mut *transaction)
+        .fetch_all(&self.pool)
         .await?;
-        transaction.commit().await?;
+        let driven = driven().await;
+        let undriven = held
+            .into_iter()
+            .filter(|held| !driven.contains(&ExecutionId(held.id)))
+            .map(|held| (held.id, held.fence));
+        let (ids, fences): (Vec<Uuid>, Vec<i64>) = undriven.unzip();
+        if !ids.is_empty() {
+            sqlx::query!(
+                "UPDATE playbook_executions execution
+                 SET runner = NULL, wake_at = now()
+                 FROM UNNEST($3::uuid[], $4::bigint[]) AS undriven (id, fence)
+                 WHERE tenant_id = $1 AND execution.id = undriven.id AND execution.fence = undriven.fence
+                   AND runner = $2",
+                self.tenant_id(),
+                runner,
+                &ids,
+                &fences,
+            )
+            .execute(&self.pool)
+            .await?;
+        }
         Ok(alive.is_some())
     }
 
@@ -183,7 +203,12 @@ mod tests {
             .await
             .unwrap();
         assert!(ended);
-        assert!(store.heartbeat(&mut presence, &[], LONG).await.unwrap());
+        assert!(
+            store
+                .heartbeat(&mut presence, async || HashSet::new(), LONG)
+                .await
+                .unwrap()
+        );
         assert_eq!(store.take_over().await.unwrap(), 0);
     }
 
@@ -194,8 +219,36 @@ mod tests {
         let mut silent = store.register(Duration::ZERO).await.unwrap();
         assert_eq!(store.take_over().await.unwrap(), 1);
         assert!(
-            !store.heartbeat(&mut silent, &[], LONG).await.unwrap(),
+            !store
+                .heartbeat(&mut silent, async || HashSet::new(), LONG)
+                .await
+                .unwrap(),
             "it learns of it"
         );
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_during_a_heartbeat_is_not_let_go_by_it() {
+        let database = launcher::testing::database().await;
+        let store = stored::store(&database).await;
+        let mut presence = store.register(LONG).await.unwrap();
+        let runner = presence.runner;
+        let abandoned = stored::execution(&store, "4242", &[]).await;
+        store.claim_due(runner, 1).await.unwrap();
+        let taken = stored::execution(&store, "4243", &[]).await;
+        let driven = async || {
+            // Nobody drives the one any more; the other one comes to us at this moment.
+            store.claim_due(runner, 1).await.unwrap();
+            HashSet::new()
+        };
+        assert!(store.heartbeat(&mut presence, driven, LONG).await.unwrap());
+        let due: Vec<ExecutionId> = store
+            .claim_due(runner, 2)
+            .await
+            .unwrap()
+            .iter()
+            .map(|claimed| claimed.id)
+            .collect();
+        assert_eq!(due, [abandoned], "and not {taken}");
     }
 }

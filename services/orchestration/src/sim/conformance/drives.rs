@@ -292,6 +292,11 @@ impl Pair {
         let living = |presence: &&Presence| model.runners.contains_key(&presence.runner.0);
         let first = self.presences.iter().find(living).map(|presence| presence.runner);
         let runner = if self.chance(0.5) { first } else { None };
+        if let Some(runner) = runner
+            && self.arrive(execution, &signal, sender, runner).await
+        {
+            return;
+        }
         self.say(format!(
             "{execution} is signalled {operation} by {sender}, heard by {runner:?}"
         ));
@@ -386,7 +391,7 @@ impl Pair {
                 let presence = &mut self.presences[nth];
                 let real = self
                     .store
-                    .heartbeat(presence, &driven, LONG)
+                    .heartbeat(presence, async || driven.iter().copied().collect(), LONG)
                     .await
                     .expect("it is there");
                 let model = self.model.heartbeat(runner, &driven, LONG);
