@@ -18,6 +18,25 @@ const SERVICES: [&str; 6] = [
 /// Crates that take the clock and randomness as arguments and perform nothing.
 const PURE: [&str; 2] = ["playbook-lang", "trust"];
 
+/// Where no code may ask the machine what time it is.
+const PARTS_OF_A_SERVICE: [&str; 6] = [
+    "services",
+    "crates/common",
+    "crates/chassis",
+    "crates/connectors",
+    "crates/playbook-lang",
+    "crates/trust",
+];
+
+/// How one asks the machine. Durations (`Instant`) are none of it.
+const MACHINES_CLOCK: [&str; 5] = [
+    "OffsetDateTime::now_utc",
+    "OffsetDateTime::now_local",
+    "SystemTime::now",
+    "Uuid::now_v7",
+    "get_current_timestamp",
+];
+
 /// What a pure crate may not reach, directly or through others.
 const WORLDLY: [&str; 6] = ["tokio", "reqwest", "sqlx", "redis", "axum", "hyper"];
 
@@ -238,6 +257,31 @@ fn own_versions(manifest: &toml::Table) -> Vec<String> {
         .filter(|(_, value)| value.get("workspace") != Some(&toml::Value::Boolean(true)))
         .map(|(name, _)| name.clone())
         .collect()
+}
+
+/// Machines' clocks differ, and what one process writes another compares.
+#[test]
+fn what_a_service_is_made_of_goes_by_the_clock_of_the_fleet() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let clock = root.join("crates/common/src/clock.rs");
+    let mut own = Vec::new();
+    for part in PARTS_OF_A_SERVICE {
+        visit(&root.join(part), &mut |path| {
+            let is_product = path.extension().is_some_and(|extension| extension == "rs")
+                && !path.components().any(|part| part.as_os_str() == "tests");
+            if is_product && *path != clock {
+                let text = std::fs::read_to_string(path).expect("a source file is readable");
+                if MACHINES_CLOCK.iter().any(|asks| text.contains(asks)) {
+                    own.push(path.display().to_string());
+                }
+            }
+        });
+    }
+    assert_eq!(
+        own,
+        Vec::<String>::new(),
+        "ask `common::clock`: `now()`, or `fresh_id()`; for how long something takes, `Instant`"
+    );
 }
 
 #[test]

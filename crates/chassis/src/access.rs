@@ -8,12 +8,12 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use common::clock;
 use common::{Problem, Role, Service};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use jsonwebtoken::Algorithm;
-use time::OffsetDateTime;
 
 use crate::body::Buffered;
 use crate::jwks::TokenError;
@@ -156,7 +156,7 @@ async fn authenticate(
     if header.alg == Algorithm::EdDSA {
         let audience = shell.service().name();
         let trusted = shell.identity().trusted();
-        let token = trust::token::verify(token, audience, body, trusted, OffsetDateTime::now_utc())
+        let token = trust::token::verify(token, audience, body, trusted, clock::now())
             .map_err(|error| Problem::unauthorized(error.code(), error))?;
         return Ok(Caller::Service(token.caller));
     }

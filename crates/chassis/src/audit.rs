@@ -2,6 +2,7 @@
 //!
 //! Never secrets, ticket text or phone numbers: `detail` is for ids, codes and digests.
 
+use common::clock;
 use common::{ExecutionId, Service, TenantId, TicketId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -135,7 +136,7 @@ impl<'e> AuditRows<'e> {
     pub fn of(service: Service, events: impl IntoIterator<Item = &'e AuditEvent>) -> Self {
         let mut rows = Self {
             service: service.name(),
-            at: OffsetDateTime::now_utc(),
+            at: clock::now(),
             ids: vec![],
             tickets: vec![],
             executions: vec![],
@@ -150,7 +151,7 @@ impl<'e> AuditRows<'e> {
     }
 
     fn push(&mut self, event: &'e AuditEvent) {
-        self.ids.push(Uuid::now_v7());
+        self.ids.push(clock::fresh_id());
         self.tickets.push(event.ticket.as_ref().map(TicketId::as_str));
         self.executions.push(event.execution.map(|execution| execution.0));
         self.kinds.push(event.kind);

@@ -6,10 +6,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::clock;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use time::OffsetDateTime;
 use tokio::sync::Mutex;
 use url::Url;
 
@@ -133,8 +135,9 @@ impl Cache {
             .ok_or_else(|| TokenError::Invalid("it names no key (`kid`)".into()))?;
         let (key, issuer) = self.key(&kid).await?;
         let mut validation = Validation::new(Algorithm::RS256);
-        validation.leeway = expected.leeway.as_secs();
-        validation.validate_nbf = true;
+        // Done below, by the fleet's clock.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
         validation.validate_aud = false; // done below, without case
         if expected.issuers.is_empty() {
             validation.set_issuer(&[issuer]);
@@ -143,6 +146,7 @@ impl Cache {
         }
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         let data = jsonwebtoken::decode::<Value>(token, &key.decoding, &validation).map_err(invalid)?;
+        in_time(&data.claims, clock::now(), expected.leeway)?;
         if !is_for(expected.audience, &data.claims) {
             return Err(TokenError::Invalid("it is for another audience (`aud`)".into()));
         }
@@ -206,6 +210,29 @@ impl Cache {
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
 fn invalid(error: jsonwebtoken::errors::Error) -> TokenError {
     TokenError::Invalid(error.to_string())
+}
+
+/// `exp` and `nbf` are seconds since 1970, perhaps with a fraction (RFC 7519, section 2).
+fn in_time(claims: &Value, now: OffsetDateTime, leeway: Duration) -> Result<(), TokenError> {
+    let at = |name: &str| {
+        let seconds = claims.get(name).map(|at| at.as_f64().ok_or(name));
+        seconds
+            .transpose()
+            .map_err(|name| TokenError::Invalid(format!("its `{name}` is no time")))
+    };
+    let (now, leeway) = (
+        Duration::try_from(now - OffsetDateTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs_f64(),
+        leeway.as_secs_f64(),
+    );
+    if at("exp")?.is_none_or(|exp| exp < now - leeway) {
+        return Err(TokenError::Invalid("it has expired (`exp`)".into()));
+    }
+    if at("nbf")?.is_some_and(|nbf| nbf > now + leeway) {
+        return Err(TokenError::Invalid("it is not valid yet (`nbf`)".into()));
+    }
+    Ok(())
 }
 
 /// `aud` is one text or a list (RFC 7519, section 4.1.3).

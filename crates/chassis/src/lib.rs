@@ -7,6 +7,7 @@ pub mod access;
 mod api;
 pub mod audit;
 mod body;
+mod clock;
 mod describe;
 mod docs;
 mod extract;

@@ -54,6 +54,10 @@ fn describe() {
     );
     metrics::describe_gauge!("firstline_redis_up", "1 while the idempotency store answers");
     metrics::describe_gauge!("firstline_postgres_up", "1 while the database answers");
+    metrics::describe_gauge!(
+        "firstline_clock_ahead_seconds",
+        "how far the database's clock is ahead of this machine's"
+    );
     metrics::describe_counter!(
         "firstline_idempotency_total",
         "keyed requests by service and result: fresh, replayed, in_flight, mismatch, skipped"

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use common::client::Outbound;
+use common::clock;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
-use time::OffsetDateTime;
 use trust::Identity;
-use uuid::Uuid;
 
 use crate::{request_id, telemetry};
 
@@ -21,7 +20,7 @@ impl Outbound for Stamp {
         if let Some(id) = request_id::header_value(&id) {
             headers.insert(request_id::HEADER, id);
         }
-        let token = trust::token::issue(&self.0, callee, body, OffsetDateTime::now_utc(), Uuid::now_v7());
+        let token = trust::token::issue(&self.0, callee, body, clock::now(), clock::fresh_id());
         let bearer = token
             .map_err(|error| tracing::error!(error = %crate::chain(&error), callee, "could not sign a service token"))
             .ok()

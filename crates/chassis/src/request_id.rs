@@ -1,7 +1,7 @@
 //! The id under which a request is found in the logs of every service it passes through.
 
+use common::clock;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use uuid::Uuid;
 
 /// The header that carries it, in and out.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -27,7 +27,7 @@ pub async fn scope_fresh<F: Future>(work: F) -> F::Output {
 
 /// A fresh id.
 pub(crate) fn fresh() -> String {
-    Uuid::now_v7().to_string()
+    clock::fresh_id().to_string()
 }
 
 /// The caller's id where it is one we would write into a log, else a fresh one.

@@ -31,7 +31,7 @@ use crate::outbound::Stamp;
 use crate::settings::BaseSettings;
 use crate::window::Window;
 use crate::worker::Worker;
-use crate::{Api, ApiError, AuditLog, body, docs, metrics, observe};
+use crate::{Api, ApiError, AuditLog, body, clock, docs, metrics, observe};
 
 /// Enough for a burst of requests beside a handful of listening workers.
 const MAX_CONNECTIONS: u32 = 16;
@@ -133,12 +133,16 @@ impl Shell {
         let http = common::client::http_client(CALL_LIMIT).map_err(StartError::Http)?;
         let people = base.oidc.as_ref().map(|oidc| People::new(http.clone(), oidc));
         let idempotency = Store::new(base.redis_url.expose_secret(), service).map_err(StartError::Redis)?;
+        let database = database(service, base)?;
+        clock::first(&database).await;
+        let pool = pool(database);
         let tasks = TaskTracker::new();
         tasks.spawn(metrics::upkeep(shutdown.clone()));
+        tasks.spawn(clock::keep(pool.clone(), shutdown.clone()));
         Ok(Self(Arc::new(Inner {
             service,
             tenant: base.tenant_id.clone(),
-            pool: pool(service, base)?,
+            pool,
             outbound: Arc::new(Stamp(Arc::clone(&identity))),
             identity,
             http,
@@ -350,18 +354,21 @@ async fn read(path: &Path) -> Result<Vec<u8>, StartError> {
     })
 }
 
-fn pool(service: Service, base: &BaseSettings) -> Result<PgPool, StartError> {
+fn database(service: Service, base: &BaseSettings) -> Result<PgConnectOptions, StartError> {
     let options: PgConnectOptions = base
         .database_url
         .expose_secret()
         .parse()
         .map_err(StartError::Database)?;
-    let options = options
+    Ok(options
         .application_name(&service.database_role())
         .options(SESSION)
         .log_statements(tracing::log::LevelFilter::Off)
-        .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1));
-    Ok(PgPoolOptions::new()
+        .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1)))
+}
+
+fn pool(database: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
         .max_connections(MAX_CONNECTIONS)
         .acquire_timeout(ACQUIRE_LIMIT)
         .idle_timeout(Duration::from_mins(1))
@@ -374,5 +381,6 @@ fn pool(service: Service, base: &BaseSettings) -> Result<PgPool, StartError> {
                 Ok(true)
             })
         })
-        .connect_lazy_with(options))
+        .after_connect(|connection, _| Box::pin(clock::compare(connection)))
+        .connect_lazy_with(database)
 }

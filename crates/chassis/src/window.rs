@@ -3,10 +3,10 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use common::clock;
 use common::window::{RollingWindow, Taken};
 use redis::Script;
 use redis::aio::ConnectionManager;
-use uuid::Uuid;
 
 /// Calls that were sent, by Redis's own clock. Answers the milliseconds until there is room, 0 where the call counts.
 const TAKE: &str = "
@@ -56,7 +56,7 @@ impl Window {
         let length_ms = u64::try_from(self.length.as_millis()).unwrap_or(u64::MAX);
         call.arg(self.limit)
             .arg(length_ms)
-            .arg(Uuid::now_v7().to_string());
+            .arg(clock::fresh_id().to_string());
         let mut redis = self.redis.clone();
         match call.invoke_async::<u64>(&mut redis).await {
             Ok(0) => Some(Taken::Counted),

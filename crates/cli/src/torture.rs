@@ -2,6 +2,7 @@
 //! whether the world is as promised, by the world's own records.
 
 mod calm;
+mod clocks;
 mod invariants;
 mod plan;
 mod records;
@@ -19,6 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::arguments::Torture;
 use crate::exit::Ending;
 use crate::{logs, terminal};
+use clocks::{Clocks, Faker};
 use plan::{Orders, Plan};
 use rig::Rig;
 use say::Teller;
@@ -66,7 +68,8 @@ async fn perform(orders: Orders, logs: &Path) -> anyhow::Result<Ending> {
         "Firstline under torture. To have this storm again:\n  {}\n",
         report::again(orders)
     ));
-    let mut rig = Rig::set(orders.seed, logs).await?;
+    let (clocks, faker) = (Clocks::of(orders.seed), Faker::found());
+    let mut rig = Rig::set(orders.seed, &clocks, faker.as_ref(), logs).await?;
     let people: Vec<String> = rig
         .world
         .company()
@@ -75,6 +78,7 @@ async fn perform(orders: Orders, logs: &Path) -> anyhow::Result<Ending> {
         .collect();
     let plan = Plan::of(orders, &people);
     report::tell_plan(&plan);
+    report::tell_clocks(faker.as_ref().map(|_| &clocks));
     let teller = Teller::new();
     storm::perform(&mut rig, &plan, &teller).await?;
     teller.tell("the storm is over; everything is up");

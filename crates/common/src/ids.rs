@@ -181,7 +181,7 @@ macro_rules! uuid_id {
         impl $name {
             /// A fresh id that sorts by time (UUID version 7).
             pub fn fresh() -> Self {
-                Self(Uuid::now_v7())
+                Self(crate::clock::fresh_id())
             }
         }
 

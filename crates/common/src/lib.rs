@@ -22,6 +22,7 @@
 
 pub mod assurance;
 pub mod client;
+pub mod clock;
 pub mod decision;
 pub mod digest;
 pub mod execution;

@@ -129,9 +129,9 @@ impl Processes {
         Ok(log)
     }
 
-    /// `kill -9`, and wait until it is gone.
-    pub fn kill(&mut self, service: Service) {
-        self.running.remove(&service);
+    /// `kill -9`, and wait until it is gone. Answers which process it was.
+    pub fn kill(&mut self, service: Service) -> Option<u32> {
+        self.running.remove(&service).map(|running| running.0.id())
     }
 
     /// Wait until a service is ready.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use chassis::{Did, Shell, Wake, telemetry};
 use common::client::PeerError;
+use common::clock;
 use common::{AutomationStatus, Decision, TicketId};
 use connectors::CallError;
 use time::OffsetDateTime;
@@ -240,7 +241,7 @@ impl Gate {
             }
             Err(error) => return self.wait_for_desk(claim, &error).await,
         };
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         let patience_until = claim.patience_until.unwrap_or(now + self.patience);
         if !dossier.gaps.is_empty() && now < patience_until {
             return self

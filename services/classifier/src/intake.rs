@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use chassis::telemetry;
 use common::TicketId;
+use common::clock;
 use connectors::halopsa::webhook::{self, BadBody, Refused, TicketEvent, WebhookAuth};
 use http::HeaderMap;
-use uuid::Uuid;
 
 use crate::gate::Gate;
 use crate::store::{NewEvent, Source, Store, StoreError, Told};
@@ -93,7 +93,7 @@ impl Intake {
 /// Without a time and a delivery id, two hints cannot be told apart: then each is news, and the ticket is read anyway.
 fn deduplication_key(event: &TicketEvent) -> String {
     if event.at.is_none() && event.delivery.is_none() {
-        return format!("{}/{}/{}", event.ticket, event.event, Uuid::now_v7());
+        return format!("{}/{}/{}", event.ticket, event.event, clock::fresh_id());
     }
     event.deduplication_key()
 }
@@ -104,7 +104,7 @@ pub(crate) fn asked(ticket: &TicketId) -> NewEvent {
         ticket: ticket.clone(),
         source: Source::Asked,
         delivery: None,
-        deduplication_key: format!("{ticket}/asked/{}", Uuid::now_v7()),
+        deduplication_key: format!("{ticket}/asked/{}", clock::fresh_id()),
         event: String::new(),
         agent: None,
         occurred_at: None,

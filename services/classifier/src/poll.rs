@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chassis::{Did, telemetry};
+use common::clock;
 use connectors::halopsa::{Changes, Halo, TicketStub};
 use time::OffsetDateTime;
 
@@ -25,7 +26,7 @@ impl Poller {
 
     /// Poll where it is due; whichever replica comes first does it for all.
     pub(crate) async fn step(&self) -> Result<Did, StoreError> {
-        let begun = OffsetDateTime::now_utc();
+        let begun = clock::now();
         let Some(seen_until) = self.store.claim_poll(self.every).await? else {
             return Ok(Did::NothingUntil(self.store.poll_due().await?));
         };

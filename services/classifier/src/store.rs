@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use chassis::group_commit::{Failure, Line, refused};
 use chassis::{AuditEvent, Shell};
+use common::clock;
 use common::{ExecutionId, TenantId, TicketId};
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
@@ -124,7 +125,7 @@ impl Store {
 
     /// Take up the ticket that has waited longest.
     pub(crate) async fn claim_due(&self) -> Result<Option<Claim>, StoreError> {
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         let row = sqlx::query_as!(
             ClaimRow,
             "UPDATE tickets
@@ -154,7 +155,7 @@ impl Store {
         event: &NewEvent,
         traceparent: Option<&str>,
     ) -> Result<Option<Claim>, StoreError> {
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         let mut tx = self.pool.begin().await?;
         self.insert(&mut tx, event, "WORK", now).await?;
         let row = sqlx::query_as!(
@@ -218,7 +219,7 @@ impl Store {
         )
         .fetch_one(&self.pool)
         .await?;
-        Ok(due.map(|due| Duration::try_from(due - OffsetDateTime::now_utc()).unwrap_or_default()))
+        Ok(due.map(|due| Duration::try_from(due - clock::now()).unwrap_or_default()))
     }
 
     /// Hold on to a claim.
@@ -228,7 +229,7 @@ impl Store {
             self.tenant.as_str(),
             claim.ticket.as_str(),
             claim.fence,
-            OffsetDateTime::now_utc() + LEASE,
+            clock::now() + LEASE,
         )
         .execute(&self.pool)
         .await?;
@@ -244,7 +245,7 @@ impl Store {
         waiting_for: &str,
     ) -> Result<(), StoreError> {
         let mut step = claim.to(claim.stage.state(), vec![]);
-        step.work_at = Some(OffsetDateTime::now_utc() + pause);
+        step.work_at = Some(clock::now() + pause);
         step.tries = claim.tries.saturating_add(1);
         step.patience_until = patience_until;
         step.waiting_for = Some(waiting_for.to_owned());
@@ -295,7 +296,7 @@ impl Store {
 
     /// Write a step down, and go on with it.
     async fn keep_moving(&self, claim: &Claim, mut step: Move, stage: Stage) -> Result<Claim, StoreError> {
-        step.leased_until = Some(OffsetDateTime::now_utc() + LEASE);
+        step.leased_until = Some(clock::now() + LEASE);
         self.make(&self.moves, step).await?;
         Ok(Claim::new(claim.ticket.clone(), stage, claim.fence).traced(claim.traceparent.clone()))
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use chassis::{Did, Shell, Wake, telemetry};
 use common::client::{OrchestrationClient, PeerError};
+use common::clock;
 use common::{Outcome, Signal, StepResult};
 use connectors::CallError;
 use connectors::twilio::{MessageStatus, Twilio};
@@ -186,7 +187,7 @@ impl Follow {
                     status,
                 };
                 let Some(result) = result else {
-                    let at = next_look(OffsetDateTime::now_utc(), tries).min(decide_at);
+                    let at = next_look(clock::now(), tries).min(decide_at);
                     return self.store.again(&held, Some(status), at).await;
                 };
                 self.end(&held, &result, &seen).await
@@ -209,7 +210,7 @@ impl Follow {
     ) -> (MessageStatus, Option<StepResult>) {
         let (before, destination, decide_at) = known;
         let seen = self.twilio.fetch(message).await;
-        let patience = patience(OffsetDateTime::now_utc(), decide_at, tries);
+        let patience = patience(clock::now(), decide_at, tries);
         let time_is_up = patience == Patience::Spent;
         match seen {
             Ok(Some(message)) => {
@@ -263,7 +264,7 @@ impl Follow {
             }
             Err(error @ (PeerError::Busy { .. } | PeerError::Unknown { .. })) => {
                 tracing::warn!(error = %chassis::chain(&error), "orchestration has not heard a result yet");
-                let at = next_look(OffsetDateTime::now_utc(), tries);
+                let at = next_look(clock::now(), tries);
                 return self.store.again(held, None, at).await;
             }
         }
@@ -279,7 +280,7 @@ impl Follow {
     fn write_told(&self, held: Held, left: Left) {
         let store = self.store.clone();
         let writing = async move {
-            if let Err(error) = store.told(&held, OffsetDateTime::now_utc(), left).await {
+            if let Err(error) = store.told(&held, clock::now(), left).await {
                 tracing::warn!(error = %chassis::chain(&error), "could not record that a result was taken");
             }
         };
@@ -288,7 +289,7 @@ impl Follow {
 
     async fn remove_at_once(&self, message: &str, seen: Option<MessageStatus>) -> Left {
         let removed = self.remove(message, seen, 0).await;
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         match removed {
             Ok(true) => Left::Gone(now),
             Ok(false) => Left::RemoveAt(next_redaction(now, 0)),
@@ -323,7 +324,7 @@ impl Follow {
 
     async fn redact(&self, held: &Held, tries: i32, message: &str) -> Result<(), StoreError> {
         let removed = self.remove(message, None, tries).await;
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         match removed {
             Ok(true) => self.store.rest(held, Some(now)).await,
             Ok(false) | Err(_) if tries >= REDACTIONS => {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use chassis::Shell;
+use common::clock;
 use common::{Outcome, Pending, StepAnswer, StepRequest, StepResult, TenantId};
 use connectors::twilio::{Message, Sms, Twilio};
 use connectors::{CallError, PhoneNumber};
@@ -88,7 +89,7 @@ impl Sender {
             Visit::Mine(lease) => Some(lease),
             Visit::New => None,
         };
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         if request.deadline <= now {
             // The step has timed out: a text now would contradict what the ticket says.
             return self.too_late(lease).await;
@@ -182,7 +183,7 @@ impl Sender {
         lease: Lease,
         letter: &Letter,
     ) -> Result<StepAnswer, SendError> {
-        let life = letter.opened.expires() - OffsetDateTime::now_utc();
+        let life = letter.opened.expires() - clock::now();
         let sms = Sms {
             to: letter.to.clone(),
             body: message(&self.help_desk, &request.ticket_id, letter.opened.secret(), life),

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use chassis::group_commit::{Failure, Line, refused};
 use chassis::{AuditEvent, AuditLog, Shell};
+use common::clock;
 use common::{
     ExecutionId, OperationId, OperationView, Outcome, StepCall, StepRequest, StepResult, TenantId, TicketId,
 };
@@ -201,7 +202,7 @@ impl Store {
         status: Option<MessageStatus>,
         answered: Answered,
     ) -> Result<Option<Ended>, StoreError> {
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         let (signalled_at, work_at) = match answered {
             Answered::Now => (Some(now), now),
             Answered::BySignal => (None, now + PATIENCE),

@@ -3,6 +3,7 @@
 //! A pass counts once it is sealed and in the ledger; until then nobody has it, and the next one may replace it.
 
 use chassis::chain;
+use common::clock;
 use common::{Outcome, SealedCredential, StepRequest, StepResult, Values};
 use connectors::entra::Pass;
 use connectors::{CallError, System};
@@ -64,7 +65,7 @@ impl Reset {
             if let Some(since) = since {
                 self.report_lost(request, mandate, since).await?;
             }
-            let now = OffsetDateTime::now_utc();
+            let now = clock::now();
             let written = first_ask.take();
             if written.is_none() && !self.store.note_asking(mandate, now).await? {
                 return Ok(Acted::Overtaken);
@@ -158,7 +159,7 @@ impl Reset {
         );
         result.output = output(plan, minutes, expires);
         result.sealed = Some(sealed);
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         if self
             .store
             .finish(request, mandate, Some(&id), &result, now)

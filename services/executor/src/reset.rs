@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Shell;
+use common::clock;
 use common::{ActionName, Assurance, Outcome, StepRequest, StepResult, TenantId};
 use connectors::CallError;
 use connectors::entra::Entra;
 use serde::Deserialize;
-use time::OffsetDateTime;
 use trust::{Expected, Identity, Permit, SealPublicKey};
 
 use crate::eligibility::{Facts, Ineligible, Plan, decide};
@@ -81,7 +81,7 @@ impl Reset {
                 None
             }
         };
-        if request.deadline <= OffsetDateTime::now_utc() {
+        if request.deadline <= clock::now() {
             // Nobody waits for it any more: a pass made now would be delivered to nobody.
             return self.too_late(mandate).await;
         }
@@ -123,18 +123,14 @@ impl Reset {
             token,
             &expected,
             self.identity.trusted(),
-            OffsetDateTime::now_utc(),
+            clock::now(),
         )?)
     }
 
     async fn begin(&self, request: &StepRequest, wanted: Duration) -> Result<StepResult, ResetError> {
         let plan = self.plan(request, wanted).await?;
         let permit = self.permit(request)?;
-        match self
-            .store
-            .begin(request, permit, &plan, OffsetDateTime::now_utc())
-            .await?
-        {
+        match self.store.begin(request, permit, &plan, clock::now()).await? {
             Begun::Mine(mandate) => self.act_alone(request, mandate, &plan).await,
             Begun::UnderWay => Err(ResetError::UnderWay),
             Begun::PermitSpent => Err(ResetError::PermitSpent),
@@ -203,7 +199,7 @@ impl Reset {
         explanation: String,
     ) -> Result<StepResult, ResetError> {
         let result = StepResult::new(Outcome::Failure, explanation);
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         metrics::counter!("firstline_effects_total", "action" => ACTION, "outcome" => "failure").increment(1);
         if self.store.finish(request, &mandate, None, &result, now).await? {
             Ok(result)

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use chassis::group_commit::{Failure, Line, refused};
 use chassis::{AuditEvent, AuditLog};
+use common::clock;
 use common::{ExecutionId, StepRequest, StepResult, TenantId, UserId};
 use serde_json::json;
 use sqlx::PgPool;
@@ -230,7 +231,7 @@ impl Store {
     ) -> Result<Begun, StoreError> {
         let permit = permit.spend();
         let claims = permit.claims();
-        let effect = Uuid::now_v7();
+        let effect = clock::fresh_id();
         let planned = json!({
             "name": plan.person.display_name,
             "destination": plan.destination.to_string(),

@@ -5,10 +5,10 @@
 //! however late it is asked for: a pass that should not be there is better gone late than never.
 
 use chassis::Shell;
+use common::clock;
 use common::{ActionName, Outcome, StepId, StepRequest, StepResult, TenantId};
 use connectors::entra::Entra;
 use serde::Deserialize;
-use time::OffsetDateTime;
 
 use crate::leftovers;
 use crate::refusal::UndoError;
@@ -56,11 +56,7 @@ impl PassDeletion {
 
     async fn answer(&self, request: &StepRequest) -> Result<StepResult, UndoError> {
         let undone = self.undone(request)?;
-        let mandate = match self
-            .store
-            .take_up_undo(request, undone, OffsetDateTime::now_utc())
-            .await?
-        {
+        let mandate = match self.store.take_up_undo(request, undone, clock::now()).await? {
             Undo::Ended(result) => return Ok(result),
             Undo::Other => return Err(UndoError::OtherEffect),
             Undo::UnderWay => return Err(UndoError::UnderWay),
@@ -131,7 +127,7 @@ impl PassDeletion {
         mandate: &UndoMandate,
         undone: Undone,
     ) -> Result<StepResult, UndoError> {
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         if !self.store.finish_undo(request, mandate, &undone, now).await? {
             return Err(UndoError::UnderWay);
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chassis::ApiError;
 use common::client::{PeerError, PlaybookClient};
+use common::clock;
 use common::execution::{ExecutionAccepted, ExecutionStatus};
 use common::{
     Digest, ExecutePlaybook, ExecutionId, PlaybookName, PlaybookRef, PlaybookVersion, Problem, TenantId,
@@ -130,7 +131,7 @@ impl Intake {
         if playbook.reference() != &request.playbook {
             return Err(ExecuteError::OtherDocument(request.playbook.clone()));
         }
-        let now = self.store.now();
+        let now = clock::now();
         let inputs = admitted(&playbook, &request.inputs)?;
         let no_step = || ExecuteError::Findings("it has no step".to_owned());
         let state = State::begin(&playbook, now).ok_or_else(no_step)?;

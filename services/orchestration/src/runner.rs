@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use chassis::{Did, Shell, Wake};
+use common::clock;
 use common::{ExecutionId, Signal};
 use playbook_lang::{Playbook, Rules, State};
-use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -189,7 +189,7 @@ impl Runner {
         signal: &Signal,
         sender: &str,
     ) -> Result<(), SignalRefused> {
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         let store = &self.store;
         let place = Arc::clone(&self.places).try_acquire_owned().ok();
         let known_as = lock(&self.known_as).filter(|_| !self.stopping.is_cancelled());

@@ -17,13 +17,9 @@ pub(crate) mod stored;
 mod telling;
 mod view;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use chassis::audit::{AuditEvent, AuditLog};
 use common::{Service, TenantId};
 use sqlx::{PgConnection, PgPool};
-use time::OffsetDateTime;
 
 pub(crate) use accept::{FIRST_FENCE, NewExecution};
 pub(crate) use claim::{Claimed, RunnerId};
@@ -93,32 +89,13 @@ pub(crate) struct Store {
     pool: PgPool,
     tenant: TenantId,
     audit: AuditLog,
-    /// How far the database's clock is ahead of ours, in microseconds: replicas' own may be minutes apart.
-    ahead_us: Arc<AtomicI64>,
 }
 
 impl Store {
     /// Over `pool`, for `tenant`.
     pub(crate) fn new(pool: PgPool, tenant: TenantId) -> Self {
         let audit = AuditLog::new(Service::Orchestration, tenant.clone());
-        Self {
-            pool,
-            tenant,
-            audit,
-            ahead_us: Arc::default(),
-        }
-    }
-
-    /// The database's time, as far as the last heartbeat told.
-    pub(crate) fn now(&self) -> OffsetDateTime {
-        OffsetDateTime::now_utc() + time::Duration::microseconds(self.ahead_us.load(Ordering::Relaxed))
-    }
-
-    /// The database says that it is `now` there.
-    fn set_clock(&self, now: OffsetDateTime) {
-        let ahead = (now - OffsetDateTime::now_utc()).whole_microseconds();
-        self.ahead_us
-            .store(i64::try_from(ahead).unwrap_or_default(), Ordering::Relaxed);
+        Self { pool, tenant, audit }
     }
 
     /// The tenant whose rows these are.

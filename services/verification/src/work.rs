@@ -11,6 +11,7 @@ use std::time::Duration as StdDuration;
 
 use chassis::Did;
 use common::Signal;
+use common::clock;
 use connectors::teams::Conversation;
 use connectors::twilio::Sms;
 use connectors::{CallError, PhoneNumber};
@@ -63,7 +64,7 @@ enum Done {
 impl Verifier {
     /// Do one piece of work of `queue`.
     pub async fn step(&self, queue: Queue) -> Result<Did, WorkError> {
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         let Some(claim) = self.store.claim_due(queue, now, LEASE).await? else {
             return Ok(self.idle_until(queue, now).await?);
         };
@@ -137,7 +138,7 @@ impl Verifier {
                 self.settle(claim.left_with(claim.operation.clone(), &[]));
                 Some(claim.left_with(claim.operation.clone(), &[]))
             }
-            Done::Reported(event) => self.tell(claim, event, rest, OffsetDateTime::now_utc()).await?,
+            Done::Reported(event) => self.tell(claim, event, rest, clock::now()).await?,
             Done::LetGo => (!rest.is_empty()).then(|| claim.left_with(claim.operation.clone(), rest)),
         })
     }
@@ -148,7 +149,7 @@ impl Verifier {
         let verifier = self.clone();
         let settling = async move {
             let taken = Event::SignalTaken;
-            let now = OffsetDateTime::now_utc();
+            let now = clock::now();
             match verifier.committer.go_on(&claim, taken, now, LEASE).await {
                 // A card that still shows buttons.
                 Ok(Some(next)) if !next.commands.is_empty() => {
@@ -172,7 +173,7 @@ impl Verifier {
             tokio::select! {
                 biased;
                 done = &mut work => return Some(done),
-                _ = heartbeat.tick() => match self.store.renew(claim, OffsetDateTime::now_utc() + LEASE).await {
+                _ = heartbeat.tick() => match self.store.renew(claim, clock::now() + LEASE).await {
                     Ok(true) => {}
                     Ok(false) => {
                         tracing::warn!("another runner took over");
@@ -268,7 +269,7 @@ impl Verifier {
         let push = Push {
             user_principal_name: whom.to_owned(),
             context: Uuid::new_v4(),
-            wait: StdDuration::try_from(until - OffsetDateTime::now_utc()).unwrap_or(StdDuration::ZERO),
+            wait: StdDuration::try_from(until - clock::now()).unwrap_or(StdDuration::ZERO),
         };
         tokio::select! {
             biased;
@@ -312,7 +313,7 @@ impl Verifier {
             return Ok(Done::LetGo);
         };
         let text = SecretString::from(words::question(&request.shown, code.expose_secret()));
-        let asked_at = OffsetDateTime::now_utc();
+        let asked_at = clock::now();
         let left = claim.operation.facts.deadline - asked_at;
         let sent = self
             .twilio
@@ -355,11 +356,7 @@ impl Verifier {
         for _ in 0..CODE_DRAWS {
             let code = sms::fresh_code(&mut rand::rng());
             let intended = Event::Sms(SmsReport::Intended(self.hasher.code(to, &code)));
-            match self
-                .store
-                .report(claim, intended, OffsetDateTime::now_utc())
-                .await
-            {
+            match self.store.report(claim, intended, clock::now()).await {
                 Ok(Some(operation)) if operation.state.ended().is_none() => return Ok(Some(code)),
                 Ok(_) => return Ok(None),
                 Err(StoreError::CodeInUse) => {}

@@ -1,16 +1,16 @@
 //! Keys in Redis: claimed in one command, kept while work goes on, replaced by the answer in one script.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use common::clock;
 use common::{Digest, Service};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{RedisError, Script};
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
@@ -114,7 +114,7 @@ impl Store {
             return Claim::Skipped;
         }
         let entry = Entry::InFlight {
-            owner: Uuid::now_v7(),
+            owner: clock::fresh_id(),
         };
         let mark = serde_json::to_string(&entry).unwrap_or_default();
         let mut redis = self.redis.clone();
@@ -247,6 +247,10 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Since this process first asked; never 0, which says that there is no pause.
 fn now_ms() -> i64 {
-    i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    i64::try_from(BEGAN.elapsed().as_millis())
+        .unwrap_or(i64::MAX)
+        .max(1)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::clocks::Clocks;
 use super::invariants::Finding;
 use super::plan::{Orders, Plan};
 use crate::terminal;
@@ -35,6 +36,21 @@ pub(super) fn tell_plan(plan: &Plan) {
         plan.spells.len(),
         troubles.len()
     ));
+}
+
+/// Whose clock is how far off; `None` where they all are right.
+pub(super) fn tell_clocks(clocks: Option<&Clocks>) {
+    let Some(clocks) = clocks else {
+        terminal::line(
+            "Clocks are not skewed: there is no libfaketime here (Debian's package `faketime`).\n",
+        );
+        return;
+    };
+    let clocks = clocks.all().iter();
+    let clocks: Vec<String> = clocks
+        .map(|(process, skew)| format!("{process} {skew}"))
+        .collect();
+    terminal::line(&format!("Clocks: {}.\n", clocks.join(", ")));
 }
 
 /// The verdict. Answers whether everything holds.

@@ -12,6 +12,7 @@ use launcher::{Database, FleetError, FleetSettings, Ports, Processes, Servers, S
 use simulators::{Targets, World, WorldSettings};
 use tempfile::TempDir;
 
+use super::clocks::{Clocks, Faker, tidy_after};
 use super::trouble::{Backing, Victim};
 use crate::terminal;
 
@@ -48,8 +49,13 @@ pub(super) struct Rig {
 }
 
 impl Rig {
-    /// Set it up and wait until every service is ready. Their logs go to `logs`.
-    pub(super) async fn set(seed: u64, logs: &Path) -> anyhow::Result<Self> {
+    /// Set it up and wait until every service is ready. Their logs go to `logs`; `faker` puts their clocks wrong.
+    pub(super) async fn set(
+        seed: u64,
+        clocks: &Clocks,
+        faker: Option<&Faker>,
+        logs: &Path,
+    ) -> anyhow::Result<Self> {
         let servers = Servers::crashing(&|line| terminal::line(&format!("  {line}"))).await?;
         let database = Database::on(&servers).await?;
         let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
@@ -61,7 +67,7 @@ impl Rig {
             ..WorldSettings::default()
         })
         .await?;
-        let settings = FleetSettings {
+        let mut settings = FleetSettings {
             ports: Ports::Any,
             databases: database.urls.clone(),
             redis: servers.redis_url(0),
@@ -70,8 +76,12 @@ impl Rig {
             settings: settings(&world),
             overrides: overrides(&world),
         };
-        let first = Processes::new(settings.clone(), logs.to_owned())?;
-        let second = Processes::new(beside(&first, settings), directory_in(logs, "second")?)?;
+        let mut of_second = settings.clone();
+        if let Some(faker) = faker {
+            put_wrong(clocks, faker, &mut settings, &mut of_second);
+        }
+        let first = Processes::new(settings, logs.to_owned())?;
+        let second = Processes::new(beside(&first, of_second), directory_in(logs, "second")?)?;
         world.set_targets(Targets {
             classifier: Some(first.url(Service::Classifier)),
             verification: Some(first.url(Service::Verification)),
@@ -103,11 +113,11 @@ impl Rig {
     /// `kill -9`.
     pub(super) fn kill(&mut self, victim: Victim) {
         match victim {
-            Victim::Service(service) => self.first.kill(service),
-            Victim::SecondOrchestration => self.second.kill(Service::Orchestration),
+            Victim::Service(service) => kill(&mut self.first, service),
+            Victim::SecondOrchestration => kill(&mut self.second, Service::Orchestration),
             Victim::EveryOrchestration => {
-                self.first.kill(Service::Orchestration);
-                self.second.kill(Service::Orchestration);
+                kill(&mut self.first, Service::Orchestration);
+                kill(&mut self.second, Service::Orchestration);
             }
         }
     }
@@ -154,6 +164,20 @@ impl Rig {
     }
 }
 
+impl Drop for Rig {
+    fn drop(&mut self) {
+        for victim in Self::all() {
+            self.kill(victim);
+        }
+    }
+}
+
+fn kill(processes: &mut Processes, service: Service) {
+    if let Some(process) = processes.kill(service) {
+        tidy_after(process);
+    }
+}
+
 /// What every service gets.
 fn settings(world: &World) -> SettingsMap {
     let mut map = world.settings_map();
@@ -177,6 +201,20 @@ fn overrides(world: &World) -> BTreeMap<Service, SettingsMap> {
         .or_default()
         .extend(world.openai_settings());
     map
+}
+
+/// Give each process its clock.
+fn put_wrong(clocks: &Clocks, faker: &Faker, first: &mut FleetSettings, second: &mut FleetSettings) {
+    for (process, skew) in clocks.all() {
+        let (replicas, service) = match process {
+            Victim::Service(service) => (&mut *first, *service),
+            Victim::SecondOrchestration | Victim::EveryOrchestration => {
+                (&mut *second, Service::Orchestration)
+            }
+        };
+        let environment = faker.environment(*skew);
+        replicas.overrides.entry(service).or_default().extend(environment);
+    }
 }
 
 /// Settings of a second replica: its peers are those of the first.

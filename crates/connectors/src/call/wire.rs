@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use common::clock;
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use time::OffsetDateTime;
@@ -51,7 +52,7 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     }
     // HTTP dates end in `GMT`, which RFC 2822 reads as its obsolete zone.
     let at = OffsetDateTime::parse(text, &Rfc2822).ok()?;
-    Duration::try_from(at - OffsetDateTime::now_utc()).ok()
+    Duration::try_from(at - clock::now()).ok()
 }
 
 /// An answer of success that is not what was agreed: for a call that did something, it was done all the same.

@@ -2,6 +2,7 @@
 
 use chassis::AuditEvent;
 use common::TicketId;
+use common::clock;
 use serde_json::json;
 use time::OffsetDateTime;
 
@@ -98,7 +99,7 @@ impl Claim {
             to: state,
             judgement: None,
             execution: None,
-            work_at: Some(OffsetDateTime::now_utc()),
+            work_at: Some(clock::now()),
             tries: 0,
             patience_until: None,
             waiting_for: None,

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use common::TicketId;
+use common::clock;
 use playbook_lang::Occasion;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::{Claim, Store, StoreError};
 
@@ -110,7 +110,7 @@ impl Store {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
              ON CONFLICT DO NOTHING",
             self.tenant.as_str(),
-            Uuid::now_v7(),
+            clock::fresh_id(),
             event.ticket.as_str(),
             event.source.as_str(),
             event.delivery,
@@ -129,7 +129,7 @@ impl Store {
     /// Claim the catch-up poll: since when to look, or `None` where it is not due. At the very first start everything
     /// before is the help desk's own business.
     pub(crate) async fn claim_poll(&self, every: Duration) -> Result<Option<OffsetDateTime>, StoreError> {
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         let since = sqlx::query_scalar!(
             "INSERT INTO ticket_polls (tenant_id, seen_until, due_at)
              VALUES ($1, $2, $3)
@@ -166,7 +166,7 @@ impl Store {
         )
         .fetch_optional(&self.pool)
         .await?;
-        let wait = due.map(|due| Duration::try_from(due - OffsetDateTime::now_utc()).unwrap_or_default());
+        let wait = due.map(|due| Duration::try_from(due - clock::now()).unwrap_or_default());
         Ok(wait.unwrap_or_default())
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use chassis::group_commit::Ledger;
 use common::TenantId;
+use common::clock;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -37,7 +38,7 @@ impl Ledger for Hints {
 impl Hints {
     /// The tickets that were taken up.
     async fn keep(&self, rows: &Rows<'_>) -> Result<HashMap<String, Claim>, StoreError> {
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         let queued = sqlx::query!(
             r#"WITH told AS (
                  SELECT *
@@ -142,7 +143,7 @@ impl<'e> Rows<'e> {
     }
 
     fn push(&mut self, event: &'e NewEvent, told: &'e Told) {
-        self.ids.push(Uuid::now_v7());
+        self.ids.push(clock::fresh_id());
         self.tickets.push(event.ticket.as_str());
         self.sources.push(event.source.as_str());
         self.deliveries.push(event.delivery.as_deref());

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use chassis::group_commit::Ledger;
 use chassis::{AuditEvent, AuditLog};
+use common::clock;
 use common::{ExecutionId, TenantId, TicketId};
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
@@ -55,7 +56,7 @@ impl Ledger for Moves {
     type Error = StoreError;
 
     async fn commit(&self, moves: &[Move]) -> Result<Vec<bool>, StoreError> {
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         let mut tx = self.pool.begin().await?;
         let moved = self.write(&mut tx, moves, now).await?;
         let made = |entry: &&Move| moved.contains(entry.ticket.as_str());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use common::clock;
 use common::{ExecutionId, OperationId, Signal, StepResult};
 use connectors::twilio::MessageStatus;
 use time::OffsetDateTime;
@@ -130,7 +131,7 @@ impl Store {
         .await?;
         // In the past: somebody else holds it, and the row's time is about to move.
         Ok(at.map(|at| {
-            (at - OffsetDateTime::now_utc())
+            (at - clock::now())
                 .try_into()
                 .unwrap_or(Duration::from_millis(50))
         }))

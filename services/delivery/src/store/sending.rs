@@ -1,6 +1,7 @@
 //! What a request does: take up its visit, hold it while sending, write that the gateway has the message.
 
 use chassis::telemetry;
+use common::clock;
 use common::{OperationId, StepRequest};
 use connectors::twilio::MessageStatus;
 use serde_json::json;
@@ -14,7 +15,7 @@ use crate::verdict::{decide_at, next_look};
 impl Store {
     /// Look the visit up. A further attempt belongs to it: the result goes to the newest, by its deadline.
     pub(crate) async fn take_up(&self, request: &StepRequest) -> Result<Visit, StoreError> {
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         let row = sqlx::query!(
             "UPDATE deliveries
              SET attempt = greatest(attempt, $5),
@@ -182,7 +183,7 @@ impl Store {
             held,
             message: message.to_owned(),
             status: status.as_str(),
-            look_at: next_look(OffsetDateTime::now_utc(), 0),
+            look_at: next_look(clock::now(), 0),
         };
         let found = self.line.commit(Entry::Sent(Box::new(sent))).await?;
         Ok(matches!(found, Found::Done(true)))

@@ -10,12 +10,12 @@ mod rows;
 
 use std::time::Duration;
 
+use common::clock;
 use common::{ExecutionId, OperationId, StepId, TicketId};
 use launcher::testing::TestDatabase;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use sqlx::PgPool;
-use time::OffsetDateTime;
 
 use super::guard::Guard;
 use super::model::{self, Model};
@@ -58,7 +58,7 @@ impl Pair {
         Self {
             store,
             owner: database.owner().await,
-            model: Model::new(OffsetDateTime::now_utc(), tenant, without),
+            model: Model::new(clock::now(), tenant, without),
             dice: StdRng::seed_from_u64(seed),
             presences: vec![],
             claims: vec![],
@@ -111,7 +111,7 @@ impl Pair {
 
     /// The clocks agree, and nothing is due in this very moment.
     async fn tick(&mut self) {
-        self.model.now = OffsetDateTime::now_utc();
+        self.model.now = clock::now();
         let (now, soon) = (self.model.now, self.model.now + SOON);
         if self.model.times().any(|time| *time > now && *time < soon) {
             self.pass(SOON).await;

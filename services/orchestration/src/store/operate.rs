@@ -5,6 +5,7 @@
 
 use chassis::PersonCaller;
 use chassis::audit::AuditEvent;
+use common::clock;
 use common::execution::ExecutionStatus;
 use common::{Digest, ExecutionId, Reason, TicketId};
 use serde_json::json;
@@ -121,7 +122,7 @@ pub(crate) enum Retried {
 impl Store {
     /// No step of it begins from now on.
     pub(crate) async fn pause(&self, id: ExecutionId, wish: Wish<'_>) -> Result<Operation, OperateError> {
-        let now = self.now();
+        let now = clock::now();
         let mut transaction = self.pool.begin().await?;
         let found = self.open(&mut transaction, id).await?;
         if found.paused_at.is_some() {
@@ -147,7 +148,7 @@ impl Store {
 
     /// It goes on from where it stands.
     pub(crate) async fn resume(&self, id: ExecutionId, wish: Wish<'_>) -> Result<Operation, OperateError> {
-        let now = self.now();
+        let now = clock::now();
         let mut transaction = self.pool.begin().await?;
         let found = self.open(&mut transaction, id).await?;
         if found.paused_at.is_none() {
@@ -168,7 +169,7 @@ impl Store {
         wish: Wish<'_>,
         words: &str,
     ) -> Result<Operation, OperateError> {
-        let now = self.now();
+        let now = clock::now();
         let mut transaction = self.pool.begin().await?;
         let found = self.found(&mut transaction, id).await?;
         match (&found.cancelled, found.ended_at) {

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use common::ExecutionId;
+use common::clock;
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
@@ -24,21 +25,19 @@ pub(crate) struct Presence {
 impl Store {
     /// Become a runner whose lease lasts `lease`.
     pub(crate) async fn register(&self, lease: Duration) -> Result<Presence, StoreError> {
-        let runner = RunnerId(Uuid::now_v7());
+        let runner = RunnerId(clock::fresh_id());
         let mut session = self.pool.acquire().await?.detach();
         // Before anybody can see the runner: without its lock it would count as dead.
         lock(&mut session, runner).await?;
-        let now = sqlx::query_scalar!(
-            r#"INSERT INTO execution_runners (tenant_id, id, leased_until, locked)
-             VALUES ($1, $2, now() + $3, true)
-             RETURNING now() AS "now!""#,
+        sqlx::query!(
+            "INSERT INTO execution_runners (tenant_id, id, leased_until, locked)
+             VALUES ($1, $2, now() + $3, true)",
             self.tenant_id(),
             runner.0,
             interval(lease),
         )
-        .fetch_one(&self.pool)
+        .execute(&self.pool)
         .await?;
-        self.set_clock(now);
         Ok(Presence { runner, session })
     }
 
@@ -55,20 +54,16 @@ impl Store {
     ) -> Result<bool, StoreError> {
         self.keep_session(presence).await?;
         let runner = presence.runner.0;
-        let alive = sqlx::query_scalar!(
-            r#"UPDATE execution_runners
+        let alive = sqlx::query!(
+            "UPDATE execution_runners
              SET leased_until = now() + $3
-             WHERE tenant_id = $1 AND id = $2
-             RETURNING now() AS "now!""#,
+             WHERE tenant_id = $1 AND id = $2",
             self.tenant_id(),
             runner,
             interval(lease),
         )
-        .fetch_optional(&self.pool)
+        .execute(&self.pool)
         .await?;
-        if let Some(now) = alive {
-            self.set_clock(now);
-        }
         let held = sqlx::query!(
             "SELECT id, fence FROM playbook_executions WHERE tenant_id = $1 AND runner = $2",
             self.tenant_id(),
@@ -97,7 +92,7 @@ impl Store {
             .execute(&self.pool)
             .await?;
         }
-        Ok(alive.is_some())
+        Ok(alive.rows_affected() == 1)
     }
 
     /// A session that broke is replaced, before others notice if we are quick.

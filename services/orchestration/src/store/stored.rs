@@ -1,11 +1,11 @@
 //! What unit tests find stored: an execution, and what its ticket is still to be told.
 
+use common::clock;
 use common::execution::ExecutionStatus;
 use common::{
     DecisionId, Digest, ExecutePlaybook, ExecutionId, PlaybookRef, Service, Subject, TicketSnapshot, Values,
 };
 use launcher::testing::TestDatabase;
-use time::OffsetDateTime;
 
 use super::{Claimed, Entry, Hold, NewExecution, Store, Take, Telling, Write};
 use crate::facts::Given;
@@ -26,7 +26,7 @@ pub(crate) async fn execution(store: &Store, ticket: &str, updates: &[Update]) -
         ticket: &ticket.parse().unwrap(),
         execution: id,
         updates,
-        now: OffsetDateTime::now_utc(),
+        now: clock::now(),
     };
     store.enqueue(&mut connection, &[telling]).await.unwrap();
     id
@@ -50,7 +50,7 @@ pub(crate) async fn execution_given(store: &Store, ticket: &str, given: Given) -
 
 /// One that is not stored yet.
 pub(crate) fn new(store: &Store, ticket: &str, given: Given) -> NewExecution {
-    let now = OffsetDateTime::now_utc();
+    let now = clock::now();
     let source = "steps: []";
     let request = ExecutePlaybook {
         tenant_id: store.tenant().clone(),

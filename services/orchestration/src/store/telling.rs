@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use common::clock;
 use common::{ExecutionId, TicketId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -79,7 +80,7 @@ impl Store {
         execution: ExecutionId,
         updates: &[Update],
     ) -> Result<(), StoreError> {
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         let telling = Telling {
             ticket,
             execution,

@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chassis::{ApiError, Caller, Json, Path};
+use common::clock;
 use common::{OperationId, OperationView, Pending, Problem, StepAnswer, StepRequest, StepResult};
-use time::OffsetDateTime;
 
 use crate::Verifier;
 use crate::ask::status;
@@ -22,7 +22,7 @@ pub async fn mfa(
     State(verifier): State<Verifier>,
     Json(request): Json<StepRequest>,
 ) -> Result<Response, ApiError> {
-    let answer = verifier.ask_subject(request, OffsetDateTime::now_utc()).await?;
+    let answer = verifier.ask_subject(request, clock::now()).await?;
     Ok(respond(answer))
 }
 
@@ -39,7 +39,7 @@ pub async fn manager_approval(
     State(verifier): State<Verifier>,
     Json(request): Json<StepRequest>,
 ) -> Result<Response, ApiError> {
-    let answer = verifier.ask_manager(request, OffsetDateTime::now_utc()).await?;
+    let answer = verifier.ask_manager(request, clock::now()).await?;
     Ok(respond(answer))
 }
 
@@ -57,7 +57,7 @@ pub async fn ask(
     State(verifier): State<Verifier>,
     Json(request): Json<StepRequest>,
 ) -> Result<Response, ApiError> {
-    let answer = verifier.ask_question(request, OffsetDateTime::now_utc()).await?;
+    let answer = verifier.ask_question(request, clock::now()).await?;
     Ok(respond(answer))
 }
 

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use chassis::jwks::{Expected, TokenError};
+use common::clock;
 use connectors::teams::inbound::{
     self, Activity, Claims, Form, ISSUER, Kind, Unauthentic, authenticate, invoke_card, invoke_failure,
 };
@@ -29,7 +30,7 @@ const SKEW: Duration = Duration::from_mins(5);
     responses((status = 200), (status = 400), (status = 401), (status = 403), (status = 501), (status = 503))
 )]
 pub async fn approval_action(State(verifier): State<Verifier>, headers: HeaderMap, body: Bytes) -> Response {
-    let now = OffsetDateTime::now_utc();
+    let now = clock::now();
     let (activity, proof) = match authentic(&verifier, &headers, &body, now).await {
         Ok(authentic) => authentic,
         Err(status) => {

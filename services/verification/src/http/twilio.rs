@@ -5,8 +5,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use common::clock;
 use connectors::twilio::webhook::{Form, InboundSms, twiml, verify_form};
-use time::OffsetDateTime;
 
 use crate::Verifier;
 
@@ -42,7 +42,7 @@ pub async fn sms_response(State(verifier): State<Verifier>, headers: HeaderMap, 
     if form.first("OptOutType").is_some_and(|word| !word.is_empty()) {
         return reply(None);
     }
-    match verifier.take_sms(&received, OffsetDateTime::now_utc()).await {
+    match verifier.take_sms(&received, clock::now()).await {
         Ok(text) => reply(Some(&text)),
         Err(error) => {
             tracing::error!(error = %chassis::chain(&error), "a text message could not be recorded");

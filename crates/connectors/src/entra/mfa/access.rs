@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::clock;
 use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -86,7 +87,7 @@ impl Access {
 
     async fn fetch(&self) -> Result<Grant, CallError> {
         let mut credential = self.credential.lock().await;
-        let soon = OffsetDateTime::now_utc() + SECRET_EARLY;
+        let soon = clock::now() + SECRET_EARLY;
         if credential
             .as_ref()
             .is_none_or(|credential| credential.ends <= soon)
@@ -175,7 +176,7 @@ impl Access {
     }
 
     async fn add(&self, principal: String) -> Result<Credential, CallError> {
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         let ends = now + SECRET_LIFE;
         let text = |at: OffsetDateTime| {
             at.replace_nanosecond(0)

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use common::clock;
 use common::execution::ExecutionStatus;
 use common::{ExecutionId, OperationId, Outcome, Signal, StepCall, StepResult, Values};
 use serde_json::json;
-use time::OffsetDateTime;
 
 use super::{LONG, Pair};
 use crate::facts::Given;
@@ -160,7 +160,7 @@ impl Pair {
     }
 
     fn random_write(&mut self, claimed: &Claimed) -> Write {
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         let row = self.model.executions.get(&claimed.id);
         let cancelled = row.is_some_and(|row| row.cancelled.is_some());
         let hold = match self.below(10) {

@@ -1,0 +1,138 @@
+//! Clocks that are wrong: each process lives minutes before or behind the true time, which only the servers and the
+//! outside world have. What fakes it is `libfaketime`, put under a process by its environment.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use common::Service;
+use launcher::SettingsMap;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use super::trouble::Victim;
+
+/// Minutes matter: a service token lives for one.
+const OFF_S: RangeInclusive<i64> = 60..=180;
+
+/// Where distributions put it.
+const LIBRARIES: [&str; 4] = [
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib64/faketime/libfaketime.so.1",
+    "/usr/lib/faketime/libfaketime.so.1",
+];
+
+/// How far the clock of every process is off: a pure function of the seed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Clocks(Vec<(Victim, Skew)>);
+
+/// Seconds before the true time; behind it where negative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Skew(i64);
+
+impl Clocks {
+    /// Those of `seed`. The replicas of orchestration are on different sides of the true time.
+    pub(super) fn of(seed: u64) -> Self {
+        // Dice of its own: clocks change nothing else in the story of a seed.
+        let mut rng = StdRng::seed_from_u64(seed);
+        let clocks = Service::ALL.into_iter().flat_map(|service| {
+            let side = if rng.random() { 1 } else { -1 };
+            let mut off = |side: i64| Skew(side * rng.random_range(OFF_S));
+            let first = (Victim::Service(service), off(side));
+            let second =
+                (service == Service::Orchestration).then(|| (Victim::SecondOrchestration, off(-side)));
+            [Some(first), second]
+        });
+        Self(clocks.flatten().collect())
+    }
+
+    /// Each process and how far it is off.
+    pub(super) fn all(&self) -> &[(Victim, Skew)] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Skew {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let side = if self.0 < 0 { "behind" } else { "ahead" };
+        write!(to, "{} s {side}", self.0.abs())
+    }
+}
+
+/// The library that fakes clocks, where this machine has it.
+#[derive(Debug, Clone)]
+pub(super) struct Faker(PathBuf);
+
+impl Faker {
+    /// Look for it.
+    pub(super) fn found() -> Option<Self> {
+        let library = LIBRARIES.iter().map(Path::new).find(|path| path.is_file())?;
+        Some(Self(library.to_owned()))
+    }
+
+    /// What goes into the environment of a process. Only the time of day is faked: timers go by the monotonic clock.
+    pub(super) fn environment(&self, skew: Skew) -> SettingsMap {
+        let pairs = [
+            ("LD_PRELOAD", self.0.display().to_string()),
+            ("FAKETIME", format!("{:+}", skew.0)),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+            ("DONT_FAKE_MONOTONIC", "1".to_owned()),
+            ("NO_FAKE_STAT", "1".to_owned()),
+        ];
+        pairs.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+}
+
+/// Remove what the library leaves behind of a process that was killed: the next one with its number would stumble over it.
+pub(super) fn tidy_after(process: u32) {
+    for name in ["faketime_shm_", "sem.faketime_sem_"] {
+        // It is not there where the clock was not faked.
+        let _ = std::fs::remove_file(format!("/dev/shm/{name}{process}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn skew(clocks: &Clocks, process: Victim) -> i64 {
+        let found = clocks.all().iter().find(|(victim, _)| *victim == process);
+        found.expect("every process has a clock").1.0
+    }
+
+    #[test]
+    fn clocks_are_a_function_of_the_seed() {
+        assert_eq!(Clocks::of(7), Clocks::of(7));
+        assert_ne!(Clocks::of(7), Clocks::of(8));
+    }
+
+    #[test]
+    fn replicas_are_on_different_sides_of_the_true_time() {
+        let firsts = (0..50).map(|seed| {
+            let clocks = Clocks::of(seed);
+            let first = skew(&clocks, Victim::Service(Service::Orchestration)).signum();
+            let second = skew(&clocks, Victim::SecondOrchestration).signum();
+            assert_eq!(first, -second, "seed {seed}");
+            first
+        });
+        let firsts: std::collections::BTreeSet<i64> = firsts.collect();
+        assert_eq!(firsts.into_iter().collect::<Vec<_>>(), [-1, 1]);
+    }
+
+    #[test]
+    fn every_clock_is_minutes_off_and_no_more_than_three() {
+        for seed in 0..50 {
+            for (process, skew) in Clocks::of(seed).all() {
+                assert!(OFF_S.contains(&skew.0.abs()), "{process}: {skew}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_library_is_told_on_which_side_it_is() {
+        let faker = Faker("/faketime.so".into());
+        assert_eq!(faker.environment(Skew(90))["FAKETIME"], "+90");
+        assert_eq!(faker.environment(Skew(-90))["FAKETIME"], "-90");
+    }
+}
