@@ -157,7 +157,7 @@ async fn authenticate(
         let audience = shell.service().name();
         let trusted = shell.identity().trusted();
         let token = trust::token::verify(token, audience, body, trusted, clock::now())
-            .map_err(|error| Problem::unauthorized(error.code(), error))?;
+            .map_err(|error| unbelieved(error, clock::ahead().is_some()))?;
         return Ok(Caller::Service(token.caller));
     }
     let people = shell.people().ok_or_else(people_unknown)?;
@@ -168,6 +168,17 @@ async fn authenticate(
             tracing::warn!(detail, "the token issuer is away");
             Err(Problem::outside_unavailable("the token issuer", Some(5)))
         }
+    }
+}
+
+/// A 401 is final to callers, so whether a token is of this minute is not for a clock to say that may be minutes off.
+fn unbelieved(error: trust::token::TokenError, clock_known: bool) -> Problem {
+    use trust::token::TokenError::{Expired, NotYetValid};
+    match error {
+        Expired | NotYetValid if !clock_known => {
+            Problem::outside_unavailable("the database, whose clock a token is checked by,", Some(1))
+        }
+        error => Problem::unauthorized(error.code(), error),
     }
 }
 
@@ -188,4 +199,21 @@ fn people_unknown() -> Problem {
         "people_not_configured",
         "tokens of people are not accepted here: set OIDC_ISSUER and OIDC_AUDIENCE",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use trust::token::TokenError;
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_refused_by_its_time_only_where_the_time_is_known() {
+        for error in [TokenError::Expired, TokenError::NotYetValid] {
+            assert_eq!(unbelieved(error, true).code, error.code());
+            let unknown = unbelieved(error, false);
+            assert_eq!((unknown.status, unknown.retry_after_s), (503, Some(1)));
+        }
+        assert_eq!(unbelieved(TokenError::BadSignature, false).status, 401);
+    }
 }
