@@ -12,6 +12,8 @@ fn what_must_hold_holds_after_a_short_storm() {
     let complaints = String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success(), "{told}\n{complaints}");
     assert!(told.contains("Everything holds."), "{told}");
+    // Skewed, or the reason why not.
+    assert!(told.contains("\nClocks"), "{told}");
     for trouble in [
         "orchestration: killed",
         "Postgres: crashed",
