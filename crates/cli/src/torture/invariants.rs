@@ -39,6 +39,7 @@ impl Violation {
 pub(super) fn all(records: &Records) -> Vec<Finding> {
     vec![
         tickets::every_ticket_ended_once(records),
+        tickets::somebody_was_helped(records),
         tickets::what_is_left_to_people_is_untouched(records),
         passes::the_live_pass_is_one_that_was_delivered(records),
         passes::nobody_got_a_pass_without_an_approval(records),

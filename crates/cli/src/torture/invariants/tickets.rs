@@ -13,6 +13,9 @@ use crate::torture::records::{AuditLine, Records};
 /// What the help desk's status is called for what was resolved.
 const RESOLVED: &str = "Resolved";
 
+/// Of so many tickets none is resolved only where the fleet does nothing.
+const MANY: usize = 20;
+
 /// How a ticket ended, by its custom field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
@@ -50,6 +53,24 @@ pub(super) fn every_ticket_ended_once(records: &Records) -> Finding {
         invariant: "every ticket ended once",
         checked: records.tickets.len(),
         violations: violations.collect(),
+    }
+}
+
+/// Of many tickets some are resolved. A fleet that leaves everything to people breaks no other promise.
+pub(super) fn somebody_was_helped(records: &Records) -> Finding {
+    let filed = records.tickets.len();
+    let mut ends = records.tickets.iter().map(End::of);
+    let idle = filed >= MANY && !ends.any(|end| end == Some(End::Resolved));
+    Finding {
+        invariant: "somebody was helped",
+        checked: filed,
+        violations: idle
+            .then(|| Violation {
+                ticket: None,
+                what: format!("of {filed} tickets none was resolved: see in the logs why"),
+            })
+            .into_iter()
+            .collect(),
     }
 }
 
@@ -201,6 +222,16 @@ mod tests {
             assert_eq!(finding.violations, [], "{}", finding.invariant);
             assert!(finding.checked > 0, "{} looked at nothing", finding.invariant);
         }
+    }
+
+    #[test]
+    fn a_fleet_that_helps_nobody_is_found_once_there_were_many() {
+        let mut records = sample::records();
+        let manual = sample::ticket(&mut records, sample::MANUAL).clone();
+        records.tickets = vec![manual.clone(); MANY - 1];
+        assert_eq!(somebody_was_helped(&records).violations, []);
+        records.tickets.push(manual);
+        assert!(whats(&somebody_was_helped(&records)).contains("none was resolved"));
     }
 
     #[test]
