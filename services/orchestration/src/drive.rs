@@ -161,6 +161,8 @@ impl Driver {
         }
         (claimed.state, claimed.status) = (stored, status);
         (claimed.parked_since, claimed.parked_told) = parked;
+        // Somebody may have paused it, or put a switch off, since it was read.
+        claimed.standing = written.standing;
         Ok(Answered::Taken(Box::new(claimed)))
     }
 

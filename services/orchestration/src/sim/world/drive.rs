@@ -162,6 +162,7 @@ impl<'a> World<'a> {
         let mut claimed = drive.claimed.clone();
         (claimed.state, claimed.status) = (write.state.clone(), write.status);
         (claimed.parked_since, claimed.parked_told) = (write.parked_since, write.parked_told);
+        claimed.standing = written.standing;
         *drive = self.drive(claimed);
         true
     }
