@@ -137,7 +137,7 @@ impl Driver {
         self.commit_answer(claimed, arrival).instrument(span).await
     }
 
-    async fn commit_answer(&self, mut claimed: Claimed, arrival: Arrival) -> Result<Answered, StoreError> {
+    async fn commit_answer(&self, claimed: Claimed, arrival: Arrival) -> Result<Answered, StoreError> {
         let Ok(playbook) = self.library.pinned(&self.store, &claimed.digest).await else {
             return Ok(Answered::NotTaken);
         };
@@ -148,8 +148,7 @@ impl Driver {
         let Some((write, state)) = course.answer(arrival, Clock::of(&claimed).moment()) else {
             return Ok(Answered::NotTaken);
         };
-        let (hold, at, stored, status) = (write.hold, write.now, write.state.clone(), write.status);
-        let parked = (write.parked_since, write.parked_told);
+        let (hold, at, claimed) = (write.hold, write.now, claimed.after(&write));
         let Some(written) = self.committer.commit(Entry::Step(Box::new(write))).await? else {
             return Ok(Answered::NotTaken);
         };
@@ -159,11 +158,11 @@ impl Driver {
         if !written.kept {
             return Ok(Answered::LetGo);
         }
-        (claimed.state, claimed.status) = (stored, status);
-        (claimed.parked_since, claimed.parked_told) = parked;
         // Somebody may have paused it, or put a switch off, since it was read.
-        claimed.standing = written.standing;
-        Ok(Answered::Taken(Box::new(claimed)))
+        Ok(Answered::Taken(Box::new(Claimed {
+            standing: written.standing,
+            ..claimed
+        })))
     }
 
     /// Drive `claimed` until it waits, ends, or is no longer ours.

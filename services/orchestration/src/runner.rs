@@ -144,14 +144,13 @@ impl Runner {
         if self.stopping.is_cancelled() {
             return self.queue(new).await;
         }
-        let mut claimed = Claimed::new(&new, self.store.tenant(), runner);
+        let claimed = Claimed::new(&new, self.store.tenant(), runner);
         let Some(begun) = self.driver.begin(&claimed, playbook, state) else {
             return self.queue(new).await;
         };
         // Before it is stored: a heartbeat lets go of what we hold and do not drive.
         let driven = self.driven(claimed.id, claimed.fence);
-        claimed.state = begun.state.clone();
-        claimed.status = begun.status;
+        let claimed = claimed.after(&begun);
         let queued = new.clone();
         new.begun = Some(begun);
         match self

@@ -11,7 +11,7 @@ use sqlx::postgres::types::PgInterval;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{FIRST_FENCE, NewExecution, Standing, Store, StoreError};
+use super::{FIRST_FENCE, NewExecution, Standing, Store, StoreError, Write};
 use crate::facts::Given;
 use crate::manners;
 
@@ -88,6 +88,19 @@ impl Claimed {
             runner,
             fence: FIRST_FENCE,
             now: new.now,
+        }
+    }
+}
+
+impl Claimed {
+    /// As it is once `write` is committed.
+    pub(crate) fn after(self, write: &Write) -> Self {
+        Self {
+            state: write.state.clone(),
+            status: write.status,
+            parked_since: write.parked_since,
+            parked_told: write.parked_told,
+            ..self
         }
     }
 }

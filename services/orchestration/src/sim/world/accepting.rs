@@ -19,12 +19,10 @@ impl<'a> World<'a> {
         let runner = self.processes[process].runner;
         let state: State = serde_json::from_value(new.state.clone()).expect("it was written by us");
         let begun = runner.and_then(|runner| {
-            let mut claimed = Claimed::new(&new, &tenant, runner);
+            let claimed = Claimed::new(&new, &tenant, runner);
             let course = Course::new(&claimed, playbook, &self.cast.rules, state);
             let begun = course.begin(Moment::at(now))?;
-            claimed.state = begun.state.clone();
-            claimed.status = begun.status;
-            Some((claimed, begun))
+            Some((claimed.after(&begun), begun))
         });
         let Some((claimed, begun)) = begun else {
             let entry = Entry::New(Box::new(new));

@@ -159,10 +159,10 @@ impl<'a> World<'a> {
             return false;
         }
         self.ghosts.known.insert(write.execution, write.signals);
-        let mut claimed = drive.claimed.clone();
-        (claimed.state, claimed.status) = (write.state.clone(), write.status);
-        (claimed.parked_since, claimed.parked_told) = (write.parked_since, write.parked_told);
-        claimed.standing = written.standing;
+        let claimed = Claimed {
+            standing: written.standing,
+            ..drive.claimed.clone().after(write)
+        };
         *drive = self.drive(claimed);
         true
     }
