@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 use common::Service;
 use http::Request;
 use http::header::CONTENT_LENGTH;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::world::{Sample, World, ask, get, post, problem, serve, text};
 
@@ -32,6 +34,29 @@ async fn a_body_announced_too_large_is_refused_unread() {
         .body(axum::body::Body::from("little"))
         .unwrap();
     assert_eq!(problem(ask(&shell, request).await).await.status, 413);
+}
+
+#[tokio::test]
+async fn who_writes_too_much_can_read_why_it_was_refused() {
+    let world = World::new();
+    let shell = world.shell(Service::Classifier, None).await;
+    let (url, serving) = serve(shell, &Sample::default()).await;
+    let mut stream = TcpStream::connect(url.socket_addrs(|| None).unwrap()[0])
+        .await
+        .unwrap();
+    let head = format!(
+        "POST /webhooks/vendor/event HTTP/1.1\r\nhost: firstline\r\ncontent-length: {}\r\n\r\n",
+        12 * MIB
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // More than the socket's buffers hold: were the body left unread, the writing would fail before anything is read.
+    stream.write_all(&vec![b'x'; 12 * MIB]).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(answer.contains("body_too_large"), "{answer}");
+    world.shutdown.cancel();
+    serving.await.unwrap();
 }
 
 #[tokio::test]
@@ -174,7 +199,7 @@ async fn a_request_under_way_finishes_when_the_service_is_told_to_stop() {
     sample.entered.notified().await;
     world.shutdown.cancel();
     // New callers are turned away while the old one is still served.
-    while tokio::net::TcpStream::connect(url.socket_addrs(|| None).unwrap()[0])
+    while TcpStream::connect(url.socket_addrs(|| None).unwrap()[0])
         .await
         .is_ok()
     {
