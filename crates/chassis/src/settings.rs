@@ -7,6 +7,7 @@ use std::fmt::{self, Display, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use common::{Service, TenantId};
 use secrecy::SecretString;
@@ -185,6 +186,12 @@ impl<'a> Reader<'a> {
             Some((_, value)) => Some(*value),
             None => self.bad(format!("{name} is `{text}`, not one of {}", words.join(", "))),
         }
+    }
+
+    /// `RETENTION_DAYS`: how long after its end something stays where it was worked on. The inner `None`: for ever.
+    pub fn retention(&mut self, meaning: &str) -> Option<Option<Duration>> {
+        let days = self.or("RETENTION_DAYS", 90_u32, meaning)?;
+        Some((days > 0).then(|| Duration::from_hours(24 * u64::from(days))))
     }
 
     /// Reject a combination that no single field could see.

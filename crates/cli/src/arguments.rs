@@ -56,6 +56,8 @@ pub(crate) enum Command {
     /// The password of each role comes from DB_PASSWORD_CLASSIFIER, DB_PASSWORD_PLAYBOOK and so on; a role without one
     /// needs a database that trusts it.
     Migrate(Migrate),
+    /// Write what retention has archived to stdout as JSON Lines, the oldest first: `{of, tenant_id, id, archived_at, record}`.
+    Archive(Archive),
 }
 
 #[derive(Debug, Args)]
@@ -369,6 +371,13 @@ pub(crate) enum Keys {
 
 #[derive(Debug, Args)]
 pub(crate) struct Migrate {
+    /// Address of the database as its owner, who may create roles.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) database_url: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Archive {
     /// Address of the database as its owner, who may create roles.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) database_url: String,

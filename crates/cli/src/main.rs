@@ -1,5 +1,6 @@
 //! `firstline`: the fleet on one machine, its demonstration, and the commands of the people who run it.
 
+mod archive;
 mod arguments;
 mod bench;
 mod connect;
@@ -51,5 +52,6 @@ async fn run(command: Command) -> anyhow::Result<Ending> {
         Command::Torture(torture) => torture::run(&torture).await,
         Command::Keys(keys) => keys::run(&keys),
         Command::Migrate(migrate) => migrate::run(&migrate).await,
+        Command::Archive(archive) => archive::run(&archive).await,
     }
 }

@@ -9,16 +9,7 @@ use crate::exit::{BadInput, Ending};
 use crate::terminal;
 
 pub(crate) async fn run(command: &Migrate) -> anyhow::Result<Ending> {
-    // The address holds a password: a refusal must not repeat it.
-    let nonsense = || {
-        BadInput(
-            "the database's address is none of a Postgres database: postgres://user@host/name".to_owned(),
-        )
-    };
-    if !is_postgres(&command.database_url) {
-        return Err(nonsense().into());
-    }
-    let owner: PgConnectOptions = command.database_url.parse().map_err(|_| nonsense())?;
+    let owner = owner(&command.database_url)?;
     let passwords = role_passwords(|name| std::env::var(name).ok());
     launcher::migrate(&owner, &passwords)
         .await
@@ -33,6 +24,20 @@ pub(crate) async fn run(command: &Migrate) -> anyhow::Result<Ending> {
     }
     terminal::line("the database is at the newest schema");
     Ok(Ending::Well)
+}
+
+/// Where the owner of the database reaches it.
+pub(crate) fn owner(url: &str) -> anyhow::Result<PgConnectOptions> {
+    // The address holds a password: a refusal must not repeat it.
+    let nonsense = || {
+        BadInput(
+            "the database's address is none of a Postgres database: postgres://user@host/name".to_owned(),
+        )
+    };
+    if !is_postgres(url) {
+        return Err(nonsense().into());
+    }
+    Ok(url.parse().map_err(|_| nonsense())?)
 }
 
 /// The driver takes any scheme and would then try the host in vain.

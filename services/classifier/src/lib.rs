@@ -12,6 +12,7 @@ mod http;
 mod intake;
 mod mark;
 mod poll;
+mod retention;
 mod settings;
 mod store;
 
@@ -40,6 +41,8 @@ use crate::store::Store;
 const AT_ONCE: usize = 16;
 /// Safety net, should a notification get lost.
 const SLOW_POLL: Duration = Duration::from_secs(5);
+/// How often old events are looked for.
+const ARCHIVE_EVERY: Duration = Duration::from_mins(10);
 
 /// Run the service until `shutdown`.
 ///
@@ -89,6 +92,9 @@ pub async fn serve(
     ));
     run_gate(&shell, &gate);
     run_poller(&shell, Poller::new(store.clone(), halo, settings.poll_interval));
+    if let Some(age) = settings.retention {
+        run_retention(&shell, store.clone(), age);
+    }
     let intake = Intake::new(
         store.clone(),
         gate.clone(),
@@ -119,5 +125,15 @@ fn run_poller(shell: &Shell, poller: Poller) {
         .spawn(move || {
             let poller = poller.clone();
             async move { poller.step().await }
+        });
+}
+
+fn run_retention(shell: &Shell, store: Store, age: Duration) {
+    shell
+        .worker("retention", store::ARCHIVE_CHANNEL)
+        .slow_poll(ARCHIVE_EVERY)
+        .spawn(move || {
+            let store = store.clone();
+            async move { retention::step(&store, age).await }
         });
 }

@@ -32,6 +32,8 @@ pub struct ClassifierSettings {
     pub(crate) threshold: f64,
     /// How long a source other than the help desk may be away before a ticket goes to a person.
     pub(crate) patience: Duration,
+    /// Events received this long ago are archived; `None`: never.
+    pub(crate) retention: Option<Duration>,
 }
 
 /// Names or numbers of the custom fields that tell the help desk what became of a ticket.
@@ -74,6 +76,8 @@ impl Settings for ClassifierSettings {
             120,
             "how long the model or the directory may be away before a ticket goes to a person, in seconds",
         );
+        let retention =
+            from.retention("days after which events of tickets that are done with are archived; 0: never");
         Some(Self {
             base: base?,
             halo: halo?,
@@ -87,6 +91,7 @@ impl Settings for ClassifierSettings {
             orchestration_url: orchestration_url?,
             threshold: threshold?,
             patience: patience?,
+            retention: retention?,
         })
     }
 

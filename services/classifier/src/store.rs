@@ -2,6 +2,7 @@
 //!
 //! Every write about a claimed ticket names the fence of its claim: who was overtaken writes nothing.
 
+mod archive;
 mod claim;
 mod decisions;
 mod events;
@@ -29,6 +30,8 @@ use moves::{Move, Moves};
 pub(crate) const CHANNEL: &str = "classifier_tickets";
 /// Never told: the poll goes by its own clock.
 pub(crate) const POLL_CHANNEL: &str = "classifier_poll";
+/// Never told: there is no hurry.
+pub(crate) const ARCHIVE_CHANNEL: &str = "classifier_archive";
 /// A claim that is not renewed for this long is over.
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
 /// What nobody waits for is written down this soon, together with what comes meanwhile.

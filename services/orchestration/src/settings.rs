@@ -189,11 +189,7 @@ impl RunnerSettings {
             600_u64,
             "longest wait for a manager's answer, seconds",
         );
-        let retention_days = from.or(
-            "RETENTION_DAYS",
-            90_u32,
-            "days after which ended executions are archived; 0: never",
-        );
+        let retention = from.retention("days after which ended executions are archived; 0: never");
         let lease_s = lease_s?;
         if lease_s == 0 {
             return from.reject("LEASE_S is `0`: a lease must last");
@@ -214,9 +210,7 @@ impl RunnerSettings {
             max_in_flight,
             probe: Duration::from_secs(probe_s?.max(1)),
             longest: longest.collect(),
-            retention: Some(retention_days?)
-                .filter(|days| *days > 0)
-                .map(|days| Duration::from_hours(24 * u64::from(days))),
+            retention: retention?,
         })
     }
 }

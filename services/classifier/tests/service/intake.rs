@@ -1,6 +1,7 @@
 //! Webhooks: proof first, every change once, nothing believed.
 
 use http::{HeaderMap, HeaderValue};
+use serde_json::Value;
 use simulators::halo::{WebhookMode, WebhookPayload};
 
 use crate::story::Story;
@@ -180,4 +181,47 @@ async fn a_ticket_whose_webhook_never_came_is_found_by_the_poll() {
     let ticket = story.file("adele@contoso.example", "I forgot my password");
     assert!(story.decision(ticket).await.automated);
     assert_eq!(story.settled(ticket).await, "DONE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_told_long_ago_of_tickets_done_with_is_archived_whole() {
+    let mut story = Story::prepare(&[("RETENTION_DAYS", "30")]).await;
+    let owner = story.database.owner().await;
+    for (ticket, days) in [("1", 31), ("2", 31), ("3", 29)] {
+        // As `clock::fresh_id` makes them: the first 48 bits are the milliseconds of the time.
+        let query = "INSERT INTO ticket_events (tenant_id, id, ticket_id, source, deduplication_key, event, received_at, taken)
+             SELECT 'default',
+                    (lpad(to_hex((EXTRACT(EPOCH FROM at) * 1000)::bigint), 12, '0') || '70008000000000000000')::uuid,
+                    $1, 'POLL', $1, 'a phrase', at, 'WORK'
+             FROM (SELECT now() - make_interval(days => $2) AS at) AS told";
+        sqlx::query(query)
+            .bind(ticket)
+            .bind(days)
+            .execute(&owner)
+            .await
+            .unwrap();
+    }
+    // Of the second one nobody knows yet what becomes of it.
+    let waits = "INSERT INTO tickets (tenant_id, ticket_id, state, first_seen_at, changed_at, work_at)
+         VALUES ('default', '2', 'SEEN', now(), now(), now() + interval '1 day')";
+    sqlx::query(waits).execute(&owner).await.unwrap();
+    story.start();
+    story
+        .until("something archived", async || {
+            (story.count("archived_ticket_events").await > 0).then_some(())
+        })
+        .await;
+    let left: Vec<String> = sqlx::query_scalar("SELECT ticket_id FROM ticket_events ORDER BY ticket_id")
+        .fetch_all(&owner)
+        .await
+        .unwrap();
+    assert_eq!(left, ["2", "3"]);
+    let record: Value = sqlx::query_scalar("SELECT record FROM archived_ticket_events")
+        .fetch_one(&owner)
+        .await
+        .unwrap();
+    assert_eq!(
+        (&record["ticket_id"], &record["event"]),
+        (&"1".into(), &"a phrase".into())
+    );
 }

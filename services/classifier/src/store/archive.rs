@@ -1,0 +1,50 @@
+//! Retention: what was told long ago of tickets that are done with is moved to where it is in nobody's way.
+
+use std::time::Duration;
+
+use common::clock;
+use uuid::{NoContext, Timestamp, Uuid};
+
+use super::{Store, StoreError};
+
+impl Store {
+    /// Move up to `most` events that were received `age` ago or earlier to the archive: how many. Those of tickets that are
+    /// still to be worked on stay. Of two replicas at once, one waits and finds them gone.
+    pub(crate) async fn archive(&self, age: Duration, most: i64) -> Result<u64, StoreError> {
+        let received = clock::now() - age;
+        let done = sqlx::query!(
+            "WITH gone AS (
+                 DELETE FROM ticket_events
+                 WHERE tenant_id = $1 AND id = ANY(ARRAY(
+                     SELECT event.id
+                     FROM ticket_events event
+                     WHERE event.tenant_id = $1 AND event.id < $2
+                       AND NOT EXISTS (
+                           SELECT FROM tickets
+                           WHERE tickets.tenant_id = $1 AND tickets.ticket_id = event.ticket_id
+                             AND tickets.work_at IS NOT NULL
+                       )
+                     ORDER BY event.id
+                     LIMIT $3
+                 ))
+                 RETURNING *
+             )
+             INSERT INTO archived_ticket_events (tenant_id, id, record)
+             SELECT tenant_id, id, to_jsonb(gone) FROM gone",
+            self.tenant.as_str(),
+            first_id_at(received),
+            most,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected())
+    }
+}
+
+/// Ids sort by time: those made before `at` are below it, and the key finds them without an index of its own.
+fn first_id_at(at: time::OffsetDateTime) -> Uuid {
+    let seconds = u64::try_from(at.unix_timestamp()).unwrap_or_default();
+    let stamp = Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, at.nanosecond()));
+    // Milliseconds are in the first 48 bits (RFC 9562, section 5.7).
+    Uuid::from_u128(stamp.as_u128() >> 80 << 80)
+}
