@@ -36,13 +36,18 @@ use crate::{Api, ApiError, AuditLog, body, clock, docs, metrics, observe};
 /// Enough for a burst of requests beside a handful of listening workers.
 const MAX_CONNECTIONS: u32 = 16;
 /// How every session of ours is.
-const SESSION: [(&str, &str); 3] = [
+const SESSION: [(&str, &str); 6] = [
     // Longer than any statement of ours; a lock held longer is a fault that should show.
     ("statement_timeout", "30s"),
     // Our statements find rows by their keys whatever is asked for, so one plan serves them all. Left to itself Postgres
     // plans the longest ones anew each time, which costs more than what they do.
     ("plan_cache_mode", "force_generic_plan"),
     ("jit", "off"),
+    // A plan made while a table was small reads all of it and joins by hash, and stays when the table has grown, until the
+    // next ANALYZE. With these it looks each row up by its key from the first day on.
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
 ];
 /// A connection that has rested this long may be dead, and is asked before it is used; asking each time would double the
 /// round trips.

@@ -62,7 +62,7 @@ WITH written AS (
         execution_id, step_id, visit, attempt, name, action, operation_id, asked,
         outcome, explanation, output, at, nth
     )
-    WHERE new.execution_id IN (SELECT id FROM ours)
+    WHERE new.execution_id = ANY(ARRAY(SELECT id FROM ours))
     ORDER BY new.nth
     ON CONFLICT (tenant_id, execution_id, step_id, visit, attempt) DO UPDATE
     SET operation_id = COALESCE(EXCLUDED.operation_id, step.operation_id),
@@ -80,19 +80,19 @@ WITH written AS (
         $47::uuid[], $48::uuid[], $49::text[], $50::integer[], $51::integer[], $52::jsonb[], $53::text[],
         $54::timestamptz[], $55::boolean[]
     ) AS new (execution_id, operation_id, step_id, visit, attempt, result, sender, at, applied)
-    WHERE new.execution_id IN (SELECT id FROM ours)
+    WHERE new.execution_id = ANY(ARRAY(SELECT id FROM ours))
 ), audit AS (
     INSERT INTO audit_events (tenant_id, id, service, ticket_id, execution_id, kind, actor, detail, at)
     SELECT $1, new.id, $28, new.ticket_id, new.execution_id, new.kind, new.actor, new.detail, $35
     FROM UNNEST($29::uuid[], $30::text[], $31::uuid[], $32::text[], $33::text[], $34::jsonb[])
          AS new (id, ticket_id, execution_id, kind, actor, detail)
-    WHERE new.execution_id IN (SELECT id FROM ours)
+    WHERE new.execution_id = ANY(ARRAY(SELECT id FROM ours))
 ), told AS (
     SELECT *
     FROM UNNEST(
         $36::text[], $37::uuid[], $38::text[], $39::text[], $40::jsonb[], $41::timestamptz[], $42::float8[]
     ) WITH ORDINALITY AS new (ticket_id, execution_id, marker, kind, body, at, linger_s, nth)
-    WHERE new.execution_id IN (SELECT id FROM ours)
+    WHERE new.execution_id = ANY(ARRAY(SELECT id FROM ours))
 ), updates AS (
     INSERT INTO ticket_updates (tenant_id, ticket_id, execution_id, marker, kind, body, created_at)
     SELECT $1, ticket_id, execution_id, marker, kind, body, at FROM told ORDER BY nth
