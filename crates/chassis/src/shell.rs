@@ -36,7 +36,7 @@ use crate::{Api, ApiError, AuditLog, body, clock, docs, metrics, observe};
 /// Enough for a burst of requests beside a handful of listening workers.
 const MAX_CONNECTIONS: u32 = 16;
 /// How every session of ours is.
-const SESSION: [(&str, &str); 6] = [
+const SESSION: [(&str, &str); 7] = [
     // Longer than any statement of ours; a lock held longer is a fault that should show.
     ("statement_timeout", "30s"),
     // Our statements find rows by their keys whatever is asked for, so one plan serves them all. Left to itself Postgres
@@ -48,6 +48,7 @@ const SESSION: [(&str, &str); 6] = [
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
+    ("enable_material", "off"),
 ];
 /// A connection that has rested this long may be dead, and is asked before it is used; asking each time would double the
 /// round trips.

@@ -1,9 +1,10 @@
--- See `outbox.rs`. $1: tenant. $2 to $8: tickets to be let go of. $9 to $12: what was settled. $13 to $21: audit.
+-- See `outbox.rs`. $1: tenant. $2 to $8: tickets to be let go of. $9 to $12: what was settled. $13 to $21: audit. What was
+-- settled and what is audited names the closing it belongs to by its number, from 1 on.
 -- Tickets are locked in one order everywhere, so that nobody waits for each other.
 WITH ours AS (
     SELECT outbox.ticket_id, closing.*
     FROM UNNEST($2::text[], $3::bigint[], $4::bigint[], $5::boolean[], $6::float8[], $7::boolean[], $8::float8[])
-         AS closing (closed, closed_fence, known, told_some, wait_s, in_doubt, lease_s)
+         WITH ORDINALITY AS closing (closed, closed_fence, known, told_some, wait_s, in_doubt, lease_s, nth)
     JOIN ticket_outboxes outbox
       ON outbox.tenant_id = $1 AND outbox.ticket_id = closing.closed AND outbox.fence = closing.closed_fence
          AND outbox.held
@@ -28,15 +29,15 @@ WITH ours AS (
 ), settled AS (
     UPDATE ticket_updates update
     SET settled = told.settled, settled_at = now()
-    FROM UNNEST($9::text[], $10::bigint[], $11::bigint[], $12::text[]) AS told (ticket_id, fence, position, settled)
-    JOIN ours ON ours.ticket_id = told.ticket_id AND ours.closed_fence = told.fence
-    WHERE update.tenant_id = $1 AND update.ticket_id = told.ticket_id AND update.position = told.position
+    FROM UNNEST($9::bigint[], $10::text[], $11::bigint[], $12::text[]) AS told (nth, ticket_id, position, settled)
+    WHERE told.nth = ANY(ARRAY(SELECT nth FROM ours))
+      AND update.tenant_id = $1 AND update.ticket_id = told.ticket_id AND update.position = told.position
       AND update.settled IS NULL
 ), audit AS (
     INSERT INTO audit_events (tenant_id, id, service, ticket_id, execution_id, kind, actor, detail, at)
     SELECT $1, new.id, $13, new.ticket_id, new.execution_id, new.kind, new.actor, new.detail, $21
     FROM UNNEST($14::bigint[], $15::uuid[], $16::text[], $17::uuid[], $18::text[], $19::text[], $20::jsonb[])
-         AS new (fence, id, ticket_id, execution_id, kind, actor, detail)
-    JOIN ours ON ours.ticket_id = new.ticket_id AND ours.closed_fence = new.fence
+         AS new (nth, id, ticket_id, execution_id, kind, actor, detail)
+    WHERE new.nth = ANY(ARRAY(SELECT nth FROM ours))
 )
 SELECT ticket_id, fence, held, enqueued FROM let_go

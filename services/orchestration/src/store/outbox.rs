@@ -235,12 +235,12 @@ impl Store {
             &column.waits_s as &[Option<f64>],
             &column.doubts,
             &column.leases_s,
+            &column.settled_of,
             &column.settled_tickets as &[&str],
-            &column.settled_fences,
             &column.settled_positions,
             &column.settled_how as &[&str],
             audit.service,
-            &column.audit_fences,
+            &column.audit_of,
             &audit.ids,
             &audit.tickets as &[Option<&str>],
             &audit.executions as &[Option<Uuid>],
@@ -268,7 +268,7 @@ impl Store {
     }
 }
 
-/// Closings by column; what was settled and what is audited by columns of their own.
+/// Closings by column; what was settled and what is audited by columns of their own, with the number of its closing, from 1 on.
 #[derive(Default)]
 struct ClosingColumns<'c> {
     tickets: Vec<&'c str>,
@@ -278,17 +278,17 @@ struct ClosingColumns<'c> {
     waits_s: Vec<Option<f64>>,
     doubts: Vec<bool>,
     leases_s: Vec<f64>,
+    settled_of: Vec<i64>,
     settled_tickets: Vec<&'c str>,
-    settled_fences: Vec<i64>,
     settled_positions: Vec<i64>,
     settled_how: Vec<&'static str>,
-    audit_fences: Vec<i64>,
+    audit_of: Vec<i64>,
 }
 
 impl<'c> ClosingColumns<'c> {
     fn of(closings: &'c [Closing]) -> Self {
         let mut columns = Self::default();
-        for closing in closings {
+        for (nth, closing) in (1..).zip(closings) {
             let ticket = closing.ticket.as_str();
             let (wait_s, doubt) = match closing.then {
                 Then::Rest => (None, false),
@@ -302,14 +302,12 @@ impl<'c> ClosingColumns<'c> {
             columns.doubts.push(doubt);
             columns.leases_s.push(closing.lease.as_secs_f64());
             for (position, how) in &closing.settled {
+                columns.settled_of.push(nth);
                 columns.settled_tickets.push(ticket);
-                columns.settled_fences.push(closing.fence);
                 columns.settled_positions.push(*position);
                 columns.settled_how.push(how.as_str());
             }
-            columns
-                .audit_fences
-                .extend(closing.audit.iter().map(|_| closing.fence));
+            columns.audit_of.extend(closing.audit.iter().map(|_| nth));
         }
         columns
     }
