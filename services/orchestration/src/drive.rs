@@ -38,6 +38,8 @@ pub(crate) use questions::Question;
 /// While one branch is at work and another waits for somebody, their answer is looked for this often. An execution whose
 /// branches all wait is let go instead, and a signal wakes it at once.
 const LISTEN_EVERY: Duration = Duration::from_secs(1);
+/// What an operator did is committed before the bell rings; a claim this much later has seen it, whatever clocks are apart.
+const SEEN_AFTER: Duration = Duration::from_secs(1);
 
 /// What driving needs. Cheap to clone.
 #[derive(Clone)]
@@ -49,7 +51,7 @@ pub(crate) struct Driver {
     pub(crate) breakers: Arc<Breakers>,
     pub(crate) rules: Arc<Rules>,
     /// Rung when an operator did something that may concern any execution.
-    pub(crate) bell: watch::Receiver<()>,
+    pub(crate) bell: watch::Receiver<OffsetDateTime>,
     /// Cancelled when calls under way are no longer waited for.
     pub(crate) abandon: CancellationToken,
 }
@@ -204,7 +206,8 @@ impl Driver {
         };
         let state: State = serde_json::from_value(claimed.state.clone())
             .map_err(|error| Broken(format!("the stored state cannot be read: {error}")))?;
-        let (whose, mut hands, mut bell) = (OnBehalf::of(claimed), Hands::default(), self.bell.clone());
+        let (whose, mut hands) = (OnBehalf::of(claimed), Hands::default());
+        let mut bell = self.listen(claimed);
         let unheard = if claimed.signals > 0 {
             self.store.unheard(claimed.id).await?
         } else {
@@ -249,6 +252,16 @@ impl Driver {
         }
     }
 
+    /// The bell, as whoever claimed it hears it: what was rung well before, the claim has seen.
+    fn listen(&self, claimed: &Claimed) -> watch::Receiver<OffsetDateTime> {
+        let mut bell = self.bell.clone();
+        let rung = *bell.borrow_and_update();
+        if claimed.now < rung + SEEN_AFTER {
+            bell.mark_changed();
+        }
+        bell
+    }
+
     async fn news(&self, course: &mut Course<'_>, clock: Clock) -> Result<Need, Stopped> {
         let (signals, standing) = self.store.news(course.execution()).await?;
         Ok(course.learned(signals, standing, clock.moment())?)
@@ -258,7 +271,7 @@ impl Driver {
     async fn next(
         &self,
         hands: &mut Hands<'_>,
-        bell: &mut watch::Receiver<()>,
+        bell: &mut watch::Receiver<OffsetDateTime>,
         due: Option<time::Duration>,
     ) -> Next {
         let due = due.map(|due| Duration::try_from(due).unwrap_or_default());

@@ -30,10 +30,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::{Did, ServeError, Shell, StartError};
-use common::Service;
 use common::client::{PlaybookClient, StepClient};
+use common::{Service, clock};
 use connectors::halopsa::Halo;
 use playbook_lang::Rules;
+use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -149,13 +150,13 @@ fn drive_executions(
     runner
 }
 
-/// Ring for whoever drives an execution when an operator did something.
-fn hear_operators(shell: &Shell) -> watch::Receiver<()> {
-    let (ring, bell) = watch::channel(());
+/// Ring for whoever drives an execution when an operator did something, and say when it was heard.
+fn hear_operators(shell: &Shell) -> watch::Receiver<OffsetDateTime> {
+    let (ring, bell) = watch::channel(OffsetDateTime::UNIX_EPOCH);
     let ring = Arc::new(ring);
     let worker = shell.worker("bell", store::OPERATORS).slow_poll(RING_EVERY);
     worker.spawn(move || {
-        ring.send_replace(());
+        ring.send_replace(clock::now());
         std::future::ready(Ok::<_, StoreError>(Did::Nothing))
     });
     bell
