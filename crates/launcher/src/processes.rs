@@ -62,6 +62,14 @@ impl Processes {
     /// # Errors
     /// No free port, no HTTP client.
     pub fn new(settings: FleetSettings, logs: PathBuf) -> Result<Self, FleetError> {
+        Self::of(std::env::current_exe()?, settings, logs)
+    }
+
+    /// The same of another program that asks [`as_service`].
+    ///
+    /// # Errors
+    /// As [`Processes::new`].
+    pub fn of(program: PathBuf, settings: FleetSettings, logs: PathBuf) -> Result<Self, FleetError> {
         let http = common::client::http_client(Duration::from_secs(10)).map_err(std::io::Error::other)?;
         let mut addresses = BTreeMap::new();
         // All at once, or the same port might be found twice.
@@ -75,7 +83,7 @@ impl Processes {
             settings,
             addresses,
             running: BTreeMap::new(),
-            program: std::env::current_exe()?,
+            program,
             logs,
             http,
         })
