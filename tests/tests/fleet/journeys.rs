@@ -266,45 +266,6 @@ async fn a_model_decides_where_one_is_configured() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_pass_is_nowhere_but_on_the_phone() {
-    let fleet = fleet().await;
-    let ticket = fleet.file_ticket(ADELE, "I can't log in");
-    fleet.wait_for_end(ticket).await;
-    let pass = fleet.world().entra().live_passes(ADELE)[0].value.clone();
-    let tables: Vec<(String,)> =
-        sqlx::query_as("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'")
-            .fetch_all(fleet.owner())
-            .await
-            .unwrap();
-    assert!(tables.len() >= 8, "the search looks at something: {tables:?}");
-    for (table,) in tables {
-        let sql = format!("SELECT count(*) FROM \"{table}\" AS it WHERE strpos(it::text, $1) > 0");
-        let (holds,): (i64,) = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .bind(&pass)
-            .fetch_one(fleet.owner())
-            .await
-            .unwrap();
-        assert_eq!(holds, 0, "table {table} holds the pass");
-    }
-    let mut redis = redis::Client::open(fleet.database.redis_url().as_str())
-        .unwrap()
-        .get_multiplexed_async_connection()
-        .await
-        .unwrap();
-    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut redis).await.unwrap();
-    assert!(!keys.is_empty(), "the search looks at something");
-    for key in keys {
-        let dump: Vec<u8> = redis::cmd("DUMP")
-            .arg(&key)
-            .query_async(&mut redis)
-            .await
-            .unwrap();
-        let holds = dump.windows(pass.len()).any(|window| window == pass.as_bytes());
-        assert!(!holds, "Redis holds the pass under {key}");
-    }
-}
-
 async fn blockers(fleet: &TestFleet, ticket: i64) -> Vec<String> {
     let rows: Vec<(serde_json::Value,)> =
         sqlx::query_as("SELECT blockers FROM classification_results WHERE ticket_id = $1")

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 mod access;
+mod attacks;
 mod dialogue;
 mod journeys;
 mod outages;

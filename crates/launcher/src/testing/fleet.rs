@@ -168,6 +168,11 @@ impl TestFleet {
         self.keys.identity(service)
     }
 
+    /// The keys of this fleet.
+    pub fn keys(&self) -> &TestKeys {
+        &self.keys
+    }
+
     /// Orchestration, for a person with these roles.
     ///
     /// # Panics

@@ -32,6 +32,8 @@ pub struct OpenAiSim {
 #[derive(Debug, Default)]
 struct OpenAiState {
     scripted: VecDeque<Scripted>,
+    /// What it takes every ticket for, whatever the ticket says.
+    bent: Option<String>,
     calls: usize,
 }
 
@@ -63,6 +65,11 @@ impl OpenAiSim {
     /// The next call is answered so, after those already queued.
     pub fn script(&self, answer: Scripted) {
         self.state.lock().scripted.push_back(answer);
+    }
+
+    /// From now on it answers every question as if the ticket said this and nothing else: a model in the wrong hands.
+    pub fn take_everything_for(&self, text: &str) {
+        self.state.lock().bent = Some(text.to_owned());
     }
 
     /// How many questions the model got.

@@ -106,16 +106,16 @@ impl OpenAiSim {
 
     /// What the model says, or the failure that was prepared for it.
     fn reply(&self, question: &Question) -> Result<Reply, Box<Response>> {
-        let scripted = {
+        let (scripted, bent) = {
             let mut state = self.state.lock();
             state.calls += 1;
-            state.scripted.pop_front()
+            (state.scripted.pop_front(), state.bent.clone())
         };
         if let Some(failure) = scripted.as_ref().and_then(failure) {
             return Err(Box::new(failure));
         }
         let natural = || match &question.schema {
-            Some(schema) => Reader::of(&question.text, &question.guide)
+            Some(schema) => Reader::of(bent.as_deref().unwrap_or(&question.text), &question.guide)
                 .fill(schema, schema, "")
                 .to_string(),
             None => "I can only fill in schemas.".to_owned(),
