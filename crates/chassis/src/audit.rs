@@ -1,6 +1,10 @@
-//! The append-only record of who did what: one insert, in the transaction of what it tells of.
+//! The append-only record of who did what: in the transaction of what it tells of, as the last of it. The database links
+//! each event to the one before it (`audit_append`) and so locks the end of its chain until the transaction ends: whoever
+//! still wanted another lock then could wait for somebody who waits for that end.
 //!
 //! Never secrets, ticket text or phone numbers: `detail` is for ids, codes and digests.
+
+pub(crate) mod seal;
 
 use common::clock;
 use common::{ExecutionId, Service, TenantId, TicketId};
@@ -67,7 +71,7 @@ impl AuditLog {
         Self { tenant, service }
     }
 
-    /// Insert `event` as part of the caller's transaction.
+    /// Add `event` to its chain, as the last of the caller's transaction.
     ///
     /// # Errors
     /// The database refused or is away; the caller's transaction is lost with it, on purpose.
@@ -75,7 +79,8 @@ impl AuditLog {
         self.record_all(connection, [event]).await
     }
 
-    /// Insert `events`, in their order, as part of the caller's transaction: one statement, however many there are.
+    /// Add `events` to their chains, in their order, as the last of the caller's transaction: one statement, however many
+    /// there are.
     ///
     /// # Errors
     /// As [`AuditLog::record`].
@@ -84,15 +89,12 @@ impl AuditLog {
         connection: &mut PgConnection,
         events: impl IntoIterator<Item = &'e AuditEvent>,
     ) -> Result<(), sqlx::Error> {
-        let rows = AuditRows::of(self.service, events);
+        let rows = AuditRows::of(self.service, &self.tenant, events);
         if rows.ids.is_empty() {
             return Ok(());
         }
-        sqlx::query!(
-            r#"INSERT INTO audit_events (tenant_id, id, service, ticket_id, execution_id, kind, actor, detail, at)
-             SELECT $1, event.id, $2, event.ticket_id, event.execution_id, event.kind, event.actor, event.detail, $9
-             FROM UNNEST($3::uuid[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::jsonb[])
-                  AS event (id, ticket_id, execution_id, kind, actor, detail)"#,
+        sqlx::query_scalar!(
+            "SELECT audit_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             self.tenant.as_str(),
             rows.service,
             &rows.ids,
@@ -101,9 +103,10 @@ impl AuditLog {
             &rows.kinds as &[&str],
             &rows.actors,
             &rows.details as &[&serde_json::Value],
+            &rows.digests,
             rows.at,
         )
-        .execute(connection)
+        .fetch_one(connection)
         .await?;
         Ok(())
     }
@@ -129,35 +132,55 @@ pub struct AuditRows<'e> {
     pub actors: Vec<String>,
     /// Ids, codes, digests.
     pub details: Vec<&'e serde_json::Value>,
+    /// What their links are made of (`trust::audit`), 32 bytes each.
+    pub digests: Vec<Vec<u8>>,
 }
 
 impl<'e> AuditRows<'e> {
     /// `events` of `service`, in their order.
-    pub fn of(service: Service, events: impl IntoIterator<Item = &'e AuditEvent>) -> Self {
+    pub fn of(service: Service, tenant: &TenantId, events: impl IntoIterator<Item = &'e AuditEvent>) -> Self {
+        let now = clock::now();
         let mut rows = Self {
             service: service.name(),
-            at: clock::now(),
+            // As the column holds it: the digest is over it.
+            at: now - time::Duration::nanoseconds(i64::from(now.nanosecond() % 1000)),
             ids: vec![],
             tickets: vec![],
             executions: vec![],
             kinds: vec![],
             actors: vec![],
             details: vec![],
+            digests: vec![],
         };
         for event in events {
-            rows.push(event);
+            rows.push(tenant, event);
         }
         rows
     }
 
-    fn push(&mut self, event: &'e AuditEvent) {
-        self.ids.push(clock::fresh_id());
+    fn push(&mut self, tenant: &TenantId, event: &'e AuditEvent) {
+        let id = clock::fresh_id();
+        let actor = event.actor.clone();
+        let actor = actor.unwrap_or_else(|| format!("service:{}", self.service));
+        let digest = trust::audit::digest(&trust::audit::EventRef {
+            tenant: tenant.as_str(),
+            service: self.service,
+            id,
+            ticket: event.ticket.as_ref().map(TicketId::as_str),
+            execution: event.execution.map(|execution| execution.0),
+            kind: event.kind,
+            actor: &actor,
+            detail: &event.detail,
+            at: self.at,
+        });
+        // There is always one: dates of this age of the world can be written.
+        self.digests
+            .push(digest.unwrap_or(trust::audit::Hash::NONE).0.to_vec());
+        self.ids.push(id);
         self.tickets.push(event.ticket.as_ref().map(TicketId::as_str));
         self.executions.push(event.execution.map(|execution| execution.0));
         self.kinds.push(event.kind);
-        let actor = event.actor.clone();
-        self.actors
-            .push(actor.unwrap_or_else(|| format!("service:{}", self.service)));
+        self.actors.push(actor);
         self.details.push(&event.detail);
     }
 }

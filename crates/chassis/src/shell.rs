@@ -31,7 +31,7 @@ use crate::outbound::Stamp;
 use crate::settings::BaseSettings;
 use crate::window::Window;
 use crate::worker::Worker;
-use crate::{Api, ApiError, AuditLog, body, clock, docs, metrics, observe};
+use crate::{Api, ApiError, AuditLog, audit, body, clock, docs, metrics, observe};
 
 /// Enough for a burst of requests beside a handful of listening workers.
 const MAX_CONNECTIONS: u32 = 16;
@@ -53,6 +53,10 @@ const SESSION: [(&str, &str); 7] = [
 /// A connection that has rested this long may be dead, and is asked before it is used; asking each time would double the
 /// round trips.
 const RESTED: Duration = Duration::from_secs(1);
+/// Never told: what happened is safe in its chain, and only whoever rewrites whole chains has to be fast.
+const SEALS: &str = "audit_seals";
+/// How often ends of chains are signed.
+const SEAL_EVERY: Duration = Duration::from_secs(5);
 /// How long a request waits for a connection before it is a 500.
 const ACQUIRE_LIMIT: Duration = Duration::from_secs(5);
 /// Longest internal call; outside calls behind it have shorter limits.
@@ -255,6 +259,7 @@ impl Shell {
             }
         });
         tracing::info!(service = self.service().name(), "listening");
+        self.seal_the_audit();
         let stopping = self.0.stopping.clone();
         let serving = axum::serve(listener, app)
             .with_graceful_shutdown(stopping.clone().cancelled_owned())
@@ -269,6 +274,17 @@ impl Shell {
         }
         self.drain().await;
         Ok(())
+    }
+
+    /// Sign the ends of our chains soon after they grew.
+    fn seal_the_audit(&self) {
+        let shell = self.clone();
+        self.worker("audit_seals", SEALS)
+            .slow_poll(SEAL_EVERY)
+            .spawn(move || {
+                let shell = shell.clone();
+                async move { audit::seal::step(shell.pool(), shell.tenant(), shell.identity()).await }
+            });
     }
 
     async fn drain(&self) {

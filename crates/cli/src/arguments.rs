@@ -56,6 +56,9 @@ pub(crate) enum Command {
     /// The password of each role comes from DB_PASSWORD_CLASSIFIER, DB_PASSWORD_PLAYBOOK and so on; a role without one
     /// needs a database that trusts it.
     Migrate(Migrate),
+    /// The record of who did what: whether it is whole, and what of it proves a ticket's story elsewhere.
+    #[command(subcommand)]
+    Audit(Audit),
     /// Write what retention has archived to stdout as JSON Lines, the oldest first: `{of, tenant_id, id, archived_at, record}`.
     Archive(Archive),
 }
@@ -374,6 +377,47 @@ pub(crate) struct Migrate {
     /// Address of the database as its owner, who may create roles.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) database_url: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Check every event, link and signature: of a whole database, or of one file of evidence with public keys alone.
+    ///
+    /// Exit codes: 0 whole, 1 broken (the first thing that is, is named), 2 the input makes no sense.
+    Verify {
+        /// A file that `audit export` wrote. Without it the database is checked.
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// The public keys of the fleet.
+        #[arg(
+            long,
+            value_name = "FILE",
+            env = "TRUSTED_KEYS_FILE",
+            default_value = "trusted.json"
+        )]
+        keys: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+        /// Address of the database as its owner, or as anybody who may read the audit.
+        #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+        database_url: Option<String>,
+    },
+    /// Write everything that was recorded about a ticket into one file, with the seals that prove it.
+    Export {
+        /// The ticket's number at the help desk.
+        #[arg(value_name = "TICKET")]
+        ticket: String,
+        /// Whose ticket.
+        #[arg(long, value_name = "TENANT", env = "TENANT_ID", default_value = "default")]
+        tenant: String,
+        /// Where to write; without it, to stdout.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Address of the database as its owner, or as anybody who may read the audit.
+        #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+        database_url: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod archive;
 mod arguments;
+mod audit;
 mod bench;
 mod connect;
 mod demo;
@@ -52,6 +53,7 @@ async fn run(command: Command) -> anyhow::Result<Ending> {
         Command::Torture(torture) => torture::run(&torture).await,
         Command::Keys(keys) => keys::run(&keys),
         Command::Migrate(migrate) => migrate::run(&migrate).await,
+        Command::Audit(audit) => audit::run(&audit).await,
         Command::Archive(archive) => archive::run(&archive).await,
     }
 }

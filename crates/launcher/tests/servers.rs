@@ -145,26 +145,6 @@ async fn each_test_has_a_migrated_database_and_an_empty_redis_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_service_may_add_to_the_audit_and_neither_read_nor_change_it() {
-    let database = launcher::testing::database().await;
-    let pool = database.pool(Service::Executor).await;
-    let event = "INSERT INTO audit_events (tenant_id, id, service, kind, actor, detail, at)
-                 VALUES ('t', gen_random_uuid(), 'executor', 'k', 'a', '{}', now())";
-    sqlx::raw_sql(event).execute(&pool).await.unwrap();
-    for forbidden in [
-        "SELECT FROM audit_events",
-        "DELETE FROM audit_events",
-        "UPDATE audit_events SET kind = 'x'",
-    ] {
-        let refusal = sqlx::raw_sql(forbidden).execute(&pool).await.unwrap_err();
-        assert!(
-            refusal.to_string().contains("permission denied"),
-            "{forbidden}: {refusal}"
-        );
-    }
-}
-
-#[tokio::test]
 async fn migrating_again_and_at_the_same_time_changes_nothing() {
     let database = launcher::testing::database().await;
     let owner = database.owner_url().as_str().parse().unwrap();

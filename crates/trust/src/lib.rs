@@ -20,6 +20,7 @@
     )
 )]
 
+pub mod audit;
 pub mod fleet;
 mod jws;
 pub mod keys;

@@ -39,6 +39,7 @@ pub(super) async fn findings(rig: &mut Rig, teller: &Teller) -> anyhow::Result<(
         let mut findings = invariants::all(&records);
         if findings.iter().all(|finding| finding.violations.is_empty()) || Instant::now() > deadline {
             findings.insert(0, alive);
+            findings.push(linked(rig).await?);
             return Ok((records, findings));
         }
     }
@@ -55,6 +56,21 @@ async fn alive(rig: &mut Rig) -> Finding {
         checked: Rig::all().count(),
         violations: violations.into_iter().collect(),
     }
+}
+
+/// Nobody changed, moved or lost a line of the audit, whoever was killed while writing it.
+async fn linked(rig: &Rig) -> anyhow::Result<Finding> {
+    let mut connection = rig.database.owner.acquire().await?;
+    let whole = crate::audit::whole(&mut connection, &rig.trusted()?).await?;
+    let (checked, broken) = whole.map_or_else(|broken| (1, Some(broken)), |events| (events, None));
+    Ok(Finding {
+        invariant: "every link of the audit holds",
+        checked: usize::try_from(checked)?,
+        violations: broken
+            .into_iter()
+            .map(|what| Violation { ticket: None, what })
+            .collect(),
+    })
 }
 
 /// Until every ticket has ended, or none may be waited for any longer: the invariants say which.

@@ -11,6 +11,7 @@ use launcher::stage::shipped_playbooks;
 use launcher::{Database, FleetError, FleetSettings, Ports, Processes, Servers, SettingsMap, keys};
 use simulators::{Targets, World, WorldSettings};
 use tempfile::TempDir;
+use trust::TrustedKeys;
 
 use super::clocks::{Clocks, Faker, tidy_after};
 use super::trouble::{Backing, Victim};
@@ -45,10 +46,16 @@ pub(super) struct Rig {
     /// To look into, once all is calm.
     pub(super) database: Database,
     servers: Servers,
-    _keys: TempDir,
+    keys: TempDir,
 }
 
 impl Rig {
+    /// Whose signatures count.
+    pub(super) fn trusted(&self) -> anyhow::Result<TrustedKeys> {
+        let file = std::fs::read(self.keys.path().join("keys").join("trusted.json"))?;
+        Ok(TrustedKeys::from_json(&file)?)
+    }
+
     /// Set it up and wait until every service is ready. Their logs go to `logs`; `faker` puts their clocks wrong.
     pub(super) async fn set(
         seed: u64,
@@ -93,7 +100,7 @@ impl Rig {
             world,
             database,
             servers,
-            _keys: directory,
+            keys: directory,
         };
         for victim in Self::all() {
             rig.start(victim)?;

@@ -1,5 +1,5 @@
--- See `outbox.rs`. $1: tenant. $2 to $8: tickets to be let go of. $9 to $12: what was settled. $13 to $21: audit. What was
--- settled and what is audited names the closing it belongs to by its number, from 1 on.
+-- See `outbox.rs`. $1: tenant. $2 to $8: tickets to be let go of. $9 to $12: what was settled. $13 to $22: audit. What was
+-- settled and what is audited names the closing it belongs to by its number, from 1 on. The chains of the audit are locked last.
 -- Tickets are locked in one order everywhere, so that nobody waits for each other.
 WITH ours AS (
     SELECT outbox.ticket_id, closing.*
@@ -33,11 +33,21 @@ WITH ours AS (
     WHERE told.nth = ANY(ARRAY(SELECT nth FROM ours))
       AND update.tenant_id = $1 AND update.ticket_id = told.ticket_id AND update.position = told.position
       AND update.settled IS NULL
-), audit AS (
-    INSERT INTO audit_events (tenant_id, id, service, ticket_id, execution_id, kind, actor, detail, at)
-    SELECT $1, new.id, $13, new.ticket_id, new.execution_id, new.kind, new.actor, new.detail, $21
-    FROM UNNEST($14::bigint[], $15::uuid[], $16::text[], $17::uuid[], $18::text[], $19::text[], $20::jsonb[])
-         AS new (nth, id, ticket_id, execution_id, kind, actor, detail)
-    WHERE new.nth = ANY(ARRAY(SELECT nth FROM ours))
 )
-SELECT ticket_id, fence, held, enqueued FROM let_go
+SELECT ticket_id AS "ticket_id!", fence AS "fence!", held AS "held!", enqueued AS "enqueued!" FROM let_go
+UNION ALL
+SELECT NULL, NULL, NULL, NULL
+FROM (
+    SELECT audit_append(
+               $1, $13, array_agg(id), array_agg(ticket_id), array_agg(execution_id), array_agg(kind), array_agg(actor),
+               array_agg(detail), array_agg(digest), $21
+           ) AS added
+    FROM (
+        SELECT *
+        FROM UNNEST($14::bigint[], $15::uuid[], $16::text[], $17::uuid[], $18::text[], $19::text[], $20::jsonb[], $22::bytea[])
+             WITH ORDINALITY AS event (closing, id, ticket_id, execution_id, kind, actor, detail, digest, nth)
+        WHERE closing = ANY(ARRAY(SELECT nth FROM ours))
+        ORDER BY nth
+    ) AS events
+) AS audit
+WHERE audit.added < 0

@@ -70,7 +70,7 @@ impl Store {
         let execution = Columns::of(&down.writes);
         let arrival = ArrivalColumns::of(&down.writes)?;
         let step = StepColumns::of(&going_on);
-        let audit = AuditRows::of(Service::Orchestration, down.audit.iter().copied());
+        let audit = AuditRows::of(Service::Orchestration, &self.tenant, down.audit.iter().copied());
         let telling = TellingColumns::of(&down.tellings)?;
         let known: Vec<Uuid> = down.known.iter().map(|known| known.0).collect();
         let take: Vec<&str> = down.take.iter().map(|ticket| ticket.as_str()).collect();
@@ -133,6 +133,7 @@ impl Store {
             &arrival.senders as &[&str],
             &arrival.at,
             &arrival.applied,
+            &audit.digests as &[Vec<u8>],
         )
         .fetch_all(connection)
         .await?;

@@ -1,6 +1,7 @@
 -- See `down.rs`. $1: tenant. $2 to $14: executions that go on. $15: executions that are as they should be. $16 to $27: calls of
 -- steps. $28 to $35: audit. $36 to $42: news of tickets. $43 to $45: tickets to take, for how long, and the name of the claim.
--- $46: which of the executions are taken with this write. $47 to $55: the signals that brought it about.
+-- $46: which of the executions are taken with this write. $47 to $55: the signals that brought it about. $56: the digests of the
+-- audit, whose chains are locked last: after the executions and the outboxes.
 WITH written AS (
     UPDATE playbook_executions execution
     SET state = new.state,
@@ -81,12 +82,6 @@ WITH written AS (
         $54::timestamptz[], $55::boolean[]
     ) AS new (execution_id, operation_id, step_id, visit, attempt, result, sender, at, applied)
     WHERE new.execution_id = ANY(ARRAY(SELECT id FROM ours))
-), audit AS (
-    INSERT INTO audit_events (tenant_id, id, service, ticket_id, execution_id, kind, actor, detail, at)
-    SELECT $1, new.id, $28, new.ticket_id, new.execution_id, new.kind, new.actor, new.detail, $35
-    FROM UNNEST($29::uuid[], $30::text[], $31::uuid[], $32::text[], $33::text[], $34::jsonb[])
-         AS new (id, ticket_id, execution_id, kind, actor, detail)
-    WHERE new.execution_id = ANY(ARRAY(SELECT id FROM ours))
 ), told AS (
     SELECT *
     FROM UNNEST(
@@ -133,3 +128,19 @@ SELECT NULL, NULL, NULL, NULL, NULL, ticket_id, fence, enqueued, doubt,
        )
 FROM outboxes
 WHERE claim = $45::uuid
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM (
+    SELECT audit_append(
+               $1, $28, array_agg(id), array_agg(ticket_id), array_agg(execution_id), array_agg(kind), array_agg(actor),
+               array_agg(detail), array_agg(digest), $35
+           ) AS added
+    FROM (
+        SELECT *
+        FROM UNNEST($29::uuid[], $30::text[], $31::uuid[], $32::text[], $33::text[], $34::jsonb[], $56::bytea[])
+             WITH ORDINALITY AS event (id, ticket_id, execution_id, kind, actor, detail, digest, nth)
+        WHERE execution_id = ANY(ARRAY(SELECT id FROM ours))
+        ORDER BY nth
+    ) AS events
+) AS audit
+WHERE audit.added < 0

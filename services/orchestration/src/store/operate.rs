@@ -348,7 +348,6 @@ impl Store {
             .parse()
             .map_err(StoreError::corrupt("playbook_executions"))?;
         let event = wish.event().ticket(&ticket).execution(id);
-        self.record(connection, &[event]).await?;
         let telling = Telling {
             ticket: &ticket,
             execution: id,
@@ -356,6 +355,7 @@ impl Store {
             now,
         };
         self.enqueue(connection, &[telling]).await?;
+        self.record(connection, &[event]).await?;
         notify(connection, UPDATES).await?;
         notify(connection, OPERATORS).await?;
         Ok(())

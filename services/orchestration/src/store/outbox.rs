@@ -222,6 +222,7 @@ impl Store {
         let column = ClosingColumns::of(closings);
         let audit = AuditRows::of(
             Service::Orchestration,
+            &self.tenant,
             closings.iter().flat_map(|closing| &closing.audit),
         );
         let mut connection = self.pool.acquire().await?;
@@ -248,6 +249,7 @@ impl Store {
             &audit.actors,
             &audit.details as &[&serde_json::Value],
             audit.at,
+            &audit.digests as &[Vec<u8>],
         )
         .fetch_all(&mut *connection)
         .await?;

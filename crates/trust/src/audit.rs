@@ -1,0 +1,382 @@
+//! The chains of the audit: what the digest of an event is over, how links follow each other, and how their heads are
+//! signed. Whoever has the events, the seals and the public keys can check all of it anywhere.
+//!
+//! `digest = SHA-256(JCS(event))` (RFC 8785), `link[n] = SHA-256(link[n-1] || digest[n])` with 32 zero bytes before the
+//! first. A seal is a JWS over heads, with the digest of the seal before it.
+
+mod walk;
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use common::{Service, TenantId};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
+use time::macros::format_description;
+use uuid::Uuid;
+
+use crate::jws::{self, JwsError};
+use crate::keys::{Identity, SigningFailed, TrustedKeys};
+
+pub use walk::{Broken, Place, Walk};
+
+const TYP: &str = "firstline-audit-seal";
+/// Heads in one seal: what one signature proves, and what an exported proof has to carry along.
+pub const HEADS_IN_SEAL: usize = 256;
+/// Far above the longest seal that is ever made.
+const LONGEST_BYTES: usize = 256 * 1024;
+
+/// 32 bytes, written as 64 lower-case hex digits: a digest of an event or a seal, or a link.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hash(pub [u8; 32]);
+
+impl Hash {
+    /// What stands before the first event of a chain, and before the first seal.
+    pub const NONE: Self = Self([0; 32]);
+
+    /// SHA-256 of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// As a column holds it; `None` where it is not 32 bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// The link after this one, of an event with this digest.
+    pub fn then(self, digest: Self) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(self.0);
+        hash.update(digest.0);
+        Self(hash.finalize().into())
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Hash({self})")
+    }
+}
+
+impl Serialize for Hash {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Hash {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = hex::decode(text).ok().and_then(|bytes| Self::from_bytes(&bytes));
+        bytes.ok_or_else(|| serde::de::Error::custom("64 hex digits expected"))
+    }
+}
+
+/// Which chain: of a service, for one execution or for what belongs to none.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chain {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Whose events.
+    pub service: Service,
+    /// The execution, if it is one's.
+    pub execution: Option<Uuid>,
+}
+
+impl fmt::Display for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            tenant,
+            service,
+            execution,
+        } = self;
+        match execution {
+            Some(execution) => write!(f, "{service}'s chain of execution {execution} ({tenant})"),
+            None => write!(f, "{service}'s chain of what belongs to no execution ({tenant})"),
+        }
+    }
+}
+
+/// An event, as its digest is over it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Event {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Who wrote it down.
+    pub service: Service,
+    /// Version 7.
+    pub id: Uuid,
+    /// The ticket it belongs to.
+    pub ticket: Option<String>,
+    /// The execution it belongs to.
+    pub execution: Option<Uuid>,
+    /// What happened.
+    pub kind: String,
+    /// Who did it.
+    pub actor: String,
+    /// Ids, codes, digests.
+    pub detail: serde_json::Value,
+    /// When, to the microsecond.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+}
+
+impl Event {
+    /// The chain it stands in.
+    pub fn chain(&self) -> Chain {
+        Chain {
+            tenant: self.tenant.clone(),
+            service: self.service,
+            execution: self.execution,
+        }
+    }
+
+    /// SHA-256 over its canonical form: an object with the nine members, RFC 8785, `at` with exactly six decimals in UTC.
+    /// `None` where `at` is not in the calendar of RFC 3339.
+    pub fn digest(&self) -> Option<Hash> {
+        digest(&EventRef {
+            tenant: self.tenant.as_str(),
+            service: self.service.name(),
+            id: self.id,
+            ticket: self.ticket.as_deref(),
+            execution: self.execution,
+            kind: &self.kind,
+            actor: &self.actor,
+            detail: &self.detail,
+            at: self.at,
+        })
+    }
+}
+
+/// The same, borrowed from wherever it is about to be written down from.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "as of `Event`")]
+pub struct EventRef<'e> {
+    pub tenant: &'e str,
+    pub service: &'e str,
+    pub id: Uuid,
+    pub ticket: Option<&'e str>,
+    pub execution: Option<Uuid>,
+    pub kind: &'e str,
+    pub actor: &'e str,
+    pub detail: &'e serde_json::Value,
+    pub at: OffsetDateTime,
+}
+
+/// See [`Event::digest`].
+pub fn digest(event: &EventRef<'_>) -> Option<Hash> {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+    let at = event.at.to_offset(time::UtcOffset::UTC).format(&format).ok()?;
+    let canonical = serde_json_canonicalizer::to_vec(&json!({
+        "actor": event.actor,
+        "at": at,
+        "detail": event.detail,
+        "execution": event.execution,
+        "id": event.id,
+        "kind": event.kind,
+        "service": event.service,
+        "tenant": event.tenant,
+        "ticket": event.ticket,
+    }));
+    canonical.ok().map(|canonical| Hash::of(&canonical))
+}
+
+/// The last link of a chain when it was signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    /// The execution of the chain, if it is one's.
+    pub execution: Option<Uuid>,
+    /// How many events it has.
+    pub seq: u64,
+    /// The link of the last.
+    pub link: Hash,
+}
+
+/// What a seal says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seal {
+    /// Who signs: its own chains.
+    pub iss: Service,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// When, seconds since 1970.
+    pub iat: i64,
+    /// The digest of the seal before it, of the same service and tenant.
+    pub before: Hash,
+    /// At most [`HEADS_IN_SEAL`].
+    pub heads: Vec<Head>,
+}
+
+/// Why a text is no seal of a service of this fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SealBroken {
+    /// It was changed, or signed by nobody we know.
+    #[error("it is not signed by a key of this fleet")]
+    Signature,
+    /// It is none.
+    #[error("it is no seal")]
+    Malformed,
+    /// Signed by one service in the name of another.
+    #[error("it is signed in the name of another service")]
+    WrongIssuer,
+}
+
+impl Seal {
+    /// The signed text.
+    ///
+    /// # Errors
+    /// The key cannot sign.
+    pub fn sign(&self, identity: &Identity) -> Result<String, SigningFailed> {
+        let payload = serde_json::to_vec(self).map_err(|_| SigningFailed)?;
+        jws::sign(identity.signing_key(), TYP, &payload)
+    }
+
+    /// Read `text`, which may be hostile.
+    ///
+    /// # Errors
+    /// It is no seal of a trusted service.
+    pub fn open(text: &str, trusted: &TrustedKeys) -> Result<Self, SealBroken> {
+        let signed = jws::verify(text, TYP, trusted, LONGEST_BYTES).map_err(|error| match error {
+            JwsError::UnknownKey | JwsError::BadSignature | JwsError::WrongAlgorithm => SealBroken::Signature,
+            JwsError::TooLong | JwsError::Malformed | JwsError::WrongType => SealBroken::Malformed,
+        })?;
+        let seal: Self = serde_json::from_slice(&signed.payload).map_err(|_| SealBroken::Malformed)?;
+        if seal.iss != signed.by {
+            return Err(SealBroken::WrongIssuer);
+        }
+        Ok(seal)
+    }
+
+    /// The heads that `text` says it is over, whoever signed it: to find the seal that is then to be opened.
+    pub fn heads_unverified(text: &str) -> Vec<Head> {
+        let payload = text
+            .split('.')
+            .nth(1)
+            .and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
+        let seal = payload.and_then(|payload| serde_json::from_slice::<Self>(&payload).ok());
+        seal.map(|seal| seal.heads).unwrap_or_default()
+    }
+
+    /// What the seal after the one with this text names.
+    pub fn digest(text: &str) -> Hash {
+        Hash::of(text.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::FleetKeys;
+    use proptest::prelude::*;
+    use time::macros::datetime;
+
+    fn event() -> Event {
+        Event {
+            tenant: "default".parse().unwrap(),
+            service: Service::Executor,
+            id: Uuid::from_u128(7),
+            ticket: Some("4242".to_owned()),
+            execution: Some(Uuid::from_u128(1)),
+            kind: "effect.done".to_owned(),
+            actor: "service:executor".to_owned(),
+            detail: json!({"b": 1.0, "a": "ö"}),
+            at: datetime!(2026-03-02 09:15:00.123456 UTC),
+        }
+    }
+
+    #[test]
+    fn the_digest_is_over_the_written_form_and_nothing_else() {
+        let canonical = "{\"actor\":\"service:executor\",\"at\":\"2026-03-02T09:15:00.123456Z\",\
+            \"detail\":{\"a\":\"ö\",\"b\":1},\"execution\":\"00000000-0000-0000-0000-000000000001\",\
+            \"id\":\"00000000-0000-0000-0000-000000000007\",\"kind\":\"effect.done\",\"service\":\"executor\",\
+            \"tenant\":\"default\",\"ticket\":\"4242\"}";
+        assert_eq!(event().digest(), Some(Hash::of(canonical.as_bytes())));
+    }
+
+    #[test]
+    fn every_member_counts() {
+        let sound = event().digest();
+        let changes: [fn(&mut Event); 9] = [
+            |event| event.tenant = "other".parse().unwrap(),
+            |event| event.service = Service::Delivery,
+            |event| event.id = Uuid::from_u128(8),
+            |event| event.ticket = None,
+            |event| event.execution = None,
+            |event| event.kind.push('x'),
+            |event| event.actor.push('x'),
+            |event| event.detail = json!({}),
+            |event| event.at += time::Duration::MICROSECOND,
+        ];
+        for (nth, change) in changes.iter().enumerate() {
+            let mut changed = event();
+            change(&mut changed);
+            assert_ne!(changed.digest(), sound, "change {nth}");
+        }
+    }
+
+    fn seal() -> Seal {
+        Seal {
+            iss: Service::Executor,
+            tenant: "default".parse().unwrap(),
+            iat: 1_800_000_000,
+            before: Hash::NONE,
+            heads: vec![Head {
+                execution: None,
+                seq: 3,
+                link: Hash::of(b"x"),
+            }],
+        }
+    }
+
+    #[test]
+    fn a_seal_is_believed_of_its_own_service_only() {
+        let keys = FleetKeys::generate(&mut rand::rng()).unwrap();
+        let trusted = keys.trusted().unwrap();
+        let identity = keys.into_identity(Service::Executor).unwrap();
+        let text = seal().sign(&identity).unwrap();
+        assert_eq!(Seal::open(&text, &trusted), Ok(seal()));
+        let mut borrowed = seal();
+        borrowed.iss = Service::Delivery;
+        let borrowed = borrowed.sign(&identity).unwrap();
+        assert_eq!(Seal::open(&borrowed, &trusted), Err(SealBroken::WrongIssuer));
+        let strangers = FleetKeys::generate(&mut rand::rng()).unwrap().trusted().unwrap();
+        assert_eq!(Seal::open(&text, &strangers), Err(SealBroken::Signature));
+        assert_eq!(Seal::open("", &trusted), Err(SealBroken::Malformed));
+    }
+
+    proptest! {
+        #[test]
+        fn links_depend_on_every_event_and_on_their_order(
+            digests in proptest::collection::vec(any::<[u8; 32]>(), 2..20),
+            at in any::<prop::sample::Index>(),
+        ) {
+            let fold = |digests: &[[u8; 32]]| digests.iter().fold(Hash::NONE, |link, digest| link.then(Hash(*digest)));
+            let sound = fold(&digests);
+            let at = at.index(digests.len() - 1);
+            let mut swapped = digests.clone();
+            swapped.swap(at, at + 1);
+            prop_assume!(swapped != digests);
+            prop_assert_ne!(fold(&swapped), sound);
+            let mut less = digests.clone();
+            less.remove(at);
+            prop_assert_ne!(fold(&less), sound);
+            let mut changed = digests;
+            changed[at][0] ^= 1;
+            prop_assert_ne!(fold(&changed), sound);
+        }
+    }
+}
