@@ -16,7 +16,7 @@ const ADELE: &str = "adele@contoso.example";
 const ALEX: &str = "alex@contoso.example";
 
 /// Seals are made every few seconds.
-const SEALED_WITHIN: Duration = Duration::from_secs(60);
+const SEALED_WITHIN: Duration = Duration::from_mins(1);
 
 struct Archive {
     fleet: TestFleet,
