@@ -27,14 +27,17 @@ pub mod decision;
 pub mod digest;
 pub mod execution;
 pub mod ids;
+pub mod methods;
 pub mod operate;
 pub mod outcome;
 pub mod person;
 pub mod playbook;
 pub mod problem;
+pub mod protection;
 pub mod service;
 pub mod step;
 pub mod ticket;
+pub mod velocity;
 pub mod window;
 
 pub use assurance::Assurance;
