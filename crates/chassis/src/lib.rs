@@ -24,7 +24,9 @@ mod process;
 pub mod request_id;
 pub mod settings;
 mod shell;
+pub mod switches;
 pub mod telemetry;
+pub mod tripwires;
 mod window;
 pub mod worker;
 

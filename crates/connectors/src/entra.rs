@@ -16,7 +16,7 @@ use url::Url;
 
 pub use client::Entra;
 pub use pass::{Pass, PassInfo, PassPolicy};
-pub use people::{LookupError, Privilege};
+pub use people::LookupError;
 
 /// How to reach a directory.
 #[derive(Debug, Clone)]

@@ -3,6 +3,8 @@
 //! Phone numbers are of the range that Ofcom keeps for fiction (07700 900000 to 900999).
 
 use serde::Serialize;
+use time::OffsetDateTime;
+use time::macros::datetime;
 use uuid::Uuid;
 
 use crate::core::{Seed, Shared};
@@ -15,6 +17,9 @@ pub const GLOBAL_ADMINISTRATOR: &str = "62e90394-69f5-4237-9190-012177145e10";
 
 /// Template id of the directory role "User Administrator".
 pub const USER_ADMINISTRATOR: &str = "fe930be7-5e62-47db-91af-98c3a49a38b1";
+
+/// When everybody registered their phone: long ago.
+const MOBILE_SINCE: OffsetDateTime = datetime!(2024-05-02 10:00 UTC);
 
 /// One person, as the directory and the help desk know them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,8 +50,12 @@ pub struct Person {
     pub mobile: Option<String>,
     /// The contact field `mobilePhone`: free text, proves nothing.
     pub contact_phone: Option<String>,
+    /// Since when they have it, where the directory says so.
+    pub mobile_since: Option<OffsetDateTime>,
     /// Has an authenticator app that can show a push.
     pub authenticator: bool,
+    /// Since when they have it; the directory seldom says so.
+    pub authenticator_since: Option<OffsetDateTime>,
     /// Directory roles: display name and template id.
     pub roles: Vec<(String, String)>,
     /// Is in the group that may hold roles.
@@ -57,6 +66,12 @@ pub struct Person {
     pub halo_id: i64,
     /// Inactive in the help desk.
     pub halo_inactive: bool,
+    /// Marked as a VIP in the help desk.
+    pub halo_vip: bool,
+    /// In a restricted management administrative unit.
+    pub management_restricted: bool,
+    /// Groups beyond those of their department, by name.
+    pub groups: Vec<String>,
 }
 
 impl Person {
@@ -136,7 +151,9 @@ fn hire(seed: Seed, index: usize, row: Row) -> Person {
         manager: manager.map(|handle| format!("{handle}@{DOMAIN}")),
         mobile: (handle != "lynne" && !guest).then(|| format!("+44 7700900{number}")),
         contact_phone: (!guest).then(|| format!("+44 7700 900{number}")),
+        mobile_since: Some(MOBILE_SINCE),
         authenticator: !guest,
+        authenticator_since: None,
         roles: role
             .map(|(name, id)| (name.to_owned(), id.to_owned()))
             .into_iter()
@@ -145,6 +162,9 @@ fn hire(seed: Seed, index: usize, row: Row) -> Person {
         synced: handle == "cameron",
         halo_id: 340 + i64::try_from(index).unwrap_or_default(),
         halo_inactive: false,
+        halo_vip: false,
+        management_restricted: false,
+        groups: vec![],
     }
 }
 
@@ -166,12 +186,17 @@ fn hire_further(seed: Seed, number: u32) -> Person {
         manager: Some(format!("nestor@{DOMAIN}")),
         mobile: Some(format!("+44 7700900{phone}")),
         contact_phone: Some(format!("+44 7700 900{phone}")),
+        mobile_since: Some(MOBILE_SINCE),
         authenticator: true,
+        authenticator_since: None,
         roles: vec![],
         in_privileged_group: false,
         synced: false,
         halo_id: 10_000 + i64::from(number),
         halo_inactive: false,
+        halo_vip: false,
+        management_restricted: false,
+        groups: vec![],
     }
 }
 

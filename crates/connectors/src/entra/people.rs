@@ -1,8 +1,11 @@
-//! People: who somebody is, who their manager is, and whether their account is one that automation must not touch.
+//! People: who somebody is, who their manager is, what their account may do, and by which methods they sign in.
 
+use common::methods::{MethodKind, SignInMethod};
+use common::protection::{Account, Membership};
 use common::{Person, UserId};
 use http::StatusCode;
 use serde::Deserialize;
+use time::OffsetDateTime;
 
 use super::Entra;
 use super::client::{Request, message, read, user_not_found};
@@ -26,19 +29,6 @@ pub enum LookupError {
     /// The directory could not be asked.
     #[error(transparent)]
     Call(#[from] CallError),
-}
-
-/// Why an account is privileged. Silence is a yes: what cannot be read counts as privileged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Privilege {
-    /// Holds a directory role (any), by name.
-    Role(String),
-    /// Belongs to a group that may hold directory roles, by name.
-    RoleAssignableGroup(String),
-    /// Belongs to a restricted management administrative unit.
-    ManagementRestricted,
-    /// A membership that we may not read.
-    Unreadable,
 }
 
 impl Entra {
@@ -99,32 +89,40 @@ impl Entra {
         Ok(person.then_some(manager.user).flatten().map(Person::from))
     }
 
-    /// Why the account is privileged; `None` where nothing says so and everything could be read. PIM-eligible roles that
-    /// are not active do not show. An unknown `id` is refused with `user_not_found`.
-    pub async fn privilege(&self, id: &UserId) -> Result<Option<Privilege>, CallError> {
+    /// What the account is and what it belongs to, directly or through others. PIM-eligible roles that are not active do
+    /// not show. An unknown `id` is refused with `user_not_found`.
+    pub async fn account(&self, id: &UserId) -> Result<Account, CallError> {
         let path = ["users", id.as_str()];
-        let query = [("$select", "id,isManagementRestricted")];
-        let restricted: Option<Restricted> = self
-            .graph()
-            .find(Request::get("user", &path).with(&query))
-            .await?;
-        if restricted.ok_or_else(user_not_found)?.is_management_restricted == Some(true) {
-            return Ok(Some(Privilege::ManagementRestricted));
-        }
+        let query = [("$select", "id,userPrincipalName,isManagementRestricted")];
+        let named = self.graph().find::<Named>(Request::get("user", &path).with(&query));
         let path = ["users", id.as_str(), "transitiveMemberOf"];
         let query = [
             ("$select", "id,displayName,roleTemplateId,isAssignableToRole"),
             ("$top", "999"),
         ];
         let request = Request::get("memberships", &path).with(&query);
-        let memberships: Option<Vec<Membership>> = self.graph().list(request, usize::MAX).await?;
+        let memberships = self.graph().list::<Belonging>(request, usize::MAX);
+        let (named, memberships) = tokio::try_join!(named, memberships)?;
+        let named = named.ok_or_else(user_not_found)?;
         let memberships = memberships.ok_or_else(user_not_found)?;
-        Ok(memberships.into_iter().find_map(Membership::privilege))
+        Ok(Account {
+            id: id.clone(),
+            user_principal_name: named.user_principal_name.unwrap_or_default(),
+            restricted: named.is_management_restricted == Some(true),
+            memberships: memberships.into_iter().map(Belonging::read).collect(),
+        })
     }
 
-    /// [`Self::privilege`] as a yes or no.
-    pub async fn is_privileged(&self, id: &UserId) -> Result<bool, CallError> {
-        Ok(self.privilege(id).await?.is_some())
+    /// By which methods the person proves who they are, and since when; without their password and passes, which are ours
+    /// to give. An unknown `id` is refused with `user_not_found`.
+    pub async fn sign_in_methods(&self, id: &UserId) -> Result<Vec<SignInMethod>, CallError> {
+        let path = ["users", id.as_str(), "authentication", "methods"];
+        let methods: Option<Vec<Method>> = self
+            .graph()
+            .list(Request::get("sign_in_methods", &path), usize::MAX)
+            .await?;
+        let methods = methods.ok_or_else(user_not_found)?;
+        Ok(methods.into_iter().filter_map(Method::read).collect())
     }
 
     /// The person's `mobile` phone method: the verified number, not the contact data; `None` where there is none, or none
@@ -187,33 +185,64 @@ struct Manager {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Restricted {
+struct Named {
+    user_principal_name: Option<String>,
     is_management_restricted: Option<bool>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Membership {
+struct Belonging {
     #[serde(rename = "@odata.type", default)]
     kind: String,
+    #[serde(default)]
+    id: String,
     display_name: Option<String>,
     is_assignable_to_role: Option<bool>,
 }
 
-impl Membership {
-    fn privilege(self) -> Option<Privilege> {
+impl Belonging {
+    fn read(self) -> Membership {
         match (self.kind.as_str(), self.display_name) {
-            ("#microsoft.graph.directoryRole", name) => Some(Privilege::Role(
-                name.unwrap_or_else(|| "a role we may not read".to_owned()),
-            )),
-            ("#microsoft.graph.group", Some(name)) if self.is_assignable_to_role == Some(true) => {
-                Some(Privilege::RoleAssignableGroup(name))
+            ("#microsoft.graph.directoryRole", name) => {
+                Membership::Role(name.unwrap_or_else(|| "that we may not read".to_owned()))
             }
-            ("#microsoft.graph.group", Some(_)) | ("#microsoft.graph.administrativeUnit", _) => None,
+            ("#microsoft.graph.group", Some(name)) => Membership::Group {
+                id: self.id,
+                name,
+                role_assignable: self.is_assignable_to_role == Some(true),
+            },
+            ("#microsoft.graph.administrativeUnit", _) => Membership::Unit,
             // A group without a name is one whose members' details we may not read; a kind that we don't know may be
             // anything.
-            _ => Some(Privilege::Unreadable),
+            _ => Membership::Unreadable { id: self.id },
         }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Method {
+    #[serde(rename = "@odata.type", default)]
+    kind: String,
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    created_date_time: Option<OffsetDateTime>,
+}
+
+impl Method {
+    fn read(self) -> Option<SignInMethod> {
+        let kind = match self.kind.as_str() {
+            // Neither proves possession of anything.
+            "#microsoft.graph.passwordAuthenticationMethod"
+            | "#microsoft.graph.temporaryAccessPassAuthenticationMethod" => return None,
+            "#microsoft.graph.phoneAuthenticationMethod" => MethodKind::Phone,
+            "#microsoft.graph.microsoftAuthenticatorAuthenticationMethod" => MethodKind::App,
+            _ => MethodKind::Other,
+        };
+        Some(SignInMethod {
+            kind,
+            created: self.created_date_time,
+        })
     }
 }
 

@@ -32,6 +32,8 @@ pub struct HaloUser {
     pub inactive: bool,
     /// A machine's account.
     pub service_account: bool,
+    /// Marked as a VIP (`is_vip`, or `isimportantcontact`).
+    pub vip: bool,
     /// Customer.
     pub client_id: Option<i64>,
 }
@@ -111,6 +113,7 @@ impl HaloUser {
             directory_id: fields.text(&["azureoid", "azure_id", "aaduserid"]),
             inactive: fields.flag(&["inactive"]),
             service_account: fields.flag(&["isserviceaccount"]),
+            vip: fields.flag(&["is_vip"]) || fields.flag(&["isimportantcontact"]),
             client_id: fields.id(&["client_id"]),
         })
     }

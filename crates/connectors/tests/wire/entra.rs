@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use common::UserId;
-use connectors::entra::{Entra, EntraSettings, LookupError, Privilege};
+use common::methods::{MethodKind, SignInMethod};
+use common::protection::{Membership, Protected, Protection};
+use connectors::entra::{Entra, EntraSettings, LookupError};
 use connectors::{CallError, http_client};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -150,7 +152,7 @@ async fn no_manager_and_no_such_person_are_told_apart() {
     spec().check(&arrived(&server).await[0]);
 }
 
-async fn privilege(memberships: Value) -> Option<Privilege> {
+async fn protection(memberships: Value) -> Option<Protection> {
     let (server, entra) = start().await;
     on(
         &server,
@@ -166,37 +168,37 @@ async fn privilege(memberships: Value) -> Option<Privilege> {
         answer(200, &json!({ "value": memberships })),
     )
     .await;
-    let found = entra.privilege(&maya()).await.unwrap();
+    let account = entra.account(&maya()).await.unwrap();
     for request in arrived(&server).await {
         spec().check(&request);
     }
-    found
+    Protected::default().why(&account)
 }
 
 #[tokio::test]
-async fn any_role_any_role_assignable_group_and_anything_unreadable_is_privileged() {
+async fn any_role_any_role_assignable_group_and_anything_unreadable_is_protected() {
     let group = json!({ "@odata.type": "#microsoft.graph.group", "id": "g", "displayName": "All", "isAssignableToRole": null });
     let unit =
         json!({ "@odata.type": "#microsoft.graph.administrativeUnit", "id": "u", "displayName": "North" });
     let role = json!({ "@odata.type": "#microsoft.graph.directoryRole", "id": "r", "displayName": "Helpdesk Administrator" });
     let powerful = json!({ "@odata.type": "#microsoft.graph.group", "id": "h", "displayName": "Tier 0", "isAssignableToRole": true });
     let hidden = json!({ "@odata.type": "#microsoft.graph.group", "id": "i" });
-    assert_eq!(privilege(json!([group, unit])).await, None);
+    assert_eq!(protection(json!([group, unit])).await, None);
     assert_eq!(
-        privilege(json!([group, role])).await,
-        Some(Privilege::Role("Helpdesk Administrator".to_owned()))
+        protection(json!([group, role])).await,
+        Some(Protection::Role("Helpdesk Administrator".to_owned()))
     );
     assert_eq!(
-        privilege(json!([powerful])).await,
-        Some(Privilege::RoleAssignableGroup("Tier 0".to_owned()))
+        protection(json!([powerful])).await,
+        Some(Protection::RoleAssignableGroup("Tier 0".to_owned()))
     );
     assert_eq!(
-        privilege(json!([group, hidden])).await,
-        Some(Privilege::Unreadable)
+        protection(json!([group, hidden])).await,
+        Some(Protection::Unreadable)
     );
     assert_eq!(
-        privilege(json!([{ "id": "x" }])).await,
-        Some(Privilege::Unreadable)
+        protection(json!([{ "id": "x" }])).await,
+        Some(Protection::Unreadable)
     );
 }
 
@@ -214,7 +216,8 @@ async fn memberships_are_followed_over_pages_and_never_to_another_host() {
     )
     .await;
     on(&server, "GET", "/v1.0/page2", answer(200, &role)).await;
-    assert!(entra.is_privileged(&maya()).await.unwrap());
+    let account = entra.account(&maya()).await.unwrap();
+    assert_eq!(account.memberships, [Membership::Role("Role".to_owned())]);
 
     let elsewhere = MockServer::start().await;
     on(
@@ -226,7 +229,7 @@ async fn memberships_are_followed_over_pages_and_never_to_another_host() {
     .await;
     assert!(
         entra
-            .privilege(&maya())
+            .account(&maya())
             .await
             .unwrap_err()
             .is_refused("foreign_link")
@@ -235,8 +238,15 @@ async fn memberships_are_followed_over_pages_and_never_to_another_host() {
 }
 
 #[tokio::test]
-async fn a_restricted_account_is_privileged_and_an_unknown_one_is_refused() {
+async fn a_restricted_account_is_protected_and_an_unknown_one_is_refused() {
     let (server, entra) = start().await;
+    on(
+        &server,
+        "GET",
+        &path("/transitiveMemberOf"),
+        answer(200, &json!({ "value": [] })),
+    )
+    .await;
     once(
         &server,
         "GET",
@@ -245,13 +255,14 @@ async fn a_restricted_account_is_privileged_and_an_unknown_one_is_refused() {
     )
     .await;
     on(&server, "GET", &path(""), not_found("no such user")).await;
+    let account = entra.account(&maya()).await.unwrap();
     assert_eq!(
-        entra.privilege(&maya()).await.unwrap(),
-        Some(Privilege::ManagementRestricted)
+        Protected::default().why(&account),
+        Some(Protection::ManagementRestricted)
     );
     assert!(
         entra
-            .privilege(&maya())
+            .account(&maya())
             .await
             .unwrap_err()
             .is_refused("user_not_found")
@@ -421,4 +432,31 @@ async fn every_documented_refusal_of_a_pass_has_its_code() {
         assert!(error.is_refused(expected), "{expected}: {error}");
         assert!(!format!("{error:?}").contains("northwind"), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn methods_come_with_their_dates_and_neither_a_password_nor_a_pass_is_one() {
+    let (server, entra) = start().await;
+    let method = |kind: &str, created: Value| json!({ "@odata.type": format!("#microsoft.graph.{kind}AuthenticationMethod"), "id": kind, "createdDateTime": created });
+    let methods = json!([
+        method("phone", json!("2026-03-02T09:20:01.1234567Z")),
+        method("microsoftAuthenticator", Value::Null),
+        method("password", json!("2026-03-02T09:20:01Z")),
+        method("temporaryAccessPass", json!("2026-03-02T09:20:01Z")),
+        { "@odata.type": "#microsoft.graph.fido2AuthenticationMethod", "id": "f" },
+    ]);
+    let here = path("/authentication/methods");
+    on(&server, "GET", &here, answer(200, &json!({ "value": methods }))).await;
+    let found = entra.sign_in_methods(&maya()).await.unwrap();
+    spec().check(&arrived(&server).await[0]);
+    let created = time::macros::datetime!(2026-03-02 09:20:01.1234567 UTC);
+    let expected = [
+        (MethodKind::Phone, Some(created)),
+        (MethodKind::App, None),
+        (MethodKind::Other, None),
+    ];
+    assert_eq!(
+        found,
+        expected.map(|(kind, created)| SignInMethod { kind, created })
+    );
 }

@@ -6,6 +6,7 @@ use axum::{Json, Router};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 use super::{delay, found};
 use crate::entra::{EntraSim, PassView, Push, PushAnswer};
@@ -80,6 +81,14 @@ struct PersonChange {
     manager: Option<String>,
     /// An empty string removes the phone method.
     mobile: Option<String>,
+    /// Since when they have their phone, RFC 3339.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    mobile_since: Option<OffsetDateTime>,
+    /// Since when they have their authenticator app, RFC 3339.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    authenticator_since: Option<OffsetDateTime>,
+    /// In a restricted management administrative unit.
+    management_restricted: Option<bool>,
 }
 
 async fn person(
@@ -97,6 +106,15 @@ async fn person(
     }
     if let Some(mobile) = change.mobile {
         known &= entra.set_mobile(&email, given(mobile).as_deref());
+    }
+    if change.mobile_since.is_some() {
+        known &= entra.set_mobile_since(&email, change.mobile_since);
+    }
+    if change.authenticator_since.is_some() {
+        known &= entra.set_authenticator_since(&email, change.authenticator_since);
+    }
+    if let Some(restricted) = change.management_restricted {
+        known &= entra.set_restricted(&email, restricted);
     }
     found(known)
 }

@@ -34,6 +34,7 @@ fn memberships(entra: &EntraSim, person: &Person) -> Vec<Value> {
     if person.in_privileged_group {
         found.push(group(entra, "Privileged Operators", true));
     }
+    found.extend(person.groups.iter().map(|name| group(entra, name, false)));
     for (name, template) in &person.roles {
         found.push(json!({
             "@odata.type": ROLE, "id": entra.core.seed.uuid(&format!("role/{template}")),

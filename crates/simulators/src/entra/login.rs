@@ -30,23 +30,27 @@ const BOT_TOKEN_LIFE: Duration = Duration::from_secs(86_399);
 
 /// What each registration may do: the permissions that a service of ours needs, and the whole of them for the
 /// registration that all share.
-pub(crate) const CLASSIFIER: [&str; 4] = [
+pub(crate) const CLASSIFIER: [&str; 5] = [
     "User.Read.All",
     "GroupMember.Read.All",
     "RoleManagement.Read.Directory",
+    "UserAuthenticationMethod.Read.All",
     "UserAuthMethod-Phone.Read.All",
 ];
-pub(crate) const VERIFICATION: [&str; 5] = [
+pub(crate) const VERIFICATION: [&str; 7] = [
     "User.Read.All",
+    "GroupMember.Read.All",
+    "RoleManagement.Read.Directory",
     "Application.ReadWrite.All",
     "UserAuthenticationMethod.Read.All",
     "UserAuthMethod-Phone.Read.All",
     "TeamsAppInstallation.ReadWriteSelfForUser.All",
 ];
-pub(crate) const EXECUTOR: [&str; 6] = [
+pub(crate) const EXECUTOR: [&str; 7] = [
     "User.Read.All",
     "GroupMember.Read.All",
     "RoleManagement.Read.Directory",
+    "UserAuthenticationMethod.Read.All",
     "UserAuthMethod-Phone.Read.All",
     "UserAuthMethod-TAP.ReadWrite.All",
     "Policy.Read.AuthenticationMethod",

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::EntraSim;
 use super::graph::{Caller, GraphError};
 use crate::company::Person;
+use crate::text::rfc3339;
 
 /// The id of every user's `mobile` phone method.
 const MOBILE: &str = "3179e48a-750b-4051-897c-87b9720928f7";
@@ -23,7 +24,7 @@ fn phone(person: &Person) -> Option<Value> {
         json!({
             "@odata.type": "#microsoft.graph.phoneAuthenticationMethod", "id": MOBILE,
             "phoneNumber": number, "phoneType": "mobile", "smsSignInState": "notAllowedByPolicy",
-            "createdDateTime": "2024-05-02T10:00:00Z",
+            "createdDateTime": person.mobile_since.map(rfc3339),
         })
     })
 }
@@ -34,7 +35,7 @@ fn authenticator(entra: &EntraSim, person: &Person) -> Option<Value> {
             "@odata.type": "#microsoft.graph.microsoftAuthenticatorAuthenticationMethod",
             "id": entra.core.seed.uuid(&format!("authenticator/{}", person.email)),
             "displayName": "Pixel 8", "deviceTag": "SoftwareTokenActivated",
-            "phoneAppVersion": "6.2404.2229", "createdDateTime": null,
+            "phoneAppVersion": "6.2404.2229", "createdDateTime": person.authenticator_since.map(rfc3339),
         })
     })
 }

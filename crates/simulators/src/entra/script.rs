@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::passes::{PassView, TapPolicy};
 use super::{EntraSim, Push};
@@ -131,6 +132,35 @@ impl EntraSim {
         self.core
             .directory
             .change(email, |person| person.roles.push(role))
+    }
+
+    /// Put `email` into the group `name`, which holds no roles; the group's object id.
+    pub fn add_to_group(&self, email: &str, name: &str) -> Uuid {
+        self.core
+            .directory
+            .change(email, |person| person.groups.push(name.to_owned()));
+        self.core.seed.uuid(&format!("group/{name}"))
+    }
+
+    /// Put `email` into a restricted management administrative unit, or take them out of it.
+    pub fn set_restricted(&self, email: &str, restricted: bool) -> bool {
+        self.core
+            .directory
+            .change(email, |person| person.management_restricted = restricted)
+    }
+
+    /// Since when `email` has the phone on record; `None`: the directory does not say.
+    pub fn set_mobile_since(&self, email: &str, since: Option<OffsetDateTime>) -> bool {
+        self.core
+            .directory
+            .change(email, |person| person.mobile_since = since)
+    }
+
+    /// Since when `email` has the authenticator app; `None`: the directory does not say.
+    pub fn set_authenticator_since(&self, email: &str, since: Option<OffsetDateTime>) -> bool {
+        self.core
+            .directory
+            .change(email, |person| person.authenticator_since = since)
     }
 
     /// Secrets added from now on fail this many token requests before they have spread.

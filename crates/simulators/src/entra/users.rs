@@ -45,7 +45,7 @@ fn user(person: &Person) -> Value {
         "onPremisesSyncEnabled": person.synced.then_some(true), "onPremisesImmutableId": null,
         "usageLocation": "GB", "preferredLanguage": "en-GB", "employeeId": person.halo_id.to_string(),
         "createdDateTime": "2021-03-01T08:00:00Z", "lastPasswordChangeDateTime": "2026-01-07T08:12:44Z",
-        "signInSessionsValidFromDateTime": "2026-01-07T08:12:44Z", "isManagementRestricted": null,
+        "signInSessionsValidFromDateTime": "2026-01-07T08:12:44Z", "isManagementRestricted": person.management_restricted.then_some(true),
         "externalUserState": null, "creationType": null,
     })
 }

@@ -210,4 +210,12 @@ impl HaloSim {
             .directory
             .change(email, |person| person.halo_inactive = true)
     }
+
+    /// Mark a user as a VIP, or no longer. False: nobody has that address.
+    pub fn set_vip(&self, email: &str, vip: bool) -> bool {
+        self.desk
+            .core
+            .directory
+            .change(email, |person| person.halo_vip = vip)
+    }
 }

@@ -55,7 +55,7 @@ pub(crate) fn user(person: &Person) -> Value {
         // Declared as a double, and sent as one.
         "site_id": 18.0, "site_id_int": SITE, "site_name": "Main",
         "client_id": CLIENT, "client_name": CLIENT_NAME,
-        "inactive": person.halo_inactive, "isserviceaccount": false, "is_vip": false, "linked_agent_id": 0,
+        "inactive": person.halo_inactive, "isserviceaccount": false, "is_vip": person.halo_vip, "linked_agent_id": 0,
         "customfields": [],
     })
 }
