@@ -5,6 +5,7 @@ pub mod keys;
 pub mod migrate;
 pub mod servers;
 pub mod testing;
+mod tripwires;
 
 #[cfg(feature = "fleet")]
 pub mod database;
@@ -27,3 +28,4 @@ pub use processes::Processes;
 pub use servers::{Servers, ServersError};
 #[cfg(feature = "fleet")]
 pub use stage::{Stage, StageError, StageSettings};
+pub use tripwires::NO_TRIPWIRES;

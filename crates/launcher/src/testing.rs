@@ -218,7 +218,11 @@ impl TestDatabase {
         connect(self.shared.servers.superuser().database(&self.name)).await
     }
 
-    async fn flush_redis(&self) {
+    /// Lose everything that this test's Redis database holds.
+    ///
+    /// # Panics
+    /// Redis does not answer.
+    pub async fn flush_redis(&self) {
         let flush = async {
             let client = redis::Client::open(self.redis_url())?;
             let mut connection = client.get_multiplexed_async_connection().await?;

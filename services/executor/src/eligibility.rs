@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use common::Person;
+use common::methods::RecentChange;
+use common::protection::Protection;
 use connectors::PhoneNumber;
-use connectors::entra::{PassPolicy, Privilege};
+use connectors::entra::PassPolicy;
 
 /// What the directory said.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
     pub(crate) person: Option<Person>,
-    pub(crate) privilege: Option<Privilege>,
+    pub(crate) protection: Option<Protection>,
+    /// A sign-in method that is too new to be believed.
+    pub(crate) changed: Option<RecentChange>,
     pub(crate) mobile: Option<PhoneNumber>,
     pub(crate) policy: PassPolicy,
 }
@@ -33,7 +37,12 @@ pub(crate) enum Ineligible {
     #[error("{0} is a guest in this directory; guests sign in at home, so nothing was reset.")]
     Guest(String),
     #[error("{name} is protected from automation ({why}), so nothing was reset.")]
-    Privileged { name: String, why: String },
+    Protected { name: String, why: Protection },
+    #[error(
+        "{name} has {change}, so nothing was reset: a proof by it may be an attacker's. Confirm in another way that it is \
+         theirs."
+    )]
+    MethodChanged { name: String, change: RecentChange },
     #[error("{0} has no mobile phone method in the directory, so a reset could not be automated.")]
     NoMobile(String),
     #[error("The directory does not allow Temporary Access Passes, so nothing was reset.")]
@@ -47,7 +56,8 @@ impl Ineligible {
             Self::Unknown => "subject_unknown",
             Self::Disabled(_) => "subject_disabled",
             Self::Guest(_) => "subject_guest",
-            Self::Privileged { .. } => "subject_privileged",
+            Self::Protected { .. } => "subject_protected",
+            Self::MethodChanged { .. } => "subject_method_changed",
             Self::NoMobile(_) => "subject_has_no_mobile",
             Self::PassesDisabled => "passes_disabled",
         }
@@ -59,7 +69,8 @@ pub(crate) fn decide(facts: Facts, wanted: Duration) -> Result<Plan, Ineligible>
     // Destructured on purpose: a new fact does not compile until it is weighed here.
     let Facts {
         person,
-        privilege,
+        protection,
+        changed,
         mobile,
         policy,
     } = facts;
@@ -71,11 +82,11 @@ pub(crate) fn decide(facts: Facts, wanted: Duration) -> Result<Plan, Ineligible>
     if person.guest {
         return Err(Ineligible::Guest(name()));
     }
-    if let Some(privilege) = privilege {
-        return Err(Ineligible::Privileged {
-            name: name(),
-            why: reason(&privilege),
-        });
+    if let Some(why) = protection {
+        return Err(Ineligible::Protected { name: name(), why });
+    }
+    if let Some(change) = changed {
+        return Err(Ineligible::MethodChanged { name: name(), change });
     }
     let destination = mobile.ok_or_else(|| Ineligible::NoMobile(name()))?;
     if !policy.enabled {
@@ -88,17 +99,11 @@ pub(crate) fn decide(facts: Facts, wanted: Duration) -> Result<Plan, Ineligible>
     })
 }
 
-fn reason(privilege: &Privilege) -> String {
-    match privilege {
-        Privilege::Role(role) => format!("directory role {role}"),
-        Privilege::RoleAssignableGroup(group) => format!("member of {group}, which may hold directory roles"),
-        Privilege::ManagementRestricted => "in a restricted administrative unit".to_owned(),
-        Privilege::Unreadable => "not all of its memberships can be read".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use common::methods::{MethodKind, SignInMethod, recent_change};
+    use time::macros::datetime;
+
     use super::*;
 
     fn facts() -> Facts {
@@ -114,7 +119,8 @@ mod tests {
                 guest: false,
                 mobile_phone: None,
             }),
-            privilege: None,
+            protection: None,
+            changed: None,
             mobile: Some("+447700900123".parse().unwrap()),
             policy: PassPolicy {
                 enabled: true,
@@ -152,16 +158,32 @@ mod tests {
         assert_eq!(objection(person(|person| person.guest = true)), "subject_guest");
         assert_eq!(objection(|facts| facts.mobile = None), "subject_has_no_mobile");
         assert_eq!(objection(|facts| facts.policy.enabled = false), "passes_disabled");
-        for privilege in [
-            Privilege::Role("Global Administrator".to_owned()),
-            Privilege::RoleAssignableGroup("Tier 0".to_owned()),
-            Privilege::ManagementRestricted,
-            Privilege::Unreadable,
-        ] {
-            assert_eq!(
-                objection(|facts| facts.privilege = Some(privilege)),
-                "subject_privileged"
-            );
-        }
+        assert_eq!(
+            objection(|facts| facts.protection = Some(Protection::Listed)),
+            "subject_protected"
+        );
+        assert_eq!(objection(|facts| facts.changed = change()), "subject_method_changed");
+    }
+
+    fn change() -> Option<RecentChange> {
+        let now = datetime!(2026-11-28 12:00 UTC);
+        let phone = SignInMethod {
+            kind: MethodKind::Phone,
+            created: Some(now - time::Duration::days(2)),
+        };
+        recent_change(&[phone], 7, now)
+    }
+
+    #[test]
+    fn whoever_takes_over_reads_what_is_the_matter() {
+        let mut protected = facts();
+        protected.protection = Some(Protection::Role("Global Administrator".to_owned()));
+        let mut changed = facts();
+        changed.changed = change();
+        let words = [protected, changed].map(|facts| decide(facts, Duration::from_hours(1)).unwrap_err().to_string());
+        insta::assert_snapshot!(words.join("\n"), @r"
+        Adele Vance is protected from automation (directory role Global Administrator), so nothing was reset.
+        Adele Vance has a phone number that was registered only on 2026-11-26, so nothing was reset: a proof by it may be an attacker's. Confirm in another way that it is theirs.
+        ");
     }
 }

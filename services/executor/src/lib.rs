@@ -29,10 +29,16 @@ pub async fn serve(
     let shell = Shell::start(Service::Executor, &settings.base, shutdown).await?;
     let seal_to = seal_key(&settings).await?;
     let outside = connectors::http_client().map_err(StartError::Http)?;
+    let limits = store::Limits::new(settings.tripwires, settings.entra.client_secret.clone());
     let entra = Entra::new(settings.entra, outside);
-    let store = store::Store::new(shell.pool().clone(), shell.tenant().clone(), shell.audit());
+    let store = store::Store::new(
+        shell.pool().clone(),
+        shell.tenant().clone(),
+        shell.audit(),
+        limits,
+    );
     let deletion = undo::PassDeletion::new(&shell, store.clone(), entra.clone());
-    let reset = reset::Reset::new(&shell, store, entra, seal_to);
+    let reset = reset::Reset::new(&shell, store, entra, seal_to, settings.caution);
     let api = Api::new(&shell).internal(&[Service::Orchestration], http::routes(reset, deletion));
     shell.serve(api, listener).await
 }

@@ -2,7 +2,9 @@
 
 use ::http::StatusCode;
 use chassis::ApiError;
+use chassis::switches::{Off, SWITCHED_OFF};
 use common::Problem;
+use common::velocity::Exceeded;
 use connectors::CallError;
 use trust::PermitError;
 
@@ -40,6 +42,12 @@ pub(crate) enum ResetError {
     /// A person must see to it.
     #[error(transparent)]
     Ineligible(#[from] Ineligible),
+    /// Too much in too short a time: a person must see to it.
+    #[error("Nothing was reset: {0}.")]
+    Limited(Exceeded),
+    /// Nothing is done at the moment.
+    #[error("nothing was reset: {0}")]
+    SwitchedOff(Off),
     /// The directory is away, or its answer was lost; the intent, where there is one, stays open.
     #[error("the directory does not answer")]
     Away(#[source] CallError),
@@ -66,8 +74,31 @@ impl ResetError {
             Self::OtherEffect => Some(("effect.refused", "effect_mismatch")),
             Self::Undone => Some(("effect.refused", "effect_undone")),
             Self::Ineligible(why) => Some(("effect.refused", why.code())),
+            Self::Limited(exceeded) => Some(("effect.refused", exceeded.code())),
+            Self::SwitchedOff(_) => Some(("effect.refused", SWITCHED_OFF)),
             Self::Refused(_) => Some(("effect.refused", "directory_refused")),
             Self::UnderWay | Self::Away(_) | Self::Seal(_) | Self::Store(_) => None,
+        }
+    }
+
+    /// No honest fleet asks for this: somebody goes around the gate, or plays with proofs. One that ran out while the work
+    /// was parked is none of it.
+    pub(crate) fn is_alarm(&self) -> bool {
+        match self {
+            Self::Permit(error) => !matches!(error, PermitError::Expired),
+            Self::PermitMissing | Self::PermitSpent => true,
+            Self::Ineligible(why) => matches!(why, Ineligible::Protected { .. }),
+            Self::Misdirected(_)
+            | Self::Parameters(_)
+            | Self::OtherEffect
+            | Self::Undone
+            | Self::UnderWay
+            | Self::Limited(_)
+            | Self::SwitchedOff(_)
+            | Self::Away(_)
+            | Self::Refused(_)
+            | Self::Seal(_)
+            | Self::Store(_) => false,
         }
     }
 }
@@ -76,9 +107,11 @@ impl From<ResetError> for ApiError {
     fn from(error: ResetError) -> Self {
         let code = error.audited().map_or("", |(_, code)| code);
         let problem = match &error {
-            ResetError::Misdirected(_) | ResetError::Parameters(_) | ResetError::Ineligible(_) => {
-                Problem::unprocessable(code, &error)
-            }
+            ResetError::Misdirected(_)
+            | ResetError::Parameters(_)
+            | ResetError::Ineligible(_)
+            | ResetError::Limited(_) => Problem::unprocessable(code, &error),
+            ResetError::SwitchedOff(off) => off.problem(),
             ResetError::PermitMissing | ResetError::Permit(_) | ResetError::PermitSpent => {
                 Problem::forbidden(code, &error)
             }

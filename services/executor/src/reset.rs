@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Shell;
+use chassis::tripwires::Caution;
 use common::clock;
-use common::{ActionName, Assurance, Outcome, StepRequest, StepResult, TenantId};
+use common::methods::{SignInMethod, recent_change};
+use common::{ActionName, Assurance, Outcome, StepRequest, StepResult, TenantId, UserId};
 use connectors::CallError;
 use connectors::entra::Entra;
 use serde::Deserialize;
@@ -41,10 +43,17 @@ pub(crate) struct Reset {
     pub(crate) store: Store,
     pub(crate) entra: Entra,
     pub(crate) seal_to: SealPublicKey,
+    caution: Arc<Caution>,
 }
 
 impl Reset {
-    pub(crate) fn new(shell: &Shell, store: Store, entra: Entra, seal_to: SealPublicKey) -> Self {
+    pub(crate) fn new(
+        shell: &Shell,
+        store: Store,
+        entra: Entra,
+        seal_to: SealPublicKey,
+        caution: Caution,
+    ) -> Self {
         Self {
             action: ACTION.parse().expect("built from a literal"),
             tenant: shell.tenant().clone(),
@@ -52,6 +61,7 @@ impl Reset {
             store,
             entra,
             seal_to,
+            caution: Arc::new(caution),
         }
     }
 
@@ -62,7 +72,11 @@ impl Reset {
             && let Some((kind, code)) = error.audited()
         {
             tracing::warn!(execution.id = %request.execution_id, code, "refused to reset a password");
-            self.store.refused(request, kind, code).await?;
+            if error.is_alarm() {
+                self.store.alarmed(request, kind, code).await?;
+            } else {
+                self.store.refused(request, kind, code).await?;
+            }
         }
         answer
     }
@@ -135,6 +149,8 @@ impl Reset {
             Begun::UnderWay => Err(ResetError::UnderWay),
             Begun::PermitSpent => Err(ResetError::PermitSpent),
             Begun::Undone => Err(ResetError::Undone),
+            Begun::Limited(exceeded) => Err(ResetError::Limited(exceeded)),
+            Begun::SwitchedOff(off) => Err(ResetError::SwitchedOff(off)),
         }
     }
 
@@ -146,6 +162,10 @@ impl Reset {
         wanted: Duration,
     ) -> Result<StepResult, ResetError> {
         tracing::info!(execution.id = %request.execution_id, effect.id = %mandate.effect(), "took up an open intent");
+        if let Some(off) = self.store.switched_off().await? {
+            self.store.release(mandate).await?;
+            return Err(ResetError::SwitchedOff(off));
+        }
         match self.plan(request, wanted).await {
             Ok(plan) => self.act_alone(request, mandate, &plan).await,
             Err(ResetError::Ineligible(why)) => {
@@ -165,20 +185,22 @@ impl Reset {
     /// Read the facts and weigh them.
     async fn plan(&self, request: &StepRequest, wanted: Duration) -> Result<Plan, ResetError> {
         let user = &request.subject.user_id;
-        // Boxed: four calls side by side make a future too large to carry through every caller.
+        // Boxed: five calls side by side make a future too large to carry through every caller.
         let facts = Box::pin(async {
             tokio::try_join!(
                 self.entra.user(user),
-                self.entra.privilege(user),
+                self.entra.account(user),
+                self.methods(user),
                 self.entra.mobile_phone_method(user),
                 self.entra.pass_policy(),
             )
         })
         .await;
         let facts = match facts {
-            Ok((person, privilege, mobile, policy)) => Facts {
+            Ok((person, account, methods, mobile, policy)) => Facts {
                 person,
-                privilege,
+                protection: self.caution.protected.why(&account),
+                changed: recent_change(&methods, self.caution.method_change_days, clock::now()),
                 mobile,
                 policy,
             },
@@ -190,6 +212,14 @@ impl Reset {
             Err(error) => return Err(ResetError::Away(error)),
         };
         Ok(decide(facts, wanted)?)
+    }
+
+    /// By which methods they sign in; none where their age does not matter.
+    async fn methods(&self, user: &UserId) -> Result<Vec<SignInMethod>, CallError> {
+        match self.caution.method_change_days {
+            0 => Ok(vec![]),
+            _ => self.entra.sign_in_methods(user).await,
+        }
     }
 
     pub(crate) async fn fail(

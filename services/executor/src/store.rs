@@ -4,13 +4,17 @@
 //! lease with a fence; who lost it writes nothing.
 
 mod effects;
+mod limits;
 mod undo;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::group_commit::{Failure, Line, refused};
+use chassis::switches::{self, Off};
 use chassis::{AuditEvent, AuditLog};
 use common::clock;
+use common::velocity::Exceeded;
 use common::{ExecutionId, StepRequest, StepResult, TenantId, UserId};
 use serde_json::json;
 use sqlx::PgPool;
@@ -21,6 +25,7 @@ use uuid::Uuid;
 
 use crate::eligibility::Plan;
 use effects::{Effects, Entry, Found, Intent, ending};
+pub(crate) use limits::Limits;
 pub(crate) use undo::{Target, Undo, UndoMandate, Undone, VisitKey};
 
 /// How long an actor may be silent before another may take up its intent.
@@ -129,6 +134,10 @@ pub(crate) enum Begun {
     PermitSpent,
     /// It was undone before it began.
     Undone,
+    /// There was too much of it lately.
+    Limited(Exceeded),
+    /// Nothing is begun at the moment.
+    SwitchedOff(Off),
 }
 
 /// The ledger. Cheap to clone.
@@ -137,11 +146,12 @@ pub(crate) struct Store {
     pool: PgPool,
     tenant: TenantId,
     audit: AuditLog,
+    limits: Arc<Limits>,
     line: Line<Effects>,
 }
 
 impl Store {
-    pub(crate) fn new(pool: PgPool, tenant: TenantId, audit: AuditLog) -> Self {
+    pub(crate) fn new(pool: PgPool, tenant: TenantId, audit: AuditLog, limits: Limits) -> Self {
         let line = Line::start(&Effects {
             pool: pool.clone(),
             tenant: tenant.clone(),
@@ -151,8 +161,14 @@ impl Store {
             pool,
             tenant,
             audit,
+            limits: Arc::new(limits),
             line,
         }
+    }
+
+    /// The switch because of which nothing may be done at the moment.
+    pub(crate) async fn switched_off(&self) -> Result<Option<Off>, StoreError> {
+        Ok(switches::off(&self.pool, &self.tenant, None).await?)
     }
 
     /// Look the visit up, and take up its intent where nobody is at it.
@@ -262,6 +278,7 @@ impl Store {
             planned,
             now,
             told,
+            places: self.limits.places(&self.tenant, &claims.subject, &plan.destination),
             permit,
         };
         match self.line.commit(Entry::Intent(Box::new(intent))).await {
@@ -272,7 +289,7 @@ impl Store {
         }
     }
 
-    /// Write that the directory is about to be asked again. `false`: the lease is lost, do not ask.
+    /// Write that the directory is about to be asked again. `false`: the lease is lost or nothing may be done, do not ask.
     pub(crate) async fn note_asking(
         &self,
         mandate: &Mandate,
@@ -282,7 +299,8 @@ impl Store {
         let noted = sqlx::query!(
             "UPDATE effects
              SET asked_at = coalesce(asked_at, $4), leased_until = now() + $5
-             WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state = 'INTENDED'",
+             WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state = 'INTENDED'
+               AND NOT EXISTS (SELECT FROM switches WHERE tenant_id IN ($1, '') AND name = '')",
             self.tenant.as_str(),
             mandate.effect,
             mandate.fence,
@@ -346,15 +364,36 @@ impl Store {
         kind: &'static str,
         code: &str,
     ) -> Result<(), StoreError> {
-        let detail = json!({
-            "code": code, "action": request.action, "subject": request.subject.user_id, "step": request.step,
-        });
         let mut connection = self.pool.acquire().await?;
-        self.audit
-            .record(&mut connection, &about(request, kind, detail))
-            .await?;
+        let event = refusal(request, kind, code);
+        self.audit.record(&mut connection, &event).await?;
         Ok(())
     }
+
+    /// As [`Self::refused`], and count it as an alarm: the one too many freezes the tenant.
+    pub(crate) async fn alarmed(
+        &self,
+        request: &StepRequest,
+        kind: &'static str,
+        code: &str,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let frozen = self.limits.alarm(&mut transaction, &self.tenant).await?;
+        let frozen =
+            frozen.map(|event| event.ticket(&request.ticket_id).execution(request.execution_id));
+        let event = refusal(request, kind, code);
+        let told = std::iter::once(&event).chain(&frozen);
+        self.audit.record_all(&mut transaction, told).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+fn refusal(request: &StepRequest, kind: &'static str, code: &str) -> AuditEvent {
+    let detail = json!({
+        "code": code, "action": request.action, "subject": request.subject.user_id, "step": request.step,
+    });
+    about(request, kind, detail)
 }
 
 fn about(request: &StepRequest, kind: &'static str, detail: serde_json::Value) -> AuditEvent {

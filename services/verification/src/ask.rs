@@ -8,6 +8,9 @@ use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::ApiError;
+use chassis::switches::SWITCHED_OFF;
+use common::clock;
+use common::methods::recent_change;
 use common::{OperationId, OperationView, Pending, Person, Problem, StepAnswer, StepRequest, StepResult};
 use connectors::CallError;
 use rand::Rng as _;
@@ -21,7 +24,7 @@ use crate::mfa::{Mfa, Push};
 use crate::operation::{Ended, Ending, Facts, Method, Obstacle, Operation, Party, Request, State};
 use crate::store::{Begun, StoreError};
 use crate::work::LEASE;
-use crate::{permit, words};
+use crate::{permit, record, words};
 
 /// What `verification.manager` may be told in `with:` to show as the reason.
 const REASON: &str = "reason";
@@ -55,6 +58,7 @@ pub enum AskError {
 impl From<AskError> for ApiError {
     fn from(error: AskError) -> Self {
         match &error {
+            AskError::Store(StoreError::SwitchedOff(off)) => off.problem().into(),
             AskError::Misdirected(_) => Problem::unprocessable("step_misdirected", &error).into(),
             AskError::NoQuestion(_) => Problem::unprocessable("no_question", &error).into(),
             AskError::Taken(_) => Problem::conflict("verification_taken", &error).into(),
@@ -193,7 +197,21 @@ impl Verifier {
 
     async fn begin(&self, operation: Operation, request: &StepRequest) -> Result<StepAnswer, AskError> {
         let method = operation.facts.method;
-        let stored = self.store_begun(&operation).await?;
+        let stored = match self.store_begun(&operation).await {
+            Err(StoreError::Full(exceeded)) => {
+                tracing::warn!(execution.id = %request.execution_id, code = exceeded.code(), "nobody is asked: {exceeded}");
+                let now = operation.facts.asked_at;
+                self.store
+                    .begin(&ended(operation.facts, Obstacle::from(&exceeded), now))
+                    .await?
+            }
+            Err(error @ StoreError::SwitchedOff(_)) => {
+                let refused = record::not_begun(&operation.facts, SWITCHED_OFF);
+                self.store.refused(&refused).await?;
+                return Err(error.into());
+            }
+            stored => stored?,
+        };
         tracing::info!(
             operation.id = %stored.facts.id,
             execution.id = %stored.facts.execution,
@@ -257,10 +275,32 @@ impl Verifier {
         let Some(person) = person else {
             return Err((None, Lookup::Obstacle(Obstacle::SubjectUnknown)));
         };
-        match subject_obstacle(&person) {
-            Some(obstacle) => Err((Some(person), Lookup::Obstacle(obstacle))),
-            None => Ok(person),
+        if let Some(obstacle) = subject_obstacle(&person) {
+            return Err((Some(person), Lookup::Obstacle(obstacle)));
         }
+        match self.caution(&person, request.authorizes.is_some()).await {
+            Ok(None) => Ok(person),
+            Ok(Some(obstacle)) => Err((Some(person), Lookup::Obstacle(obstacle))),
+            Err(error) => Err((Some(person), error.into())),
+        }
+    }
+
+    /// Why a person is left to people. How old their methods are matters where something is to be proven by them.
+    async fn caution(&self, person: &Person, proves: bool) -> Result<Option<Obstacle>, CallError> {
+        let days = self.caution.method_change_days;
+        let methods = async {
+            match proves && days > 0 {
+                true => self.entra.sign_in_methods(&person.id).await,
+                false => Ok(vec![]),
+            }
+        };
+        let (account, methods) = tokio::try_join!(self.entra.account(&person.id), methods)?;
+        if let Some(why) = self.caution.protected.why(&account) {
+            tracing::warn!(subject = %person.id, code = why.code(), "a protected person is not asked");
+            return Ok(Some(Obstacle::from(&why)));
+        }
+        let changed = recent_change(&methods, days, clock::now());
+        Ok(changed.map(|_| Obstacle::MethodChanged))
     }
 
     async fn manager(&self, subject: &Person) -> Result<Person, Lookup> {
@@ -367,15 +407,19 @@ fn impossible(
         Some(person) => named(facts, person),
         None => facts,
     };
+    Ok(ended(facts, obstacle, now))
+}
+
+fn ended(facts: Facts, obstacle: Obstacle, now: OffsetDateTime) -> Operation {
     let ended = Ended {
         signal: None,
         ..Ended::owing(Ending::Impossible(obstacle), now)
     };
-    Ok(Operation {
+    Operation {
         facts,
         state: State::Ended(Box::new(ended)),
         permit: None,
-    })
+    }
 }
 
 /// 128 random bits, after a word that says what they name.

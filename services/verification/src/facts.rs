@@ -1,5 +1,7 @@
 //! What an operation is about: who is asked for what, how it can end, what its permit says. Plain values.
 
+use common::protection::Protection;
+use common::velocity::{Exceeded, Limited};
 use common::{
     AuthorizedAction, Digest, ExecutionId, OperationId, PermitId, StepCall, TenantId, TicketId, UserId,
 };
@@ -184,6 +186,18 @@ pub enum Obstacle {
     SubjectDisabled,
     /// The subject is a guest.
     SubjectGuest,
+    /// The subject is on a list of protected people or in a protected group.
+    SubjectListed,
+    /// The subject has power over the directory: a role, a group that may hold one, a restricted unit; or nobody can tell.
+    SubjectPrivileged,
+    /// A phone or another method of the subject is too new to be believed.
+    MethodChanged,
+    /// Too much was proven for the subject lately.
+    SubjectLimit,
+    /// The manager was asked too often lately.
+    ApproverLimit,
+    /// The subject's phone was asked too often lately.
+    PushLimit,
     /// The subject has no method that can be asked.
     NoMethod,
     /// The subject is blocked from multi-factor sign-in.
@@ -204,6 +218,29 @@ pub enum Obstacle {
     SubjectUnreachable,
     /// The directory does not let us look.
     DirectoryRefused,
+}
+
+impl From<&Protection> for Obstacle {
+    fn from(protection: &Protection) -> Self {
+        match protection {
+            Protection::Listed | Protection::ListedGroup(_) | Protection::Vip => Self::SubjectListed,
+            Protection::Role(_)
+            | Protection::RoleAssignableGroup(_)
+            | Protection::ManagementRestricted
+            | Protection::Unreadable => Self::SubjectPrivileged,
+        }
+    }
+}
+
+impl From<&Exceeded> for Obstacle {
+    fn from(exceeded: &Exceeded) -> Self {
+        match exceeded.limited {
+            Limited::Approver => Self::ApproverLimit,
+            Limited::Pushes => Self::PushLimit,
+            // Nothing else is limited here; whatever it is, it is too much for this person.
+            _ => Self::SubjectLimit,
+        }
+    }
 }
 
 macro_rules! words {
@@ -230,6 +267,12 @@ words!(Obstacle {
     SubjectUnknown = "subject_unknown",
     SubjectDisabled = "subject_disabled",
     SubjectGuest = "subject_guest",
+    SubjectListed = "subject_listed",
+    SubjectPrivileged = "subject_privileged",
+    MethodChanged = "method_changed",
+    SubjectLimit = "velocity_subject",
+    ApproverLimit = "velocity_approver",
+    PushLimit = "velocity_pushes",
     NoMethod = "no_method",
     Blocked = "blocked",
     SetUp = "set_up",

@@ -30,6 +30,7 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::tripwires::Caution;
 use chassis::{ServeError, Shell, StartError, jwks};
 use common::client::OrchestrationClient;
 use common::{Service, TenantId};
@@ -83,6 +84,7 @@ pub struct Verifier {
     identity: Arc<Identity>,
     hasher: Hasher,
     limits: Limits,
+    caution: Arc<Caution>,
     bot: Arc<Bot>,
     twilio_webhook: Arc<TwilioWebhook>,
     /// Of pushes that are asked at once, without a claim.
@@ -97,7 +99,12 @@ impl Verifier {
         let tenant = shell.tenant().clone();
         let entra = Entra::new(settings.entra.clone(), outside.clone());
         let webhook = http::twilio::PATH;
-        let store = Store::new(shell.pool().clone(), shell.audit(), tenant.clone());
+        let store = Store::new(
+            shell.pool().clone(),
+            shell.audit(),
+            tenant.clone(),
+            settings.tripwires,
+        );
         Ok(Self {
             committer: Committer::start(&store),
             store,
@@ -110,6 +117,7 @@ impl Verifier {
             // The token never leaves memory, and a new one only outdates codes that live for minutes.
             hasher: Hasher::new(settings.twilio.auth_token.clone(), tenant.clone()),
             limits: settings.limits,
+            caution: Arc::new(settings.caution),
             bot: Arc::new(Bot {
                 app_id: settings.teams.app_id.clone(),
                 directory: settings.teams.directory_tenant_id.clone(),

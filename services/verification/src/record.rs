@@ -41,6 +41,11 @@ pub fn begun(operation: &Operation) -> Vec<AuditEvent> {
         .collect()
 }
 
+/// Nobody was asked, and the same request may come again.
+pub fn not_begun(facts: &Facts, code: &str) -> AuditEvent {
+    event("verification.refused", facts, json!({"code": code, "subject": facts.subject.id}))
+}
+
 /// A transition.
 pub fn noted(before: &Operation, after: &Operation, notes: &[Note]) -> Vec<AuditEvent> {
     let facts = &after.facts;

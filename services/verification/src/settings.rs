@@ -1,7 +1,9 @@
 //! What the service reads at its start (design, section 8).
 
+use chassis::tripwires::{self, Caution};
 use chassis::{BaseSettings, Reader, Settings};
 use common::Service;
+use common::velocity::{Limit, Limited};
 use connectors::PhoneNumber;
 use connectors::entra::EntraSettings;
 use connectors::teams::TeamsSettings;
@@ -20,6 +22,47 @@ pub struct Limits {
     pub sms_after: Duration,
 }
 
+/// How much is too much.
+#[derive(Debug, Clone, Copy)]
+pub struct Tripwires {
+    /// Tickets with a proof for one person.
+    pub per_subject: Limit,
+    /// Requests to one manager.
+    pub per_approver: Limit,
+    /// Sign-in requests on one person's phone.
+    pub pushes: Limit,
+    /// People who say no, before the tenant is frozen.
+    pub denials: Limit,
+}
+
+impl Tripwires {
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let mut limit = |limited, default, meaning| tripwires::limit(from, limited, default, meaning);
+        let per_subject = limit(
+            Limited::Subject,
+            Limit::new(3, 86_400),
+            "tickets with a proof for one person",
+        );
+        let per_approver = limit(Limited::Approver, Limit::new(20, 3600), "requests to one manager");
+        let pushes = limit(
+            Limited::Pushes,
+            Limit::new(3, 86_400),
+            "sign-in requests on one person's phone",
+        );
+        let denials = limit(
+            Limited::Denials,
+            Limit::new(3, 3600),
+            "tickets whose requester or manager says no before the tenant is frozen",
+        );
+        Some(Self {
+            per_subject: per_subject?,
+            per_approver: per_approver?,
+            pushes: pushes?,
+            denials: denials?,
+        })
+    }
+}
+
 /// Settings of the verification service.
 #[derive(Debug, Clone)]
 pub struct VerificationSettings {
@@ -31,6 +74,8 @@ pub struct VerificationSettings {
     pub(crate) orchestration_url: Url,
     pub(crate) public_url: Url,
     pub(crate) limits: Limits,
+    pub(crate) caution: Caution,
+    pub(crate) tripwires: Tripwires,
 }
 
 fn literal(url: &str) -> Url {
@@ -59,6 +104,8 @@ impl Settings for VerificationSettings {
             "how the outside reaches the gateway; webhook signatures are over it",
         );
         let limits = limits(from);
+        let caution = Caution::read(from);
+        let tripwires = Tripwires::read(from);
         Some(Self {
             base: base?,
             entra: entra?,
@@ -68,6 +115,8 @@ impl Settings for VerificationSettings {
             orchestration_url: orchestration_url?,
             public_url: public_url?,
             limits: limits?,
+            caution: caution?,
+            tripwires: tripwires?,
         })
     }
 

@@ -197,6 +197,32 @@ fn obstacle_in_words(obstacle: Obstacle, subject: &str, manager: &str) -> String
         Obstacle::SubjectGuest => {
             format!("{subject} is a guest in the directory; guests are left to a person.")
         }
+        Obstacle::SubjectListed => {
+            format!("{subject} is on the list of people whom automation must not touch; a person must see to it.")
+        }
+        Obstacle::SubjectPrivileged => {
+            format!(
+                "{subject} has administrative rights in the directory, or it is not certain that they have none; a person must see to it."
+            )
+        }
+        Obstacle::MethodChanged => {
+            format!(
+                "{subject} registered a phone or another sign-in method only a few days ago, so a proof by it does not count. Confirm in another way that it is theirs."
+            )
+        }
+        Obstacle::SubjectLimit => {
+            format!(
+                "{subject} has had as many requests in a short time as automation may see to; look into it before you help."
+            )
+        }
+        Obstacle::ApproverLimit => {
+            format!("The manager of {subject} was asked as often in a short time as automation may ask.")
+        }
+        Obstacle::PushLimit => {
+            format!(
+                "{subject} was asked on their phone as often in a short time as automation may ask; so many requests can be an attack."
+            )
+        }
         Obstacle::NoMethod => format!("{subject} has no sign-in method that can be asked for approval."),
         Obstacle::Blocked => format!("{subject} is blocked from approving sign-in requests."),
         Obstacle::SetUp => {

@@ -1,7 +1,9 @@
 //! Intents and endings of the same moment, in one transaction: whoever acts on different people shares its cost.
 
 use chassis::group_commit::Ledger;
-use chassis::{AuditEvent, AuditLog};
+use chassis::switches::{self, Off};
+use chassis::{AuditEvent, AuditLog, tripwires};
+use common::velocity::{Place, Windows};
 use common::{ExecutionId, Outcome, StepId, StepRequest, StepResult, TenantId, TicketId};
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
@@ -9,6 +11,7 @@ use time::OffsetDateTime;
 use trust::SpentPermit;
 use uuid::Uuid;
 
+use super::limits::EffectWindows;
 use super::{Begun, Mandate, StoreError, about, lease, undo};
 
 /// The ledger's tables.
@@ -45,6 +48,8 @@ pub(super) struct Intent {
     pub(super) planned: Value,
     pub(super) now: OffsetDateTime,
     pub(super) told: [AuditEvent; 2],
+    /// What it uses up.
+    pub(super) places: Vec<Place>,
     pub(super) permit: SpentPermit,
 }
 
@@ -67,12 +72,13 @@ impl Ledger for Effects {
 
     async fn commit(&self, entries: &[Entry]) -> Result<Vec<Found>, StoreError> {
         let mut transaction = self.pool.begin().await?;
+        let mut scope = self.scope(&mut transaction, entries).await?;
         let mut found = Vec::with_capacity(entries.len());
         let mut told = Vec::new();
         for entry in entries {
             found.push(match entry {
                 Entry::Intent(intent) => {
-                    let begun = self.intend(&mut transaction, intent).await?;
+                    let begun = self.intend(&mut transaction, intent, &mut scope).await?;
                     if matches!(begun, Begun::Mine(_)) {
                         told.extend(&intent.told);
                     }
@@ -85,21 +91,61 @@ impl Ledger for Effects {
                 }
             });
         }
+        tripwires::keep::<EffectWindows>(&mut transaction, &self.tenant, &scope.windows).await?;
         self.audit.record_all(&mut transaction, told).await?;
         transaction.commit().await?;
         Ok(found)
     }
 }
 
+/// What limits the intents of a transaction.
+#[derive(Default)]
+struct Scope {
+    /// Nothing may be begun.
+    off: Option<Off>,
+    windows: Windows,
+}
+
 impl Effects {
+    /// Hold what `entries` use up, and look whether anything may be begun: before any of their rows.
+    async fn scope(&self, connection: &mut PgConnection, entries: &[Entry]) -> Result<Scope, StoreError> {
+        let intents: Vec<&Intent> = entries
+            .iter()
+            .filter_map(|entry| match entry {
+                Entry::Intent(intent) => Some(intent.as_ref()),
+                Entry::Ending(_) => None,
+            })
+            .collect();
+        if intents.is_empty() {
+            return Ok(Scope::default());
+        }
+        let places = intents.iter().flat_map(|intent| &intent.places);
+        let windows = tripwires::open::<EffectWindows>(connection, &self.tenant, places).await?;
+        // Last, so that whoever waited for a window sees what was switched off meanwhile.
+        let off = switches::off(&mut *connection, &self.tenant, None).await?;
+        Ok(Scope { off, windows })
+    }
+
     /// Burn the permit and write the intent.
     ///
     /// # Errors
     /// [`StoreError::PermitSpent`]: what was written so far must go with it.
-    async fn intend(&self, connection: &mut PgConnection, intent: &Intent) -> Result<Begun, StoreError> {
+    async fn intend(
+        &self,
+        connection: &mut PgConnection,
+        intent: &Intent,
+        scope: &mut Scope,
+    ) -> Result<Begun, StoreError> {
         let (execution, step, visit) = (intent.execution, intent.step.as_str(), intent.visit);
         if undo::is_undone(connection, &self.tenant, execution, step, visit).await? {
             return Ok(Begun::Undone);
+        }
+        if let Some(off) = &scope.off {
+            return Ok(Begun::SwitchedOff(off.clone()));
+        }
+        let mut windows = scope.windows.clone();
+        if let Err(exceeded) = windows.take(&intent.places, intent.effect, intent.now) {
+            return Ok(Begun::Limited(exceeded));
         }
         let claims = intent.permit.claims();
         let begun = sqlx::query!(
@@ -136,13 +182,16 @@ impl Effects {
         match begun {
             None => Ok(Begun::UnderWay),
             Some(begun) if !begun.burnt => Err(StoreError::PermitSpent),
-            Some(begun) => Ok(Begun::Mine(Mandate {
-                effect: intent.effect,
-                fence: begun.fence,
-                subject: claims.subject.clone(),
-                asked_at: None,
-                first_ask: Some(intent.now),
-            })),
+            Some(begun) => {
+                scope.windows = windows;
+                Ok(Begun::Mine(Mandate {
+                    effect: intent.effect,
+                    fence: begun.fence,
+                    subject: claims.subject.clone(),
+                    asked_at: None,
+                    first_ask: Some(intent.now),
+                }))
+            }
         }
     }
 }

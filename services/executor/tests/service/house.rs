@@ -10,6 +10,7 @@ use common::{
     StepResult, Values,
 };
 use executor::ExecutorSettings;
+use launcher::NO_TRIPWIRES;
 use launcher::testing::{Running, TestDatabase, TestKeys, audit_of, database, step_request};
 use secrecy::ExposeSecret as _;
 use simulators::journal::Event;
@@ -29,10 +30,17 @@ pub(crate) struct House {
     pub(crate) owner: PgPool,
     database: TestDatabase,
     keys: TestKeys,
+    settings: Vec<(&'static str, String)>,
 }
 
 impl House {
+    /// Without limits.
     pub(crate) async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With these settings.
+    pub(crate) async fn with(settings: &[(&'static str, &str)]) -> Self {
         let database = database().await;
         let world = World::start(WorldSettings::default()).await.unwrap();
         Self {
@@ -40,7 +48,21 @@ impl House {
             world,
             database,
             keys: TestKeys::fresh(),
+            settings: settings
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect(),
         }
+    }
+
+    /// Set this for executors that are started from now on.
+    pub(crate) fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.settings.push((name, value.into()));
+    }
+
+    /// Lose everything that Redis holds.
+    pub(crate) async fn wipe_redis(&self) {
+        self.database.flush_redis().await;
     }
 
     pub(crate) fn identity(&self, service: Service) -> Identity {
@@ -61,6 +83,12 @@ impl House {
         let tenant = self.world.settings_map();
         let tenant = tenant.get("ENTRA_TENANT_ID").cloned().unwrap_or_default();
         map.entry("ENTRA_TENANT_ID".to_owned()).or_insert(tenant);
+        let none = NO_TRIPWIRES.map(|(name, value)| (name, value.to_owned()));
+        map.extend(
+            none.into_iter()
+                .chain(self.settings.clone())
+                .map(|(name, value)| (name.to_owned(), value)),
+        );
         chassis::from_map(&map).unwrap()
     }
 

@@ -3,3 +3,4 @@
 mod delete_pass;
 mod house;
 mod reset_password;
+mod tripwires;

@@ -216,7 +216,7 @@ async fn people_whom_a_program_must_not_touch_are_left_to_people() {
     let running = house.run();
     for (email, expected) in [
         ("diego@contoso.example", "subject_disabled"),
-        ("grady@contoso.example", "subject_privileged"),
+        ("grady@contoso.example", "subject_protected"),
         ("lynne@contoso.example", "subject_has_no_mobile"),
         ("gus@fabrikam.example", "subject_guest"),
     ] {

@@ -1,13 +1,16 @@
 //! How a row changes: through the state machine, with its audit events, in one transaction.
 
 use chassis::AuditEvent;
+use common::velocity::Windows;
 use common::{PermitId, UserId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
+use super::limits::MayPush;
 use super::rows::Moving;
 use super::{Store, StoreError, notify};
-use crate::operation::{Command, Event, Method, Operation};
+use crate::mfa::PushAnswer;
+use crate::operation::{Command, Ending, Event, Method, Obstacle, Operation};
 use crate::record;
 
 /// What a transition does to the lease of whoever works on the operation.
@@ -65,21 +68,42 @@ impl Store {
             (after, commands, more) = after.apply(Event::Woken, PermitId::fresh(), now)?;
             notes.extend(more);
         }
+        let mut windows = Windows::default();
+        match self.may_push(connection, &after.facts, &commands, now).await? {
+            None => {}
+            Some(MayPush::Yes(held)) => windows = held,
+            // As while another prompt is open: it is due again in a moment.
+            Some(MayPush::NotNow) => {
+                (after, commands, notes) = after.apply(Event::PromptOpenElsewhere, PermitId::fresh(), now)?;
+            }
+            Some(MayPush::TooMany) => {
+                let answer = PushAnswer::Impossible(Obstacle::PushLimit);
+                (after, commands, notes) = after.apply(Event::Push(answer), PermitId::fresh(), now)?;
+            }
+        }
         let lease = hold.lease(&commands);
         if let Err(StoreError::Database(error)) = self.save(connection, &unchanged, &after, lease).await {
             // INVARIANT: one prompt at a time on a person's phone; the index knows of the other one.
             if violates(&error, "verifications_open_prompt") {
                 (after, commands, notes) = after.apply(Event::PromptOpenElsewhere, PermitId::fresh(), now)?;
                 self.write(connection, &after, hold.lease(&commands)).await?;
+                windows = Windows::default();
             } else if violates(&error, "verifications_open_code") {
                 return Err(StoreError::CodeInUse);
             } else {
                 return Err(error.into());
             }
         }
-        let told = record::noted(&unchanged, &after, &notes);
+        self.keep(connection, &windows).await?;
+        let mut told = record::noted(&unchanged, &after, &notes);
         if was_open && after.state.ended().is_some() && after.facts.method == Method::Mfa {
             self.wake_others(connection, &after.facts.subject.id, now).await?;
+        }
+        if was_open
+            && let Some(ended) = after.state.ended()
+            && matches!(ended.ending, Ending::Denied { .. })
+        {
+            told.extend(self.alarm(connection, &after.facts, now).await?);
         }
         Ok((after, commands, told))
     }

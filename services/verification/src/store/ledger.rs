@@ -5,9 +5,12 @@ use std::time::Duration as StdDuration;
 use chassis::AuditEvent;
 use chassis::group_commit::{Failure, Ledger, Line, refused};
 use common::PermitId;
+use common::velocity::{Place, Windows};
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
+use super::limits::{self, Used};
 use super::{Begun, Claim, Hold, Store, StoreError, notify};
 use crate::operation::{Command, Event, Operation};
 use crate::record;
@@ -19,7 +22,11 @@ impl Failure for StoreError {
     fn is_refusal(&self) -> bool {
         match self {
             Self::Database(error) => refused(error),
-            Self::Corrupt { .. } | Self::Illegal(_) | Self::CodeInUse => true,
+            Self::Corrupt { .. }
+            | Self::Illegal(_)
+            | Self::CodeInUse
+            | Self::Full(_)
+            | Self::SwitchedOff(_) => true,
             Self::Unclear | Self::Stopped => false,
         }
     }
@@ -44,6 +51,8 @@ pub enum Entry {
         commands: Vec<Command>,
         /// What happened.
         told: Vec<AuditEvent>,
+        /// What it uses up.
+        uses: Vec<(Place, Uuid)>,
         /// Until when it is held.
         until: OffsetDateTime,
     },
@@ -71,6 +80,7 @@ impl Ledger for Store {
 
     async fn commit(&self, entries: &[Entry]) -> Result<Vec<Found>, StoreError> {
         let mut tx = self.pool.begin().await?;
+        let mut windows = self.open(&mut tx, entries).await?;
         let mut found = Vec::with_capacity(entries.len());
         let mut told = Vec::new();
         for entry in entries {
@@ -79,9 +89,15 @@ impl Ledger for Store {
                     taken,
                     commands,
                     told: begun,
+                    uses,
                     until,
                 } => {
+                    let mut taken_from = windows.clone();
+                    limits::take(&mut taken_from, uses, taken.facts.asked_at)?;
                     let inserted = self.insert(&mut tx, taken, Some(*until)).await?;
+                    if inserted {
+                        windows = taken_from;
+                    }
                     told.extend(inserted.then(|| begun.clone()).into_iter().flatten());
                     inserted.then(|| Claim::first(taken.as_ref().clone(), commands.clone()))
                 }
@@ -97,6 +113,7 @@ impl Ledger for Store {
                 }
             });
         }
+        self.keep(&mut tx, &windows).await?;
         self.audit.record_all(&mut tx, &told).await?;
         tx.commit().await?;
         Ok(found)
@@ -104,6 +121,21 @@ impl Ledger for Store {
 }
 
 impl Store {
+    /// Hold what is used up by whatever is begun, before any of its rows; and see whether anything may be.
+    async fn open(&self, connection: &mut PgConnection, entries: &[Entry]) -> Result<Windows, StoreError> {
+        let begun = |entry: &Entry| match entry {
+            Entry::Begin { uses, .. } => Some(uses.clone()),
+            Entry::GoOn { .. } => None,
+        };
+        let begun: Vec<Vec<Used>> = entries.iter().filter_map(begun).collect();
+        if begun.is_empty() {
+            return Ok(Windows::default());
+        }
+        let windows = self.hold(connection, &begun.concat()).await?;
+        self.may_ask(connection).await?;
+        Ok(windows)
+    }
+
     async fn take_on(
         &self,
         connection: &mut PgConnection,
@@ -126,11 +158,17 @@ impl Store {
     }
 
     /// What begins an operation as ours.
-    fn begin_ours(operation: &Operation, now: OffsetDateTime, lease: Duration) -> Result<Entry, StoreError> {
+    fn begin_ours(
+        &self,
+        operation: &Operation,
+        now: OffsetDateTime,
+        lease: Duration,
+    ) -> Result<Entry, StoreError> {
         let (taken, commands, notes) = operation.clone().apply(Event::Woken, PermitId::fresh(), now)?;
         let mut told = record::begun(operation);
         told.extend(record::noted(operation, &taken, &notes));
         Ok(Entry::Begin {
+            uses: limits::uses(&self.tripwires, &taken, &commands),
             taken: Box::new(taken),
             commands,
             told,
@@ -168,7 +206,7 @@ impl Committer {
     ) -> Result<Begun, StoreError> {
         match self
             .line
-            .commit(Store::begin_ours(operation, now, lease)?)
+            .commit(self.store.begin_ours(operation, now, lease)?)
             .await?
         {
             Some(claim) => Ok(Begun::Ours(claim)),

@@ -4,12 +4,15 @@
 
 mod change;
 mod ledger;
+mod limits;
 mod messages;
 mod queue;
 mod read;
 mod rows;
 
+use chassis::switches::Off;
 use chassis::{AuditEvent, AuditLog};
+use common::velocity::Exceeded;
 use common::{ExecutionId, OperationId, StepCall, TenantId};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
@@ -22,6 +25,7 @@ use self::read::Row;
 use self::rows::{Fixed, Moving};
 use crate::operation::{Event, IllegalEvent, Operation};
 use crate::record;
+use crate::settings::Tripwires;
 
 /// Wakes the runners; the channel of `NOTIFY`.
 pub const CHANNEL: &str = "verification";
@@ -49,6 +53,12 @@ pub enum StoreError {
     /// The code drawn is in use for another open request of the same number: draw again.
     #[error("the code is in use")]
     CodeInUse,
+    /// There was too much of it lately: nothing was written.
+    #[error("{0}")]
+    Full(Exceeded),
+    /// Nobody is asked at the moment: nothing was written.
+    #[error("{0}")]
+    SwitchedOff(Box<Off>),
     /// A common transaction broke off, and nobody can tell whether it was committed.
     #[error("whether it was written down is not known")]
     Unclear,
@@ -66,7 +76,12 @@ impl StoreError {
                 .is_some_and(|code| NEVER_MENDS.iter().any(|class| code.starts_with(class))),
             // What was reported already changes nothing the second time.
             Self::Database(_) | Self::Unclear => true,
-            Self::Corrupt { .. } | Self::Illegal(_) | Self::CodeInUse | Self::Stopped => false,
+            Self::Corrupt { .. }
+            | Self::Illegal(_)
+            | Self::CodeInUse
+            | Self::Full(_)
+            | Self::SwitchedOff(_)
+            | Self::Stopped => false,
         }
     }
 }
@@ -77,6 +92,7 @@ pub struct Store {
     pool: PgPool,
     audit: AuditLog,
     tenant: TenantId,
+    tripwires: Tripwires,
 }
 
 macro_rules! select {
@@ -99,8 +115,13 @@ macro_rules! select {
 
 impl Store {
     /// The tables of `tenant`.
-    pub fn new(pool: PgPool, audit: AuditLog, tenant: TenantId) -> Self {
-        Self { pool, audit, tenant }
+    pub fn new(pool: PgPool, audit: AuditLog, tenant: TenantId, tripwires: Tripwires) -> Self {
+        Self {
+            pool,
+            audit,
+            tenant,
+            tripwires,
+        }
     }
 
     /// An operation.
@@ -167,9 +188,19 @@ impl Store {
     }
 
     /// Begin an operation. Where its visit of its step has one already, that one is answered and nothing is written.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::SwitchedOff`]: not where it ends as it begins, for then nobody is asked.
     pub async fn begin(&self, operation: &Operation) -> Result<Operation, StoreError> {
         let mut tx = self.pool.begin().await?;
+        let uses = limits::uses(&self.tripwires, operation, &[]);
+        let mut windows = self.hold(&mut tx, &uses).await?;
+        if operation.state.ended().is_none() {
+            self.may_ask(&mut tx).await?;
+            limits::take(&mut windows, &uses, operation.facts.asked_at)?;
+        }
         if self.insert(&mut tx, operation, None).await? {
+            self.keep(&mut tx, &windows).await?;
             self.audit.record_all(&mut tx, &record::begun(operation)).await?;
             notify(&mut tx).await?;
             tx.commit().await?;
