@@ -264,12 +264,12 @@ mod tests {
     #[test]
     fn a_ticket_left_to_a_person_tells_every_reason() {
         let blockers =
-            json!([{"code": "privileged_account", "detail": "Grady Archie holds a directory role."}]);
+            json!([{"code": "protected_role", "detail": "Grady Archie holds a directory role."}]);
         assert_eq!(
             decided(&decision(false, &blockers)),
             [
-                "ticket #1013 was left to a person: privileged_account (REQUEST/PASSWORD_RESET, confidence 0.93)",
-                "  privileged_account     Grady Archie holds a directory role.",
+                "ticket #1013 was left to a person: protected_role (REQUEST/PASSWORD_RESET, confidence 0.93)",
+                "  protected_role         Grady Archie holds a directory role.",
             ]
         );
     }

@@ -1,9 +1,10 @@
 //! The gate's decision: every check is a small function from facts to an answer, and silence is a no.
 
+use chassis::switches::SWITCHED_OFF;
 use common::Blocker;
 
 use crate::classify::{About, Classification};
-use crate::facts::{Circumstances, Desk, Execution, Facts, Known, Plan, Reading, Requester};
+use crate::facts::{Circumstances, Desk, Execution, Facts, Known, Objection, Plan, Reading, Requester};
 
 /// What a check says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +39,10 @@ pub struct Answers {
     pub account: Answer,
     /// [`guest`].
     pub guest: Answer,
-    /// [`privilege`].
-    pub privilege: Answer,
+    /// [`protection`].
+    pub protection: Answer,
+    /// [`methods`].
+    pub methods: Answer,
     /// [`reading`].
     pub reading: Answer,
     /// [`confidence`].
@@ -52,6 +55,8 @@ pub struct Answers {
     pub trigger: Answer,
     /// [`execution`].
     pub execution: Answer,
+    /// [`tripwire`].
+    pub tripwire: Answer,
 }
 
 /// The verdict and every reason.
@@ -66,21 +71,23 @@ pub enum Verdict {
     },
 }
 
-/// Ask every check. `threshold`: confidence from which a category is believed.
-pub fn weigh(facts: &Facts, threshold: f64) -> Answers {
+/// Ask every check. `threshold`: confidence from which a category is believed; `objection`: what recording it ran into.
+pub fn weigh(facts: &Facts, threshold: f64, objection: Option<&Objection>) -> Answers {
     Answers {
         open: open(facts.desk),
         untouched: untouched(facts.desk),
         requester: requester(&facts.requester),
         account: account(&facts.requester),
         guest: guest(&facts.requester),
-        privilege: privilege(&facts.requester),
+        protection: protection(&facts.requester),
+        methods: methods(&facts.requester),
         reading: reading(&facts.reading),
         confidence: confidence(&facts.reading, threshold),
         affected: affected(&facts.reading),
         plan: plan(&facts.plan),
         trigger: trigger(&facts.plan, &facts.circumstances),
         execution: execution(facts.execution),
+        tripwire: tripwire(objection),
     }
 }
 
@@ -93,17 +100,19 @@ pub fn decide(answers: Answers) -> Verdict {
         requester,
         account,
         guest,
-        privilege,
+        protection,
+        methods,
         reading,
         confidence,
         affected,
         plan,
         trigger,
         execution,
+        tripwire,
     } = answers;
     let all = [
-        open, untouched, requester, account, guest, privilege, reading, confidence, affected, plan, trigger,
-        execution,
+        open, untouched, requester, account, guest, protection, methods, reading, confidence, affected, plan,
+        trigger, execution, tripwire,
     ];
     let unanswered = all.contains(&Answer::Moot);
     let mut against: Vec<Blocker> = all
@@ -202,17 +211,25 @@ pub fn guest(requester: &Requester) -> Answer {
     })
 }
 
-/// Administrators and break-glass accounts are for people.
-pub fn privilege(requester: &Requester) -> Answer {
-    of_known(requester, |known| {
-        if known.privileged {
-            Answer::against(
-                "privileged_account",
-                "the requester's account holds a privileged role",
-            )
-        } else {
-            Answer::Clear
-        }
+/// Administrators, break-glass accounts and VIPs are for people.
+pub fn protection(requester: &Requester) -> Answer {
+    of_known(requester, |known| match &known.protection {
+        None => Answer::Clear,
+        Some(why) => Answer::against(
+            why.code(),
+            &format!("the requester is protected from automation: {why}"),
+        ),
+    })
+}
+
+/// A phone that came a few days ago may be an attacker's.
+pub fn methods(requester: &Requester) -> Answer {
+    of_known(requester, |known| match &known.changed {
+        None => Answer::Clear,
+        Some(change) => Answer::against(
+            "method_changed",
+            &format!("the requester has {change}; confirm in another way that it is theirs"),
+        ),
     })
 }
 
@@ -324,6 +341,15 @@ pub fn execution(execution: Execution) -> Answer {
         Execution::Unread => {
             Answer::against("executions_unavailable", "executions could not be read in time")
         }
+    }
+}
+
+/// Nothing is switched off, and there was not too much of it. Asked last, while the decision is being recorded.
+pub fn tripwire(objection: Option<&Objection>) -> Answer {
+    match objection {
+        None => Answer::Clear,
+        Some(Objection::SwitchedOff(off)) => Answer::against(SWITCHED_OFF, &off.to_string()),
+        Some(Objection::Limit(exceeded)) => Answer::against(exceeded.code(), &exceeded.to_string()),
     }
 }
 

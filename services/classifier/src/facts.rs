@@ -1,6 +1,10 @@
 //! What the gate found out about a ticket before it decides. No clients here, and no decision either.
 
+use chassis::switches::Off;
+use common::methods::RecentChange;
 use common::playbook::TriggerView;
+use common::protection::Protection;
+use common::velocity::Exceeded;
 use common::{Named, Person, PlaybookRef};
 use playbook_lang::Occasion;
 
@@ -65,10 +69,21 @@ pub enum Requester {
 pub struct Known {
     /// The account.
     pub person: Person,
-    /// Holds a role, or belongs to a group, that automation must not touch.
-    pub privileged: bool,
+    /// Why automation must not touch them.
+    pub protection: Option<Protection>,
+    /// A phone or another method of theirs that is too new to be believed.
+    pub changed: Option<RecentChange>,
     /// The manager on record, for the record and to be shown; approvals look them up afresh.
     pub manager: Option<Named>,
+}
+
+/// What stood in the way when an automated decision was about to be recorded, found in that very transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Objection {
+    /// A switch that concerns it is off.
+    SwitchedOff(Box<Off>),
+    /// There was too much of it lately.
+    Limit(Exceeded),
 }
 
 /// What the classifier made of the text.

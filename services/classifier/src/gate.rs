@@ -17,10 +17,10 @@ use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
 
-use crate::gather::{Gap, Sources};
+use crate::gather::{Dossier, Gap, Sources};
 use crate::intake;
 use crate::mark::{MarkError, Marker};
-use crate::store::{Claim, Decided, LEASE, Stage, Store, StoreError};
+use crate::store::{Claim, Decided, LEASE, Recorded, Stage, Store, StoreError};
 
 /// Tickets judged as they come: each waits for others most of its time, and what is beyond that waits in the database.
 const BEGUN_AT_ONCE: usize = 64;
@@ -248,9 +248,7 @@ impl Gate {
                 .wait_for_gaps(claim, &dossier.gaps, patience_until, now)
                 .await;
         }
-        let judgement = self.conclude(&dossier, now);
-        let decision = judgement.decision.clone();
-        let next = self.store.decide(claim, judgement).await?;
+        let (decision, next) = self.record(claim, &dossier, now).await?;
         tracing::info!(
             decision.id = %decision.decision_id,
             automated = decision.automated,
@@ -260,6 +258,25 @@ impl Gate {
             "decided"
         );
         Ok(Judged::Decided(Box::new(decision), next))
+    }
+
+    /// Write the decision down. Where a tripwire is found on the way, the decision is another one, and nothing is in the way
+    /// of leaving a ticket to a person.
+    async fn record(
+        &self,
+        claim: &Claim,
+        dossier: &Dossier,
+        now: OffsetDateTime,
+    ) -> Result<(Decision, Claim), StoreError> {
+        let mut objection = None;
+        loop {
+            let judgement = self.conclude(dossier, objection.as_ref(), now);
+            let decision = judgement.decision.clone();
+            match self.store.decide(claim, judgement).await? {
+                Recorded::As(next) => return Ok((decision, next)),
+                Recorded::Not(found) => objection = Some(found),
+            }
+        }
     }
 
     /// Nothing can be said about the ticket without the help desk: wait as long as it takes.

@@ -6,8 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::tripwires::Caution;
 use common::client::{OrchestrationClient, PeerError, PlaybookClient};
+use common::clock;
+use common::methods::recent_change;
 use common::playbook::PlaybookView;
+use common::protection::Protection;
 use common::{Named, TenantId, TicketId};
 use connectors::CallError;
 use connectors::entra::{Entra, LookupError};
@@ -29,6 +33,7 @@ pub(crate) struct Sources {
     pub(crate) executions: OrchestrationClient,
     pub(crate) own_agent: i64,
     pub(crate) tenant: TenantId,
+    pub(crate) caution: Arc<Caution>,
 }
 
 /// All that is known of a ticket now.
@@ -158,14 +163,24 @@ impl Sources {
         if user.directory_id.is_some_and(disagree) {
             return Ok(Requester::Ambiguous);
         }
-        let (privileged, manager) = tokio::try_join!(
-            self.entra.is_privileged(&person.id),
+        let days = self.caution.method_change_days;
+        let methods = async {
+            match days {
+                0 => Ok(vec![]),
+                _ => self.entra.sign_in_methods(&person.id).await,
+            }
+        };
+        let (account, methods, manager) = tokio::try_join!(
+            self.entra.account(&person.id),
+            methods,
             self.entra.manager(&person.id)
         )
         .map_err(|error| directory(&error))?;
+        let by_the_desk = || user.vip.then_some(Protection::Vip);
         Ok(Requester::Known(Box::new(Known {
+            protection: self.caution.protected.why(&account).or_else(by_the_desk),
+            changed: recent_change(&methods, days, clock::now()),
             person,
-            privileged,
             manager: manager.map(|manager| Named {
                 id: manager.id,
                 name: manager.display_name,

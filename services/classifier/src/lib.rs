@@ -60,7 +60,7 @@ pub async fn serve(
         .rate_per_5min
         .map(|limit| shell.rolling_window("halopsa", limit, connectors::WINDOW));
     let halo = Halo::new(settings.halo.clone(), http.clone(), window);
-    let store = Store::new(&shell);
+    let store = Store::new(&shell, settings.tripwires);
     let marker = Marker::new(halo.clone(), settings.fields.clone());
     let classifier: Arc<dyn Classify> = match &settings.model {
         Some(model) => Arc::new(LanguageModel::new(Chat::new(model.clone(), http.clone()))),
@@ -76,6 +76,7 @@ pub async fn serve(
         ),
         own_agent: settings.own_agent,
         tenant: shell.tenant().clone(),
+        caution: Arc::new(settings.caution.clone()),
     };
     let gate = Gate::new(
         store.clone(),

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use chassis::tripwires::{self, Caution};
 use chassis::{BaseSettings, Reader, Settings};
 use common::Service;
+use common::velocity::{Limit, Limited};
 use connectors::entra::EntraSettings;
 use connectors::halopsa::HaloSettings;
 use connectors::halopsa::webhook::{Encoding, WebhookAuth};
@@ -34,6 +36,42 @@ pub struct ClassifierSettings {
     pub(crate) patience: Duration,
     /// Events received this long ago are archived; `None`: never.
     pub(crate) retention: Option<Duration>,
+    pub(crate) caution: Caution,
+    pub(crate) tripwires: Tripwires,
+}
+
+/// How much is too much.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tripwires {
+    pub(crate) per_requester: Limit,
+    pub(crate) per_tenant: Limit,
+    pub(crate) per_playbook: Limit,
+}
+
+impl Tripwires {
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let mut limit = |limited, default, meaning| tripwires::limit(from, limited, default, meaning);
+        let per_requester = limit(
+            Limited::Requester,
+            Limit::new(3, 86_400),
+            "automated tickets of one requester",
+        );
+        let per_tenant = limit(
+            Limited::Tenant,
+            Limit::new(200, 3600),
+            "automated tickets in the whole tenant",
+        );
+        let per_playbook = limit(
+            Limited::Playbook,
+            Limit::new(200, 3600),
+            "tickets that start one playbook",
+        );
+        Some(Self {
+            per_requester: per_requester?,
+            per_tenant: per_tenant?,
+            per_playbook: per_playbook?,
+        })
+    }
 }
 
 /// Names or numbers of the custom fields that tell the help desk what became of a ticket.
@@ -78,6 +116,8 @@ impl Settings for ClassifierSettings {
         );
         let retention =
             from.retention("days after which events of tickets that are done with are archived; 0: never");
+        let caution = Caution::read(from);
+        let tripwires = Tripwires::read(from);
         Some(Self {
             base: base?,
             halo: halo?,
@@ -92,6 +132,8 @@ impl Settings for ClassifierSettings {
             threshold: threshold?,
             patience: patience?,
             retention: retention?,
+            caution: caution?,
+            tripwires: tripwires?,
         })
     }
 

@@ -7,6 +7,7 @@ mod claim;
 mod decisions;
 mod events;
 mod hints;
+mod limits;
 mod moves;
 
 use std::time::Duration;
@@ -21,10 +22,12 @@ use time::OffsetDateTime;
 
 pub(crate) use claim::{Claim, Stage};
 use claim::{Next, refusal, shown};
-pub(crate) use decisions::{Decided, Judgement};
+pub(crate) use decisions::{Decided, Judgement, Recorded};
 pub(crate) use events::{NewEvent, Source, Told};
 use hints::Hints;
-use moves::{Move, Moves};
+use moves::{Move, Moved, Moves};
+
+use crate::settings::Tripwires;
 
 /// Told whenever a ticket may have something to do.
 pub(crate) const CHANNEL: &str = "classifier_tickets";
@@ -84,6 +87,7 @@ impl Failure for StoreError {
 pub(crate) struct Store {
     pool: PgPool,
     tenant: TenantId,
+    limits: Tripwires,
     hints: Line<Hints>,
     /// Of what we did ourselves.
     echoes: Line<Hints>,
@@ -102,7 +106,7 @@ struct ClaimRow {
 }
 
 impl Store {
-    pub(crate) fn new(shell: &Shell) -> Self {
+    pub(crate) fn new(shell: &Shell, limits: Tripwires) -> Self {
         let hints = Hints {
             pool: shell.pool().clone(),
             tenant: shell.tenant().clone(),
@@ -115,6 +119,7 @@ impl Store {
         Self {
             pool: shell.pool().clone(),
             tenant: shell.tenant().clone(),
+            limits,
             echoes: Line::patient(&hints, UNHURRIED),
             hints: Line::start(&hints),
             ends: Line::patient(&moves, UNHURRIED),
@@ -293,15 +298,24 @@ impl Store {
 
     async fn make(&self, line: &Line<Moves>, step: Move) -> Result<(), StoreError> {
         let ticket = step.ticket.clone();
-        let made = line.commit(step).await?;
-        made.then_some(()).ok_or(StoreError::Overtaken(ticket))
+        match line.commit(step).await? {
+            Moved::Made => Ok(()),
+            // Nothing is automated by a step that decides nothing.
+            Moved::Overtaken | Moved::Objected(_) => Err(StoreError::Overtaken(ticket)),
+        }
     }
 
-    /// Write a step down, and go on with it.
-    async fn keep_moving(&self, claim: &Claim, mut step: Move, stage: Stage) -> Result<Claim, StoreError> {
+    /// Write a step down that decides, and go on with it.
+    async fn keep_moving(&self, claim: &Claim, mut step: Move, stage: Stage) -> Result<Recorded, StoreError> {
         step.leased_until = Some(clock::now() + LEASE);
-        self.make(&self.moves, step).await?;
-        Ok(Claim::new(claim.ticket.clone(), stage, claim.fence).traced(claim.traceparent.clone()))
+        match self.moves.commit(step).await? {
+            Moved::Made => {
+                let next = Claim::new(claim.ticket.clone(), stage, claim.fence);
+                Ok(Recorded::As(next.traced(claim.traceparent.clone())))
+            }
+            Moved::Objected(objection) => Ok(Recorded::Not(objection)),
+            Moved::Overtaken => Err(StoreError::Overtaken(claim.ticket.clone())),
+        }
     }
 }
 

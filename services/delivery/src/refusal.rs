@@ -2,6 +2,7 @@
 
 use ::http::StatusCode;
 use chassis::ApiError;
+use chassis::switches::{Off, SWITCHED_OFF};
 use common::{OperationId, Problem};
 use connectors::CallError;
 use trust::SealError;
@@ -32,6 +33,9 @@ pub(crate) enum SendError {
     /// Another request is at it.
     #[error("the same delivery is under way")]
     UnderWay,
+    /// Nothing is sent at the moment.
+    #[error("nothing was sent: {0}")]
+    SwitchedOff(Off),
     /// The gateway is away, or its answer was lost; the intent stays open.
     #[error("the SMS gateway does not answer")]
     Away(#[source] CallError),
@@ -50,6 +54,7 @@ impl SendError {
             Self::Shut(error) => Some(error.code()),
             Self::OpenedBefore => Some("sealed_opened_before"),
             Self::OtherDelivery => Some("delivery_mismatch"),
+            Self::SwitchedOff(_) => Some(SWITCHED_OFF),
             Self::UnderWay | Self::Away(_) | Self::Store(_) => None,
         }
     }
@@ -71,6 +76,7 @@ impl From<SendError> for ApiError {
                 problem.retry_after_s = Some(1);
                 problem
             }
+            SendError::SwitchedOff(off) => off.problem(),
             SendError::Away(cause) => {
                 tracing::warn!(error = %chassis::chain(cause), "the SMS gateway is away");
                 let wait = cause.retry_after().map(|wait| wait.as_secs().max(1));

@@ -104,6 +104,7 @@ impl Sender {
                 Begun::Mine(lease) => self.send(request, lease, &letter).await,
                 Begun::UnderWay => Err(SendError::UnderWay),
                 Begun::OpenedBefore => Err(SendError::OpenedBefore),
+                Begun::SwitchedOff(off) => Err(SendError::SwitchedOff(off)),
             },
         }
     }
@@ -169,6 +170,10 @@ impl Sender {
     ) -> Result<StepAnswer, SendError> {
         match self.find(&lease, letter).await {
             Ok(Some(found)) => self.sent(request, &lease, &found).await,
+            Ok(None) if let Some(off) = self.store.switched_off().await? => {
+                self.store.release(&lease).await?;
+                Err(SendError::SwitchedOff(off))
+            }
             // Looking took a while: nobody may have taken over meanwhile.
             Ok(None) if self.store.renew(&lease).await? => self.send(request, lease, letter).await,
             Ok(None) => Err(SendError::UnderWay),

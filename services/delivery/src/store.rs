@@ -9,6 +9,7 @@ mod sending;
 
 use std::time::Duration;
 
+use chassis::switches::Off;
 use chassis::group_commit::{Failure, Line, refused};
 use chassis::{AuditEvent, AuditLog, Shell};
 use common::clock;
@@ -158,6 +159,8 @@ pub(crate) enum Begun {
     UnderWay,
     /// Another visit has this very credential.
     OpenedBefore,
+    /// Nothing is sent at the moment.
+    SwitchedOff(Off),
 }
 
 /// The deliveries. Cheap to clone.
@@ -225,7 +228,7 @@ impl Store {
         };
         match self.line.commit(Entry::Ending(Box::new(ending))).await? {
             Found::Ended(ended) => Ok(ended),
-            Found::Done(_) => Err(StoreError::Unclear),
+            Found::Done(_) | Found::SwitchedOff(_) => Err(StoreError::Unclear),
         }
     }
 

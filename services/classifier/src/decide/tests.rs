@@ -1,9 +1,15 @@
 //! The gate's table of verdicts, written by hand: each fact that speaks against automation, alone and together.
 
+use chassis::switches::Off;
+use common::methods::{MethodKind, RecentChange, SignInMethod, recent_change};
+use common::operate::SwitchedOff;
 use common::playbook::TriggerView;
+use common::protection::Protection;
+use common::velocity::{Exceeded, Limited};
 use common::{Digest, Person, PlaybookRef};
 use playbook_lang::Occasion;
 use serde_json::json;
+use time::macros::datetime;
 
 use super::*;
 use crate::facts::Offered;
@@ -23,7 +29,8 @@ fn known() -> Known {
             guest: false,
             mobile_phone: None,
         },
-        privileged: false,
+        protection: None,
+        changed: None,
         manager: None,
     }
 }
@@ -76,7 +83,7 @@ fn with_trigger(trigger: serde_json::Value) -> Facts {
 }
 
 fn codes(facts: &Facts) -> Vec<String> {
-    match decide(weigh(facts, THRESHOLD)) {
+    match decide(weigh(facts, THRESHOLD, None)) {
         Verdict::Automate => vec![],
         Verdict::Manual { against } => against.into_iter().map(|blocker| blocker.code).collect(),
     }
@@ -100,9 +107,44 @@ fn with_reading(change: impl FnOnce(&mut Classification)) -> Facts {
     with(|facts| facts.reading = Reading::Read(classification))
 }
 
+fn new_phone() -> Option<RecentChange> {
+    let now = datetime!(2026-11-28 12:00 UTC);
+    let phone = SignInMethod {
+        kind: MethodKind::Phone,
+        created: Some(now),
+    };
+    recent_change(&[phone], 7, now)
+}
+
+#[test]
+fn what_recording_it_ran_into_leads_to_a_person_who_reads_until_when() {
+    let exceeded = Exceeded {
+        limited: Limited::Requester,
+        limit: "3/86400".parse().unwrap(),
+        free_at: datetime!(2026-11-29 12:00 UTC),
+    };
+    let off = Off {
+        switch: common::Switch::Tenant,
+        off: SwitchedOff {
+            name: "service:verification".to_owned(),
+            reason: "Possible attack.".to_owned(),
+            since: datetime!(2026-11-28 12:00 UTC),
+        },
+    };
+    let table = [Objection::Limit(exceeded), Objection::SwitchedOff(Box::new(off))];
+    let words = table.map(|objection| match decide(weigh(&good(), THRESHOLD, Some(&objection))) {
+        Verdict::Manual { against } if against.len() == 1 => format!("{}: {}", against[0].code, against[0].detail),
+        other => panic!("{other:?}"),
+    });
+    insta::assert_snapshot!(words.join("\n"), @r"
+    velocity_requester: there were already 3 automated requests of this person in 24 hours, which is the limit; the next is possible from 2026-11-29 12:00 UTC
+    switched_off: the tenant's switch has been off since 2026-11-28 12:00 UTC (service:verification: Possible attack)
+    ");
+}
+
 #[test]
 fn a_ticket_against_which_nothing_speaks_is_automated() {
-    assert_eq!(decide(weigh(&good(), THRESHOLD)), Verdict::Automate);
+    assert_eq!(decide(weigh(&good(), THRESHOLD, None)), Verdict::Automate);
 }
 
 /// The whole table, by hand: each fact alone leads to a person, with its own reason and no other.
@@ -137,7 +179,11 @@ fn each_fact_alone_leads_to_a_person_with_its_own_reason() {
             "account_disabled",
         ),
         (with_known(|known| known.person.guest = true), "guest_account"),
-        (with_known(|known| known.privileged = true), "privileged_account"),
+        (
+            with_known(|known| known.protection = Some(Protection::Vip)),
+            "protected_vip",
+        ),
+        (with_known(|known| known.changed = new_phone()), "method_changed"),
         (
             with(|facts| facts.reading = Reading::Declined),
             "classifier_declined",
@@ -217,7 +263,7 @@ fn a_trigger_that_holds_speaks_against_nothing_and_one_that_does_not_is_named() 
     assert!(codes(&with_trigger(holds)).is_empty());
     let not =
         with_trigger(json!({"when": {"field": "ticket.team", "operator": "equals", "value": "1st Line"}}));
-    let Verdict::Manual { against } = decide(weigh(&not, THRESHOLD)) else {
+    let Verdict::Manual { against } = decide(weigh(&not, THRESHOLD, None)) else {
         panic!("automated against its trigger");
     };
     assert_eq!(
@@ -230,7 +276,7 @@ fn a_trigger_that_holds_speaks_against_nothing_and_one_that_does_not_is_named() 
 fn every_reason_is_given_and_not_only_the_first() {
     let mut facts = with_known(|known| {
         known.person.account_enabled = false;
-        known.privileged = true;
+        known.protection = Some(Protection::Role("Global Administrator".to_owned()));
     });
     facts.desk.touched = true;
     facts.execution = Execution::Open;
@@ -239,7 +285,7 @@ fn every_reason_is_given_and_not_only_the_first() {
         [
             "touched_by_agent",
             "account_disabled",
-            "privileged_account",
+            "protected_role",
             "execution_open"
         ]
     );
@@ -252,7 +298,7 @@ fn the_threshold_itself_is_enough() {
 
 #[test]
 fn a_check_that_nobody_answered_is_a_no() {
-    let mut answers = weigh(&good(), THRESHOLD);
+    let mut answers = weigh(&good(), THRESHOLD, None);
     answers.guest = Answer::Moot;
     let Verdict::Manual { against } = decide(answers) else {
         panic!("automated without an answer");

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::Gate;
 use crate::decide::{Verdict, decide, weigh};
-use crate::facts::{Facts, Known, Offered, Plan, Reading, Requester};
+use crate::facts::{Facts, Known, Objection, Offered, Plan, Reading, Requester};
 use crate::gather::Dossier;
 use crate::store::Judgement;
 
@@ -16,11 +16,16 @@ const LONGEST_DETAILS: usize = 4000;
 const OTHER: &str = "OTHER";
 
 impl Gate {
-    /// Weigh the facts and write the verdict out.
-    pub(super) fn conclude(&self, dossier: &Dossier, now: OffsetDateTime) -> Judgement {
+    /// Weigh the facts and write the verdict out; with what an earlier one ran into when it was to be recorded.
+    pub(super) fn conclude(
+        &self,
+        dossier: &Dossier,
+        objection: Option<&Objection>,
+        now: OffsetDateTime,
+    ) -> Judgement {
         let Dossier { ticket, facts, .. } = dossier;
         let decision_id = DecisionId::fresh();
-        let verdict = decide(weigh(facts, self.threshold));
+        let verdict = decide(weigh(facts, self.threshold, objection));
         let (blockers, execution) = match (verdict, &facts.plan, &facts.requester) {
             (Verdict::Automate, Plan::Fits(offered), Requester::Known(known)) => {
                 (vec![], Some(self.execution(decision_id, ticket, offered, known)))

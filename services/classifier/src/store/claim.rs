@@ -98,6 +98,7 @@ impl Claim {
             from: self.written,
             to: state,
             judgement: None,
+            places: vec![],
             execution: None,
             work_at: Some(clock::now()),
             tries: 0,

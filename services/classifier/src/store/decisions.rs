@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Claim, Stage, Store, StoreError};
+use crate::facts::Objection;
 
 /// What the gate made of a ticket, ready to be written down.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +21,15 @@ pub(crate) struct Judgement {
     pub(crate) manager: Option<UserId>,
     /// Present if and only if it is automated.
     pub(crate) execution: Option<ExecutePlaybook>,
+}
+
+/// What came of recording a decision.
+#[derive(Debug)]
+pub(crate) enum Recorded {
+    /// It is, and the ticket stays ours.
+    As(Claim),
+    /// It is not: this stands against automation.
+    Not(Objection),
 }
 
 /// A decision with what is needed to carry it out.
@@ -50,7 +60,7 @@ struct Row {
 
 impl Store {
     /// Record the decision: the ticket is decided from now on, and stays ours.
-    pub(crate) async fn decide(&self, claim: &Claim, judgement: Judgement) -> Result<Claim, StoreError> {
+    pub(crate) async fn decide(&self, claim: &Claim, judgement: Judgement) -> Result<Recorded, StoreError> {
         let event = recorded(&judgement.decision, judgement.requester.as_ref());
         let decided = Decided {
             decision: judgement.decision.clone(),
@@ -58,6 +68,7 @@ impl Store {
             execution: judgement.execution.clone(),
         };
         let mut step = claim.to("DECIDED", vec![event]);
+        step.places = self.limits.places(&self.tenant, &judgement);
         step.judgement = Some(Box::new(judgement));
         self.keep_moving(claim, step, Stage::Decided(Box::new(decided)))
             .await

@@ -1,17 +1,20 @@
 //! Tickets that go from one state to the next at the same moment, in one transaction: state, decision and audit together.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use chassis::group_commit::Ledger;
-use chassis::{AuditEvent, AuditLog};
+use chassis::{AuditEvent, AuditLog, switches, tripwires};
 use common::clock;
+use common::velocity::{Place, Windows};
 use common::{ExecutionId, TenantId, TicketId};
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::limits::GateWindows;
 use super::{Judgement, StoreError, notify};
+use crate::facts::Objection;
 
 /// One ticket's step, written under the fence of its claim.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub(super) struct Move {
     pub(super) to: &'static str,
     /// Present if and only if it is decided by this.
     pub(super) judgement: Option<Box<Judgement>>,
+    /// What that uses up.
+    pub(super) places: Vec<Place>,
     pub(super) execution: Option<ExecutionId>,
     /// When there is something to do about it.
     pub(super) work_at: Option<OffsetDateTime>,
@@ -35,6 +40,13 @@ pub(super) struct Move {
 }
 
 impl Move {
+    /// What will be automated by it.
+    fn automates(&self) -> Option<&Judgement> {
+        self.judgement
+            .as_deref()
+            .filter(|judgement| judgement.execution.is_some())
+    }
+
     /// Anybody may take it up at once.
     fn is_free(&self, now: OffsetDateTime) -> bool {
         self.leased_until.is_none() && self.work_at.is_some_and(|due| due <= now)
@@ -49,35 +61,115 @@ pub(super) struct Moves {
     pub(super) audit: AuditLog,
 }
 
+/// What came of a move.
+#[derive(Debug)]
+pub(super) enum Moved {
+    /// It was made.
+    Made,
+    /// It was not the mover's to make: somebody else has taken the ticket up, or it has moved on.
+    Overtaken,
+    /// This stands against what it decides, so it was not made.
+    Objected(Objection),
+}
+
 impl Ledger for Moves {
     type Entry = Move;
-    /// Whether it was the mover's to make: `false` where somebody else has taken the ticket up, or it has moved on.
-    type Found = bool;
+    type Found = Moved;
     type Error = StoreError;
 
-    async fn commit(&self, moves: &[Move]) -> Result<Vec<bool>, StoreError> {
+    async fn commit(&self, moves: &[Move]) -> Result<Vec<Moved>, StoreError> {
         let now = clock::now();
         let mut tx = self.pool.begin().await?;
-        let moved = self.write(&mut tx, moves, now).await?;
-        let made = |entry: &&Move| moved.contains(entry.ticket.as_str());
-        let told = moves.iter().filter(made).flat_map(|entry| &entry.events);
+        // Before any ticket: whoever waits for a window holds nothing that its holder may want.
+        let places = moves.iter().flat_map(|entry| &entry.places);
+        let windows = tripwires::open::<GateWindows>(&mut tx, &self.tenant, places).await?;
+        let objections = self.objections(&mut tx, moves, windows.clone(), now).await?;
+        let clear = moves.iter().zip(&objections);
+        let clear: Vec<&Move> = clear
+            .filter_map(|(entry, objection)| objection.is_none().then_some(entry))
+            .collect();
+        let moved = self.write(&mut tx, &clear, now).await?;
+        let made: Vec<&Move> = clear
+            .into_iter()
+            .filter(|entry| moved.contains(entry.ticket.as_str()))
+            .collect();
+        self.count(&mut tx, &made, windows, now).await?;
+        let told = made.iter().flat_map(|entry| &entry.events);
         self.audit.record_all(&mut tx, told).await?;
-        if moves.iter().filter(made).any(|entry| entry.is_free(now)) {
+        if made.iter().any(|entry| entry.is_free(now)) {
             notify(&mut tx).await?;
         }
         tx.commit().await?;
-        Ok(moves.iter().map(|entry| made(&entry)).collect())
+        let answers = moves.iter().zip(objections);
+        Ok(answers
+            .map(|(entry, objection)| match objection {
+                Some(objection) => Moved::Objected(objection),
+                None if moved.contains(entry.ticket.as_str()) => Moved::Made,
+                None => Moved::Overtaken,
+            })
+            .collect())
     }
 }
 
 impl Moves {
+    /// What stands against each of `moves`, where something does: a switch, or a window that is full of the others.
+    async fn objections(
+        &self,
+        connection: &mut PgConnection,
+        moves: &[Move],
+        mut windows: Windows,
+        now: OffsetDateTime,
+    ) -> Result<Vec<Option<Objection>>, StoreError> {
+        let mut known = BTreeMap::new();
+        let mut objections = Vec::with_capacity(moves.len());
+        for entry in moves {
+            let Some(Judgement { decision, execution: Some(execution), .. }) = entry.automates() else {
+                objections.push(None);
+                continue;
+            };
+            let playbook = &execution.playbook.name;
+            if !known.contains_key(playbook) {
+                let off = switches::off(&mut *connection, &self.tenant, Some(playbook)).await?;
+                known.insert(playbook.clone(), off);
+            }
+            let off = known.get(playbook).cloned().flatten();
+            objections.push(match off {
+                Some(off) => Some(Objection::SwitchedOff(Box::new(off))),
+                None => {
+                    let taken = windows.take(&entry.places, decision.decision_id.0, now);
+                    taken.err().map(Objection::Limit)
+                }
+            });
+        }
+        Ok(objections)
+    }
+
+    /// Write down what those that were made use up. It fits: they are some of those for which there was room.
+    async fn count(
+        &self,
+        connection: &mut PgConnection,
+        made: &[&Move],
+        mut windows: Windows,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        for entry in made {
+            if let Some(judgement) = entry.automates() {
+                let _ = windows.take(&entry.places, judgement.decision.decision_id.0, now);
+            }
+        }
+        Ok(tripwires::keep::<GateWindows>(connection, &self.tenant, &windows).await?)
+    }
+
     /// The tickets that moved. A decision is written where its ticket moves, and nowhere else.
     async fn write(
         &self,
         connection: &mut PgConnection,
-        moves: &[Move],
+        moves: &[&Move],
         now: OffsetDateTime,
     ) -> Result<HashSet<String>, StoreError> {
+        if moves.is_empty() {
+            return Ok(HashSet::new());
+        }
         let rows = Rows::of(moves);
         let moved = sqlx::query_scalar!(
             r#"WITH moved AS (
@@ -150,7 +242,7 @@ struct Rows<'m> {
 }
 
 impl<'m> Rows<'m> {
-    fn of(moves: &'m [Move]) -> Self {
+    fn of(moves: &[&'m Move]) -> Self {
         let mut rows = Self::default();
         for entry in moves {
             rows.push(entry);

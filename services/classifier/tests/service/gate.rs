@@ -123,7 +123,7 @@ async fn whatever_speaks_against_it_leaves_the_ticket_to_a_person_with_the_reaso
             "below_threshold",
         ),
         ("diego@contoso.example", RESET, "account_disabled"),
-        ("grady@contoso.example", RESET, "privileged_account"),
+        ("grady@contoso.example", RESET, "protected_role"),
         (guest.email.as_str(), RESET, "guest_account"),
     ];
     for (from, summary, code) in table {

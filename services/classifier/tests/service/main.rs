@@ -10,3 +10,4 @@ mod gate;
 mod intake;
 mod outages;
 mod story;
+mod tripwires;

@@ -7,6 +7,7 @@ use chassis::from_map;
 use classifier::ClassifierSettings;
 use common::{Decision, Digest, Service};
 use http::{HeaderMap, Method, StatusCode};
+use launcher::NO_TRIPWIRES;
 use launcher::testing::{Running, TestDatabase, TestKeys, seen_within};
 use serde_json::{Value, json};
 use simulators::halo::{NewTicket, TicketView};
@@ -23,7 +24,7 @@ pub(crate) struct Story {
     pub(crate) database: TestDatabase,
     pub(crate) peers: MockServer,
     keys: TestKeys,
-    extra: BTreeMap<String, String>,
+    pub(crate) extra: BTreeMap<String, String>,
     running: Option<Running>,
 }
 
@@ -143,13 +144,18 @@ impl Story {
             ("HALOPSA_RATE_PER_5MIN", "0".to_owned()),
         ];
         settings.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        settings.extend(NO_TRIPWIRES.map(|(name, value)| (name.to_owned(), value.to_owned())));
         settings.extend(self.extra.clone());
         settings
     }
 
+    /// What a further replica would be started with.
+    pub(crate) fn settings_now(&self) -> ClassifierSettings {
+        from_map(&self.settings()).unwrap()
+    }
+
     pub(crate) fn start(&mut self) {
-        let settings: ClassifierSettings = from_map(&self.settings()).unwrap();
-        let running = Running::start(Service::Classifier, settings, classifier::serve);
+        let running = Running::start(Service::Classifier, self.settings_now(), classifier::serve);
         self.world.set_targets(Targets {
             classifier: Some(running.base.clone()),
             ..Targets::default()

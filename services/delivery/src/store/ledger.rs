@@ -1,6 +1,7 @@
 //! What becomes of deliveries at the same moment, in one transaction.
 
 use chassis::group_commit::Ledger;
+use chassis::switches::{self, Off};
 use chassis::{AuditEvent, AuditLog};
 use common::TenantId;
 use serde_json::Value;
@@ -36,6 +37,8 @@ pub(super) enum Found {
     Done(bool),
     /// `None`: somebody else has it.
     Ended(Option<Ended>),
+    /// Nothing is sent at the moment, so nothing was written.
+    SwitchedOff(Off),
 }
 
 #[derive(Debug)]
@@ -87,29 +90,35 @@ impl Ledger for Deliveries {
 
     async fn commit(&self, entries: &[Entry]) -> Result<Vec<Found>, StoreError> {
         let mut transaction = self.pool.begin().await?;
+        let intends = entries.iter().any(|entry| matches!(entry, Entry::Intent(_)));
+        let off = match intends {
+            true => switches::off(&mut *transaction, &self.tenant, None).await?,
+            false => None,
+        };
         let mut found = Vec::with_capacity(entries.len());
         let mut told = Vec::new();
         let mut free = false;
         for entry in entries {
             let connection = &mut *transaction;
-            found.push(match entry {
-                Entry::Intent(intent) => {
+            found.push(match (entry, &off) {
+                (Entry::Intent(_), Some(off)) => Found::SwitchedOff(off.clone()),
+                (Entry::Intent(intent), None) => {
                     let begun = self.intend(connection, intent).await?;
                     told.extend(begun.then_some(&intent.told));
                     Found::Done(begun)
                 }
-                Entry::Sent(sent) => {
+                (Entry::Sent(sent), _) => {
                     let written = self.sent(connection, sent).await?;
                     told.extend(written.then_some(&sent.told));
                     Found::Done(written)
                 }
-                Entry::Ending(ending) => {
+                (Entry::Ending(ending), _) => {
                     let ended = self.end(connection, ending).await?;
                     told.extend(ended.is_some().then_some(&ending.told));
                     free |= ended.is_some() && ending.work_at <= ending.now;
                     Found::Ended(ended)
                 }
-                Entry::Told(told) => Found::Done(self.told(connection, told).await?),
+                (Entry::Told(told), _) => Found::Done(self.told(connection, told).await?),
             });
         }
         self.audit.record_all(&mut transaction, told).await?;

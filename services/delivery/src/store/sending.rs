@@ -1,5 +1,6 @@
 //! What a request does: take up its visit, hold it while sending, write that the gateway has the message.
 
+use chassis::switches::{self, Off};
 use chassis::telemetry;
 use common::clock;
 use common::{OperationId, StepRequest};
@@ -111,8 +112,14 @@ impl Store {
         match self.line.commit(Entry::Intent(Box::new(intent))).await? {
             Found::Done(true) => Ok(Begun::Mine(lease)),
             Found::Done(false) => self.who_was_first(request).await,
+            Found::SwitchedOff(off) => Ok(Begun::SwitchedOff(off)),
             Found::Ended(_) => Err(StoreError::Unclear),
         }
+    }
+
+    /// The switch because of which nothing may be sent at the moment.
+    pub(crate) async fn switched_off(&self) -> Result<Option<Off>, StoreError> {
+        Ok(switches::off(&self.pool, &self.tenant, None).await?)
     }
 
     /// One of the two unique keys was taken: by this visit, or by another with the same credential.
