@@ -36,6 +36,15 @@ pub struct Tripwires {
 }
 
 impl Tripwires {
+    /// None, for tests of something else.
+    #[cfg(test)]
+    pub(crate) const NONE: Self = Self {
+        per_subject: Limit::OFF,
+        per_approver: Limit::OFF,
+        pushes: Limit::OFF,
+        denials: Limit::OFF,
+    };
+
     fn read(from: &mut Reader<'_>) -> Option<Self> {
         let mut limit = |limited, default, meaning| tripwires::limit(from, limited, default, meaning);
         let per_subject = limit(

@@ -3,6 +3,7 @@
 mod hiccups;
 mod house;
 mod questions;
+mod tripwires;
 
 use std::time::Duration;
 

@@ -190,7 +190,7 @@ async fn people_who_may_not_be_automated_stay_with_a_person() {
     ));
     for (email, why) in [
         ("diego@contoso.example", "account_disabled"),
-        ("grady@contoso.example", "privileged"),
+        ("grady@contoso.example", "protected_role"),
     ] {
         let ticket = fleet.file_ticket(email, "I can't log in");
         let ended = fleet.wait_for_end(ticket).await;
@@ -266,7 +266,7 @@ async fn a_model_decides_where_one_is_configured() {
     );
 }
 
-async fn blockers(fleet: &TestFleet, ticket: i64) -> Vec<String> {
+pub(crate) async fn blockers(fleet: &TestFleet, ticket: i64) -> Vec<String> {
     let rows: Vec<(serde_json::Value,)> =
         sqlx::query_as("SELECT blockers FROM classification_results WHERE ticket_id = $1")
             .bind(ticket.to_string())

@@ -11,6 +11,7 @@ mod dialogue;
 mod journeys;
 mod outages;
 mod questions;
+mod tripwires;
 mod twice;
 mod undo;
 mod webhooks;

@@ -25,8 +25,8 @@ pub(crate) enum Switch {
         #[command(flatten)]
         fleet: Fleet,
     },
-    /// Let no step of these executions begin, on any replica, until the switch is on again. Nothing is lost: new executions
-    /// are accepted and wait, whoever was asked may still answer, and time goes on.
+    /// Let no step of these executions begin, on any replica, until the switch is on again. Tickets that come
+    /// meanwhile go to a person; whoever was asked may still answer, and time goes on.
     Off {
         #[command(flatten)]
         which: Which,

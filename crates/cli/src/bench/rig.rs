@@ -12,7 +12,7 @@ use common::{
     DecisionId, Digest, ExecutePlaybook, ExecutionId, PlaybookRef, Service, Subject, TenantId,
     TicketSnapshot, UserId, Values,
 };
-use launcher::{Processes, SettingsMap};
+use launcher::{NO_TRIPWIRES, Processes, SettingsMap};
 use simulators::halo::{NewTicket, WebhookMode};
 use simulators::{World, WorldSettings};
 use uuid::Uuid;
@@ -238,6 +238,7 @@ fn settings(world: &World, step_service: &str, actions: &Path) -> SettingsMap {
         ("LOG_FORMAT", "json".to_owned()),
     ];
     settings.extend(ours.map(|(name, value)| (name.to_owned(), value)));
+    settings.extend(NO_TRIPWIRES.map(|(name, value)| (name.to_owned(), value.to_owned())));
     settings
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use common::Service;
 use launcher::stage::shipped_playbooks;
-use launcher::{Database, FleetError, FleetSettings, Ports, Processes, Servers, SettingsMap, keys};
+use launcher::{Database, FleetError, FleetSettings, NO_TRIPWIRES, Ports, Processes, Servers, SettingsMap, keys};
 use simulators::{Targets, World, WorldSettings};
 use tempfile::TempDir;
 use trust::TrustedKeys;
@@ -188,6 +188,7 @@ fn kill(processes: &mut Processes, service: Service) {
 /// What every service gets.
 fn settings(world: &World) -> SettingsMap {
     let mut map = world.settings_map();
+    map.extend(NO_TRIPWIRES.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let ours = [
         ("DEFAULT_MODE", "auto"),
         ("HELP_DESK_NAME", "Contoso IT help desk"),

@@ -25,6 +25,7 @@ use trust::Identity;
 use super::{TestDatabase, TestKeys, chain, database};
 use crate::fleet::{Fleet, Ports, SettingsMap};
 use crate::people;
+use crate::tripwires::NO_TRIPWIRES;
 use crate::stage::{Stage, StageSettings, ended, shipped_playbooks};
 
 /// Long enough for every short wait below, twice over, on a machine that compiles beside the tests.
@@ -41,7 +42,7 @@ pub const SHORT_WAITS: [(&str, &str); 7] = [
     ("GATE_PATIENCE_S", "30"),
 ];
 
-/// What a test may change about its fleet; `default()` is the shipped fleet with [`SHORT_WAITS`].
+/// What a test may change about its fleet; `default()` is the shipped fleet with [`SHORT_WAITS`] and [`NO_TRIPWIRES`].
 #[derive(Default)]
 pub struct TestFleetSettings {
     /// The outside world.
@@ -76,7 +77,7 @@ impl DerefMut for TestFleet {
 }
 
 impl TestFleet {
-    /// The shipped fleet with [`SHORT_WAITS`].
+    /// The shipped fleet with [`SHORT_WAITS`] and [`NO_TRIPWIRES`].
     ///
     /// # Panics
     /// It does not start; the message says why.
@@ -93,6 +94,7 @@ impl TestFleet {
         let keys = TestKeys::fresh();
         let short = SHORT_WAITS.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let mut all = SettingsMap::from(short);
+        all.extend(NO_TRIPWIRES.map(|(name, value)| (name.to_owned(), value.to_owned())));
         all.extend(settings.settings);
         let stage = Stage::set(StageSettings {
             world: settings.world,

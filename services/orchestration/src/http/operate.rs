@@ -140,8 +140,9 @@ async fn switches(State(operators): State<Operators>) -> Result<Json<Vec<SwitchV
 }
 
 /// Switch executions off, or on again: globally, of the tenant, or of one playbook. While a switch is off no call of a step
-/// goes out for the executions that it concerns, on any replica; new ones are accepted and wait. Whoever was asked may still
-/// answer, and time goes on. What has stood so already is left as it was.
+/// goes out for the executions that it concerns, on any replica; tickets that come meanwhile go to a person. Whoever was asked
+/// may still answer, and time goes on. While the global one or the tenant's is off, the executor, verification and delivery
+/// refuse by themselves, too. What has stood so already is left as it was.
 #[utoipa::path(put, path = "/api/v1/orchestration/switches", request_body = SetSwitch,
     responses((status = 200, body = SwitchView)))]
 async fn set_switch(

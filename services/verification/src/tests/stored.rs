@@ -10,6 +10,7 @@ use crate::approval::SmsReport;
 use crate::mfa::PushAnswer;
 use crate::operation::{Command, Ended, Ending, Event, Obstacle, Silence};
 use crate::posting::CardReport;
+use crate::settings::Tripwires;
 use crate::sms::Hasher;
 use crate::store::{Begun, Claim, Committer, InboundSms, Queue, Recognised, Store, StoreError};
 
@@ -27,7 +28,7 @@ async fn desk() -> Desk {
     let tenant: TenantId = "default".parse().unwrap();
     let pool = database.pool(Service::Verification).await;
     let audit = AuditLog::new(Service::Verification, tenant.clone());
-    let store = Store::new(pool, audit, tenant);
+    let store = Store::new(pool, audit, tenant, Tripwires::NONE);
     Desk {
         committer: Committer::start(&store),
         store,

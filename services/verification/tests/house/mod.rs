@@ -20,6 +20,7 @@ use common::{
     ActionName, AuthorizedAction, OperationView, Pending, Service, Signal, StepAnswer, StepRequest,
     StepResult, Values,
 };
+use launcher::NO_TRIPWIRES;
 use launcher::testing::{Running, TestDatabase, TestKeys, database, seen_within, step_request};
 use simulators::teams::CardView;
 use simulators::{Targets, World, WorldSettings};
@@ -41,7 +42,7 @@ pub(crate) struct House {
     pub(crate) owner: PgPool,
     pub orchestration: Arc<Orchestration>,
     orchestration_url: Url,
-    database: TestDatabase,
+    pub(crate) database: TestDatabase,
     keys: TestKeys,
 }
 
@@ -115,6 +116,7 @@ impl House {
         map.extend(self.world.entra_settings_for("verification"));
         map.extend(self.keys.settings(Service::Verification, &self.database));
         map.insert("ORCHESTRATION_URL".to_owned(), self.orchestration_url.to_string());
+        map.extend(NO_TRIPWIRES.map(|(name, value)| (name.to_owned(), value.to_owned())));
         map.extend(
             changes
                 .iter()
