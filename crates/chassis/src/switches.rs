@@ -28,7 +28,12 @@ impl std::fmt::Display for Off {
         let format = time::macros::format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
         let since = self.off.since.to_offset(time::UtcOffset::UTC).format(&format);
         let (since, by, reason) = (since.unwrap_or_default(), &self.off.name, &self.off.reason);
-        write!(f, "{} has been off since {since} ({by}: {})", self.switch, reason.trim_end_matches('.'))
+        write!(
+            f,
+            "{} has been off since {since} ({by}: {})",
+            self.switch,
+            reason.trim_end_matches('.')
+        )
     }
 }
 
@@ -36,8 +41,7 @@ impl Off {
     /// A step that was not begun because of it.
     pub fn problem(&self) -> common::Problem {
         let detail = format!("nothing was done: {self}");
-        let mut problem =
-            common::Problem::new(http::StatusCode::SERVICE_UNAVAILABLE, SWITCHED_OFF, detail);
+        let mut problem = common::Problem::new(http::StatusCode::SERVICE_UNAVAILABLE, SWITCHED_OFF, detail);
         problem.retry_after_s = Some(1);
         problem
     }

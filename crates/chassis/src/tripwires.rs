@@ -4,9 +4,9 @@
 
 use std::fmt;
 
+use common::TenantId;
 use common::protection::Protected;
 use common::velocity::{Limit, Limited, Place, Use, Windows};
-use common::TenantId;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
@@ -172,7 +172,11 @@ impl fmt::Display for Alarm {
 
 /// A limit, by the name of what is limited.
 pub fn limit(from: &mut Reader<'_>, limited: Limited, default: Limit, meaning: &str) -> Option<Limit> {
-    from.or(limited.setting(), default, &format!("{meaning}, as count/seconds (0: no limit)"))
+    from.or(
+        limited.setting(),
+        default,
+        &format!("{meaning}, as count/seconds (0: no limit)"),
+    )
 }
 
 /// Whom to leave to people.

@@ -263,8 +263,7 @@ mod tests {
 
     #[test]
     fn a_ticket_left_to_a_person_tells_every_reason() {
-        let blockers =
-            json!([{"code": "protected_role", "detail": "Grady Archie holds a directory role."}]);
+        let blockers = json!([{"code": "protected_role", "detail": "Grady Archie holds a directory role."}]);
         assert_eq!(
             decided(&decision(false, &blockers)),
             [

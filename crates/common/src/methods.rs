@@ -85,7 +85,10 @@ mod tests {
             method(MethodKind::Phone, Some(Duration::days(2))),
         ];
         let found = recent_change(&methods, 7, NOW).unwrap();
-        assert_eq!(found.to_string(), "a phone number that was registered only on 2026-11-26");
+        assert_eq!(
+            found.to_string(),
+            "a phone number that was registered only on 2026-11-26"
+        );
         assert_eq!(recent_change(&methods, 0, NOW), None);
         assert_eq!(recent_change(&methods, 1, NOW), None);
         assert_eq!(recent_change(&methods[..1], 7, NOW), None);

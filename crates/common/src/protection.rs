@@ -84,8 +84,12 @@ impl fmt::Display for Protection {
             Self::Listed => f.write_str("on the list of protected users"),
             Self::Vip => f.write_str("marked as a VIP in the help desk"),
             Self::Role(role) => write!(f, "directory role {role}"),
-            Self::RoleAssignableGroup(group) => write!(f, "member of {group}, which may hold directory roles"),
-            Self::ListedGroup(group) => write!(f, "member of {group}, which is on the list of protected groups"),
+            Self::RoleAssignableGroup(group) => {
+                write!(f, "member of {group}, which may hold directory roles")
+            }
+            Self::ListedGroup(group) => {
+                write!(f, "member of {group}, which is on the list of protected groups")
+            }
             Self::ManagementRestricted => f.write_str("in a restricted administrative unit"),
             Self::Unreadable => f.write_str("not all of its memberships can be read"),
         }
@@ -159,12 +163,16 @@ impl Listed {
 
     /// A slip of the pen would protect nobody: each entry must look like one.
     fn read(text: &str, fits: impl Fn(&str) -> bool, wanted: &'static str) -> Result<Self, InvalidList> {
-        let entries = text.split([',', ' ', '\n', '\t', ';']).filter(|entry| !entry.is_empty());
+        let entries = text
+            .split([',', ' ', '\n', '\t', ';'])
+            .filter(|entry| !entry.is_empty());
         let checked = entries.map(|entry| {
-            fits(entry).then(|| entry.to_lowercase()).ok_or_else(|| InvalidList {
-                entry: entry.to_owned(),
-                wanted,
-            })
+            fits(entry)
+                .then(|| entry.to_lowercase())
+                .ok_or_else(|| InvalidList {
+                    entry: entry.to_owned(),
+                    wanted,
+                })
         });
         Ok(Self(checked.collect::<Result<_, _>>()?))
     }
@@ -245,7 +253,11 @@ mod tests {
             ("", "", vec![group(false), hidden()], Some("protected_unreadable")),
         ];
         for (users, groups, memberships, expected) in table {
-            assert_eq!(why(users, groups, memberships.clone()), expected, "{memberships:?}");
+            assert_eq!(
+                why(users, groups, memberships.clone()),
+                expected,
+                "{memberships:?}"
+            );
         }
         let restricted = Account {
             restricted: true,
@@ -260,7 +272,14 @@ mod tests {
         let two = format!("{ADELE}, grady@contoso.example");
         assert!(two.parse::<Listed>().is_ok());
         assert_eq!("".parse::<Listed>(), Ok(Listed::default()));
-        for bad in ["Adele Vance", "adele", "adele@", "@contoso.example", "adele@contoso", "5c0f1e2a"] {
+        for bad in [
+            "Adele Vance",
+            "adele",
+            "adele@",
+            "@contoso.example",
+            "adele@contoso",
+            "5c0f1e2a",
+        ] {
             assert!(bad.parse::<Listed>().is_err(), "{bad:?}");
         }
         let error = "grady@contoso.example".parse::<GroupIds>().unwrap_err();

@@ -40,7 +40,7 @@ pub(crate) fn webhooks(statuses: Statuses) -> OpenApiRouter {
         (status = 202, body = Pending, description = "sent; the receipt is awaited"),
         (status = 403, body = Problem, description = "the credential is not for here"),
         (status = 409, body = Problem, description = "the credential has been opened before"),
-        (status = 503, body = Problem, description = "the SMS gateway is away, or the same delivery is under way"),
+        (status = 503, body = Problem, description = "the SMS gateway is away, the same delivery is under way, or a switch is off"),
     )
 )]
 async fn sms(State(send): State<Sender>, Json(request): Json<StepRequest>) -> Result<Response, ApiError> {

@@ -9,8 +9,8 @@ mod sending;
 
 use std::time::Duration;
 
-use chassis::switches::Off;
 use chassis::group_commit::{Failure, Line, refused};
+use chassis::switches::Off;
 use chassis::{AuditEvent, AuditLog, Shell};
 use common::clock;
 use common::{

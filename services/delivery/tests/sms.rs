@@ -414,3 +414,47 @@ async fn no_table_ever_holds_the_pass_or_the_number() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_switch_is_off_no_replica_sends_anything_and_afterwards_the_same_credential_is_good() {
+    let house = House::new().await;
+    let replicas = [house.run(), house.run()];
+    let off = "INSERT INTO switches (tenant_id, scope, name, off_since, off_by, reason)
+         VALUES ('default', 'tenant', '', now(), 'service:verification', 'Possible attack.')";
+    sqlx::query(off).execute(&house.owner).await.unwrap();
+    let request = house.request();
+    for replica in &replicas {
+        assert_eq!(refusal(house.ask(replica, &request).await), "switched_off");
+    }
+    assert_eq!(house.audit(&request).await, ["delivery.refused"; 2]);
+    sqlx::query("DELETE FROM switches")
+        .execute(&house.owner)
+        .await
+        .unwrap();
+    pending(house.ask(&replicas[1], &request).await);
+    house.only_text().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_was_begun_is_not_gone_on_with_while_a_switch_is_off() {
+    let house = House::new().await;
+    let running = house.run();
+    let gateway = house.world.faults(System::Twilio);
+    gateway.outage(true);
+    let request = house.request();
+    assert_eq!(
+        refusal(house.ask(&running, &request).await),
+        "outside_unavailable"
+    );
+    gateway.outage(false);
+    let off = "INSERT INTO switches (tenant_id, scope, name, off_since, off_by, reason)
+         VALUES ('', 'global', '', now(), 'Grady Archie', 'Something is odd.')";
+    sqlx::query(off).execute(&house.owner).await.unwrap();
+    assert_eq!(refusal(house.ask(&running, &request).await), "switched_off");
+    sqlx::query("DELETE FROM switches")
+        .execute(&house.owner)
+        .await
+        .unwrap();
+    pending(house.ask(&running, &request).await);
+    house.only_text().await;
+}

@@ -162,7 +162,10 @@ mod tests {
             objection(|facts| facts.protection = Some(Protection::Listed)),
             "subject_protected"
         );
-        assert_eq!(objection(|facts| facts.changed = change()), "subject_method_changed");
+        assert_eq!(
+            objection(|facts| facts.changed = change()),
+            "subject_method_changed"
+        );
     }
 
     fn change() -> Option<RecentChange> {
@@ -180,7 +183,8 @@ mod tests {
         protected.protection = Some(Protection::Role("Global Administrator".to_owned()));
         let mut changed = facts();
         changed.changed = change();
-        let words = [protected, changed].map(|facts| decide(facts, Duration::from_hours(1)).unwrap_err().to_string());
+        let words =
+            [protected, changed].map(|facts| decide(facts, Duration::from_hours(1)).unwrap_err().to_string());
         insta::assert_snapshot!(words.join("\n"), @r"
         Adele Vance is protected from automation (directory role Global Administrator), so nothing was reset.
         Adele Vance has a phone number that was registered only on 2026-11-26, so nothing was reset: a proof by it may be an attacker's. Confirm in another way that it is theirs.

@@ -29,8 +29,8 @@ pub(crate) fn routes(reset: Reset, deletion: PassDeletion) -> OpenApiRouter {
         (status = 200, body = StepResult, description = "done, or certain not to be possible"),
         (status = 403, body = Problem, description = "no permit, or not one for this"),
         (status = 409, body = Problem, description = "the visit stands for another effect, or was undone"),
-        (status = 422, body = Problem, description = "a person must see to it"),
-        (status = 503, body = Problem, description = "the directory is away, or the same effect is under way"),
+        (status = 422, body = Problem, description = "a person must see to it: who it is for, or how often"),
+        (status = 503, body = Problem, description = "the directory is away, the same effect is under way, or a switch is off"),
     )
 )]
 async fn reset_password(

@@ -36,7 +36,11 @@ impl Tripwires {
             Limit::new(3, 86_400),
             "credentials to one phone number",
         );
-        let per_tenant = limit(Limited::Tenant, Limit::new(200, 3600), "changes in the whole tenant");
+        let per_tenant = limit(
+            Limited::Tenant,
+            Limit::new(200, 3600),
+            "changes in the whole tenant",
+        );
         let refusals = limit(
             Limited::Refusals,
             Limit::new(5, 3600),

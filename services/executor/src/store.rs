@@ -278,7 +278,9 @@ impl Store {
             planned,
             now,
             told,
-            places: self.limits.places(&self.tenant, &claims.subject, &plan.destination),
+            places: self
+                .limits
+                .places(&self.tenant, &claims.subject, &plan.destination),
             permit,
         };
         match self.line.commit(Entry::Intent(Box::new(intent))).await {
@@ -379,8 +381,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
         let frozen = self.limits.alarm(&mut transaction, &self.tenant).await?;
-        let frozen =
-            frozen.map(|event| event.ticket(&request.ticket_id).execution(request.execution_id));
+        let frozen = frozen.map(|event| event.ticket(&request.ticket_id).execution(request.execution_id));
         let event = refusal(request, kind, code);
         let told = std::iter::once(&event).chain(&frozen);
         self.audit.record_all(&mut transaction, told).await?;

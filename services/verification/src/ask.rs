@@ -289,9 +289,10 @@ impl Verifier {
     async fn caution(&self, person: &Person, proves: bool) -> Result<Option<Obstacle>, CallError> {
         let days = self.caution.method_change_days;
         let methods = async {
-            match proves && days > 0 {
-                true => self.entra.sign_in_methods(&person.id).await,
-                false => Ok(vec![]),
+            if proves && days > 0 {
+                self.entra.sign_in_methods(&person.id).await
+            } else {
+                Ok(vec![])
             }
         };
         let (account, methods) = tokio::try_join!(self.entra.account(&person.id), methods)?;

@@ -43,7 +43,11 @@ pub fn begun(operation: &Operation) -> Vec<AuditEvent> {
 
 /// Nobody was asked, and the same request may come again.
 pub fn not_begun(facts: &Facts, code: &str) -> AuditEvent {
-    event("verification.refused", facts, json!({"code": code, "subject": facts.subject.id}))
+    event(
+        "verification.refused",
+        facts,
+        json!({"code": code, "subject": facts.subject.id}),
+    )
 }
 
 /// A transition.

@@ -198,7 +198,9 @@ fn obstacle_in_words(obstacle: Obstacle, subject: &str, manager: &str) -> String
             format!("{subject} is a guest in the directory; guests are left to a person.")
         }
         Obstacle::SubjectListed => {
-            format!("{subject} is on the list of people whom automation must not touch; a person must see to it.")
+            format!(
+                "{subject} is on the list of people whom automation must not touch; a person must see to it."
+            )
         }
         Obstacle::SubjectPrivileged => {
             format!(

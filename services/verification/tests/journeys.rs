@@ -64,7 +64,7 @@ async fn a_denial_silence_and_a_missing_method_are_three_different_things() {
         ),
         ("lynne@contoso.example", Push::no_method(), Outcome::Failure),
         (
-            "grady@contoso.example",
+            "isaiah@contoso.example",
             Push::success_without_true(),
             Outcome::Failure,
         ),

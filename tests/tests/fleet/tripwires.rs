@@ -9,13 +9,18 @@ use simulators::teams::CardReaction;
 use crate::journeys::blockers;
 use crate::{ADELE, ALEX, MEGAN, SOON, assert_no_effect, automation, fleet, fleet_with};
 
-
 const RESET: &str = "I can't log in";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_twenty_resets_for_five_people_each_gets_no_more_than_three() {
     let fleet = fleet_with(&[("VELOCITY_PER_REQUESTER", "3/86400")]).await;
-    let people = [ADELE, ALEX, "isaiah@contoso.example", "lidia@contoso.example", "emily@contoso.example"];
+    let people = [
+        ADELE,
+        ALEX,
+        "isaiah@contoso.example",
+        "lidia@contoso.example",
+        "emily@contoso.example",
+    ];
     let tickets: Vec<i64> = people
         .iter()
         .cycle()
@@ -41,9 +46,21 @@ async fn of_twenty_resets_for_five_people_each_gets_no_more_than_three() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_gate_lets_through_is_stopped_by_whoever_acts_and_a_person_reads_why() {
     for (setting, value, words) in [
-        ("PUSHES_PER_USER", "1/86400", "asked as often in a short time as automation may ask"),
-        ("VELOCITY_PER_SUBJECT", "1/86400", "as many requests in a short time as automation may see to"),
-        ("VELOCITY_PER_DESTINATION", "1/86400", "there were already 1 credentials to this phone number in 24 hours"),
+        (
+            "PUSHES_PER_USER",
+            "1/86400",
+            "asked as often in a short time as automation may ask",
+        ),
+        (
+            "VELOCITY_PER_SUBJECT",
+            "1/86400",
+            "as many requests in a short time as automation may see to",
+        ),
+        (
+            "VELOCITY_PER_DESTINATION",
+            "1/86400",
+            "there were already 1 credentials to this phone number in 24 hours",
+        ),
     ] {
         let fleet = fleet_with(&[(setting, value), ("VELOCITY_PER_APPROVER", "1/3600")]).await;
         let first = fleet.file_ticket(ADELE, RESET);

@@ -8,7 +8,9 @@ use std::time::Duration;
 use anyhow::Context;
 use common::Service;
 use launcher::stage::shipped_playbooks;
-use launcher::{Database, FleetError, FleetSettings, NO_TRIPWIRES, Ports, Processes, Servers, SettingsMap, keys};
+use launcher::{
+    Database, FleetError, FleetSettings, NO_TRIPWIRES, Ports, Processes, Servers, SettingsMap, keys,
+};
 use simulators::{Targets, World, WorldSettings};
 use tempfile::TempDir;
 use trust::TrustedKeys;

@@ -94,7 +94,9 @@ impl Entra {
     pub async fn account(&self, id: &UserId) -> Result<Account, CallError> {
         let path = ["users", id.as_str()];
         let query = [("$select", "id,userPrincipalName,isManagementRestricted")];
-        let named = self.graph().find::<Named>(Request::get("user", &path).with(&query));
+        let named = self
+            .graph()
+            .find::<Named>(Request::get("user", &path).with(&query));
         let path = ["users", id.as_str(), "transitiveMemberOf"];
         let query = [
             ("$select", "id,displayName,roleTemplateId,isAssignableToRole"),

@@ -25,8 +25,8 @@ use trust::Identity;
 use super::{TestDatabase, TestKeys, chain, database};
 use crate::fleet::{Fleet, Ports, SettingsMap};
 use crate::people;
-use crate::tripwires::NO_TRIPWIRES;
 use crate::stage::{Stage, StageSettings, ended, shipped_playbooks};
+use crate::tripwires::NO_TRIPWIRES;
 
 /// Long enough for every short wait below, twice over, on a machine that compiles beside the tests.
 const END_WITHIN: Duration = Duration::from_secs(90);

@@ -132,10 +132,14 @@ fn what_recording_it_ran_into_leads_to_a_person_who_reads_until_when() {
         },
     };
     let table = [Objection::Limit(exceeded), Objection::SwitchedOff(Box::new(off))];
-    let words = table.map(|objection| match decide(weigh(&good(), THRESHOLD, Some(&objection))) {
-        Verdict::Manual { against } if against.len() == 1 => format!("{}: {}", against[0].code, against[0].detail),
-        other => panic!("{other:?}"),
-    });
+    let words = table.map(
+        |objection| match decide(weigh(&good(), THRESHOLD, Some(&objection))) {
+            Verdict::Manual { against } if against.len() == 1 => {
+                format!("{}: {}", against[0].code, against[0].detail)
+            }
+            other => panic!("{other:?}"),
+        },
+    );
     insta::assert_snapshot!(words.join("\n"), @r"
     velocity_requester: there were already 3 automated requests of this person in 24 hours, which is the limit; the next is possible from 2026-11-29 12:00 UTC
     switched_off: the tenant's switch has been off since 2026-11-28 12:00 UTC (service:verification: Possible attack)

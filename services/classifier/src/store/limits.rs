@@ -18,9 +18,10 @@ impl Tripwires {
         let Some(execution) = &judgement.execution else {
             return vec![];
         };
-        let requester = judgement.requester.as_ref().and_then(|requester| {
-            Place::of(Limited::Requester, requester.as_str(), self.per_requester)
-        });
+        let requester = judgement
+            .requester
+            .as_ref()
+            .and_then(|requester| Place::of(Limited::Requester, requester.as_str(), self.per_requester));
         let playbook = Place::of(
             Limited::Playbook,
             execution.playbook.name.as_str(),

@@ -123,7 +123,12 @@ impl Moves {
         let mut known = BTreeMap::new();
         let mut objections = Vec::with_capacity(moves.len());
         for entry in moves {
-            let Some(Judgement { decision, execution: Some(execution), .. }) = entry.automates() else {
+            let Some(Judgement {
+                decision,
+                execution: Some(execution),
+                ..
+            }) = entry.automates()
+            else {
                 objections.push(None);
                 continue;
             };

@@ -47,18 +47,51 @@ async fn protected_people_and_new_methods_go_to_a_person_with_the_reason() {
     entra.set_authenticator_since("raul@contoso.example", days_ago(6));
     entra.set_mobile_since("lee@contoso.example", None);
     let board = entra.add_to_group("megan@contoso.example", "Board");
-    let settings = [("PROTECTED_USERS", listed.to_owned()), ("PROTECTED_GROUPS", board.to_string())];
-    story.extra.extend(settings.map(|(name, value)| (name.to_owned(), value)));
+    let settings = [
+        ("PROTECTED_USERS", listed.to_owned()),
+        ("PROTECTED_GROUPS", board.to_string()),
+    ];
+    story
+        .extra
+        .extend(settings.map(|(name, value)| (name.to_owned(), value)));
     story.start();
     for (email, code, words) in [
         (listed, "protected_user", "on the list of protected users"),
-        ("lidia@contoso.example", "protected_vip", "marked as a VIP in the help desk"),
-        ("megan@contoso.example", "protected_group", "member of Board, which is on the list"),
-        ("joni@contoso.example", "protected_restricted", "in a restricted administrative unit"),
-        ("grady@contoso.example", "protected_role", "directory role Global Administrator"),
-        ("debra@contoso.example", "protected_role_assignable_group", "member of Privileged Operators"),
-        ("emily@contoso.example", "method_changed", "a phone number that was registered only on"),
-        ("raul@contoso.example", "method_changed", "an authenticator app that was registered only on"),
+        (
+            "lidia@contoso.example",
+            "protected_vip",
+            "marked as a VIP in the help desk",
+        ),
+        (
+            "megan@contoso.example",
+            "protected_group",
+            "member of Board, which is on the list",
+        ),
+        (
+            "joni@contoso.example",
+            "protected_restricted",
+            "in a restricted administrative unit",
+        ),
+        (
+            "grady@contoso.example",
+            "protected_role",
+            "directory role Global Administrator",
+        ),
+        (
+            "debra@contoso.example",
+            "protected_role_assignable_group",
+            "member of Privileged Operators",
+        ),
+        (
+            "emily@contoso.example",
+            "method_changed",
+            "a phone number that was registered only on",
+        ),
+        (
+            "raul@contoso.example",
+            "method_changed",
+            "an authenticator app that was registered only on",
+        ),
     ] {
         let decision = story.decided(email).await;
         assert_manual(&decision, code);
@@ -83,7 +116,9 @@ async fn of_twenty_requests_in_a_day_three_are_automated_whatever_redis_remember
     }
     assert_eq!(story.executions().await.len(), 3);
     assert!(story.decided(ALEX).await.automated);
-    story.owner("UPDATE gate_windows SET uses = '[]' WHERE limited = 'requester'").await;
+    story
+        .owner("UPDATE gate_windows SET uses = '[]' WHERE limited = 'requester'")
+        .await;
     assert!(story.decided(ADELE).await.automated);
 }
 
@@ -95,9 +130,18 @@ async fn a_flood_of_everybody_at_once_stops_at_the_tenants_limit_and_the_playboo
     ] {
         let story = Story::begin(&[(setting, "4/3600")]).await;
         // A second replica on the same queue.
-        let second = Running::start(common::Service::Classifier, story.settings_now(), classifier::serve);
+        let second = Running::start(
+            common::Service::Classifier,
+            story.settings_now(),
+            classifier::serve,
+        );
         let people = [ADELE, ALEX, "joni@contoso.example", "isaiah@contoso.example"];
-        let tickets: Vec<i64> = people.iter().cycle().take(12).map(|from| story.file(from, RESET)).collect();
+        let tickets: Vec<i64> = people
+            .iter()
+            .cycle()
+            .take(12)
+            .map(|from| story.file(from, RESET))
+            .collect();
         let mut automated = 0;
         for ticket in tickets {
             assert_eq!(story.settled(ticket).await, "DONE");
@@ -117,19 +161,33 @@ async fn a_flood_of_everybody_at_once_stops_at_the_tenants_limit_and_the_playboo
 async fn a_ticket_that_comes_while_a_switch_is_off_goes_to_a_person_who_reads_why() {
     let story = Story::begin(&[]).await;
     for (off, words) in [
-        ("('', 'global', '', now(), 'Grady Archie', 'Odd tickets.')", "the global switch has been off since"),
-        ("('default', 'tenant', '', now(), 'service:verification', 'Possible attack.')", "the tenant's switch"),
-        ("('default', 'playbook', 'password_reset', now(), 'Grady Archie', 'Look.')", "`password_reset` has been off"),
+        (
+            "('', 'global', '', now(), 'Grady Archie', 'Odd tickets.')",
+            "the global switch has been off since",
+        ),
+        (
+            "('default', 'tenant', '', now(), 'service:verification', 'Possible attack.')",
+            "the tenant's switch",
+        ),
+        (
+            "('default', 'playbook', 'password_reset', now(), 'Grady Archie', 'Look.')",
+            "`password_reset` has been off",
+        ),
     ] {
-        let put = format!("INSERT INTO switches (tenant_id, scope, name, off_since, off_by, reason) VALUES {off}");
+        let put =
+            format!("INSERT INTO switches (tenant_id, scope, name, off_since, off_by, reason) VALUES {off}");
         let owner = story.database.owner().await;
-        sqlx::query(sqlx::AssertSqlSafe(put)).execute(&owner).await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(put))
+            .execute(&owner)
+            .await
+            .unwrap();
         let decision = story.decided(ADELE).await;
         assert_manual(&decision, "switched_off");
         assert!(decision.blockers[0].detail.contains(words), "{decision:?}");
         story.owner("DELETE FROM switches").await;
     }
-    let other = "INSERT INTO switches VALUES ('default', 'playbook', 'another', now(), 'Grady Archie', 'Look.')";
+    let other =
+        "INSERT INTO switches VALUES ('default', 'playbook', 'another', now(), 'Grady Archie', 'Look.')";
     story.owner(other).await;
     assert!(story.decided(ADELE).await.automated);
 }

@@ -91,9 +91,10 @@ impl Ledger for Deliveries {
     async fn commit(&self, entries: &[Entry]) -> Result<Vec<Found>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let intends = entries.iter().any(|entry| matches!(entry, Entry::Intent(_)));
-        let off = match intends {
-            true => switches::off(&mut *transaction, &self.tenant, None).await?,
-            false => None,
+        let off = if intends {
+            switches::off(&mut *transaction, &self.tenant, None).await?
+        } else {
+            None
         };
         let mut found = Vec::with_capacity(entries.len());
         let mut told = Vec::new();

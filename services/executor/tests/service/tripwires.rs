@@ -73,12 +73,19 @@ async fn whoever_is_refused_keeps_the_permit_and_is_told_from_when_it_would_be_g
         .await
         .unwrap();
     let later = next_attempt(&request);
-    assert_eq!(house.ask(&running, &later).await.unwrap().outcome, Outcome::Success);
+    assert_eq!(
+        house.ask(&running, &later).await.unwrap().outcome,
+        Outcome::Success
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_replicas_never_give_the_last_place_twice() {
-    let house = House::with(&[("VELOCITY_PER_SUBJECT", "3/86400"), ("VELOCITY_PER_TENANT", "4/86400")]).await;
+    let house = House::with(&[
+        ("VELOCITY_PER_SUBJECT", "3/86400"),
+        ("VELOCITY_PER_TENANT", "4/86400"),
+    ])
+    .await;
     let replicas = [house.run(), house.run()];
     let mut requests: Vec<_> = (0..8).map(|_| house.request(ADELE)).collect();
     requests.extend((0..6).map(|_| house.request(ALEX)));
@@ -93,7 +100,10 @@ async fn two_replicas_never_give_the_last_place_twice() {
     assert!(made(ADELE) <= 3 && made(ALEX) <= 3);
     for answer in answers.into_iter().filter(Result::is_err) {
         let code = refusal(answer);
-        assert!(["velocity_subject", "velocity_tenant"].contains(&code.as_str()), "{code}");
+        assert!(
+            ["velocity_subject", "velocity_tenant"].contains(&code.as_str()),
+            "{code}"
+        );
     }
 }
 
@@ -106,7 +116,10 @@ async fn one_phone_gets_no_more_than_its_share_whosever_it_is_and_its_number_is_
     house.reset(&running, ADELE).await;
     house.reset(&running, ALEX).await;
     let third = house.request("megan@contoso.example");
-    house.world.entra().set_mobile("megan@contoso.example", Some(&shared));
+    house
+        .world
+        .entra()
+        .set_mobile("megan@contoso.example", Some(&shared));
     assert_eq!(refusal(house.ask(&running, &third).await), "velocity_destination");
     let kept: String = sqlx::query_scalar("SELECT string_agg(effect_windows::text, '') FROM effect_windows")
         .fetch_one(&house.owner)
@@ -212,7 +225,10 @@ async fn proofs_that_do_not_hold_freeze_the_tenant_which_says_so_until_a_person_
     assert_eq!(house.world.entra().passes_created(ADELE), 0);
 
     house.switch("tenant", false).await;
-    assert_eq!(house.ask(&replicas[1], &honest).await.unwrap().outcome, Outcome::Success);
+    assert_eq!(
+        house.ask(&replicas[1], &honest).await.unwrap().outcome,
+        Outcome::Success
+    );
     // The count begins anew.
     let another = house.unproven(ADELE);
     assert_eq!(refusal(house.ask(&replicas[0], &another).await), "permit_missing");
@@ -225,7 +241,10 @@ async fn protected_people_get_no_pass_however_good_the_proof_is() {
     let entra = house.world.entra();
     let board = entra.add_to_group("megan@contoso.example", "Board");
     entra.set_restricted("joni@contoso.example", true);
-    house.set("PROTECTED_USERS", format!("{}, isaiah@CONTOSO.example", house.world.person(ALEX).id));
+    house.set(
+        "PROTECTED_USERS",
+        format!("{}, isaiah@CONTOSO.example", house.world.person(ALEX).id),
+    );
     house.set("PROTECTED_GROUPS", board.to_string());
     let running = house.run();
     for email in [
@@ -237,7 +256,11 @@ async fn protected_people_get_no_pass_however_good_the_proof_is() {
         "debra@contoso.example",
     ] {
         let request = house.request(email);
-        assert_eq!(refusal(house.ask(&running, &request).await), "subject_protected", "{email}");
+        assert_eq!(
+            refusal(house.ask(&running, &request).await),
+            "subject_protected",
+            "{email}"
+        );
         assert_eq!(house.world.entra().passes_created(email), 0);
     }
     house.reset(&running, ADELE).await;

@@ -15,7 +15,8 @@ use crate::ask::status;
     responses(
         (status = 200, body = StepResult, description = "It has ended, or nobody could be asked"),
         (status = 202, body = Pending, description = "They are being asked; the result comes as a signal"),
-        (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
+        (status = 409, body = Problem), (status = 422, body = Problem),
+        (status = 503, body = Problem, description = "The directory is away, or a switch is off"),
     )
 )]
 pub async fn mfa(
@@ -32,7 +33,8 @@ pub async fn mfa(
     responses(
         (status = 200, body = StepResult, description = "It has ended, or nobody could be asked"),
         (status = 202, body = Pending, description = "They are being asked; the result comes as a signal"),
-        (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
+        (status = 409, body = Problem), (status = 422, body = Problem),
+        (status = 503, body = Problem, description = "The directory is away, or a switch is off"),
     )
 )]
 pub async fn manager_approval(
@@ -50,7 +52,8 @@ pub async fn manager_approval(
     responses(
         (status = 200, body = StepResult, description = "It has ended, or they could not be asked"),
         (status = 202, body = Pending, description = "They are being asked; the result comes as a signal"),
-        (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem),
+        (status = 409, body = Problem), (status = 422, body = Problem),
+        (status = 503, body = Problem, description = "The directory is away, or a switch is off"),
     )
 )]
 pub async fn ask(

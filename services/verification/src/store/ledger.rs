@@ -113,6 +113,8 @@ impl Ledger for Store {
                 }
             });
         }
+        // INVARIANT: no push that another entry counted by itself is overwritten: a person has one prompt at a time, so that
+        // of two entries about the same phone one does not push.
         self.keep(&mut tx, &windows).await?;
         self.audit.record_all(&mut tx, &told).await?;
         tx.commit().await?;

@@ -19,11 +19,19 @@ impl House {
         let tenant = if scope == "global" { "" } else { "default" };
         let off = "INSERT INTO switches (tenant_id, scope, name, off_since, off_by, reason)
              VALUES ($1, $2, '', now(), 'Grady Archie', 'Something is odd.')";
-        sqlx::query(off).bind(tenant).bind(scope).execute(&self.owner).await.unwrap();
+        sqlx::query(off)
+            .bind(tenant)
+            .bind(scope)
+            .execute(&self.owner)
+            .await
+            .unwrap();
     }
 
     async fn switch_on(&self) {
-        sqlx::query("DELETE FROM switches").execute(&self.owner).await.unwrap();
+        sqlx::query("DELETE FROM switches")
+            .execute(&self.owner)
+            .await
+            .unwrap();
     }
 
     /// Who switched the tenant off, and why.
@@ -52,30 +60,57 @@ async fn protected_people_and_new_methods_are_not_proven_by_anybody() {
     let yesterday = OffsetDateTime::now_utc() - time::Duration::DAY;
     entra.set_mobile_since("emily@contoso.example", Some(yesterday));
     entra.set_mobile_since("lee@contoso.example", None);
-    let running = house.run(&[("PROTECTED_USERS", "alex@contoso.example"), ("PROTECTED_GROUPS", &board)]);
+    let running = house.run(&[
+        ("PROTECTED_USERS", "alex@contoso.example"),
+        ("PROTECTED_GROUPS", &board),
+    ]);
     for (email, words) in [
-        (ALEX, "Alex Wilber is on the list of people whom automation must not touch"),
+        (
+            ALEX,
+            "Alex Wilber is on the list of people whom automation must not touch",
+        ),
         ("lidia@contoso.example", "Lidia Holloway is on the list of people"),
-        ("isaiah@contoso.example", "Isaiah Langer has administrative rights in the directory"),
-        ("grady@contoso.example", "Grady Archie has administrative rights in the directory"),
-        ("debra@contoso.example", "Debra Berger has administrative rights in the directory"),
-        ("emily@contoso.example", "Emily Braun registered a phone or another sign-in method only a few days ago"),
+        (
+            "isaiah@contoso.example",
+            "Isaiah Langer has administrative rights in the directory",
+        ),
+        (
+            "grady@contoso.example",
+            "Grady Archie has administrative rights in the directory",
+        ),
+        (
+            "debra@contoso.example",
+            "Debra Berger has administrative rights in the directory",
+        ),
+        (
+            "emily@contoso.example",
+            "Emily Braun registered a phone or another sign-in method only a few days ago",
+        ),
     ] {
         for action in [MFA, MANAGER] {
             let result = house.refused(&running, &house.request(action, email)).await;
             assert_eq!(result.outcome, Outcome::Failure);
-            assert!(result.explanation.starts_with(words), "{email}: {}", result.explanation);
+            assert!(
+                result.explanation.starts_with(words),
+                "{email}: {}",
+                result.explanation
+            );
         }
         assert_eq!(house.world.entra().pushes(email), 0);
     }
     assert!(house.world.teams().cards().is_empty());
-    house.begin(&running, &house.request(MFA, "lee@contoso.example")).await;
+    house
+        .begin(&running, &house.request(MFA, "lee@contoso.example"))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_phone_rings_no_more_often_than_it_may_whatever_redis_remembers() {
     let house = House::new().await;
-    let replicas = [house.run(&[("PUSHES_PER_USER", "3/86400")]), house.run(&[("PUSHES_PER_USER", "3/86400")])];
+    let replicas = [
+        house.run(&[("PUSHES_PER_USER", "3/86400")]),
+        house.run(&[("PUSHES_PER_USER", "3/86400")]),
+    ];
     let request = house.request(MFA, ADELE);
     for (number, replica) in (1..=8).zip(replicas.iter().cycle()) {
         let answer = house.ask(replica, &of_another_ticket(&request)).await.unwrap();
@@ -133,7 +168,9 @@ async fn a_person_has_so_many_tickets_proven_and_each_of_them_as_often_as_it_tak
         third.action = action.parse().unwrap();
         let result = house.refused(&running, &third).await;
         assert!(
-            result.explanation.starts_with("Adele Vance has had as many requests in a short time"),
+            result
+                .explanation
+                .starts_with("Adele Vance has had as many requests in a short time"),
             "{}",
             result.explanation
         );
@@ -146,7 +183,10 @@ async fn a_manager_is_asked_no_more_often_than_they_may_be_even_by_many_at_once(
     let house = House::new().await;
     let settings: &[(&str, &str)] = &[("VELOCITY_PER_APPROVER", "2/3600")];
     let replicas = [house.run(settings), house.run(settings)];
-    house.world.teams().react(MEGAN, CardReaction::approve().after(Duration::from_hours(1)));
+    house
+        .world
+        .teams()
+        .react(MEGAN, CardReaction::approve().after(Duration::from_hours(1)));
     let people = [ADELE, ALEX, "lynne@contoso.example"];
     let requests: Vec<StepRequest> = (0..6)
         .zip(people.iter().cycle())
@@ -164,7 +204,11 @@ async fn a_manager_is_asked_no_more_often_than_they_may_be_even_by_many_at_once(
     assert_eq!(pending, 2, "{answers:?}");
     for answer in answers {
         if let StepAnswer::Done(result) = answer.unwrap() {
-            assert!(result.explanation.contains("as often in a short time as automation may ask"));
+            assert!(
+                result
+                    .explanation
+                    .contains("as often in a short time as automation may ask")
+            );
         }
     }
 }
@@ -190,7 +234,12 @@ async fn while_a_switch_is_off_nobody_is_asked_and_afterwards_the_same_request_i
         assert_eq!(house.told(&pending).await.outcome, Outcome::Success);
     }
     assert_eq!(
-        house.audit().await.iter().filter(|kind| *kind == "verification.refused").count(),
+        house
+            .audit()
+            .await
+            .iter()
+            .filter(|kind| *kind == "verification.refused")
+            .count(),
         8
     );
 }
@@ -218,7 +267,10 @@ async fn whoever_waits_for_a_phone_is_not_asked_while_a_switch_is_off_and_is_aft
 #[tokio::test(flavor = "multi_thread")]
 async fn three_people_who_say_no_freeze_the_tenant_and_a_fourth_is_not_asked() {
     let house = House::new().await;
-    let replicas = [house.run(&[("ANOMALY_DENIALS", "3/3600")]), house.run(&[("ANOMALY_DENIALS", "3/3600")])];
+    let replicas = [
+        house.run(&[("ANOMALY_DENIALS", "3/3600")]),
+        house.run(&[("ANOMALY_DENIALS", "3/3600")]),
+    ];
     house.world.entra().push(ADELE, Push::deny());
     house.world.entra().push(ALEX, Push::fraud());
     house.world.teams().react(MEGAN, CardReaction::deny());
@@ -244,12 +296,13 @@ async fn three_people_who_say_no_freeze_the_tenant_and_a_fourth_is_not_asked() {
         "Possible attack: people who were asked said that it was not them, or said no (ANOMALY_DENIALS 3/3600). Look \
          into these tickets before switching on."
     );
-    let told: (String, serde_json::Value) =
-        sqlx::query_as("SELECT actor, detail FROM audit_events WHERE kind = 'switch.off' AND execution_id = $1")
-            .bind(last.map(|execution| execution.0))
-            .fetch_one(&house.owner)
-            .await
-            .unwrap();
+    let told: (String, serde_json::Value) = sqlx::query_as(
+        "SELECT actor, detail FROM audit_events WHERE kind = 'switch.off' AND execution_id = $1",
+    )
+    .bind(last.map(|execution| execution.0))
+    .fetch_one(&house.owner)
+    .await
+    .unwrap();
     assert_eq!(told.0, "service:verification");
     assert_eq!(told.1["alarm"], "anomaly_denials");
     for replica in &replicas {
@@ -286,10 +339,18 @@ async fn no_service_can_lift_what_it_froze_nor_freeze_everybody() {
             "INSERT INTO switches VALUES ('', 'global', '', now(), 'me', 'x')",
             "SELECT freeze_tenant('', 'x')",
         ] {
-            assert!(sqlx::query(forbidden).execute(&pool).await.is_err(), "{service}: {forbidden}");
+            assert!(
+                sqlx::query(forbidden).execute(&pool).await.is_err(),
+                "{service}: {forbidden}"
+            );
         }
         house.switch_on().await;
     }
     let delivery = house.database.pool(common::Service::Delivery).await;
-    assert!(sqlx::query("SELECT freeze_tenant('default', 'x')").execute(&delivery).await.is_err());
+    assert!(
+        sqlx::query("SELECT freeze_tenant('default', 'x')")
+            .execute(&delivery)
+            .await
+            .is_err()
+    );
 }
