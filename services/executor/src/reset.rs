@@ -198,7 +198,8 @@ impl Reset {
         .await;
         let facts = match facts {
             Ok((person, account, methods, mobile, policy)) => Facts {
-                person,
+                // By their object id and nothing else: under another name they would have other limits.
+                person: person.filter(|person| person.id.as_str().eq_ignore_ascii_case(user.as_str())),
                 protection: self.caution.protected.why(&account),
                 changed: recent_change(&methods, self.caution.method_change_days, clock::now()),
                 mobile,

@@ -272,7 +272,14 @@ impl Verifier {
             .user(&request.subject.user_id)
             .await
             .map_err(|error| (None, error.into()))?;
-        let Some(person) = person else {
+        // By their object id and nothing else: under another name they would have other limits.
+        let by_id = |person: &Person| {
+            person
+                .id
+                .as_str()
+                .eq_ignore_ascii_case(request.subject.user_id.as_str())
+        };
+        let Some(person) = person.filter(by_id) else {
             return Err((None, Lookup::Obstacle(Obstacle::SubjectUnknown)));
         };
         if let Some(obstacle) = subject_obstacle(&person) {

@@ -108,7 +108,8 @@ impl Entra {
         let named = named.ok_or_else(user_not_found)?;
         let memberships = memberships.ok_or_else(user_not_found)?;
         Ok(Account {
-            id: id.clone(),
+            // The directory's own: it finds people by their sign-in names, too.
+            id: named.id,
             user_principal_name: named.user_principal_name.unwrap_or_default(),
             restricted: named.is_management_restricted == Some(true),
             memberships: memberships.into_iter().map(Belonging::read).collect(),
@@ -188,6 +189,7 @@ struct Manager {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Named {
+    id: UserId,
     user_principal_name: Option<String>,
     is_management_restricted: Option<bool>,
 }

@@ -291,3 +291,21 @@ async fn a_method_that_is_too_new_is_not_believed_and_an_unknown_date_is_not_new
     let careless = house.run();
     house.reset(&careless, ADELE).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_has_further_places_under_another_name() {
+    let house = House::with(&[("VELOCITY_PER_SUBJECT", "1/86400")]).await;
+    let running = house.run();
+    house.reset(&running, ADELE).await;
+    let id = house.world.person(ADELE).id.to_string();
+    for (name, code) in [
+        (ADELE.to_owned(), "subject_unknown"),
+        (id.to_uppercase(), "velocity_subject"),
+    ] {
+        let mut request = house.unproven(ADELE);
+        request.subject.user_id = name.parse().unwrap();
+        request.permit = Some(house.permit(&request, |_| {}));
+        assert_eq!(refusal(house.ask(&running, &request).await), code, "{name}");
+    }
+    assert_eq!(house.world.entra().passes_created(ADELE), 1);
+}

@@ -354,3 +354,29 @@ async fn no_service_can_lift_what_it_froze_nor_freeze_everybody() {
             .is_err()
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_has_further_places_under_another_name() {
+    let house = House::new().await;
+    let running = house.run(&[("PUSHES_PER_USER", "1/86400")]);
+    let request = house.request(MFA, ADELE);
+    let pending = house.begin(&running, &request).await;
+    house.told(&pending).await;
+    for (name, words) in [
+        (ADELE.to_owned(), "The requester was not found in the directory."),
+        (
+            request.subject.user_id.as_str().to_uppercase(),
+            "Adele Vance was asked on their phone as often",
+        ),
+    ] {
+        let mut again = of_another_ticket(&request);
+        again.subject.user_id = name.parse().unwrap();
+        let result = house.refused(&running, &again).await;
+        assert!(
+            result.explanation.starts_with(words),
+            "{name}: {}",
+            result.explanation
+        );
+    }
+    assert_eq!(house.world.entra().pushes(ADELE), 1);
+}
