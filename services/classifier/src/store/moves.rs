@@ -137,14 +137,12 @@ impl Moves {
                 let off = switches::off(&mut *connection, &self.tenant, Some(playbook)).await?;
                 known.insert(playbook.clone(), off);
             }
-            let off = known.get(playbook).cloned().flatten();
-            objections.push(match off {
-                Some(off) => Some(Objection::SwitchedOff(Box::new(off))),
-                None => {
-                    let taken = windows.take(&entry.places, decision.decision_id.0, now);
-                    taken.err().map(Objection::Limit)
-                }
-            });
+            if let Some(off) = known.get(playbook).cloned().flatten() {
+                objections.push(Some(Objection::SwitchedOff(Box::new(off))));
+                continue;
+            }
+            let taken = windows.take(&entry.places, decision.decision_id.0, now);
+            objections.push(taken.err().map(Objection::Limit));
         }
         Ok(objections)
     }

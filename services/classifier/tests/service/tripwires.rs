@@ -24,8 +24,8 @@ impl Story {
     }
 }
 
-fn days_ago(days: i64) -> Option<OffsetDateTime> {
-    Some(OffsetDateTime::now_utc() - Duration::days(days))
+fn days_ago(days: i64) -> OffsetDateTime {
+    OffsetDateTime::now_utc() - Duration::days(days)
 }
 
 /// The ticket is left alone with this one reason.
@@ -43,8 +43,8 @@ async fn protected_people_and_new_methods_go_to_a_person_with_the_reason() {
     let listed = "isaiah@contoso.example";
     world.halo().set_vip("lidia@contoso.example", true);
     entra.set_restricted("joni@contoso.example", true);
-    entra.set_mobile_since("emily@contoso.example", days_ago(3));
-    entra.set_authenticator_since("raul@contoso.example", days_ago(6));
+    entra.set_mobile_since("emily@contoso.example", Some(days_ago(3)));
+    entra.set_authenticator_since("raul@contoso.example", Some(days_ago(6)));
     entra.set_mobile_since("lee@contoso.example", None);
     let board = entra.add_to_group("megan@contoso.example", "Board");
     let settings = [
