@@ -1,5 +1,7 @@
 //! Limits, freezes and people who are left to people: nobody is asked, whoever wants them to be.
 
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
 use std::time::Duration;
 
 use common::{ExecutionId, Outcome, StepAnswer, StepRequest};
