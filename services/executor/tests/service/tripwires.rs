@@ -1,5 +1,7 @@
 //! Limits, freezes and people who are left to people: an executor that believes nobody else has looked.
 
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
 use common::Outcome;
 use launcher::testing::{next_attempt, refusal, until};
 use simulators::System;
