@@ -42,6 +42,8 @@ pub struct Person {
     pub account_enabled: bool,
     /// An external guest; never automated.
     pub guest: bool,
+    /// In a restricted management administrative unit (`isManagementRestricted`); never automated.
+    pub management_restricted: bool,
     /// Contact number from the directory, free text; for reaching a manager, never for a credential.
     pub mobile_phone: Option<String>,
 }

@@ -5,22 +5,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::ids::UserId;
+use crate::person::Person;
 
-/// What the directory says of an account's powers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
-    /// Object id.
-    pub id: UserId,
-    /// Sign-in name.
-    pub user_principal_name: String,
-    /// In a restricted management administrative unit (`isManagementRestricted`).
-    pub restricted: bool,
-    /// Direct and inherited.
-    pub memberships: Vec<Membership>,
-}
-
-/// Something an account belongs to.
+/// Something a person belongs to, directly or through others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Membership {
     /// A directory role that is active, by name.
@@ -106,19 +93,12 @@ pub struct Protected {
 }
 
 impl Protected {
-    /// Why `account` is not to be acted on; `None` where nothing says so and everything could be read.
-    pub fn why(&self, account: &Account) -> Option<Protection> {
-        // Destructured on purpose: what else is known of an account must be weighed here.
-        let Account {
-            id,
-            user_principal_name,
-            restricted,
-            memberships,
-        } = account;
-        if self.users.has(id.as_str()) || self.users.has(user_principal_name) {
+    /// Why `person` is not to be acted on; `None` where nothing says so and everything could be read.
+    pub fn why(&self, person: &Person, memberships: &[Membership]) -> Option<Protection> {
+        if self.users.has(person.id.as_str()) || self.users.has(&person.user_principal_name) {
             return Some(Protection::Listed);
         }
-        if *restricted {
+        if person.management_restricted {
             return Some(Protection::ManagementRestricted);
         }
         memberships.iter().find_map(|membership| match membership {
@@ -211,12 +191,18 @@ mod tests {
     const ADELE: &str = "5c0f1e2a-0000-4000-8000-00000000000a";
     const BOARD: &str = "5c0f1e2a-0000-4000-8000-0000000000b0";
 
-    fn account(memberships: Vec<Membership>) -> Account {
-        Account {
+    fn adele() -> Person {
+        Person {
             id: ADELE.parse().unwrap(),
             user_principal_name: "Adele@contoso.example".to_owned(),
-            restricted: false,
-            memberships,
+            display_name: "Adele Vance".to_owned(),
+            mail: None,
+            department: None,
+            job_title: None,
+            account_enabled: true,
+            guest: false,
+            management_restricted: false,
+            mobile_phone: None,
         }
     }
 
@@ -228,12 +214,12 @@ mod tests {
         }
     }
 
-    fn why(users: &str, groups: &str, memberships: Vec<Membership>) -> Option<&'static str> {
+    fn why(users: &str, groups: &str, memberships: &[Membership]) -> Option<&'static str> {
         let protected = Protected {
             users: users.parse().unwrap(),
             groups: groups.parse().unwrap(),
         };
-        protected.why(&account(memberships)).map(|why| why.code())
+        protected.why(&adele(), memberships).map(|why| why.code())
     }
 
     #[test]
@@ -253,17 +239,13 @@ mod tests {
             ("", "", vec![group(false), hidden()], Some("protected_unreadable")),
         ];
         for (users, groups, memberships, expected) in table {
-            assert_eq!(
-                why(users, groups, memberships.clone()),
-                expected,
-                "{memberships:?}"
-            );
+            assert_eq!(why(users, groups, &memberships), expected, "{memberships:?}");
         }
-        let restricted = Account {
-            restricted: true,
-            ..account(vec![])
+        let restricted = Person {
+            management_restricted: true,
+            ..adele()
         };
-        let found = Protected::default().why(&restricted);
+        let found = Protected::default().why(&restricted, &[]);
         assert_eq!(found, Some(Protection::ManagementRestricted));
     }
 

@@ -170,15 +170,19 @@ impl Sources {
                 _ => self.entra.sign_in_methods(&person.id).await,
             }
         };
-        let (account, methods, manager) = tokio::try_join!(
-            self.entra.account(&person.id),
+        let (memberships, methods, manager) = tokio::try_join!(
+            self.entra.memberships(&person.id),
             methods,
             self.entra.manager(&person.id)
         )
         .map_err(|error| directory(&error))?;
         let by_the_desk = || user.vip.then_some(Protection::Vip);
         Ok(Requester::Known(Box::new(Known {
-            protection: self.caution.protected.why(&account).or_else(by_the_desk),
+            protection: self
+                .caution
+                .protected
+                .why(&person, &memberships)
+                .or_else(by_the_desk),
             changed: recent_change(&methods, days, clock::now()),
             person,
             manager: manager.map(|manager| Named {

@@ -117,6 +117,7 @@ mod tests {
                 job_title: None,
                 account_enabled: true,
                 guest: false,
+                management_restricted: false,
                 mobile_phone: None,
             }),
             protection: None,

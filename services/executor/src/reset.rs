@@ -189,7 +189,7 @@ impl Reset {
         let facts = Box::pin(async {
             tokio::try_join!(
                 self.entra.user(user),
-                self.entra.account(user),
+                self.entra.memberships(user),
                 self.methods(user),
                 self.entra.mobile_phone_method(user),
                 self.entra.pass_policy(),
@@ -197,10 +197,12 @@ impl Reset {
         })
         .await;
         let facts = match facts {
-            Ok((person, account, methods, mobile, policy)) => Facts {
+            Ok((person, memberships, methods, mobile, policy)) => Facts {
+                protection: person
+                    .as_ref()
+                    .and_then(|person| self.caution.protected.why(person, &memberships)),
                 // By their object id and nothing else: under another name they would have other limits.
                 person: person.filter(|person| person.id.as_str().eq_ignore_ascii_case(user.as_str())),
-                protection: self.caution.protected.why(&account),
                 changed: recent_change(&methods, self.caution.method_change_days, clock::now()),
                 mobile,
                 policy,

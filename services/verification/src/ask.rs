@@ -303,9 +303,9 @@ impl Verifier {
             }
         };
         // Boxed: look-ups side by side make a future too large to carry through every caller.
-        let looked = Box::pin(async { tokio::try_join!(self.entra.account(&person.id), methods) });
-        let (account, methods) = looked.await?;
-        if let Some(why) = self.caution.protected.why(&account) {
+        let looked = Box::pin(async { tokio::try_join!(self.entra.memberships(&person.id), methods) });
+        let (memberships, methods) = looked.await?;
+        if let Some(why) = self.caution.protected.why(person, &memberships) {
             tracing::warn!(subject = %person.id, code = why.code(), "a protected person is not asked");
             return Ok(Some(Obstacle::from(&why)));
         }

@@ -38,6 +38,7 @@ pub(crate) fn adele() -> Person {
         job_title: None,
         account_enabled: true,
         guest: false,
+        management_restricted: false,
         mobile_phone: None,
     }
 }

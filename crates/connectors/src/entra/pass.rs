@@ -100,7 +100,7 @@ impl Entra {
     /// Create a one-time Temporary Access Pass.
     ///
     /// `lifetime` is rounded up to whole minutes and must lie within [`Self::pass_policy`] (see [`PassPolicy::clamp`]).
-    /// The old password goes on working. Nothing stops a pass for an administrator but [`Self::account`], asked first.
+    /// The old password goes on working. Nothing stops a pass for an administrator but [`Self::memberships`], asked first.
     ///
     /// Not repeatable: a second pass deletes the first. After [`CallError::Unknown`], list the passes before trying
     /// again; a pass whose value was lost is of no use to anybody.

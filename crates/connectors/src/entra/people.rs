@@ -1,7 +1,7 @@
 //! People: who somebody is, who their manager is, what their account may do, and by which methods they sign in.
 
 use common::methods::{MethodKind, SignInMethod};
-use common::protection::{Account, Membership};
+use common::protection::Membership;
 use common::{Person, UserId};
 use http::StatusCode;
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use crate::phone::PhoneNumber;
 /// Without `$select` half of these are simply absent (contract, section 0).
 const PERSON: (&str, &str) = (
     "$select",
-    "id,userPrincipalName,displayName,mail,accountEnabled,userType,department,jobTitle,mobilePhone",
+    "id,userPrincipalName,displayName,mail,accountEnabled,userType,department,jobTitle,mobilePhone,isManagementRestricted",
 );
 /// The fixed id of everybody's `mobile` phone method.
 const MOBILE_METHOD: &str = "3179e48a-750b-4051-897c-87b9720928f7";
@@ -89,31 +89,18 @@ impl Entra {
         Ok(person.then_some(manager.user).flatten().map(Person::from))
     }
 
-    /// What the account is and what it belongs to, directly or through others. PIM-eligible roles that are not active do
-    /// not show. An unknown `id` is refused with `user_not_found`.
-    pub async fn account(&self, id: &UserId) -> Result<Account, CallError> {
-        let path = ["users", id.as_str()];
-        let query = [("$select", "id,userPrincipalName,isManagementRestricted")];
-        let named = self
-            .graph()
-            .find::<Named>(Request::get("user", &path).with(&query));
+    /// What the person belongs to, directly or through others. PIM-eligible roles that are not active do not show. An
+    /// unknown `id` is refused with `user_not_found`.
+    pub async fn memberships(&self, id: &UserId) -> Result<Vec<Membership>, CallError> {
         let path = ["users", id.as_str(), "transitiveMemberOf"];
         let query = [
             ("$select", "id,displayName,roleTemplateId,isAssignableToRole"),
             ("$top", "999"),
         ];
         let request = Request::get("memberships", &path).with(&query);
-        let memberships = self.graph().list::<Belonging>(request, usize::MAX);
-        let (named, memberships) = tokio::try_join!(named, memberships)?;
-        let named = named.ok_or_else(user_not_found)?;
+        let memberships: Option<Vec<Belonging>> = self.graph().list(request, usize::MAX).await?;
         let memberships = memberships.ok_or_else(user_not_found)?;
-        Ok(Account {
-            // The directory's own: it finds people by their sign-in names, too.
-            id: named.id,
-            user_principal_name: named.user_principal_name.unwrap_or_default(),
-            restricted: named.is_management_restricted == Some(true),
-            memberships: memberships.into_iter().map(Belonging::read).collect(),
-        })
+        Ok(memberships.into_iter().map(Belonging::read).collect())
     }
 
     /// By which methods the person proves who they are, and since when; without their password and passes, which are ours
@@ -157,6 +144,7 @@ struct User {
     department: Option<String>,
     job_title: Option<String>,
     mobile_phone: Option<String>,
+    is_management_restricted: Option<bool>,
 }
 
 impl From<User> for Person {
@@ -173,6 +161,7 @@ impl From<User> for Person {
             guest: user
                 .user_type
                 .is_some_and(|kind| kind.eq_ignore_ascii_case("guest")),
+            management_restricted: user.is_management_restricted == Some(true),
             mobile_phone: filled(user.mobile_phone),
         }
     }
@@ -184,14 +173,6 @@ struct Manager {
     kind: Option<String>,
     #[serde(flatten)]
     user: Option<User>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Named {
-    id: UserId,
-    user_principal_name: Option<String>,
-    is_management_restricted: Option<bool>,
 }
 
 #[derive(Deserialize)]

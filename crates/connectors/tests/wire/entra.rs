@@ -158,7 +158,10 @@ async fn protection(memberships: Value) -> Option<Protection> {
         &server,
         "GET",
         &path(""),
-        answer(200, &json!({ "id": MAYA, "isManagementRestricted": null })),
+        answer(
+            200,
+            &json!({ "id": MAYA, "userPrincipalName": "maya@northwind.example", "isManagementRestricted": null }),
+        ),
     )
     .await;
     on(
@@ -168,11 +171,12 @@ async fn protection(memberships: Value) -> Option<Protection> {
         answer(200, &json!({ "value": memberships })),
     )
     .await;
-    let account = entra.account(&maya()).await.unwrap();
+    let person = entra.user(&maya()).await.unwrap().unwrap();
+    let memberships = entra.memberships(&maya()).await.unwrap();
     for request in arrived(&server).await {
         spec().check(&request);
     }
-    Protected::default().why(&account)
+    Protected::default().why(&person, &memberships)
 }
 
 #[tokio::test]
@@ -205,7 +209,6 @@ async fn any_role_any_role_assignable_group_and_anything_unreadable_is_protected
 #[tokio::test]
 async fn memberships_are_followed_over_pages_and_never_to_another_host() {
     let (server, entra) = start().await;
-    on(&server, "GET", &path(""), answer(200, &json!({ "id": MAYA }))).await;
     let next = |link: String| answer(200, &json!({ "value": [], "@odata.nextLink": link }));
     let role = json!({ "value": [{ "@odata.type": "#microsoft.graph.directoryRole", "id": "r", "displayName": "Role" }] });
     once(
@@ -216,8 +219,8 @@ async fn memberships_are_followed_over_pages_and_never_to_another_host() {
     )
     .await;
     on(&server, "GET", "/v1.0/page2", answer(200, &role)).await;
-    let account = entra.account(&maya()).await.unwrap();
-    assert_eq!(account.memberships, [Membership::Role("Role".to_owned())]);
+    let memberships = entra.memberships(&maya()).await.unwrap();
+    assert_eq!(memberships, [Membership::Role("Role".to_owned())]);
 
     let elsewhere = MockServer::start().await;
     on(
@@ -229,7 +232,7 @@ async fn memberships_are_followed_over_pages_and_never_to_another_host() {
     .await;
     assert!(
         entra
-            .account(&maya())
+            .memberships(&maya())
             .await
             .unwrap_err()
             .is_refused("foreign_link")
@@ -240,29 +243,23 @@ async fn memberships_are_followed_over_pages_and_never_to_another_host() {
 #[tokio::test]
 async fn a_restricted_account_is_protected_and_an_unknown_one_is_refused() {
     let (server, entra) = start().await;
+    let restricted = json!({ "id": MAYA, "isManagementRestricted": true });
+    on(&server, "GET", &path(""), answer(200, &restricted)).await;
     on(
         &server,
         "GET",
         &path("/transitiveMemberOf"),
-        answer(200, &json!({ "value": [] })),
+        not_found("no such user"),
     )
     .await;
-    once(
-        &server,
-        "GET",
-        &path(""),
-        answer(200, &json!({ "id": MAYA, "isManagementRestricted": true })),
-    )
-    .await;
-    on(&server, "GET", &path(""), not_found("no such user")).await;
-    let account = entra.account(&maya()).await.unwrap();
+    let person = entra.user(&maya()).await.unwrap().unwrap();
     assert_eq!(
-        Protected::default().why(&account),
+        Protected::default().why(&person, &[]),
         Some(Protection::ManagementRestricted)
     );
     assert!(
         entra
-            .account(&maya())
+            .memberships(&maya())
             .await
             .unwrap_err()
             .is_refused("user_not_found")

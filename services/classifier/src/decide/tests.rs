@@ -27,6 +27,7 @@ fn known() -> Known {
             job_title: None,
             account_enabled: true,
             guest: false,
+            management_restricted: false,
             mobile_phone: None,
         },
         protection: None,
