@@ -9,16 +9,17 @@ use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use common::clock;
-use common::{Problem, Role, Service};
-use http::HeaderMap;
+use common::doors::Door;
+use common::{Problem, Service};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use http::{HeaderMap, Method};
 use jsonwebtoken::Algorithm;
 
 use crate::body::Buffered;
 use crate::jwks::TokenError;
 pub use crate::oidc::PersonCaller;
-use crate::shell::Shell;
+use crate::shell::{Shell, unknown_method};
 use crate::{ApiError, AuditEvent};
 
 /// Who asks; the door has checked it. An extractor.
@@ -63,51 +64,61 @@ impl<S: Send + Sync> FromRequestParts<S> for PersonCaller {
     }
 }
 
-/// Who may pass. Empty lists let nobody pass.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Door {
-    pub(crate) services: &'static [Service],
-    pub(crate) roles: &'static [Role],
+/// The door of a route; `None` where nobody has said who may call it.
+pub(crate) fn door<'d>(doors: &'d [Door], method: &Method, path: &str) -> Option<&'d Door> {
+    // What answers GET answers HEAD.
+    let method = if method == Method::HEAD {
+        &Method::GET
+    } else {
+        method
+    };
+    doors
+        .iter()
+        .find(|door| door.path == path && door.method == *method)
 }
 
-impl Door {
-    fn admits(self, caller: &Caller) -> bool {
-        match caller {
-            Caller::Service(service) => self.services.contains(service),
-            Caller::Person(person) => self.roles.iter().any(|role| person.roles.contains(role)),
-        }
+fn admits(door: &Door, caller: &Caller) -> bool {
+    match caller {
+        Caller::Service(service) => door.services.contains(service),
+        Caller::Person(person) => door.roles.iter().any(|role| person.roles.contains(role)),
     }
+}
 
-    fn wanted(self) -> String {
-        let services = self
-            .services
-            .iter()
-            .map(|service| format!("the service `{service}`"));
-        let roles = self
-            .roles
-            .iter()
-            .map(|role| format!("the role `{}`", format!("{role:?}").to_lowercase()));
-        services.chain(roles).collect::<Vec<_>>().join(" or ")
-    }
+fn wanted(door: &Door) -> String {
+    let services = door
+        .services
+        .iter()
+        .map(|service| format!("the service `{service}`"));
+    let roles = door
+        .roles
+        .iter()
+        .map(|role| format!("the role `{}`", format!("{role:?}").to_lowercase()));
+    services.chain(roles).collect::<Vec<_>>().join(" or ")
 }
 
 #[derive(Clone)]
 pub(crate) struct Guard {
     pub(crate) shell: Shell,
-    pub(crate) door: Door,
+    pub(crate) doors: &'static [Door],
 }
 
 /// Authenticate, then authorize, then let the request pass with its [`Caller`].
 pub(crate) async fn guard(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
-    let Guard { shell, door } = guard.as_ref();
+    let Guard { shell, doors } = guard.as_ref();
+    let path = request.extensions().get::<MatchedPath>();
+    let Some(door) = door(doors, request.method(), path.map_or("", MatchedPath::as_str)) else {
+        return unknown_method(request.method().clone(), request.uri().clone())
+            .await
+            .into_response();
+    };
     let body = request.extensions().get::<Buffered>().cloned();
     let body = body.as_ref().map_or(&[][..], |buffered| &buffered.0);
-    let caller = match authenticate(shell, *door, request.headers(), body).await {
+    let caller = match authenticate(shell, door, request.headers(), body).await {
         Ok(caller) => caller,
         Err(problem) => return refuse(shell, problem),
     };
-    if !door.admits(&caller) {
-        let detail = format!("`{}` may not do this: it takes {}", caller.actor(), door.wanted());
+    if !admits(door, &caller) {
+        let detail = format!("`{}` may not do this: it takes {}", caller.actor(), wanted(door));
         shell.spawn(put_on_record(shell.clone(), caller, route(&request)));
         return refuse(shell, Problem::forbidden("caller_not_allowed", detail));
     }
@@ -146,7 +157,7 @@ fn refuse(shell: &Shell, problem: Problem) -> Response {
 
 async fn authenticate(
     shell: &Shell,
-    door: Door,
+    door: &Door,
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Caller, Problem> {
@@ -187,7 +198,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-fn missing(shell: &Shell, door: Door) -> Problem {
+fn missing(shell: &Shell, door: &Door) -> Problem {
     if shell.people().is_none() && !door.roles.is_empty() {
         return people_unknown();
     }

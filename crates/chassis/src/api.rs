@@ -1,13 +1,14 @@
-//! The list of a service's routes, each behind a door. A route without one cannot be mounted, webhooks aside.
+//! The list of a service's routes, each behind its door. A route without one cannot be mounted, webhooks aside.
 
 use std::sync::Arc;
 
 use axum::middleware::from_fn_with_state;
-use common::{Role, Service};
+use common::doors::{self, Door};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::access::{self, Door, Guard};
+use crate::access::{self, Guard};
+use crate::describe;
 use crate::idempotency;
 use crate::shell::Shell;
 
@@ -17,38 +18,42 @@ const WEBHOOKS: &str = "/webhooks/";
 /// Collects routes with their doors; [`Shell::serve`] serves it.
 pub struct Api {
     shell: Shell,
+    doors: &'static [Door],
     router: OpenApiRouter,
 }
 
 impl Api {
-    /// No routes yet.
+    /// No routes yet. Their doors stand in [`common::doors`].
     pub fn new(shell: &Shell) -> Self {
+        Self::with_doors(shell, doors::of(shell.service()))
+    }
+
+    /// The same for a service that is none of the six, with a table of its own.
+    pub fn with_doors(shell: &Shell, doors: &'static [Door]) -> Self {
         Self {
             shell: shell.clone(),
+            doors,
             router: OpenApiRouter::new(),
         }
     }
 
-    /// Routes for these services only.
-    pub fn internal(self, callers: &'static [Service], routes: OpenApiRouter) -> Self {
-        self.either(callers, &[], routes)
-    }
-
-    /// Routes for people who hold one of `roles`.
-    pub fn people(self, roles: &'static [Role], routes: OpenApiRouter) -> Self {
-        self.either(&[], roles, routes)
-    }
-
-    /// Routes for these services, and for people who hold one of `roles`.
-    pub fn either(
-        mut self,
-        services: &'static [Service],
-        roles: &'static [Role],
-        routes: OpenApiRouter,
-    ) -> Self {
+    /// Add routes, each behind the door that the table has for it.
+    ///
+    /// # Panics
+    /// The table has none: who may call a route is decided before it is built.
+    pub fn guarded(mut self, mut routes: OpenApiRouter) -> Self {
+        for (path, item) in &mut routes.get_openapi_mut().paths.paths {
+            for (method, _) in describe::operations(item) {
+                let door = access::door(self.doors, &method, path);
+                assert!(
+                    door.is_some(),
+                    "`{method} {path}` has no door: say in common::doors who may call it"
+                );
+            }
+        }
         let guard = Arc::new(Guard {
             shell: self.shell.clone(),
-            door: Door { services, roles },
+            doors: self.doors,
         });
         // The last layer is the outermost: nobody sees a stored answer before having passed the door.
         let routes = routes
@@ -76,7 +81,7 @@ impl Api {
     /// The routes and their description.
     pub(crate) fn split(self) -> (axum::Router, OpenApi) {
         let (router, mut openapi) = self.router.split_for_parts();
-        crate::describe::complete(&mut openapi, self.shell.service());
+        describe::complete(&mut openapi, self.shell.service());
         (router, openapi)
     }
 }

@@ -3,7 +3,7 @@
 
 use common::problem::PROBLEM_JSON;
 use common::{Problem, Service};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{Object, SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -40,19 +40,24 @@ pub(crate) fn complete(openapi: &mut OpenApi, service: Service) {
         let webhook = path.starts_with(WEBHOOKS);
         for (method, operation) in operations(item) {
             if !webhook {
-                behind_a_door(operation, method == "post");
+                behind_a_door(operation, method == Method::POST);
             }
             finish_responses(operation, webhook);
         }
     }
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+/// The operations of a path, of whatever method.
+pub(crate) fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
     [
-        ("get", item.get.as_mut()),
-        ("post", item.post.as_mut()),
-        ("put", item.put.as_mut()),
-        ("delete", item.delete.as_mut()),
+        (Method::GET, item.get.as_mut()),
+        (Method::POST, item.post.as_mut()),
+        (Method::PUT, item.put.as_mut()),
+        (Method::DELETE, item.delete.as_mut()),
+        (Method::PATCH, item.patch.as_mut()),
+        (Method::OPTIONS, item.options.as_mut()),
+        (Method::HEAD, item.head.as_mut()),
+        (Method::TRACE, item.trace.as_mut()),
     ]
     .into_iter()
     .filter_map(|(method, operation)| Some((method, operation?)))

@@ -348,7 +348,7 @@ async fn unknown_path(uri: Uri) -> ApiError {
     ))
 }
 
-async fn unknown_method(method: Method, uri: Uri) -> ApiError {
+pub(crate) async fn unknown_method(method: Method, uri: Uri) -> ApiError {
     let detail = format!("`{}` does not take {method}; see /docs", uri.path());
     ApiError(Problem::new(
         http::StatusCode::METHOD_NOT_ALLOWED,

@@ -25,6 +25,7 @@ pub mod client;
 pub mod clock;
 pub mod decision;
 pub mod digest;
+pub mod doors;
 pub mod execution;
 pub mod ids;
 pub mod methods;

@@ -4,7 +4,7 @@ use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use chassis::{Api, ApiError, Json, Path, Shell};
-use common::{ClassifyTicket, Decision, Problem, Role, Service, TicketId};
+use common::{ClassifyTicket, Decision, Problem, TicketId};
 use http::{HeaderMap, StatusCode};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,20 +23,15 @@ struct Rooms {
 /// Every route behind its door.
 pub(crate) fn api(shell: &Shell, gate: Gate, intake: Intake, store: Store) -> Api {
     let rooms = Rooms { gate, intake, store };
-    let deciding = OpenApiRouter::new()
+    let decisions = OpenApiRouter::new()
         .routes(routes!(classify_ticket))
-        .with_state(rooms.clone());
-    let looking = OpenApiRouter::new()
         .routes(routes!(decision))
         .with_state(rooms.clone());
     let webhooks = OpenApiRouter::new()
         .routes(routes!(ticket_created))
         .routes(routes!(ticket_updated))
         .with_state(rooms);
-    Api::new(shell)
-        .internal(&[Service::Orchestration, Service::Playbook], deciding)
-        .either(&Service::ALL, &[Role::Operator, Role::Auditor], looking)
-        .webhooks(webhooks)
+    Api::new(shell).guarded(decisions).webhooks(webhooks)
 }
 
 /// Decide on a ticket now, or answer the decision that was made.

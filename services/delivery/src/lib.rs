@@ -50,7 +50,7 @@ pub async fn serve(
     let send = send::Sender::new(&shell, store.clone(), twilio, seal_key, follow.clone(), &settings);
     let statuses = http::Statuses::new(follow, &settings);
     let api = Api::new(&shell)
-        .internal(&[Service::Orchestration], http::routes(send, store))
+        .guarded(http::routes(send, store))
         .webhooks(http::webhooks(statuses));
     shell.serve(api, listener).await
 }

@@ -39,7 +39,7 @@ pub async fn serve(
     );
     let deletion = undo::PassDeletion::new(&shell, store.clone(), entra.clone());
     let reset = reset::Reset::new(&shell, store, entra, seal_to, settings.caution);
-    let api = Api::new(&shell).internal(&[Service::Orchestration], http::routes(reset, deletion));
+    let api = Api::new(&shell).guarded(http::routes(reset, deletion));
     shell.serve(api, listener).await
 }
 

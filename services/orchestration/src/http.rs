@@ -5,7 +5,7 @@ mod operate;
 use axum::extract::State;
 use chassis::{Api, ApiError, Caller, Json, Path, Shell, telemetry};
 use common::execution::ExecutionAccepted;
-use common::{ExecutePlaybook, ExecutionId, ExecutionView, Problem, Role, Service, Signal, TicketId};
+use common::{ExecutePlaybook, ExecutionId, ExecutionView, Problem, Signal, TicketId};
 use http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -15,33 +15,21 @@ use crate::manners;
 use crate::operators::Operators;
 use crate::store::{SignalRefused, Store, StoreError};
 
-/// Who performs steps, and so may bring their results.
-const STEP_SERVICES: &[Service] = &[Service::Verification, Service::Executor, Service::Delivery];
-/// Who may look at executions.
-const READERS: &[Role] = &[Role::Operator, Role::Auditor];
-/// Who may act on executions, and put switches.
-const OPERATORS: &[Role] = &[Role::Operator, Role::Admin];
-/// Who may see how switches stand.
-const SWITCH_READERS: &[Role] = &[Role::Operator, Role::Admin, Role::Auditor];
-
 /// All routes.
 pub(crate) fn api(shell: &Shell, intake: Intake, operators: &Operators, store: Store) -> Api {
-    let execute = OpenApiRouter::new()
+    let executions = OpenApiRouter::new()
         .routes(routes!(execute_playbook))
-        .with_state(intake.clone());
-    let signals = OpenApiRouter::new().routes(routes!(signal)).with_state(intake);
+        .routes(routes!(signal))
+        .with_state(intake);
     let look = OpenApiRouter::new()
         .routes(routes!(of_ticket))
         .routes(routes!(execution))
         .routes(routes!(recent))
         .with_state(store);
     Api::new(shell)
-        .internal(&[Service::Classifier], execute)
-        .internal(STEP_SERVICES, signals)
-        .either(&Service::ALL, READERS, look)
-        .people(OPERATORS, operate::verbs(operators))
-        .people(SWITCH_READERS, operate::looking(operators))
-        .people(OPERATORS, operate::switching(operators))
+        .guarded(executions)
+        .guarded(look)
+        .guarded(operate::routes(operators))
 }
 
 impl From<StoreError> for ApiError {

@@ -14,20 +14,13 @@ use utoipa_axum::routes;
 use crate::body::YamlBody;
 use crate::publish::{Library, PublishError};
 
-/// What everybody may do.
-pub(crate) fn readers(library: Library) -> OpenApiRouter {
+/// Reading and checking, publishing and activating.
+pub(crate) fn routes(library: Library) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(one))
         .routes(routes!(versions))
         .routes(routes!(check))
-        .route_layer(from_fn_with_state(library.clone(), once_loaded))
-        .with_state(library)
-}
-
-/// What admins may do.
-pub(crate) fn admins(library: Library) -> OpenApiRouter {
-    OpenApiRouter::new()
         .routes(routes!(publish))
         .routes(routes!(activate))
         .routes(routes!(deactivate))

@@ -10,18 +10,12 @@ mod shipped;
 mod store;
 
 use chassis::{Api, ServeError, Shell, StartError};
-use common::{Role, Service};
+use common::Service;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use publish::Library;
 pub use settings::PlaybookSettings;
-
-/// Who may read: everybody who works with playbooks, which is everybody.
-const READERS: (&[Service], &[Role]) = (
-    &Service::ALL,
-    &[Role::Admin, Role::Operator, Role::Auditor, Role::User],
-);
 
 /// Run the service until `shutdown`.
 ///
@@ -41,9 +35,6 @@ pub async fn serve(
     let library = Library::new(&shell, settings.registry);
     shell.spawn(shipped::load(shell.clone(), library.clone(), shipped));
 
-    let (services, roles) = READERS;
-    let api = Api::new(&shell)
-        .either(services, roles, http::readers(library.clone()))
-        .people(&[Role::Admin], http::admins(library));
+    let api = Api::new(&shell).guarded(http::routes(library));
     shell.serve(api, listener).await
 }

@@ -5,7 +5,6 @@ pub mod teams;
 pub mod twilio;
 
 use chassis::{Api, Shell};
-use common::{Role, Service};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -17,20 +16,11 @@ pub fn api(shell: &Shell, verifier: &Verifier) -> Api {
         .routes(routes!(steps::mfa))
         .routes(routes!(steps::manager_approval))
         .routes(routes!(steps::ask))
-        .with_state(verifier.clone());
-    let look_up = OpenApiRouter::new()
         .routes(routes!(steps::operation))
         .with_state(verifier.clone());
     let webhooks = OpenApiRouter::new()
         .routes(routes!(teams::approval_action))
         .routes(routes!(twilio::sms_response))
         .with_state(verifier.clone());
-    Api::new(shell)
-        .internal(&[Service::Orchestration], questions)
-        .either(
-            &[Service::Orchestration],
-            &[Role::Operator, Role::Auditor],
-            look_up,
-        )
-        .webhooks(webhooks)
+    Api::new(shell).guarded(questions).webhooks(webhooks)
 }

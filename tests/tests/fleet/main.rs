@@ -7,8 +7,10 @@
 
 mod access;
 mod attacks;
+mod database_roles;
 mod dialogue;
 mod journeys;
+mod matrix;
 mod outages;
 mod questions;
 mod tripwires;

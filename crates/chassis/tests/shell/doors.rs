@@ -73,3 +73,10 @@ async fn a_route_cannot_slip_in_among_the_webhooks() {
     let shell = World::new().shell(Service::Executor, None).await;
     let _ = Api::new(&shell).webhooks(OpenApiRouter::new().routes(routes!(open)));
 }
+
+#[tokio::test]
+#[should_panic(expected = "`GET /api/v1/open` has no door")]
+async fn a_route_without_a_row_in_the_table_is_not_mounted() {
+    let shell = World::new().shell(Service::Executor, None).await;
+    let _ = Api::new(&shell).guarded(OpenApiRouter::new().routes(routes!(open)));
+}

@@ -8,8 +8,9 @@ use axum::extract::State;
 use axum::response::Response;
 use chassis::settings::{LogFormat, OidcSettings, TelemetrySettings};
 use chassis::{Api, ApiError, BaseSettings, Caller, Json, Shell};
+use common::doors::Door;
 use common::{Problem, Role, Service};
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use launcher::testing::TestDatabase;
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -176,25 +177,35 @@ async fn event(body: axum::body::Bytes) -> (StatusCode, String) {
 
 /// The sample's routes; orchestration may act, operators may look.
 pub(crate) fn api(shell: &Shell, sample: &Sample) -> Api {
-    let acting = OpenApiRouter::new()
+    let routes = OpenApiRouter::new()
         .routes(routes!(act))
         .routes(routes!(explode))
         .routes(routes!(fail))
         .routes(routes!(slow))
         .routes(routes!(slow_act))
-        .routes(routes!(away_once));
-    Api::new(shell)
-        .internal(
-            &[Service::Orchestration, Service::Classifier],
-            acting.with_state(sample.clone()),
-        )
-        .either(
-            &[Service::Playbook],
-            &[Role::Operator, Role::Auditor],
-            OpenApiRouter::new().routes(routes!(look)),
-        )
+        .routes(routes!(away_once))
+        .routes(routes!(look));
+    Api::with_doors(shell, DOORS)
+        .guarded(routes.with_state(sample.clone()))
         .webhooks(OpenApiRouter::new().routes(routes!(event)))
 }
+
+const ACTORS: &[Service] = &[Service::Orchestration, Service::Classifier];
+
+static DOORS: &[Door] = &[
+    Door::new(Method::POST, "/api/v1/sample/act", ACTORS, &[]),
+    Door::new(Method::POST, "/api/v1/sample/panic", ACTORS, &[]),
+    Door::new(Method::POST, "/api/v1/sample/fail", ACTORS, &[]),
+    Door::new(Method::GET, "/api/v1/sample/slow", ACTORS, &[]),
+    Door::new(Method::POST, "/api/v1/sample/slow_act", ACTORS, &[]),
+    Door::new(Method::POST, "/api/v1/sample/away_once", ACTORS, &[]),
+    Door::new(
+        Method::GET,
+        "/api/v1/sample/look",
+        &[Service::Playbook],
+        &[Role::Operator, Role::Auditor],
+    ),
+];
 
 /// Serve the sample on a free port.
 pub(crate) async fn serve(shell: Shell, sample: &Sample) -> (url::Url, tokio::task::JoinHandle<()>) {

@@ -12,27 +12,14 @@ use super::not_found;
 use crate::operators::Operators;
 use crate::store::Operation;
 
-/// What is done to one execution.
-pub(super) fn verbs(operators: &Operators) -> OpenApiRouter {
+/// The verbs and the switches.
+pub(super) fn routes(operators: &Operators) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(pause))
         .routes(routes!(resume))
         .routes(routes!(cancel))
         .routes(routes!(retry))
-        .with_state(operators.clone())
-}
-
-/// How the switches stand.
-pub(super) fn looking(operators: &Operators) -> OpenApiRouter {
-    OpenApiRouter::new()
-        .routes(routes!(switches))
-        .with_state(operators.clone())
-}
-
-/// Switching.
-pub(super) fn switching(operators: &Operators) -> OpenApiRouter {
-    OpenApiRouter::new()
-        .routes(routes!(set_switch))
+        .routes(routes!(switches, set_switch))
         .with_state(operators.clone())
 }
 
