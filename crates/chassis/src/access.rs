@@ -15,6 +15,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Method};
 use jsonwebtoken::Algorithm;
+use trust::token::{ServiceToken, TokenError as ServiceTokenError};
 
 use crate::body::Buffered;
 use crate::jwks::TokenError;
@@ -165,9 +166,8 @@ async fn authenticate(
     let header = jsonwebtoken::decode_header(token)
         .map_err(|_| Problem::unauthorized("token_malformed", "the bearer token is no signed token"))?;
     if header.alg == Algorithm::EdDSA {
-        let audience = shell.service().name();
-        let trusted = shell.identity().trusted();
-        let token = trust::token::verify(token, audience, body, trusted, clock::now())
+        let token = service_token(shell, token, body)
+            .await
             .map_err(|error| unbelieved(error, clock::ahead().is_some()))?;
         return Ok(Caller::Service(token.caller));
     }
@@ -182,11 +182,22 @@ async fn authenticate(
     }
 }
 
+async fn service_token(shell: &Shell, token: &str, body: &[u8]) -> Result<ServiceToken, ServiceTokenError> {
+    let check = || {
+        let keys = shell.keys().now();
+        trust::token::verify(token, shell.service().name(), body, keys.trusted(), clock::now())
+    };
+    match check() {
+        // Its owner may have got a new key this moment.
+        Err(ServiceTokenError::UnknownKey) if shell.keys().look_again().await => check(),
+        checked => checked,
+    }
+}
+
 /// A 401 is final to callers, so whether a token is of this minute is not for a clock to say that may be minutes off.
-fn unbelieved(error: trust::token::TokenError, clock_known: bool) -> Problem {
-    use trust::token::TokenError::{Expired, NotYetValid};
+fn unbelieved(error: ServiceTokenError, clock_known: bool) -> Problem {
     match error {
-        Expired | NotYetValid if !clock_known => {
+        ServiceTokenError::Expired | ServiceTokenError::NotYetValid if !clock_known => {
             Problem::outside_unavailable("the database, whose clock a token is checked by,", Some(1))
         }
         error => Problem::unauthorized(error.code(), error),

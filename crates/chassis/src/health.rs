@@ -63,6 +63,15 @@ struct Report {
     waiting_for: BTreeMap<&'static str, String>,
     /// What the service does without.
     degraded: Vec<&'static str>,
+    keys: Keys,
+}
+
+/// Which keys the service goes by, so that whoever replaces one sees when all know it. Names, not keys.
+#[derive(Debug, Serialize)]
+struct Keys {
+    signs_with: String,
+    /// The list of trusted keys, as `firstline keys show` names it.
+    trusted: String,
 }
 
 pub(crate) async fn healthz() -> Response {
@@ -96,7 +105,12 @@ pub(crate) async fn readyz(State(shell): State<Shell>) -> Response {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
+    let identity = shell.keys().now();
     let report = Report {
+        keys: Keys {
+            signs_with: identity.signing_key().kid().to_string(),
+            trusted: identity.trusted().fingerprint(),
+        },
         ready,
         service: shell.service().name(),
         waiting_for,

@@ -181,6 +181,16 @@ impl Cache {
 
     async fn read(&self) -> Result<Keys, TokenError> {
         let discovery: Discovery = self.document(self.discovery.clone()).await?;
+        // Whoever answers for the issuer once must not be able to send us anywhere: we go to configured hosts only.
+        if discovery.jwks_uri.origin() != self.discovery.origin() {
+            let (here, there) = (self.discovery.origin(), discovery.jwks_uri.origin());
+            let detail = format!(
+                "its keys lie on another host, {} instead of {}",
+                there.ascii_serialization(),
+                here.ascii_serialization()
+            );
+            return Err(TokenError::IssuerAway(detail));
+        }
         let set: KeySet = self.document(discovery.jwks_uri).await?;
         let by_kid = set.keys.into_iter().filter_map(usable).collect();
         Ok(Keys {
@@ -196,6 +206,10 @@ impl Cache {
         let mut response = response
             .and_then(reqwest::Response::error_for_status)
             .map_err(|error| away(crate::chain(&error.without_url())))?;
+        // A redirect is no error to the client, and no document either.
+        if !response.status().is_success() {
+            return Err(away(format!("it answered {}", response.status())));
+        }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| away(error.to_string()))? {
             body.extend_from_slice(&chunk);

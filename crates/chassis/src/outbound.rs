@@ -1,17 +1,16 @@
 //! What every internal call carries: the service token over its exact body, the trace context, the request id.
 
-use std::sync::Arc;
-
 use common::client::Outbound;
 use common::clock;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use trust::Identity;
 
+use crate::key_files::Watched;
 use crate::{request_id, telemetry};
 
 /// Stamps calls in the name of one identity.
-pub(crate) struct Stamp(pub(crate) Arc<Identity>);
+pub(crate) struct Stamp(pub(crate) Watched<Identity>);
 
 impl Outbound for Stamp {
     fn decorate(&self, callee: &str, body: &[u8], headers: &mut HeaderMap) {
@@ -20,7 +19,7 @@ impl Outbound for Stamp {
         if let Some(id) = request_id::header_value(&id) {
             headers.insert(request_id::HEADER, id);
         }
-        let token = trust::token::issue(&self.0, callee, body, clock::now(), clock::fresh_id());
+        let token = trust::token::issue(&self.0.now(), callee, body, clock::now(), clock::fresh_id());
         let bearer = token
             .map_err(|error| tracing::error!(error = %crate::chain(&error), callee, "could not sign a service token"))
             .ok()

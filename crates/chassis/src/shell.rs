@@ -26,6 +26,7 @@ use zeroize::Zeroizing;
 
 use crate::health::{self, Readiness};
 use crate::idempotency::Store;
+use crate::key_files::{KeyFile, Watched};
 use crate::oidc::People;
 use crate::outbound::Stamp;
 use crate::settings::BaseSettings;
@@ -68,13 +69,38 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(25);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A key file cannot be read.
-    #[error("cannot read `{path}`")]
+    #[error(
+        "cannot read the key file `{path}`: `firstline keys init` makes key files; they must belong to the user that \
+         the service runs as"
+    )]
     File {
         /// Which.
         path: PathBuf,
         /// Why.
         #[source]
         source: std::io::Error,
+    },
+    /// A private key that others can read is no secret any more.
+    #[error(
+        "the private key `{path}` may be read by others than its owner (mode {mode:04o}): run `chmod 600 {path}`, and \
+         replace the key with `firstline keys rotate` where somebody may have read it"
+    )]
+    Exposed {
+        /// Which.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// Whoever can change the list of trusted keys can put in a key of their own.
+    #[error(
+        "`{path}` may be changed by others than its owner (mode {mode:04o}): run `chmod 644 {path}`, and look with \
+         `firstline keys show` whether its keys are yours"
+    )]
+    Changeable {
+        /// Which.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
     },
     /// A key file holds no key, or not this service's.
     #[error("`{path}` does not fit")]
@@ -85,6 +111,9 @@ pub enum StartError {
         #[source]
         source: trust::KeyError,
     },
+    /// The fleet would believe nothing that this service signs.
+    #[error("TRUSTED_KEYS_FILE does not go with SERVICE_KEY_FILE")]
+    Unbelieved(#[source] trust::KeyError),
     /// `DATABASE_URL` is no address of a Postgres. Its text may hold a password and is not shown.
     #[error("DATABASE_URL is no postgres address")]
     Database(#[source] sqlx::Error),
@@ -97,6 +126,14 @@ pub enum StartError {
     /// Anything of the service's own.
     #[error("{0}")]
     Own(String),
+}
+
+impl StartError {
+    /// The file at `path` is not what it should be.
+    pub fn unfit(path: &Path) -> impl FnOnce(trust::KeyError) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Key { path, source }
+    }
 }
 
 /// The service stopped by itself.
@@ -118,7 +155,7 @@ struct Inner {
     service: Service,
     tenant: TenantId,
     pool: PgPool,
-    identity: Arc<Identity>,
+    keys: Watched<Identity>,
     outbound: Arc<dyn Outbound>,
     http: reqwest::Client,
     people: Option<People>,
@@ -139,7 +176,8 @@ impl Shell {
         base: &BaseSettings,
         shutdown: CancellationToken,
     ) -> Result<Self, StartError> {
-        let identity = Arc::new(identity(service, base).await?);
+        let readiness = Readiness::default();
+        let keys = identity(service, base, readiness.clone()).await?;
         let http = common::client::http_client(CALL_LIMIT).map_err(StartError::Http)?;
         let people = base.oidc.as_ref().map(|oidc| People::new(http.clone(), oidc));
         let idempotency = Store::new(base.redis_url.expose_secret(), service).map_err(StartError::Redis)?;
@@ -149,16 +187,17 @@ impl Shell {
         let tasks = TaskTracker::new();
         tasks.spawn(metrics::upkeep(shutdown.clone()));
         tasks.spawn(clock::keep(pool.clone(), shutdown.clone()));
+        tasks.spawn(keys.clone().keep(shutdown.clone()));
         Ok(Self(Arc::new(Inner {
             service,
             tenant: base.tenant_id.clone(),
             pool,
-            outbound: Arc::new(Stamp(Arc::clone(&identity))),
-            identity,
+            outbound: Arc::new(Stamp(keys.clone())),
+            keys,
             http,
             people,
             idempotency,
-            readiness: Readiness::default(),
+            readiness,
             stopping: shutdown,
             tasks,
         })))
@@ -179,9 +218,24 @@ impl Shell {
         &self.0.pool
     }
 
-    /// Own key and the fleet's public keys.
-    pub fn identity(&self) -> &Arc<Identity> {
-        &self.0.identity
+    /// Own key and the fleet's public keys, which change while the service runs: ask for them anew each time.
+    pub fn keys(&self) -> &Watched<Identity> {
+        &self.0.keys
+    }
+
+    /// Keys of the service's own in `files`, read now and whenever they change. `name` is what `/readyz` calls them.
+    ///
+    /// # Errors
+    /// A file is missing, others than its owner may read or change it, or `parse` refuses it.
+    pub async fn watch<T: Send + Sync + 'static>(
+        &self,
+        name: &'static str,
+        files: Vec<KeyFile>,
+        parse: impl Fn(&[Zeroizing<Vec<u8>>]) -> Result<T, StartError> + Send + Sync + 'static,
+    ) -> Result<Watched<T>, StartError> {
+        let watched = Watched::start(name, files, parse, |_| Ok(()), self.0.readiness.clone()).await?;
+        self.spawn(watched.clone().keep(self.0.stopping.clone()));
+        Ok(watched)
     }
 
     /// A client for internal calls. Outside calls have clients of their own in `connectors`.
@@ -357,23 +411,26 @@ pub(crate) async fn unknown_method(method: Method, uri: Uri) -> ApiError {
     ))
 }
 
-async fn identity(service: Service, base: &BaseSettings) -> Result<Identity, StartError> {
-    let unfit = |path: &Path| {
-        let path = path.to_owned();
-        move |source| StartError::Key { path, source }
+async fn identity(
+    service: Service,
+    base: &BaseSettings,
+    readiness: Readiness,
+) -> Result<Watched<Identity>, StartError> {
+    let files = vec![
+        KeyFile::secret(&base.service_key_file),
+        KeyFile::public(&base.trusted_keys_file),
+    ];
+    let (key_file, trusted_file) = (base.service_key_file.clone(), base.trusted_keys_file.clone());
+    let parse = move |contents: &[Zeroizing<Vec<u8>>]| {
+        let [key, trusted] = contents else {
+            return Err(StartError::Own("two files are read as two".to_owned()));
+        };
+        let key = SigningKey::from_pem(key).map_err(StartError::unfit(&key_file))?;
+        let trusted = TrustedKeys::from_json(trusted).map_err(StartError::unfit(&trusted_file))?;
+        Ok(Identity::unchecked(service, key, trusted))
     };
-    let key_pem = Zeroizing::new(read(&base.service_key_file).await?);
-    let key = SigningKey::from_pem(&key_pem).map_err(unfit(&base.service_key_file))?;
-    let trusted = read(&base.trusted_keys_file).await?;
-    let trusted = TrustedKeys::from_json(&trusted).map_err(unfit(&base.trusted_keys_file))?;
-    Identity::new(service, key, trusted).map_err(unfit(&base.trusted_keys_file))
-}
-
-async fn read(path: &Path) -> Result<Vec<u8>, StartError> {
-    tokio::fs::read(path).await.map_err(|source| StartError::File {
-        path: path.to_owned(),
-        source,
-    })
+    let believed = |identity: &Identity| identity.believed().map_err(StartError::Unbelieved);
+    Watched::start("keys", files, parse, believed, readiness).await
 }
 
 fn database(service: Service, base: &BaseSettings) -> Result<PgConnectOptions, StartError> {

@@ -370,6 +370,40 @@ pub(crate) enum Keys {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+    /// Show every key: whose it is, its id, whether it signs, is trusted, replaced or retired, since when, and the file
+    /// with its permissions. What is wrong is said with how to mend it (exit code 1).
+    Show {
+        /// A directory made by `firstline keys init`, or a part of one.
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+    /// Replace a key while the fleet runs: without an option the new key is made and listed, then `--switch`, then
+    /// `--finish`. Each step may be repeated.
+    ///
+    /// Between two steps every service must have read the changed files: they do so by themselves, and `/readyz` says
+    /// under `keys` which list they trust and which key they sign with. `firstline keys show` prints the same.
+    Rotate(RotateKey),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotateKey {
+    /// classifier, playbook, orchestration, verification, executor or delivery for the key that it signs with; `seal`
+    /// for the key that delivery opens with.
+    #[arg(value_name = "SERVICE")]
+    pub(crate) what: String,
+    /// A directory made by `firstline keys init`.
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Use the new key from now on.
+    #[arg(long, conflicts_with = "finish")]
+    pub(crate) switch: bool,
+    /// Give up the old key; refused for as long as what it signed may still be on its way. Retired keys stay listed, for
+    /// reading the audit.
+    #[arg(long)]
+    pub(crate) finish: bool,
+    /// Do not wait: somebody else has the old key. Calls, permits and credentials under way fail.
+    #[arg(long, requires = "finish")]
+    pub(crate) at_once: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use common::Service;
 use rand::CryptoRng;
+use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::keys::{Identity, KeyError, SigningKey, TrustedKeys};
@@ -55,6 +56,15 @@ impl FleetKeys {
         Ok(trusted)
     }
 
+    /// The same, saying that they were made at `now`.
+    fn trusted_from(&self, now: OffsetDateTime) -> Result<TrustedKeys, KeyError> {
+        let mut trusted = TrustedKeys::new();
+        for (service, key) in &self.services {
+            trusted.trust_from(*service, key.verifying_key()?, now)?;
+        }
+        Ok(trusted)
+    }
+
     /// Keep the one identity, drop the other keys.
     pub fn into_identity(mut self, service: Service) -> Result<Identity, KeyError> {
         let trusted = self.trusted()?;
@@ -62,8 +72,8 @@ impl FleetKeys {
         Identity::new(service, key, trusted)
     }
 
-    /// The nine files.
-    pub fn files(&self) -> Result<Vec<KeyFile>, KeyError> {
+    /// The nine files, of keys that were made at `now`.
+    pub fn files(&self, now: OffsetDateTime) -> Result<Vec<KeyFile>, KeyError> {
         let mut files = Vec::new();
         let mut add = |name: String, contents, secret| {
             files.push(KeyFile {
@@ -75,7 +85,7 @@ impl FleetKeys {
         for (service, key) in &self.services {
             add(format!("{service}.key"), key.to_pem()?, true);
         }
-        let trusted = Zeroizing::new(self.trusted()?.to_json());
+        let trusted = Zeroizing::new(self.trusted_from(now)?.to_json());
         add("trusted.json".to_owned(), trusted, false);
         add("seal.key".to_owned(), self.seal.to_pem(), true);
         add("seal.pub".to_owned(), self.seal.public().to_pem(), false);
@@ -87,10 +97,12 @@ impl FleetKeys {
 mod tests {
     use super::*;
     use crate::seal::SealPublicKey;
+    use time::macros::datetime;
 
     #[test]
     fn the_nine_files_of_a_fleet_read_back_and_only_the_private_ones_are_secret() {
-        let files = FleetKeys::generate(&mut rand::rng()).unwrap().files().unwrap();
+        let keys = FleetKeys::generate(&mut rand::rng()).unwrap();
+        let files = keys.files(datetime!(2026-03-02 09:15 UTC)).unwrap();
         let names: Vec<_> = files
             .iter()
             .map(|file| (file.name.as_str(), file.secret))

@@ -25,11 +25,14 @@ pub mod fleet;
 mod jws;
 pub mod keys;
 pub mod permit;
+pub mod rotation;
 pub mod seal;
 pub mod token;
 
 pub use fleet::{FleetKeys, KeyFile};
-pub use keys::{Identity, KeyError, KeyId, SigningFailed, SigningKey, TrustedKeys, VerifyingKey};
+pub use keys::{
+    Identity, KeyError, KeyId, KeyState, ListedKey, SigningFailed, SigningKey, TrustedKeys, VerifyingKey,
+};
 pub use permit::{Expected, Method, Permit, PermitClaims, PermitError, SpentPermit, parameters_digest};
 pub use seal::{Binding, Credential, OpenedCredential, Purpose, SealError, SealKey, SealPublicKey};
 pub use token::{ServiceToken, TokenError};

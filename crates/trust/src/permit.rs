@@ -14,6 +14,8 @@ use crate::keys::{Identity, TrustedKeys};
 
 /// The longest a permit may be good for.
 pub const LIFETIME: Duration = Duration::minutes(10);
+/// How long after the person answered a permit may be renewed.
+pub const RENEWABLE: Duration = Duration::minutes(30);
 /// How far the clocks of verification and executor may differ.
 pub const SKEW: Duration = Duration::seconds(5);
 

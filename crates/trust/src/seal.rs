@@ -15,7 +15,9 @@ use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
 use crate::jws::{self, JwsError};
-use crate::keys::{Identity, KeyError, PRIVATE_KEY, PUBLIC_KEY, TrustedKeys, read_pem, write_pem};
+use crate::keys::{
+    Identity, KeyError, KeyId, PRIVATE_KEY, PUBLIC_KEY, TrustedKeys, read_all_pem, read_pem, write_pem,
+};
 
 type Kem = X25519HkdfSha256;
 type PrivateKey = <Kem as hpke::Kem>::PrivateKey;
@@ -28,7 +30,7 @@ const INFO: &[u8] = b"firstline sealed credential 1";
 /// A pass has at most 48 characters; the rest is overhead.
 const LONGEST_BYTES: usize = 8192;
 /// A pass lives 30 days at most (Graph's `lifetimeInMinutes`, 43,200); a date beyond that is a fault.
-const LONGEST_LIFE: Duration = Duration::days(31);
+pub const LONGEST_LIFE: Duration = Duration::days(31);
 /// An encapsulated X25519 key.
 const ENCAPPED_BYTES: usize = 32;
 
@@ -40,41 +42,104 @@ const SPKI_X25519: &[u8] = &[
     0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x6e, 0x03, 0x21, 0x00,
 ];
 
-/// Delivery's private key: what opens. Has no `Debug`, `Display`, `Serialize` or `Clone`; wiped when dropped.
+/// Delivery's private key: what opens. While it is being replaced it holds the old one too, and opens what was sealed
+/// to either. Has no `Debug`, `Display`, `Serialize` or `Clone`; wiped when dropped.
 pub struct SealKey {
+    newest: Pair,
+    older: Vec<Pair>,
+}
+
+struct Pair {
     private: PrivateKey,
     public: PublicKey,
 }
 
-impl SealKey {
-    /// A fresh key pair.
-    pub fn generate(rng: &mut impl CryptoRng) -> Self {
-        let (private, public) = Kem::gen_keypair_with_rng(rng);
+impl Pair {
+    fn of(private: PrivateKey) -> Self {
+        let public = Kem::sk_to_pk(&private);
         Self { private, public }
     }
 
-    /// Read an unencrypted PKCS#8 PEM, as `to_pem` or `openssl genpkey -algorithm X25519` writes it.
-    pub fn from_pem(file: &[u8]) -> Result<Self, KeyError> {
-        let der = read_pem(file, PRIVATE_KEY)?;
-        let private = der
-            .strip_prefix(PKCS8_X25519)
+    fn read(der: &[u8]) -> Result<Self, KeyError> {
+        der.strip_prefix(PKCS8_X25519)
             .and_then(|bytes| PrivateKey::from_bytes(bytes).ok())
-            .ok_or(KeyError::WrongKind("X25519"))?;
-        let public = Kem::sk_to_pk(&private);
-        Ok(Self { private, public })
+            .map(Self::of)
+            .ok_or(KeyError::WrongKind("X25519"))
     }
 
-    /// The file's contents: PKCS#8 in PEM.
-    pub fn to_pem(&self) -> Zeroizing<String> {
+    fn to_pem(&self) -> Zeroizing<String> {
         let mut bytes = Zeroizing::new([0_u8; 32]);
         self.private.write_exact(bytes.as_mut());
         let der = Zeroizing::new([PKCS8_X25519, bytes.as_ref()].concat());
         write_pem(PRIVATE_KEY, &der)
     }
+}
 
-    /// The half that the executor gets.
+impl SealKey {
+    /// A fresh key pair.
+    pub fn generate(rng: &mut impl CryptoRng) -> Self {
+        let (private, _) = Kem::gen_keypair_with_rng(rng);
+        Self {
+            newest: Pair::of(private),
+            older: vec![],
+        }
+    }
+
+    /// A fresh key pair, beside those that `self` holds.
+    #[must_use]
+    pub fn succeeded(self, rng: &mut impl CryptoRng) -> Self {
+        let mut older = self.older;
+        older.insert(0, self.newest);
+        Self {
+            older,
+            ..Self::generate(rng)
+        }
+    }
+
+    /// The newest alone: what was sealed to the older ones stays shut from now on.
+    #[must_use]
+    pub fn without_older(self) -> Self {
+        Self {
+            newest: self.newest,
+            older: vec![],
+        }
+    }
+
+    /// Read unencrypted PKCS#8 PEM blocks, as `to_pem` or `openssl genpkey -algorithm X25519` writes them, the newest
+    /// first.
+    pub fn from_pem(file: &[u8]) -> Result<Self, KeyError> {
+        let mut blocks = read_all_pem(file, PRIVATE_KEY)?.into_iter();
+        let newest = blocks.next().ok_or(KeyError::NotPem(PRIVATE_KEY))?;
+        Ok(Self {
+            newest: Pair::read(&newest)?,
+            older: blocks.map(|block| Pair::read(&block)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The file's contents: PKCS#8 in PEM, the newest first.
+    pub fn to_pem(&self) -> Zeroizing<String> {
+        let blocks: Vec<_> = self.pairs().map(Pair::to_pem).collect();
+        let mut text = Zeroizing::new(String::with_capacity(
+            blocks.iter().map(|block| block.len()).sum(),
+        ));
+        for block in &blocks {
+            text.push_str(block);
+        }
+        text
+    }
+
+    /// The half of the newest that the executor gets.
     pub fn public(&self) -> SealPublicKey {
-        SealPublicKey(self.public.clone())
+        SealPublicKey(self.newest.public.clone())
+    }
+
+    /// The halves of all, the newest first: what is still opened.
+    pub fn publics(&self) -> impl Iterator<Item = SealPublicKey> {
+        self.pairs().map(|pair| SealPublicKey(pair.public.clone()))
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = &Pair> {
+        std::iter::once(&self.newest).chain(&self.older)
     }
 }
 
@@ -90,6 +155,11 @@ impl SealPublicKey {
             .and_then(|bytes| PublicKey::from_bytes(bytes).ok())
             .map(Self)
             .ok_or(KeyError::WrongKind("public X25519"))
+    }
+
+    /// Its name, in the manner of [`KeyId`].
+    pub fn kid(&self) -> KeyId {
+        KeyId::of(self.0.to_bytes().as_slice())
     }
 
     /// The file's contents.
@@ -276,17 +346,12 @@ pub fn open(
         .split_at_checked(ENCAPPED_BYTES)
         .ok_or(SealError::Malformed)?;
     let encapped = EncappedKey::from_bytes(encapped).map_err(|_| SealError::Malformed)?;
-    let mut context = hpke::setup_receiver::<ChaCha20Poly1305, HkdfSha256, Kem>(
-        &OpModeR::Base,
-        &key.private,
-        &encapped,
-        INFO,
-    )
-    .map_err(|_| SealError::Unreadable)?;
-    let clear = context
-        .open(sealed, &binding.associated_data()?)
-        .map(Zeroizing::new)
-        .map_err(|_| SealError::Unreadable)?;
+    let associated = binding.associated_data()?;
+    // Nothing says to which of delivery's keys it was sealed, and there are two at most for as long as they overlap.
+    let clear = key
+        .pairs()
+        .find_map(|pair| unseal(pair, &encapped, sealed, &associated))
+        .ok_or(SealError::Unreadable)?;
     let outside: Outside = serde_json::from_slice(&clear).map_err(|_| SealError::Malformed)?;
     let expires = OffsetDateTime::from_unix_timestamp(outside.expires).map_err(|_| SealError::Malformed)?;
     if expires > now + LONGEST_LIFE {
@@ -300,6 +365,22 @@ pub fn open(
         destination: outside.destination,
         expires,
     })
+}
+
+fn unseal(
+    pair: &Pair,
+    encapped: &EncappedKey,
+    sealed: &[u8],
+    associated: &[u8],
+) -> Option<Zeroizing<Vec<u8>>> {
+    let mut context = hpke::setup_receiver::<ChaCha20Poly1305, HkdfSha256, Kem>(
+        &OpModeR::Base,
+        &pair.private,
+        encapped,
+        INFO,
+    )
+    .ok()?;
+    context.open(sealed, associated).map(Zeroizing::new).ok()
 }
 
 /// The name of one sealing, for telling two apart without opening either.

@@ -130,6 +130,24 @@ fn another_key_cannot_open_it() {
 }
 
 #[test]
+fn what_was_sealed_to_the_old_key_opens_until_the_old_key_is_dropped() {
+    let mut world = World::new();
+    let to_old = world.sealed();
+    world.seal = world.seal.succeeded(&mut rand::rng());
+    let to_new = world.sealed();
+    // As delivery reads it from its file, with both keys in it.
+    world.seal = SealKey::from_pem(world.seal.to_pem().as_bytes()).unwrap();
+    assert_eq!(world.seal.publics().count(), 2);
+    for sealed in [&to_old, &to_new] {
+        assert!(world.open(sealed, &world.binding(), NOW).is_ok());
+    }
+    world.seal = world.seal.without_older();
+    assert!(world.open(&to_new, &world.binding(), NOW).is_ok());
+    let shut = world.open(&to_old, &world.binding(), NOW);
+    assert_eq!(shut.err(), Some(SealError::Unreadable));
+}
+
+#[test]
 fn an_expired_credential_stays_shut_and_so_does_an_eternal_one() {
     let world = World::new();
     let sealed = world.sealed();

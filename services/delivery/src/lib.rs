@@ -11,15 +11,14 @@ mod store;
 mod text;
 mod verdict;
 
-use std::sync::Arc;
-
-use chassis::{Api, ServeError, Shell, StartError};
+use chassis::{Api, KeyFile, ServeError, Shell, StartError, Watched};
 use common::Service;
 use common::client::OrchestrationClient;
 use connectors::twilio::Twilio;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use trust::SealKey;
+use zeroize::Zeroizing;
 
 pub use settings::DeliverySettings;
 
@@ -30,7 +29,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     let shell = Shell::start(Service::Delivery, &settings.base, shutdown).await?;
-    let seal_key = Arc::new(seal_key(&settings).await?);
+    let seal_key = seal_key(&shell, &settings).await?;
     let outside = connectors::http_client().map_err(StartError::Http)?;
     let twilio = Twilio::new(settings.twilio.clone(), outside);
     let store = store::Store::new(&shell);
@@ -55,15 +54,12 @@ pub async fn serve(
     shell.serve(api, listener).await
 }
 
-async fn seal_key(settings: &DeliverySettings) -> Result<SealKey, StartError> {
-    let path = &settings.seal_key_file;
-    let file = tokio::fs::read(path).await.map_err(|source| StartError::File {
-        path: path.clone(),
-        source,
-    })?;
-    let file = zeroize::Zeroizing::new(file);
-    SealKey::from_pem(&file).map_err(|source| StartError::Key {
-        path: path.clone(),
-        source,
-    })
+async fn seal_key(shell: &Shell, settings: &DeliverySettings) -> Result<Watched<SealKey>, StartError> {
+    let path = settings.seal_key_file.clone();
+    let files = vec![KeyFile::secret(&path)];
+    let parse = move |contents: &[Zeroizing<Vec<u8>>]| {
+        let file = contents.first().map_or(&[][..], |file| file);
+        SealKey::from_pem(file).map_err(StartError::unfit(&path))
+    };
+    shell.watch("seal_key", files, parse).await
 }

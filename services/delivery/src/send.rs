@@ -3,9 +3,7 @@
 //! The row is there before the message is. Whatever stops in between, the next request for the same visit looks at the
 //! gateway before it sends: there is no idempotency key on its side, and two texts are one too many.
 
-use std::sync::Arc;
-
-use chassis::Shell;
+use chassis::{Shell, Watched};
 use common::clock;
 use common::{Outcome, Pending, StepAnswer, StepRequest, StepResult, TenantId};
 use connectors::twilio::{Message, Sms, Twilio};
@@ -28,10 +26,10 @@ const ACTION: &str = "delivery.sms";
 #[derive(Clone)]
 pub(crate) struct Sender {
     tenant: TenantId,
-    identity: Arc<Identity>,
+    keys: Watched<Identity>,
     store: Store,
     twilio: Twilio,
-    seal_key: Arc<SealKey>,
+    seal_key: Watched<SealKey>,
     follow: Follow,
     callback: Option<Url>,
     help_desk: String,
@@ -48,13 +46,13 @@ impl Sender {
         shell: &Shell,
         store: Store,
         twilio: Twilio,
-        seal_key: Arc<SealKey>,
+        seal_key: Watched<SealKey>,
         follow: Follow,
         settings: &DeliverySettings,
     ) -> Self {
         Self {
             tenant: shell.tenant().clone(),
-            identity: shell.identity().clone(),
+            keys: shell.keys().clone(),
             store,
             twilio,
             seal_key,
@@ -94,7 +92,7 @@ impl Sender {
             // The step has timed out: a text now would contradict what the ticket says.
             return self.too_late(lease).await;
         }
-        let letter = match self.open(request, now) {
+        let letter = match self.open_by_any_key(request, now).await {
             Ok(letter) => letter,
             Err(error) => return self.cannot_open(request, lease, error).await,
         };
@@ -125,6 +123,19 @@ impl Sender {
         Ok(())
     }
 
+    /// The executor may have got a new key this moment, or delivery one that the executor knows already.
+    async fn open_by_any_key(&self, request: &StepRequest, now: OffsetDateTime) -> Result<Letter, SendError> {
+        match self.open(request, now) {
+            Err(SendError::Shut(SealError::WrongIssuer)) if self.keys.look_again().await => {
+                self.open(request, now)
+            }
+            Err(SendError::Shut(SealError::Unreadable)) if self.seal_key.look_again().await => {
+                self.open(request, now)
+            }
+            opened => opened,
+        }
+    }
+
     fn open(&self, request: &StepRequest, now: OffsetDateTime) -> Result<Letter, SendError> {
         let sealed = request.sealed.as_ref().ok_or(SendError::Missing)?;
         let binding = Binding {
@@ -133,8 +144,8 @@ impl Sender {
             subject: &request.subject.user_id,
             purpose: Purpose::TemporaryAccessPass,
         };
-        let trusted = self.identity.trusted();
-        let opened = trust::seal::open(sealed, &binding, &self.seal_key, trusted, now)?;
+        let (keys, seal_key) = (self.keys.now(), self.seal_key.now());
+        let opened = trust::seal::open(sealed, &binding, &seal_key, keys.trusted(), now)?;
         let to = opened.destination().expose_secret().parse();
         let to = to.map_err(|_| SealError::Malformed)?;
         Ok(Letter { opened, to })

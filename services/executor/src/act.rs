@@ -190,8 +190,8 @@ impl Reset {
         trust::seal::seal(
             &credential,
             &binding,
-            &self.seal_to,
-            &self.identity,
+            &self.seal_to.now(),
+            &self.keys.now(),
             &mut rand::rng(),
         )
         .map_err(ResetError::Seal)

@@ -11,12 +11,13 @@ mod settings;
 mod store;
 mod undo;
 
-use chassis::{Api, ServeError, Shell, StartError};
+use chassis::{Api, KeyFile, ServeError, Shell, StartError, Watched};
 use common::Service;
 use connectors::entra::Entra;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use trust::SealPublicKey;
+use zeroize::Zeroizing;
 
 pub use settings::ExecutorSettings;
 
@@ -27,7 +28,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     let shell = Shell::start(Service::Executor, &settings.base, shutdown).await?;
-    let seal_to = seal_key(&settings).await?;
+    let seal_to = seal_key(&shell, &settings).await?;
     let outside = connectors::http_client().map_err(StartError::Http)?;
     let limits = store::Limits::new(settings.tripwires, settings.entra.client_secret.clone());
     let entra = Entra::new(settings.entra, outside);
@@ -43,14 +44,12 @@ pub async fn serve(
     shell.serve(api, listener).await
 }
 
-async fn seal_key(settings: &ExecutorSettings) -> Result<SealPublicKey, StartError> {
-    let path = &settings.seal_public_key_file;
-    let file = tokio::fs::read(path).await.map_err(|source| StartError::File {
-        path: path.clone(),
-        source,
-    })?;
-    SealPublicKey::from_pem(&file).map_err(|source| StartError::Key {
-        path: path.clone(),
-        source,
-    })
+async fn seal_key(shell: &Shell, settings: &ExecutorSettings) -> Result<Watched<SealPublicKey>, StartError> {
+    let path = settings.seal_public_key_file.clone();
+    let files = vec![KeyFile::public(&path)];
+    let parse = move |contents: &[Zeroizing<Vec<u8>>]| {
+        let file = contents.first().map_or(&[][..], |file| file);
+        SealPublicKey::from_pem(file).map_err(StartError::unfit(&path))
+    };
+    shell.watch("seal_key", files, parse).await
 }

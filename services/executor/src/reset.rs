@@ -7,15 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::Shell;
 use chassis::tripwires::Caution;
+use chassis::{Shell, Watched};
 use common::clock;
 use common::methods::{SignInMethod, recent_change};
 use common::{ActionName, Assurance, Outcome, StepRequest, StepResult, TenantId, UserId};
 use connectors::CallError;
 use connectors::entra::Entra;
 use serde::Deserialize;
-use trust::{Expected, Identity, Permit, SealPublicKey};
+use trust::{Expected, Identity, Permit, PermitError, SealPublicKey};
 
 use crate::eligibility::{Facts, Ineligible, Plan, decide};
 use crate::leftovers;
@@ -39,10 +39,10 @@ struct Parameters {
 pub(crate) struct Reset {
     action: ActionName,
     pub(crate) tenant: TenantId,
-    pub(crate) identity: Arc<Identity>,
+    pub(crate) keys: Watched<Identity>,
     pub(crate) store: Store,
     pub(crate) entra: Entra,
-    pub(crate) seal_to: SealPublicKey,
+    pub(crate) seal_to: Watched<SealPublicKey>,
     caution: Arc<Caution>,
 }
 
@@ -51,13 +51,13 @@ impl Reset {
         shell: &Shell,
         store: Store,
         entra: Entra,
-        seal_to: SealPublicKey,
+        seal_to: Watched<SealPublicKey>,
         caution: Caution,
     ) -> Self {
         Self {
             action: ACTION.parse().expect("built from a literal"),
             tenant: shell.tenant().clone(),
-            identity: shell.identity().clone(),
+            keys: shell.keys().clone(),
             store,
             entra,
             seal_to,
@@ -91,7 +91,7 @@ impl Reset {
             Visit::Mine(mandate) => Some(mandate),
             Visit::New => {
                 // Before the directory is asked anything: without proof, no work.
-                self.permit(request)?;
+                self.permit(request).await?;
                 None
             }
         };
@@ -121,7 +121,7 @@ impl Reset {
         }))
     }
 
-    fn permit(&self, request: &StepRequest) -> Result<Permit, ResetError> {
+    async fn permit(&self, request: &StepRequest) -> Result<Permit, ResetError> {
         let token = request.permit.as_ref().ok_or(ResetError::PermitMissing)?;
         let expected = Expected {
             tenant: &self.tenant,
@@ -133,17 +133,18 @@ impl Reset {
             parameters: &request.parameters,
             at_least: AT_LEAST,
         };
-        Ok(Permit::verify(
-            token,
-            &expected,
-            self.identity.trusted(),
-            clock::now(),
-        )?)
+        let check = || Permit::verify(token, &expected, self.keys.now().trusted(), clock::now());
+        let permit = match check() {
+            // Verification may have got a new key this moment.
+            Err(PermitError::WrongIssuer) if self.keys.look_again().await => check(),
+            checked => checked,
+        };
+        Ok(permit?)
     }
 
     async fn begin(&self, request: &StepRequest, wanted: Duration) -> Result<StepResult, ResetError> {
         let plan = self.plan(request, wanted).await?;
-        let permit = self.permit(request)?;
+        let permit = self.permit(request).await?;
         match self.store.begin(request, permit, &plan, clock::now()).await? {
             Begun::Mine(mandate) => self.act_alone(request, mandate, &plan).await,
             Begun::UnderWay => Err(ResetError::UnderWay),

@@ -169,7 +169,7 @@ impl Verifier {
             return Ok(None);
         };
         let mut result = words::result(&operation.facts, ended);
-        result.permit = permit::token(operation, &self.identity)?;
+        result.permit = permit::token(operation, &self.keys.now())?;
         Ok(Some(result))
     }
 

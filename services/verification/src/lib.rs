@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::tripwires::Caution;
-use chassis::{ServeError, Shell, StartError, jwks};
+use chassis::{ServeError, Shell, StartError, Watched, jwks};
 use common::client::OrchestrationClient;
 use common::{Service, TenantId};
 use connectors::entra::{Entra, mfa::Mfa};
@@ -81,7 +81,7 @@ pub struct Verifier {
     teams: Teams,
     twilio: Twilio,
     orchestration: OrchestrationClient,
-    identity: Arc<Identity>,
+    keys: Watched<Identity>,
     hasher: Hasher,
     limits: Limits,
     caution: Arc<Caution>,
@@ -113,7 +113,7 @@ impl Verifier {
             orchestration: OrchestrationClient(
                 shell.peer(Service::Orchestration.name(), settings.orchestration_url),
             ),
-            identity: Arc::clone(shell.identity()),
+            keys: shell.keys().clone(),
             // The token never leaves memory, and a new one only outdates codes that live for minutes.
             hasher: Hasher::new(settings.twilio.auth_token.clone(), tenant.clone()),
             limits: settings.limits,

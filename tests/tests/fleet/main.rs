@@ -10,6 +10,7 @@ mod attacks;
 mod database_roles;
 mod dialogue;
 mod journeys;
+mod keys;
 mod matrix;
 mod outages;
 mod questions;

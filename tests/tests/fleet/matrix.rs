@@ -176,10 +176,11 @@ async fn every_endpoint_has_its_row_here_and_in_the_table_of_the_code() {
         let mut webhooks = BTreeSet::new();
         for (path, item) in document["paths"].as_object().unwrap() {
             for method in item.as_object().unwrap().keys() {
-                match path.starts_with("/webhooks/") {
-                    true => webhooks.insert(path.clone()),
-                    false => guarded.insert(format!("{method} {path}")),
-                };
+                if path.starts_with("/webhooks/") {
+                    webhooks.insert(path.clone());
+                } else {
+                    guarded.insert(format!("{method} {path}"));
+                }
             }
         }
         let written: BTreeSet<_> = ROWS

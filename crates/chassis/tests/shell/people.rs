@@ -174,3 +174,44 @@ async fn an_issuer_that_is_away_is_a_503_and_no_refusal() {
     let shell = World::new().shell(Service::Orchestration, Some(away)).await;
     assert_eq!(problem(ask(&shell, look(&token)).await).await.status, 503);
 }
+
+/// Where nothing of ours may ever arrive.
+async fn elsewhere() -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(wiremock::matchers::any())
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!({"keys": []})))
+        .expect(0)
+        .mount(&server)
+        .await;
+    server
+}
+
+#[tokio::test]
+async fn keys_on_another_host_and_redirects_are_not_followed() {
+    let elsewhere = elsewhere().await;
+    let token = Issuer::start(0).await;
+    let token = token.sign("k1", &token.claims(&["operator"]));
+    let documents = [
+        ResponseTemplate::new(200).set_body_json(json!({
+            "issuer": "https://issuer.example", "jwks_uri": format!("{}/keys", elsewhere.uri()),
+        })),
+        ResponseTemplate::new(302).insert_header("location", format!("{}/conf", elsewhere.uri()).as_str()),
+        ResponseTemplate::new(308).insert_header("location", format!("{}/conf", elsewhere.uri()).as_str()),
+    ];
+    for document in documents {
+        let issuer = MockServer::start().await;
+        Mock::given(path("/.well-known/openid-configuration"))
+            .respond_with(document)
+            .mount(&issuer)
+            .await;
+        let settings = OidcSettings {
+            issuer: issuer.uri().parse().unwrap(),
+            audience: "firstline".to_owned(),
+        };
+        let shell = World::new().shell(Service::Orchestration, Some(settings)).await;
+        // Not the caller's fault, and no door opens.
+        let refused = problem(ask(&shell, look(&token)).await).await;
+        assert_eq!(refused.status, 503, "{refused}");
+    }
+    // Dropping `elsewhere` fails the test if it was asked.
+}

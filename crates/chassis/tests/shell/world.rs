@@ -1,5 +1,7 @@
 //! A fleet's keys, shells that stand on nothing, and a sample service.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -33,8 +35,11 @@ impl World {
     pub(crate) fn new() -> Self {
         let keys = FleetKeys::generate(&mut rand::rng()).unwrap();
         let directory = tempfile::tempdir().unwrap();
-        for file in keys.files().unwrap() {
-            std::fs::write(directory.path().join(&file.name), file.contents.as_bytes()).unwrap();
+        for file in keys.files(time::OffsetDateTime::now_utc()).unwrap() {
+            let path = directory.path().join(&file.name);
+            std::fs::write(&path, file.contents.as_bytes()).unwrap();
+            let mode = if file.secret { 0o600 } else { 0o644 };
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
         }
         Self {
             keys,

@@ -5,6 +5,7 @@
 
 mod entra;
 mod halopsa;
+mod hostile;
 mod mfa;
 mod openai;
 mod spec;

@@ -170,7 +170,7 @@ impl TestFleet {
         self.keys.identity(service)
     }
 
-    /// The keys of this fleet.
+    /// The key files of this fleet.
     pub fn keys(&self) -> &TestKeys {
         &self.keys
     }
