@@ -3,13 +3,14 @@
 //! Used for the tokens of people (OpenID Connect) and of the Bot Framework.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::clock;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
@@ -21,6 +22,8 @@ const KEEP: Duration = Duration::from_hours(24);
 const UNKNOWN_KID_PAUSE: Duration = Duration::from_hours(1);
 /// Clocks of the world may differ by this much, where an issuer does not say otherwise.
 pub const LEEWAY: Duration = Duration::from_mins(1);
+/// Entra's tokens with 200 groups in them have some 10 KB, and proxies take no more than 16.
+const LONGEST_BYTES: usize = 16 * 1024;
 /// Longest answer read from an issuer.
 const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
 
@@ -114,7 +117,7 @@ impl Cache {
         self
     }
 
-    /// Check signature, `iss`, `aud`, `exp` and `nbf` of `token`, all of which must be there but `nbf`.
+    /// Check signature, `iss`, `aud`, `exp`, `nbf` and `iat` of `token`, all of which must be there but the last two.
     ///
     /// # Errors
     /// See [`TokenError`].
@@ -123,12 +126,19 @@ impl Cache {
         token: &str,
         expected: &Expected<'_>,
     ) -> Result<Verified<C>, TokenError> {
+        if token.len() > LONGEST_BYTES {
+            return Err(TokenError::Invalid("it is longer than any token".into()));
+        }
         let header = jsonwebtoken::decode_header(token).map_err(invalid)?;
         if header.alg != Algorithm::RS256 {
             return Err(TokenError::Invalid(format!(
                 "{:?} is not allowed, only RS256",
                 header.alg
             )));
+        }
+        if header.crit.is_some() {
+            // RFC 7515, section 4.1.11: whoever does not understand an extension that counts must refuse.
+            return Err(TokenError::Invalid("it asks for extensions (`crit`)".into()));
         }
         let kid = header
             .kid
@@ -145,12 +155,14 @@ impl Cache {
             validation.set_issuer(expected.issuers);
         }
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-        let data = jsonwebtoken::decode::<Value>(token, &key.decoding, &validation).map_err(invalid)?;
-        in_time(&data.claims, clock::now(), expected.leeway)?;
-        if !is_for(expected.audience, &data.claims) {
+        let data =
+            jsonwebtoken::decode::<UniqueClaims>(token, &key.decoding, &validation).map_err(invalid)?;
+        let claims = Value::Object(data.claims.0);
+        in_time(&claims, clock::now(), expected.leeway)?;
+        if !is_for(expected.audience, &claims) {
             return Err(TokenError::Invalid("it is for another audience (`aud`)".into()));
         }
-        let claims = serde_json::from_value(data.claims)
+        let claims = serde_json::from_value(claims)
             .map_err(|error| TokenError::Invalid(format!("its claims are not what we need: {error}")))?;
         Ok(Verified {
             claims,
@@ -226,7 +238,37 @@ fn invalid(error: jsonwebtoken::errors::Error) -> TokenError {
     TokenError::Invalid(error.to_string())
 }
 
-/// `exp` and `nbf` are seconds since 1970, perhaps with a fraction (RFC 7519, section 2).
+/// The claims, each once: of two with one name, one reader believes the first and another the last (RFC 7519, section 4).
+struct UniqueClaims(serde_json::Map<String, Value>);
+
+impl<'de> Deserialize<'de> for UniqueClaims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Claims;
+
+        impl<'de> Visitor<'de> for Claims {
+            type Value = UniqueClaims;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of claims")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UniqueClaims, A::Error> {
+                let mut claims = serde_json::Map::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if claims.contains_key(&name) {
+                        return Err(A::Error::custom(format_args!("the claim `{name}` comes twice")));
+                    }
+                    claims.insert(name, value);
+                }
+                Ok(UniqueClaims(claims))
+            }
+        }
+
+        deserializer.deserialize_map(Claims)
+    }
+}
+
+/// `exp`, `nbf` and `iat` are seconds since 1970, perhaps with a fraction (RFC 7519, section 2).
 fn in_time(claims: &Value, now: OffsetDateTime, leeway: Duration) -> Result<(), TokenError> {
     let at = |name: &str| {
         let seconds = claims.get(name).map(|at| at.as_f64().ok_or(name));
@@ -245,6 +287,9 @@ fn in_time(claims: &Value, now: OffsetDateTime, leeway: Duration) -> Result<(), 
     }
     if at("nbf")?.is_some_and(|nbf| nbf > now + leeway) {
         return Err(TokenError::Invalid("it is not valid yet (`nbf`)".into()));
+    }
+    if at("iat")?.is_some_and(|iat| iat > now + leeway) {
+        return Err(TokenError::Invalid("it comes from the future (`iat`)".into()));
     }
     Ok(())
 }

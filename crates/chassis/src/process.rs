@@ -7,19 +7,19 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::settings::{self, Settings};
+use crate::shell::ServeError;
 use crate::{chain, telemetry};
 
 /// Exit code for settings or arguments that are bad.
 const BAD_USAGE: u8 = 2;
 
 /// Run `serve` as this process: `--help` and `--version` answer and end; bad settings are all named on stderr (exit
-/// code 2); SIGTERM and SIGINT stop it gracefully.
-pub fn main<S, F, Fut, E>(serve: F) -> ExitCode
+/// code 2, as for files that they name and that are not fit for use); SIGTERM and SIGINT stop it gracefully.
+pub fn main<S, F, Fut>(serve: F) -> ExitCode
 where
     S: Settings,
     F: FnOnce(S, TcpListener, CancellationToken) -> Fut,
-    Fut: Future<Output = Result<(), E>>,
-    E: std::error::Error,
+    Fut: Future<Output = Result<(), ServeError>>,
 {
     if let Some(code) = answer_arguments::<S>() {
         return code;
@@ -38,12 +38,11 @@ where
     runtime.block_on(run(settings, serve))
 }
 
-async fn run<S, F, Fut, E>(settings: S, serve: F) -> ExitCode
+async fn run<S, F, Fut>(settings: S, serve: F) -> ExitCode
 where
     S: Settings,
     F: FnOnce(S, TcpListener, CancellationToken) -> Fut,
-    Fut: Future<Output = Result<(), E>>,
-    E: std::error::Error,
+    Fut: Future<Output = Result<(), ServeError>>,
 {
     let telemetry = match telemetry::install(&settings.base().telemetry, S::SERVICE.name()) {
         Ok(telemetry) => telemetry,
@@ -56,7 +55,12 @@ where
     ) {
         (Ok(listener), Ok(())) => match serve(settings, listener, shutdown).await {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail::<S>(&error),
+            // What a setting names is not fit for use: nothing gets better by starting again.
+            Err(error @ ServeError::Start(_)) => {
+                fail::<S>(&error);
+                ExitCode::from(BAD_USAGE)
+            }
+            Err(error @ ServeError::Listener(_)) => fail::<S>(&error),
         },
         (Err(error), _) | (_, Err(error)) => fail::<S>(&error),
     };

@@ -7,8 +7,10 @@
 
 mod doors;
 mod idempotent;
+mod keys;
 mod people;
 mod running;
+mod tokens;
 mod window;
 mod working;
 mod world;

@@ -19,14 +19,14 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::world::{World, ask, post, problem, text};
 
-struct Issuer {
+pub(crate) struct Issuer {
     server: MockServer,
     key: KeyPair,
 }
 
 impl Issuer {
     /// `reads`: how often its keys may be read.
-    async fn start(reads: u64) -> Self {
+    pub(crate) async fn start(reads: u64) -> Self {
         let server = MockServer::start().await;
         let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
         let discovery = json!({"issuer": server.uri(), "jwks_uri": format!("{}/keys", server.uri())});
@@ -49,14 +49,14 @@ impl Issuer {
         Self { server, key }
     }
 
-    fn settings(&self) -> OidcSettings {
+    pub(crate) fn settings(&self) -> OidcSettings {
         OidcSettings {
             issuer: self.server.uri().parse().unwrap(),
             audience: "firstline".to_owned(),
         }
     }
 
-    fn claims(&self, roles: &[&str]) -> Value {
+    pub(crate) fn claims(&self, roles: &[&str]) -> Value {
         let now = jsonwebtoken::get_current_timestamp();
         json!({
             "iss": self.server.uri(), "aud": "firstline", "sub": "s", "oid": "o-1", "name": "Megan Bowen",
@@ -64,8 +64,37 @@ impl Issuer {
         })
     }
 
-    fn sign(&self, kid: &str, claims: &Value) -> String {
-        let mut header = Header::new(Algorithm::RS256);
+    pub(crate) fn sign(&self, kid: &str, claims: &Value) -> String {
+        self.sign_by(Algorithm::RS256, kid, claims)
+    }
+
+    /// The modulus and the exponent, as the issuer publishes them.
+    pub(crate) fn public(&self) -> Vec<u8> {
+        self.key.public_key().as_ref().to_vec()
+    }
+
+    /// Any text that claims to be claims.
+    pub(crate) fn sign_text(&self, header: &Value, payload: &str) -> String {
+        let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let message = format!(
+            "{}.{}",
+            part(header.to_string().as_bytes()),
+            part(payload.as_bytes())
+        );
+        let mut signature = vec![0; self.key.public_modulus_len()];
+        self.key
+            .sign(
+                &aws_lc_rs::signature::RSA_PKCS1_SHA256,
+                &aws_lc_rs::rand::SystemRandom::new(),
+                message.as_bytes(),
+                &mut signature,
+            )
+            .unwrap();
+        format!("{message}.{}", part(&signature))
+    }
+
+    pub(crate) fn sign_by(&self, algorithm: Algorithm, kid: &str, claims: &Value) -> String {
+        let mut header = Header::new(algorithm);
         header.kid = Some(kid.to_owned());
         let der: Pkcs8V1Der<'_> = self.key.as_der().unwrap();
         let body = STANDARD.encode(der.as_ref());
@@ -75,7 +104,7 @@ impl Issuer {
     }
 }
 
-fn look(token: &str) -> Request<Body> {
+pub(crate) fn look(token: &str) -> Request<Body> {
     Request::get("/api/v1/sample/look")
         .header("authorization", format!("Bearer {token}"))
         .body(Body::empty())

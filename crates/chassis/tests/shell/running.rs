@@ -111,7 +111,8 @@ async fn without_redis_keyed_requests_go_on_and_bad_keys_are_refused() {
 
 #[tokio::test]
 async fn without_postgres_the_service_lives_and_is_not_ready() {
-    let shell = World::new().shell(Service::Executor, None).await;
+    let world = World::new();
+    let shell = world.shell(Service::Executor, None).await;
     assert_eq!(ask(&shell, get("/healthz")).await.status(), 200);
     shell.readiness().degraded("mail", "no answer");
     let answer = ask(&shell, get("/readyz")).await;

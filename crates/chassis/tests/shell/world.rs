@@ -2,6 +2,7 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,7 +10,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::response::Response;
 use chassis::settings::{LogFormat, OidcSettings, TelemetrySettings};
-use chassis::{Api, ApiError, BaseSettings, Caller, Json, Shell};
+use chassis::{Api, ApiError, BaseSettings, Caller, Json, Shell, StartError};
 use common::doors::Door;
 use common::{Problem, Role, Service};
 use http::{Method, Request, StatusCode};
@@ -67,7 +68,43 @@ impl World {
         oidc: Option<OidcSettings>,
         (postgres, redis): (&str, &str),
     ) -> Shell {
-        let base = BaseSettings {
+        let base = self.base(service, oidc, (postgres, redis));
+        Shell::start(service, &base, self.shutdown.clone()).await.unwrap()
+    }
+
+    /// A try to start.
+    pub(crate) async fn try_shell(&self, service: Service) -> Result<Shell, StartError> {
+        let nowhere = ("postgres://nobody@127.0.0.1:9/none", "redis://127.0.0.1:9");
+        Shell::start(service, &self.base(service, None, nowhere), self.shutdown.clone()).await
+    }
+
+    /// One of the key files.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The private key of a service, as it signs.
+    pub(crate) fn key_pem(&self, service: Service) -> String {
+        self.keys
+            .signing_key(service)
+            .unwrap()
+            .to_pem()
+            .unwrap()
+            .to_string()
+    }
+
+    /// The name of that key.
+    pub(crate) fn kid(&self, service: Service) -> String {
+        self.keys.signing_key(service).unwrap().kid().to_string()
+    }
+
+    fn base(
+        &self,
+        service: Service,
+        oidc: Option<OidcSettings>,
+        (postgres, redis): (&str, &str),
+    ) -> BaseSettings {
+        BaseSettings {
             listen_addr: ([127, 0, 0, 1], 0).into(),
             database_url: postgres.to_owned().into(),
             redis_url: redis.to_owned().into(),
@@ -80,8 +117,7 @@ impl World {
                 otlp_endpoint: None,
             },
             oidc,
-        };
-        Shell::start(service, &base, self.shutdown.clone()).await.unwrap()
+        }
     }
 
     /// A service token as `caller` would send it, for exactly this body.

@@ -31,7 +31,10 @@ impl Elsewhere {
     async fn start() -> Self {
         let server = MockServer::start().await;
         let welcome = json!({ "access_token": "theirs", "token_type": "Bearer", "expires_in": 3599, "id": "1", "sid": "SM1" });
-        Mock::given(any()).respond_with(answer(200, &welcome)).mount(&server).await;
+        Mock::given(any())
+            .respond_with(answer(200, &welcome))
+            .mount(&server)
+            .await;
         Self(server)
     }
 
@@ -42,7 +45,10 @@ impl Elsewhere {
 
     async fn was_never_asked(&self, why: &str) {
         let asked = self.0.received_requests().await.unwrap();
-        let asked: Vec<_> = asked.iter().map(|request| format!("{} {}", request.method, request.url)).collect();
+        let asked: Vec<_> = asked
+            .iter()
+            .map(|request| format!("{} {}", request.method, request.url))
+            .collect();
         assert!(asked.is_empty(), "{why}: {asked:?}");
     }
 }
@@ -51,11 +57,18 @@ impl Elsewhere {
 async fn vendor(elsewhere: &Elsewhere, status: u16, token: bool) -> MockServer {
     let server = MockServer::start().await;
     if token {
-        for at in ["/login/contoso/oauth2/v2.0/token", "/login/contoso/oauth2/token", "/auth/token"] {
+        for at in [
+            "/login/contoso/oauth2/v2.0/token",
+            "/login/contoso/oauth2/token",
+            "/auth/token",
+        ] {
             tokens(&server, at).await;
         }
     }
-    Mock::given(any()).respond_with(elsewhere.redirect(status)).mount(&server).await;
+    Mock::given(any())
+        .respond_with(elsewhere.redirect(status))
+        .mount(&server)
+        .await;
     server
 }
 
@@ -198,7 +211,12 @@ async fn ask_model(server: &MockServer) {
         schema: &schema,
         max_tokens: 10,
     };
-    assert!(Chat::new(settings, http_client().unwrap()).ask_json(&question).await.is_err());
+    assert!(
+        Chat::new(settings, http_client().unwrap())
+            .ask_json(&question)
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -214,7 +232,9 @@ async fn nobody_is_sent_on_to_another_host() {
                 ask_twilio(&server),
                 ask_model(&server),
             );
-            elsewhere.was_never_asked(&format!("{status}, token given: {token}")).await;
+            elsewhere
+                .was_never_asked(&format!("{status}, token given: {token}"))
+                .await;
             assert!(!server.received_requests().await.unwrap().is_empty());
         }
     }
@@ -226,7 +246,10 @@ async fn a_page_that_lies_on_another_host_is_not_read() {
     let server = MockServer::start().await;
     tokens(&server, "/login/contoso/oauth2/v2.0/token").await;
     // The same host by name and another by port, by scheme, by user; and what only looks like ours.
-    let (host, port) = (at(&server, "").host_str().unwrap().to_owned(), at(&server, "").port().unwrap());
+    let (host, port) = (
+        at(&server, "").host_str().unwrap().to_owned(),
+        at(&server, "").port().unwrap(),
+    );
     for link in [
         elsewhere.0.uri(),
         format!("https://{host}:{port}/v1.0/page2"),
@@ -241,7 +264,13 @@ async fn a_page_that_lies_on_another_host_is_not_read() {
         let user = "/v1.0/users/5c0f1e2a-0000-4000-8000-00000000000a";
         on(&server, "GET", user, answer(200, &id)).await;
         let page = json!({ "value": [], "@odata.nextLink": link });
-        on(&server, "GET", &format!("{user}/transitiveMemberOf"), answer(200, &page)).await;
+        on(
+            &server,
+            "GET",
+            &format!("{user}/transitiveMemberOf"),
+            answer(200, &page),
+        )
+        .await;
         let entra = Entra::new(entra_settings(&server), http_client().unwrap());
         let error = entra.privilege(&maya()).await.unwrap_err();
         assert!(error.code().is_some(), "{link} is refused for good: {error}");
@@ -257,7 +286,10 @@ async fn the_gateways_next_page_is_no_address_that_we_go_to() {
         "messages": [], "next_page_uri": format!("{}/2010-04-01/next", elsewhere.0.uri()),
         "uri": format!("{}/this", elsewhere.0.uri()), "page_size": 50,
     });
-    Mock::given(any()).respond_with(answer(200, &page)).mount(&server).await;
+    Mock::given(any())
+        .respond_with(answer(200, &page))
+        .mount(&server)
+        .await;
     let settings = TwilioSettings {
         url: at(&server, ""),
         account_sid: "AC0123456789abcdef0123456789abcdef".to_owned(),
@@ -266,7 +298,9 @@ async fn the_gateways_next_page_is_no_address_that_we_go_to() {
     };
     let twilio = Twilio::new(settings, http_client().unwrap());
     let to = "+447700900123".parse().unwrap();
-    let found = twilio.find_sent(&to, OffsetDateTime::UNIX_EPOCH, &"text".into()).await;
+    let found = twilio
+        .find_sent(&to, OffsetDateTime::UNIX_EPOCH, &"text".into())
+        .await;
     assert!(found.unwrap().is_none());
     elsewhere.was_never_asked("next_page_uri").await;
 }

@@ -65,11 +65,51 @@ async fn without_the_right_proof_nothing_is_made_and_the_audit_says_why() {
     let running = house.run();
     let other = house.request("alex@contoso.example");
     let now = OffsetDateTime::now_utc();
-    let cases: [(&str, Spoil<'_>); 9] = [
+    let unsigned = |text: &str| Some(common::PermitToken::from_text(text));
+    let cases: [(&str, Spoil<'_>); 16] = [
         ("permit_missing", Box::new(|request| request.permit = None)),
         (
             "permit_malformed",
             Box::new(|request| request.permit = Some(common::PermitToken::from_text(""))),
+        ),
+        (
+            "permit_malformed",
+            Box::new(|request| request.permit = unsigned(&"a".repeat(1_000_000))),
+        ),
+        (
+            "permit_malformed",
+            Box::new(|request| {
+                let text = request.permit.as_ref().unwrap().as_text();
+                request.permit = unsigned(text.rsplit_once('.').unwrap().0);
+            }),
+        ),
+        (
+            "permit_signature",
+            Box::new(|request| {
+                let text = request.permit.as_ref().unwrap().as_text();
+                request.permit = unsigned(&text[..text.len() - 2]);
+            }),
+        ),
+        (
+            "permit_algorithm",
+            Box::new(|request| request.permit = unsigned("eyJhbGciOiJub25lIn0.e30.")),
+        ),
+        (
+            "permit_algorithm",
+            Box::new(|request| request.permit = Some(house.permit_by_mac(request))),
+        ),
+        (
+            "permit_issuer",
+            Box::new(|request| request.permit = Some(house.permit_of_another_fleet(request))),
+        ),
+        (
+            "permit_not_yet_valid",
+            Box::new(|request| {
+                request.permit = Some(house.permit(request, |claims| {
+                    claims.issued = now + Duration::minutes(2);
+                    claims.expires = now + Duration::minutes(12);
+                }));
+            }),
         ),
         (
             "permit_mismatch",
