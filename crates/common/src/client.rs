@@ -13,13 +13,17 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::decision::Decision;
+use crate::digest::Digest;
 use crate::execution::{ExecutePlaybook, ExecutionAccepted, ExecutionView};
-use crate::ids::{ActionName, ExecutionId, OperationId, PlaybookName, PlaybookVersion, TicketId};
+use crate::ids::{ActionName, ExecutionId, OperationId, PermitId, PlaybookName, PlaybookVersion, TicketId};
 use crate::operate::{CancelExecution, OperateExecution, SetSwitch, SwitchView};
 use crate::playbook::{ActivatePlaybook, CheckAnswer, PlaybookRef, PlaybookView};
 use crate::problem::Problem;
 use crate::service::Service;
-use crate::step::{OperationView, Pending, Signal, StepAnswer, StepRequest, StepResult};
+use crate::step::{
+    OperationView, Pending, PermitToken, RenewPermit, RenewedPermit, Signal, StepAnswer, StepRequest,
+    StepResult,
+};
 
 /// Longest body a peer may answer with; anything beyond is not read.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
@@ -485,15 +489,46 @@ impl StepClient {
     /// Ask for a step at `path` (from the action registry). Safe to repeat: the call is its idempotency key.
     pub async fn perform(&self, path: &str, request: &StepRequest) -> Result<StepAnswer, PeerError> {
         let key = request.step.idempotency_key(request.execution_id);
+        self.perform_as(path, request, &key).await
+    }
+
+    async fn perform_as(
+        &self,
+        path: &str,
+        request: &StepRequest,
+        key: &str,
+    ) -> Result<StepAnswer, PeerError> {
         let (status, body) = self
             .0
-            .send(Request::json(Method::POST, path, request).keyed(&key))
+            .send(Request::json(Method::POST, path, request).keyed(key))
             .await?;
         if status == StatusCode::ACCEPTED {
             self.0.parse::<Pending>(&body).map(StepAnswer::Pending)
         } else {
             self.0.parse::<StepResult>(&body).map(StepAnswer::Done)
         }
+    }
+
+    /// Ask once more, with a renewed permit. Another request than the one that was refused, so it has a key of its own,
+    /// which is the same for the same permit.
+    pub async fn perform_renewed(&self, path: &str, request: &StepRequest) -> Result<StepAnswer, PeerError> {
+        let permit = request.permit.as_ref().map_or("", PermitToken::as_text);
+        let call = request.step.idempotency_key(request.execution_id);
+        self.perform_as(path, request, &format!("{call}/{}", Digest::of(permit)))
+            .await
+    }
+
+    /// The permit of this service with more time. Safe to repeat, without a key: the answer depends on the time.
+    pub async fn renew_permit(
+        &self,
+        permit: PermitId,
+        execution: ExecutionId,
+    ) -> Result<RenewedPermit, PeerError> {
+        let path = format!("/api/v1/verification/{permit}/permit");
+        let body = RenewPermit {
+            execution_id: execution,
+        };
+        self.0.read(Request::json(Method::POST, &path, &body)).await
     }
 
     /// How an operation stands: `GET /api/v1/{service}/{operation}`.

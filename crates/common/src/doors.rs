@@ -157,6 +157,7 @@ static VERIFICATION: &[Door] = &[
     ),
     Door::new(POST, "/api/v1/verification/ask", &[Orchestration], NOBODY),
     Door::new(GET, "/api/v1/verification/{id}", &[Orchestration], NOBODY),
+    Door::new(POST, "/api/v1/verification/{id}/permit", &[Orchestration], NOBODY),
 ];
 
 static EXECUTOR: &[Door] = &[

@@ -56,7 +56,7 @@ pub use playbook::{Finding, PlaybookRef, Severity};
 pub use problem::Problem;
 pub use service::{Role, Service};
 pub use step::{
-    AuthorizedAction, OperationView, Pending, PermitToken, SealedCredential, Signal, StepAnswer, StepCall,
-    StepRequest, StepResult, Values,
+    AuthorizedAction, OperationView, Pending, PermitToken, RenewPermit, RenewedPermit, SealedCredential,
+    Signal, StepAnswer, StepCall, StepRequest, StepResult, Values,
 };
 pub use ticket::{AutomationStatus, TicketSnapshot};

@@ -12,6 +12,8 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 /// The outside system that a step needs is away (429, 5xx, no answer): nothing was done, ask again later. The caller
 /// parks the work and spends no attempt.
 pub const OUTSIDE_UNAVAILABLE: &str = "outside_unavailable";
+/// What a permit proved was proven too long ago; verification may renew it.
+pub const PERMIT_EXPIRED: &str = "permit_expired";
 /// The same `Idempotency-Key` is still being worked on: ask again with the same key.
 pub const IDEMPOTENCY_IN_FLIGHT: &str = "idempotency_in_flight";
 /// The same `Idempotency-Key` came with another body.

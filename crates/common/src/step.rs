@@ -76,6 +76,22 @@ pub struct StepRequest {
     pub sealed: Option<SealedCredential>,
 }
 
+/// `POST /api/v1/verification/{id}/permit`: the permit of the verification `id`, or the one whose own id that is, ran out
+/// before it could be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RenewPermit {
+    /// The execution that it was given for.
+    pub execution_id: ExecutionId,
+}
+
+/// The same permit with more time: still good for once, whichever of the two is used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RenewedPermit {
+    /// For the executor's eyes.
+    pub permit: PermitToken,
+}
+
 /// How a step ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct StepResult {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::{
     ActionName, Assurance, Digest, ExecutionId, PermitId, PermitToken, Service, StepId, TenantId, TicketId,
     UserId, Values,
@@ -83,6 +85,60 @@ pub struct PermitClaims {
     pub issued: OffsetDateTime,
     /// Until when it may be spent; at most [`LIFETIME`] after `issued`.
     pub expires: OffsetDateTime,
+}
+
+/// The id that a permit says it has, unchecked: for asking verification about it, and for nothing else.
+pub fn claimed_id(token: &PermitToken) -> Option<PermitId> {
+    #[derive(Deserialize)]
+    struct Named {
+        jti: PermitId,
+    }
+    let text = token.as_text();
+    if text.len() > LONGEST_BYTES {
+        return None;
+    }
+    let payload = URL_SAFE_NO_PAD.decode(text.split('.').nth(1)?).ok()?;
+    serde_json::from_slice::<Named>(&payload)
+        .ok()
+        .map(|named| named.jti)
+}
+
+/// What a permit's renewal leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// It has more than a minute left and stays as it is.
+    StillGood,
+    /// The same permit, from now on.
+    Renewed {
+        /// Now, in whole seconds.
+        issued: OffsetDateTime,
+        /// At most [`LIFETIME`] later, and never later than [`RENEWABLE`] after the person answered.
+        expires: OffsetDateTime,
+    },
+    /// The person answered too long ago.
+    TooLate,
+}
+
+/// A permit that runs out within this is renewed: it must reach the executor, and clocks differ.
+const NEARLY_OVER: Duration = Duration::MINUTE;
+
+/// Whether a permit that ends at `expires` may get more time at `now`, where its person answered at `answered`.
+///
+/// It keeps its id: whichever of its tokens is used, it is used up.
+pub fn renew(answered: OffsetDateTime, expires: OffsetDateTime, now: OffsetDateTime) -> Renewal {
+    let whole = |at: OffsetDateTime| at.replace_nanosecond(0).unwrap_or(at);
+    let (issued, last) = (whole(now), whole(answered + RENEWABLE));
+    let longer = (issued + LIFETIME).min(last);
+    if expires > now + NEARLY_OVER || (expires > now && longer <= expires) {
+        Renewal::StillGood
+    } else if longer <= now {
+        Renewal::TooLate
+    } else {
+        Renewal::Renewed {
+            issued,
+            expires: longer,
+        }
+    }
 }
 
 /// The digest of a step's parameters, which a permit binds. Keys sort, so equal parameters have equal digests.

@@ -151,6 +151,46 @@ fn a_permit_is_good_for_ten_minutes_and_never_before_it_was_issued() {
 }
 
 #[test]
+fn a_permit_is_renewed_until_half_an_hour_after_the_answer_and_keeps_its_end_in_that_time() {
+    let minutes = Duration::minutes;
+    let given = NOW + LIFETIME;
+    let renewed = |expires, now| renew(NOW, expires, now);
+    assert_eq!(renewed(given, NOW), Renewal::StillGood);
+    assert_eq!(renewed(given, NOW + minutes(8)), Renewal::StillGood);
+    let renewal = |issued, expires| Renewal::Renewed { issued, expires };
+    assert_eq!(
+        renewed(given, NOW + minutes(9)),
+        renewal(NOW + minutes(9), NOW + minutes(19))
+    );
+    assert_eq!(
+        renewed(given, NOW + minutes(15)),
+        renewal(NOW + minutes(15), NOW + minutes(25))
+    );
+    assert_eq!(
+        renewed(given, NOW + minutes(25)),
+        renewal(NOW + minutes(25), NOW + RENEWABLE)
+    );
+    // What ends with the half hour cannot be made longer, and is not made shorter.
+    assert_eq!(
+        renewed(NOW + RENEWABLE, NOW + RENEWABLE - Duration::SECOND),
+        Renewal::StillGood
+    );
+    assert_eq!(renewed(NOW + RENEWABLE, NOW + RENEWABLE), Renewal::TooLate);
+    assert_eq!(renewed(given, NOW + RENEWABLE), Renewal::TooLate);
+    assert_eq!(renewed(given, NOW + Duration::DAY), Renewal::TooLate);
+}
+
+#[test]
+fn a_permit_says_which_one_it_is_and_rubbish_says_nothing() {
+    let (identity, act) = (verification(), Act::new());
+    let token = Permit::issue(&act.claims(), &identity).unwrap();
+    assert_eq!(claimed_id(&token), Some(act.claims().id));
+    for rubbish in ["", "a.b.c", "..", "e30.e30.e30"] {
+        assert_eq!(claimed_id(&PermitToken::from_text(rubbish)), None, "{rubbish}");
+    }
+}
+
+#[test]
 fn nobody_vouches_for_themselves() {
     let (identity, act) = (verification(), Act::new());
     let mut claims = act.claims();
@@ -203,6 +243,34 @@ fn a_service_token_signed_by_verification_is_no_permit() {
         refusal(&PermitToken::from_text(token), &act, &identity, NOW),
         PermitError::Malformed
     );
+}
+
+#[test]
+fn duplicate_unknown_and_missing_claims_are_refused_even_when_verification_signed_them() {
+    let (identity, act) = (verification(), Act::new());
+    let honest = Permit::issue(&act.claims(), &identity).unwrap();
+    let payload = honest.as_text().split('.').nth(1).unwrap();
+    let payload = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, payload).unwrap();
+    let payload = String::from_utf8(payload).unwrap();
+    let sign = |payload: &str| {
+        PermitToken::from_text(jws::sign(identity.signing_key(), TYP, payload.as_bytes()).unwrap())
+    };
+    assert!(Permit::verify(&sign(&payload), &act.expected(), identity.trusted(), NOW).is_ok());
+    for spoiled in [
+        payload.replacen('{', r#"{"subject":"somebody-else","#, 1),
+        payload.replacen('{', r#"{"exp":99999999999,"#, 1),
+        payload.replacen('{', r#"{"any_subject":true,"#, 1),
+        payload.replacen("\"subject\"", "\"subjects\"", 1),
+        "{}".to_owned(),
+        "[]".to_owned(),
+        String::new(),
+    ] {
+        assert_eq!(
+            refusal(&sign(&spoiled), &act, &identity, NOW),
+            PermitError::Malformed,
+            "{spoiled}"
+        );
+    }
 }
 
 #[test]

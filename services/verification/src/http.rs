@@ -17,6 +17,7 @@ pub fn api(shell: &Shell, verifier: &Verifier) -> Api {
         .routes(routes!(steps::manager_approval))
         .routes(routes!(steps::ask))
         .routes(routes!(steps::operation))
+        .routes(routes!(steps::renew_permit))
         .with_state(verifier.clone());
     let webhooks = OpenApiRouter::new()
         .routes(routes!(teams::approval_action))

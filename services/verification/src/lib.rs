@@ -18,6 +18,7 @@ pub mod posting;
 pub mod press;
 pub mod question;
 pub mod record;
+pub mod renew;
 pub mod reply;
 pub mod settings;
 pub mod sms;

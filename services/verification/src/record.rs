@@ -62,6 +62,22 @@ pub fn noted(before: &Operation, after: &Operation, notes: &[Note]) -> Vec<Audit
     events
 }
 
+/// A permit got more time.
+pub fn renewed(operation: &Operation) -> AuditEvent {
+    let permit = operation.permit.as_ref();
+    let expires = permit.map(|permit| permit.expires_at.unix_timestamp());
+    let detail = json!({"permit": permit.map(|permit| permit.id), "expires": expires});
+    event("permit.renewed", &operation.facts, detail)
+}
+
+/// A permit got none.
+pub fn not_renewed(operation: &Operation) -> AuditEvent {
+    let detail = json!({
+        "permit": operation.permit.as_ref().map(|permit| permit.id), "code": "permit_not_renewable",
+    });
+    event("permit.refused", &operation.facts, detail)
+}
+
 fn of_note(facts: &Facts, note: &Note) -> AuditEvent {
     match note {
         Note::Pushed(number) => event("verification.push_sent", facts, json!({"number": number})),

@@ -4,6 +4,7 @@ mod hiccups;
 mod house;
 mod questions;
 mod tripwires;
+mod renewal;
 
 use std::time::Duration;
 

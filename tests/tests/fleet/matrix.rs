@@ -34,7 +34,7 @@ const CALLERS: [&str; 15] = [
 
 /// `-`: 401, not believed. `x`: 403, known, and may not. `o`: let in.
 #[rustfmt::skip]
-const ROWS: [(Service, &str, &str, &str); 28] = [
+const ROWS: [(Service, &str, &str, &str); 29] = [
     // services: c(lassifier) p(laybook) o(rchestration) v(erification) e(xecutor) d(elivery);
     // people: a(dmin) o(perator) a(uditor) u(ser) and no role.                  - cpoved aoau. strangers
     (Classifier, "post", "/api/v1/classify_ticket",                             "- xoo xxx xxxxx ---"),
@@ -62,6 +62,7 @@ const ROWS: [(Service, &str, &str, &str); 28] = [
     (Verification, "post", "/api/v1/verification/manager_approval",             "- xxo xxx ----- ---"),
     (Verification, "post", "/api/v1/verification/ask",                          "- xxo xxx ----- ---"),
     (Verification, "get", "/api/v1/verification/{id}",                          "- xxo xxx ----- ---"),
+    (Verification, "post", "/api/v1/verification/{id}/permit",                  "- xxo xxx ----- ---"),
     (Executor, "post", "/api/v1/executor/reset_password",                       "- xxo xxx ----- ---"),
     (Executor, "post", "/api/v1/executor/delete_pass",                          "- xxo xxx ----- ---"),
     (Delivery, "post", "/api/v1/delivery/sms",                                  "- xxo xxx ----- ---"),

@@ -4,7 +4,11 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chassis::{ApiError, Caller, Json, Path};
 use common::clock;
-use common::{OperationId, OperationView, Pending, Problem, StepAnswer, StepRequest, StepResult};
+use common::{
+    OperationId, OperationView, Pending, Problem, RenewPermit, RenewedPermit, StepAnswer, StepRequest,
+    StepResult,
+};
+use uuid::Uuid;
 
 use crate::Verifier;
 use crate::ask::status;
@@ -81,6 +85,27 @@ pub async fn operation(
         result.permit = None;
     }
     Ok(Json(view))
+}
+
+/// Give a permit more time that ran out while the work was parked: ten minutes, and none later than half an hour after the
+/// person answered. It stays the same permit, good for once. `id` is the verification's, or the permit's own.
+#[utoipa::path(
+    post, path = "/api/v1/verification/{id}/permit", params(("id" = Uuid, Path)), request_body = RenewPermit,
+    responses(
+        (status = 200, body = RenewedPermit, description = "The permit; where it is still good, as it was"),
+        (status = 404, body = Problem, description = "`permit_not_found`"),
+        (status = 409, body = Problem, description = "`permit_not_renewable`: too late; `permit_not_given`: nothing was approved"),
+    )
+)]
+pub async fn renew_permit(
+    State(verifier): State<Verifier>,
+    Path(id): Path<Uuid>,
+    Json(request): Json<RenewPermit>,
+) -> Result<Json<RenewedPermit>, ApiError> {
+    let permit = verifier
+        .renew_permit(id, request.execution_id, clock::now())
+        .await?;
+    Ok(Json(RenewedPermit { permit }))
 }
 
 fn respond(answer: StepAnswer) -> Response {

@@ -8,6 +8,7 @@ mod limits;
 mod messages;
 mod queue;
 mod read;
+mod renew;
 mod rows;
 
 use chassis::switches::Off;
@@ -22,6 +23,7 @@ pub use self::ledger::{Committer, Entry, Found};
 pub use self::messages::{InboundSms, Recognised};
 pub use self::queue::{Begun, Claim, Queue};
 use self::read::Row;
+pub use self::renew::Renewing;
 use self::rows::{Fixed, Moving};
 use crate::operation::{Event, IllegalEvent, Operation};
 use crate::record;
