@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::client::{PeerError, StepClient};
-use common::problem::OUTSIDE_UNAVAILABLE;
+use common::problem::{OUTSIDE_UNAVAILABLE, PERMIT_EXPIRED};
 use common::{
-    ActionName, ExecutionId, OperationId, OperationView, Pending, StepAnswer, StepCall, StepRequest, Subject,
-    TicketId,
+    ActionName, ExecutionId, OperationId, OperationView, Pending, Service, StepAnswer, StepCall, StepRequest,
+    Subject, TicketId,
 };
 use playbook_lang::{Call, Event};
+use trust::permit;
 
 use crate::manners;
 use crate::store::Claimed;
@@ -62,10 +63,35 @@ impl StepServices {
         let (step, path) = (call.call.clone(), call.path.clone());
         let request = request(whose, call);
         let limit = (left + AFTER_DEADLINE).clamp(AT_LEAST, AT_MOST);
-        match tokio::time::timeout(limit, client.perform(&path, &request)).await {
+        match tokio::time::timeout(limit, self.perform(client, &path, request)).await {
             Ok(answer) => answered(step, answer),
             Err(_) => Event::Unanswered { call: step },
         }
+    }
+
+    /// Ask, and where the permit ran out while the work was parked, once more with the permit renewed.
+    ///
+    /// Nothing of it has to be remembered: whoever asks again with the old permit is refused again, gets the same permit
+    /// renewed, and asks under the same key.
+    async fn perform(
+        &self,
+        client: &StepClient,
+        path: &str,
+        mut request: StepRequest,
+    ) -> Result<StepAnswer, PeerError> {
+        let refused = match client.perform(path, &request).await {
+            Err(refused @ PeerError::Refused { .. }) if has_run_out(&refused) => refused,
+            answer => return answer,
+        };
+        let permit = request.permit.as_ref().and_then(permit::claimed_id);
+        let (Some(permit), Some(verification)) = (permit, self.0.get(Service::Verification.name())) else {
+            return Err(refused);
+        };
+        tracing::info!(execution.id = %request.execution_id, %permit, "the permit ran out; asking for its renewal");
+        let renewed = verification.renew_permit(permit, request.execution_id).await;
+        let renewed = renewed.map_err(nothing_happened)?;
+        request.permit = Some(renewed.permit);
+        client.perform_renewed(path, &request).await
     }
 
     /// Ask how an operation stands.
@@ -83,6 +109,23 @@ impl StepServices {
             Err(_) => Event::Unanswered { call },
         }
     }
+}
+
+/// Whatever became of the renewal, the service that refused has done nothing.
+fn nothing_happened(error: PeerError) -> PeerError {
+    match error {
+        PeerError::Unknown { callee, detail } => PeerError::Busy {
+            callee,
+            detail,
+            code: None,
+            retry_after: None,
+        },
+        error => error,
+    }
+}
+
+fn has_run_out(error: &PeerError) -> bool {
+    matches!(error, PeerError::Refused { problem, .. } if problem.code == PERMIT_EXPIRED)
 }
 
 fn nobody_offers(call: StepCall, action: &ActionName) -> Event {

@@ -522,3 +522,76 @@ async fn forty_runs_survive_the_death_of_their_runners() {
     assert!(markers(&notes).iter().all(|times| *times == 1));
     assert_eq!(notes.iter().filter(|(private, _)| !private).count(), RUNS);
 }
+
+/// A permit, as far as orchestration reads one: `{"jti":"01890000-0000-7000-8000-000000000007"}`.
+const PERMIT: &str = "e30.eyJqdGkiOiIwMTg5MDAwMC0wMDAwLTcwMDAtODAwMC0wMDAwMDAwMDAwMDcifQ.c2ln";
+const RENEWED: &str = "e30.eyJqdGkiOiIwMTg5MDAwMC0wMDAwLTcwMDAtODAwMC0wMDAwMDAwMDAwMDcifQ.bGF0ZXI";
+const RENEWAL: &str = "/api/v1/verification/01890000-0000-7000-8000-000000000007/permit";
+
+/// An answer of success with [`PERMIT`].
+fn proven() -> ResponseTemplate {
+    let mut result = StepResult::new(Outcome::Success, "Adele Vance approved.");
+    result.permit = Some(common::PermitToken::from_text(PERMIT));
+    ok(serde_json::to_value(result).unwrap())
+}
+
+fn refusal(problem: &common::Problem) -> ResponseTemplate {
+    ResponseTemplate::new(problem.status).set_body_json(problem)
+}
+
+fn run_out() -> ResponseTemplate {
+    let detail = "Nothing was reset: the permit has expired.";
+    refusal(&common::Problem::forbidden("permit_expired", detail))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permit_that_ran_out_while_the_work_was_parked_is_renewed_and_the_step_goes_on() {
+    let stage = Stage::set().await;
+    stage.steps.answer(MFA, [proven()]);
+    let away = refusal(&common::Problem::outside_unavailable("Graph", Some(1)));
+    // First parked, then too late; renewed, and parked once more before it is done.
+    stage
+        .steps
+        .answer(RESET, [away.clone(), run_out(), away, run_out(), done("success")]);
+    stage.steps.answer(RENEWAL, [ok(json!({ "permit": RENEWED }))]);
+    let running = stage.orchestration(&[]);
+    let id = stage.execute(&running).await.execution_id;
+    let view = stage.ended(&running, id).await;
+    assert_eq!(view.status, ExecutionStatus::Resolved);
+
+    let asked = stage.steps.asked(RESET);
+    let permits: Vec<_> = asked
+        .iter()
+        .map(|asked| asked.request.permit.as_ref().unwrap().as_text())
+        .collect();
+    assert_eq!(permits, [PERMIT, PERMIT, RENEWED, PERMIT, RENEWED]);
+    for (refused, renewed) in [(1, 2), (3, 4)] {
+        let (refused, renewed) = (&asked[refused], &asked[renewed]);
+        assert_eq!(refused.request.step, renewed.request.step, "it cost no attempt");
+        let key = format!("{}/", refused.key);
+        assert!(
+            renewed.key.starts_with(&key),
+            "another body has another key: {}",
+            renewed.key
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permit_that_cannot_be_renewed_any_more_fails_the_step_and_says_why() {
+    let stage = Stage::set().await;
+    stage.steps.answer(MFA, [proven()]);
+    stage.steps.answer(RESET, [run_out()]);
+    let late = "the proof has run out: it was given more than half an hour ago";
+    let refused = refusal(&common::Problem::conflict("permit_not_renewable", late));
+    stage.steps.answer(RENEWAL, [refused]);
+    let running = stage.orchestration(&[]);
+    let id = stage.execute(&running).await.execution_id;
+    let view = stage.ended(&running, id).await;
+    assert_eq!(view.status, ExecutionStatus::Escalated);
+    assert_eq!(stage.steps.asked(RESET).len(), 1);
+    assert!(stage.steps.asked(SMS).is_empty());
+    stage.told().await;
+    let notes: String = stage.desk.notes().into_iter().map(|(_, text)| text).collect();
+    assert!(notes.contains("The proof has run out"), "{notes}");
+}
