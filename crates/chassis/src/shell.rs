@@ -337,7 +337,7 @@ impl Shell {
             .slow_poll(SEAL_EVERY)
             .spawn(move || {
                 let shell = shell.clone();
-                async move { audit::seal::step(shell.pool(), shell.tenant(), shell.identity()).await }
+                async move { audit::seal::step(shell.pool(), shell.tenant(), &shell.keys().now()).await }
             });
     }
 

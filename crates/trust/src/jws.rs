@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::Service;
 use serde::{Deserialize, Serialize};
 
-use crate::keys::{SigningFailed, SigningKey, TrustedKeys};
+use crate::keys::{SigningFailed, SigningKey, TrustedKeys, VerifyingKey};
 
 /// Why a text is not a signed message of a trusted service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,16 @@ pub(crate) fn verify(
     trusted: &TrustedKeys,
     longest_bytes: usize,
 ) -> Result<Signed, JwsError> {
+    verify_by(text, typ, longest_bytes, |kid, _| trusted.find(kid))
+}
+
+/// The same by keys of one's own choosing: by the key's name, and what was signed with it.
+pub(crate) fn verify_by<'k>(
+    text: &str,
+    typ: &str,
+    longest_bytes: usize,
+    find: impl FnOnce(&str, &[u8]) -> Option<(Service, &'k VerifyingKey)>,
+) -> Result<Signed, JwsError> {
     if text.len() > longest_bytes {
         return Err(JwsError::TooLong);
     }
@@ -83,7 +93,7 @@ pub(crate) fn verify(
     }
     let payload = decode(payload)?;
     let signature = decode(signature)?;
-    let (by, key) = trusted.find(header.kid).ok_or(JwsError::UnknownKey)?;
+    let (by, key) = find(header.kid, &payload).ok_or(JwsError::UnknownKey)?;
     if key.accepts(message.as_bytes(), &signature) {
         Ok(Signed { by, payload })
     } else {

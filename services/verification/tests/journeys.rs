@@ -3,8 +3,8 @@
 mod hiccups;
 mod house;
 mod questions;
-mod tripwires;
 mod renewal;
+mod tripwires;
 
 use std::time::Duration;
 

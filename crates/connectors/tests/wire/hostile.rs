@@ -93,7 +93,7 @@ async fn ask_entra(server: &MockServer) {
     assert!(entra.user(&maya()).await.is_err());
     assert!(entra.user_by_mail("maya@northwind.example").await.is_err());
     assert!(entra.manager(&maya()).await.is_err());
-    assert!(entra.privilege(&maya()).await.is_err());
+    assert!(entra.memberships(&maya()).await.is_err());
     assert!(entra.mobile_phone_method(&maya()).await.is_err());
     assert!(entra.pass_policy().await.is_err());
     assert!(entra.create_pass(&maya(), Duration::from_hours(1)).await.is_err());
@@ -272,7 +272,7 @@ async fn a_page_that_lies_on_another_host_is_not_read() {
         )
         .await;
         let entra = Entra::new(entra_settings(&server), http_client().unwrap());
-        let error = entra.privilege(&maya()).await.unwrap_err();
+        let error = entra.memberships(&maya()).await.unwrap_err();
         assert!(error.code().is_some(), "{link} is refused for good: {error}");
     }
     elsewhere.was_never_asked("next pages").await;

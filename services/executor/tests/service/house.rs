@@ -12,8 +12,8 @@ use common::{
     StepResult, Values,
 };
 use executor::ExecutorSettings;
-use launcher::NO_TRIPWIRES;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use launcher::NO_TRIPWIRES;
 use launcher::testing::{Running, TestDatabase, TestKeys, audit_of, database, step_request};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
