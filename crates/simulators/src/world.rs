@@ -214,7 +214,8 @@ impl World {
             .collect()
     }
 
-    /// An app registration with no more Graph permissions than `service` (classifier, verification, executor) needs.
+    /// An app registration with no more Graph permissions than `service` (classifier, verification, executor) needs; or
+    /// `reader`, which may read people and nothing else of them.
     pub fn entra_settings_for(&self, service: &str) -> BTreeMap<String, String> {
         let (id, secret) = self.core.secrets.entra_client_of(service);
         let pairs = [("ENTRA_CLIENT_ID", id), ("ENTRA_CLIENT_SECRET", secret)];

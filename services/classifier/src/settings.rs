@@ -267,7 +267,8 @@ fn entra(from: &mut Reader<'_>) -> Option<EntraSettings> {
     let tenant_id = from.required("ENTRA_TENANT_ID", "directory id or a verified domain");
     let client_id = from.required(
         "ENTRA_CLIENT_ID",
-        "app registration of the classifier (User.Read.All)",
+        "app registration of the classifier (User.Read.All, GroupMember.Read.All, RoleManagement.Read.Directory, \
+         UserAuthenticationMethod.Read.All)",
     );
     let client_secret = from.secret("ENTRA_CLIENT_SECRET", "its secret");
     Some(EntraSettings {

@@ -56,6 +56,9 @@ pub(crate) const EXECUTOR: [&str; 7] = [
     "Policy.Read.AuthenticationMethod",
 ];
 
+/// One whose consent was forgotten for all but people.
+const READER: [&str; 1] = ["User.Read.All"];
+
 /// A refusal of the token endpoint: the OAuth shape, not Graph's.
 #[derive(Debug)]
 pub(crate) struct LoginError {
@@ -158,6 +161,7 @@ impl EntraSim {
             ("classifier", &CLASSIFIER[..]),
             ("verification", &VERIFICATION),
             ("executor", &EXECUTOR),
+            ("reader", &READER),
         ];
         services.into_iter().find_map(|(service, rights)| {
             let (known, secret) = secrets.entra_client_of(service);

@@ -203,11 +203,11 @@ async fn memberships_come_mixed_in_pages_and_bare_without_the_permission() {
         simulators::company::GLOBAL_ADMINISTRATOR
     );
 
-    let verification: BTreeMap<String, String> = world.entra_settings_for("verification");
+    let reader: BTreeMap<String, String> = world.entra_settings_for("reader");
     let (_, limited) = entra_token(
         &world,
-        &verification["ENTRA_CLIENT_ID"],
-        &verification["ENTRA_CLIENT_SECRET"],
+        &reader["ENTRA_CLIENT_ID"],
+        &reader["ENTRA_CLIENT_SECRET"],
         GRAPH,
     )
     .await;
@@ -446,5 +446,42 @@ async fn a_persons_token_verifies_by_discovery_and_carries_their_roles() {
         assert_eq!(claims["roles"], json!(["admin", "operator"]));
         assert_eq!(claims["oid"], json!(world.person("grady").id));
     }
+    world.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_an_admin_changes_about_a_person_is_what_the_directory_and_the_help_desk_say() {
+    let world = world().await;
+    let token = graph_token(&world).await;
+    let entra = world.entra();
+    let adele = "/users/adele@contoso.example";
+    let phone = async || {
+        let (_, methods) = get(&world, &token, &format!("{adele}/authentication/methods")).await;
+        methods["value"][0]["createdDateTime"].clone()
+    };
+    assert_eq!(phone().await, "2024-05-02T10:00:00Z");
+    entra.set_mobile_since(
+        "adele@contoso.example",
+        Some(time::macros::datetime!(2026-11-27 08:00 UTC)),
+    );
+    assert_eq!(phone().await, "2026-11-27T08:00:00Z");
+    entra.set_mobile_since("adele@contoso.example", None);
+    assert!(phone().await.is_null());
+
+    let restricted = format!("{adele}?$select=id,isManagementRestricted");
+    let (_, before) = get(&world, &token, &restricted).await;
+    assert!(before["isManagementRestricted"].is_null());
+    entra.set_restricted("adele@contoso.example", true);
+    let (_, after) = get(&world, &token, &restricted).await;
+    assert_eq!(after["isManagementRestricted"], true);
+
+    let board = entra.add_to_group("adele@contoso.example", "Board").to_string();
+    let (_, groups) = get(&world, &token, &format!("{adele}/transitiveMemberOf")).await;
+    let groups = groups["value"].as_array().unwrap();
+    assert!(
+        groups
+            .iter()
+            .any(|group| group["id"] == board && group["displayName"] == "Board")
+    );
     world.shutdown().await;
 }

@@ -102,6 +102,16 @@ async fn protected_people_and_new_methods_go_to_a_person_with_the_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whose_powers_cannot_be_read_counts_as_powerful() {
+    let mut story = Story::prepare(&[("METHOD_CHANGE_DAYS", "0")]).await;
+    story.accept_executions().await;
+    // The admin has not consented to what lets us read groups and roles.
+    story.extra.extend(story.world.entra_settings_for("reader"));
+    story.start();
+    assert_manual(&story.decided(ADELE).await, "protected_unreadable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_twenty_requests_in_a_day_three_are_automated_whatever_redis_remembers() {
     let story = Story::begin(&[("VELOCITY_PER_REQUESTER", "3/86400")]).await;
     for number in 1..=20 {
