@@ -27,8 +27,8 @@ pub struct Limit {
 pub struct InvalidLimit;
 
 impl Limit {
-    /// Every use that may still count is kept, so there is an end to them.
-    pub const MOST: u32 = 10_000;
+    /// Every use that may still count is kept, and written again with each further one. Who needs more takes a shorter window.
+    pub const MOST: u32 = 1000;
     /// Thirty-one days.
     pub const LONGEST_S: u32 = 31 * 86_400;
     /// No limit.
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn limits_are_read_as_they_are_written_and_nothing_else_is_one() {
-        for good in ["3/86400", "10000/1", "1/2678400", "0"] {
+        for good in ["3/86400", "1000/1", "1/2678400", "0"] {
             assert_eq!(good.parse::<Limit>().unwrap().to_string(), good);
         }
         assert!("0/3600".parse::<Limit>().unwrap().is_off());
@@ -385,7 +385,7 @@ mod tests {
             "+3/60",
             "3/60/1",
             "3 / 60",
-            "10001/60",
+            "1001/60",
             "1/2678401",
             "3/1h",
             "4294967296/60",
