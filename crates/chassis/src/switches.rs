@@ -1,5 +1,6 @@
-//! Kill switches, as whoever acts looks at them: in the transaction in which it writes what it is about to do, so that no
-//! notification has to arrive first. They are orchestration's rows; a service can put the tenant's off, and none on again.
+//! Kill switches, as whoever acts looks at them: in the transaction in which it writes what it is about to do, so that
+//! no notification has to arrive first. They are orchestration's rows; a service can put the tenant's off, and none on
+//! again.
 
 use common::operate::SwitchedOff;
 use common::{PlaybookName, Switch, TenantId};
@@ -18,8 +19,8 @@ pub struct Off {
     pub off: SwitchedOff,
 }
 
-/// The code of the problem with which a step is refused while a switch is off. It is a 503: nothing was done, and the same
-/// request is good later.
+/// The code of the problem with which a step is refused while a switch is off. It is a 503: nothing was done, and the
+/// same request is good later.
 pub const SWITCHED_OFF: &str = "switched_off";
 
 /// `the tenant's switch has been off since 2026-11-28 09:50 UTC (service:verification: three people said no)`.
@@ -90,7 +91,8 @@ pub async fn off(
     }))
 }
 
-/// Put the tenant's switch off because of `alarm`, in the name of the calling service. The event to record, where it was on.
+/// Put the tenant's switch off because of `alarm`, in the name of the calling service. The event to record, where it
+/// was on.
 ///
 /// # Errors
 /// The database refused, or is away.

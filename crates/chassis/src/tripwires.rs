@@ -1,6 +1,6 @@
-//! Limits on how fast things happen, counted where it cannot be lost: each service keeps its windows in a table of its own,
-//! in the transaction of what it counts. A row is locked while it is decided whether one more fits, so that two replicas
-//! never share the last place.
+//! Limits on how fast things happen, counted where it cannot be lost: each service keeps its windows in a table of its
+//! own, in the transaction of what it counts. A row is locked while it is decided whether one more fits, so that two
+//! replicas never share the last place.
 
 use std::fmt;
 

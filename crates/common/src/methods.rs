@@ -1,12 +1,13 @@
-//! Sign-in methods that changed a short while ago: whoever has just taken over an account adds a phone of their own, and a
-//! proof by that phone proves nothing. Pure.
+//! Sign-in methods that changed a short while ago: whoever has just taken over an account adds a phone of their own,
+//! and a proof by that phone proves nothing. Pure.
 
 use std::fmt;
 
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
 
-/// A method by which a person proves who they are: a phone, an authenticator app, a key; no password and no pass of ours.
+/// A method by which a person proves who they are: a phone, an authenticator app, a key; no password and no pass of
+/// ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignInMethod {
     /// What it is.

@@ -1,5 +1,5 @@
-//! Who must never be acted on by a program, and why. One pure function for the gate, for verification and for the executor,
-//! so that they cannot disagree.
+//! Who must never be acted on by a program, and why. One pure function for the gate, for verification and for the
+//! executor, so that they cannot disagree.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! How much may happen in how much time: limits, the windows that they look through, and what is said where one is full.
-//! Pure: the time comes in, and who keeps the windows decides where.
+//! How much may happen in how much time: limits, the windows that they look through, and what is said where one is
+//! full. Pure: the time comes in, and who keeps the windows decides where.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,7 +27,8 @@ pub struct Limit {
 pub struct InvalidLimit;
 
 impl Limit {
-    /// Every use that may still count is kept, and written again with each further one. Who needs more takes a shorter window.
+    /// Every use that may still count is kept, and written again with each further one. Who needs more takes a shorter
+    /// window.
     pub const MOST: u32 = 1000;
     /// Thirty-one days.
     pub const LONGEST_S: u32 = 31 * 86_400;
@@ -237,7 +238,8 @@ impl Exceeded {
     }
 }
 
-/// `there were already 3 automated requests of this person in 24 hours, which is the limit; the next is possible from ...`
+/// `there were already 3 automated requests of this person in 24 hours, which is the limit; the next is possible from
+/// ...`
 impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -1,4 +1,5 @@
-//! Limits, switches and people who are left to people, at the gate: a ticket ends with a person before anybody is asked.
+//! Limits, switches and people who are left to people, at the gate: a ticket ends with a person before anybody is
+//! asked.
 
 use common::Decision;
 use launcher::testing::Running;

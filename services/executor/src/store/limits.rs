@@ -1,4 +1,5 @@
-//! What an effect uses up: a place of its person's, of the phone number's that its credential goes to, and of the tenant's.
+//! What an effect uses up: a place of its person's, of the phone number's that its credential goes to, and of the
+//! tenant's.
 
 use chassis::tripwires::{self, Alarm};
 use chassis::{AuditEvent, switches};

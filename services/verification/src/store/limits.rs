@@ -21,8 +21,8 @@ chassis::windows_table!(
 /// A place in a window, and what takes it.
 pub(super) type Used = (Place, Uuid);
 
-/// What an operation uses up as it begins with `commands`: its person's place once for each execution, however often and
-/// by whom the same ticket is proven; its manager's each time.
+/// What an operation uses up as it begins with `commands`: its person's place once for each execution, however often
+/// and by whom the same ticket is proven; its manager's each time.
 pub(super) fn uses(tripwires: &Tripwires, operation: &Operation, commands: &[Command]) -> Vec<Used> {
     let facts = &operation.facts;
     if operation.state.ended().is_some() {
