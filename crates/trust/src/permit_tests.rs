@@ -217,8 +217,7 @@ fn no_other_service_issues_a_permit_with_its_own_key() {
         // A hostile one does not ask our code, and even names verification as the issuer.
         let honest = Permit::issue(&act.claims(), &verification()).unwrap();
         let payload = honest.as_text().split('.').nth(1).unwrap().to_owned();
-        let payload =
-            base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, payload).unwrap();
+        let payload = URL_SAFE_NO_PAD.decode(payload).unwrap();
         let forged = PermitToken::from_text(jws::sign(identity.signing_key(), TYP, &payload).unwrap());
         let verdict = Permit::verify(&forged, &act.expected(), &trusted, NOW).unwrap_err();
         assert_eq!(verdict, PermitError::WrongIssuer, "{service}");
@@ -250,7 +249,7 @@ fn duplicate_unknown_and_missing_claims_are_refused_even_when_verification_signe
     let (identity, act) = (verification(), Act::new());
     let honest = Permit::issue(&act.claims(), &identity).unwrap();
     let payload = honest.as_text().split('.').nth(1).unwrap();
-    let payload = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, payload).unwrap();
+    let payload = URL_SAFE_NO_PAD.decode(payload).unwrap();
     let payload = String::from_utf8(payload).unwrap();
     let sign = |payload: &str| {
         PermitToken::from_text(jws::sign(identity.signing_key(), TYP, payload.as_bytes()).unwrap())

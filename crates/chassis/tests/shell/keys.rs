@@ -76,7 +76,7 @@ async fn keys_that_are_missing_unreadable_or_no_keys_are_refused_and_named() {
             chmod(world, "executor.key", 0o700);
         }),
         ("executor.key", "PEM", |world| {
-            std::fs::write(world.file("executor.key"), "").unwrap()
+            std::fs::write(world.file("executor.key"), "").unwrap();
         }),
         ("executor.key", "PEM", |world| {
             std::fs::write(world.file("executor.key"), "hunter2").unwrap();

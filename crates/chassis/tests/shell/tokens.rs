@@ -29,6 +29,7 @@ fn signed(world: &World, by: Service, header: &str, payload: &str) -> String {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table, to be read in one piece")]
 async fn every_token_that_is_no_service_token_is_401_with_the_reason() {
     let database = database().await;
     let world = World::new();
@@ -194,6 +195,7 @@ async fn every_token_that_is_no_service_token_is_401_with_the_reason() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table, to be read in one piece")]
 async fn every_token_that_is_no_person_s_is_401() {
     let issuer = Issuer::start(1).await;
     let stranger = Issuer::start(0).await;

@@ -185,7 +185,7 @@ impl House {
     }
 
     /// As good as any, by a verification that nobody here knows.
-    pub(crate) fn permit_of_another_fleet(&self, request: &StepRequest) -> PermitToken {
+    pub(crate) fn permit_of_another_fleet(request: &StepRequest) -> PermitToken {
         Self::permit_by(
             &TestKeys::fresh().identity(Service::Verification),
             request,

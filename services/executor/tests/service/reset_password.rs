@@ -60,6 +60,7 @@ async fn asked_again_for_the_same_visit_it_answers_the_same_and_makes_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one table, to be read in one piece")]
 async fn without_the_right_proof_nothing_is_made_and_the_audit_says_why() {
     let house = House::new().await;
     let running = house.run();
@@ -100,7 +101,7 @@ async fn without_the_right_proof_nothing_is_made_and_the_audit_says_why() {
         ),
         (
             "permit_issuer",
-            Box::new(|request| request.permit = Some(house.permit_of_another_fleet(request))),
+            Box::new(|request| request.permit = Some(House::permit_of_another_fleet(request))),
         ),
         (
             "permit_not_yet_valid",

@@ -1,5 +1,10 @@
 //! Permits that ran out while the work was parked.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: what fails here fails the test"
+)]
+
 use common::client::PeerError;
 use common::{ExecutionId, OperationId, PermitId, PermitToken, Service, StepRequest, StepResult};
 use launcher::testing::Running;
