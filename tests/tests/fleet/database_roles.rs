@@ -9,19 +9,13 @@ use sqlx::{AssertSqlSafe, PgPool};
 /// `s`elect, `i`nsert, `u`pdate, `d`elete; a capital letter: some columns only. Whoever is not named may do nothing.
 /// Truncating, references and triggers are the owner's alone.
 const MATRIX: &[(&str, &[(Service, &str)])] = &[
-    // The record: everybody adds, nobody reads back, changes or removes.
-    (
-        "audit_events",
-        &[
-            (Classifier, "i"),
-            (Playbook, "i"),
-            (Orchestration, "i"),
-            (Verification, "i"),
-            (Executor, "i"),
-            (Delivery, "i"),
-        ],
-    ),
-    ("ticket_events", &[(Classifier, "si")]),
+    // The record: everybody adds to its own chains by `audit_append`, and nobody reaches the tables themselves.
+    ("audit_events", &[]),
+    ("audit_heads", &[]),
+    ("audit_seals", &[]),
+    ("ticket_events", &[(Classifier, "sid")]),
+    ("archived_ticket_events", &[(Classifier, "i")]),
+    ("gate_windows", &[(Classifier, "siu")]),
     ("tickets", &[(Classifier, "siu")]),
     // A decision is never changed.
     ("classification_results", &[(Classifier, "si")]),
@@ -36,7 +30,19 @@ const MATRIX: &[(&str, &[(Service, &str)])] = &[
     ("ticket_updates", &[(Orchestration, "siud")]),
     ("ticket_outboxes", &[(Orchestration, "siud")]),
     ("archived_executions", &[(Orchestration, "si")]),
-    ("switches", &[(Orchestration, "sid")]),
+    // Orchestration puts them; whoever acts looks for itself.
+    (
+        "switches",
+        &[
+            (Orchestration, "sid"),
+            (Classifier, "s"),
+            (Verification, "s"),
+            (Executor, "s"),
+            (Delivery, "s"),
+        ],
+    ),
+    ("verification_windows", &[(Verification, "siu")]),
+    ("effect_windows", &[(Executor, "siu")]),
     ("verifications", &[(Verification, "siu")]),
     ("verification_messages", &[(Verification, "si")]),
     // What was done and which permit it took is never forgotten.
@@ -179,6 +185,9 @@ async fn what_a_stolen_service_would_want_most_is_refused_by_the_database() {
         (Executor, "SELECT * FROM audit_events"),
         (Verification, "UPDATE audit_events SET kind = ''"),
         (Orchestration, "DELETE FROM audit_events"),
+        (Executor, "UPDATE audit_heads SET seq = 0"),
+        (Delivery, "DELETE FROM audit_seals"),
+        (Executor, "DELETE FROM switches"),
     ] {
         let pool = database.pool(service).await;
         let error = sqlx::query(AssertSqlSafe(attempt))
