@@ -141,6 +141,8 @@ struct Inner<T> {
 
 struct Looked {
     at: Instant,
+    /// Whether the last look found what was not known before.
+    found_new: bool,
     /// Of the contents that were tried last, whether or not they could be used.
     digest: [u8; 32],
     /// Why they cannot be used, as it was said last.
@@ -167,6 +169,7 @@ impl<T: Send + Sync + 'static> Watched<T> {
             name,
             looked: Mutex::new(Looked {
                 at: Instant::now(),
+                found_new: false,
                 digest: digest(&contents),
                 complaint: None,
             }),
@@ -184,26 +187,30 @@ impl<T: Send + Sync + 'static> Watched<T> {
     }
 
     /// Look at the files, where nobody did within the last second: somebody showed a key that is not known. Whether
-    /// there was something new.
+    /// there was something new, then or now.
     pub async fn look_again(&self) -> bool {
         let mut looked = self.0.looked.lock().await;
-        looked.at.elapsed() >= LOOK_PAUSE && self.look(&mut looked).await
+        if looked.at.elapsed() >= LOOK_PAUSE {
+            self.look(&mut looked).await;
+        }
+        looked.found_new
     }
 
-    async fn look(&self, looked: &mut Looked) -> bool {
+    async fn look(&self, looked: &mut Looked) {
         looked.at = Instant::now();
+        looked.found_new = false;
         let outcome = match read(&self.0.files).await {
             Ok(contents) => {
                 let digest = digest(&contents);
                 if digest == looked.digest && looked.complaint.is_none() {
-                    return false;
+                    return;
                 }
                 looked.digest = digest;
                 (self.0.parse)(&contents)
             }
             Err(error) => Err(error),
         };
-        let changed = outcome.is_ok();
+        looked.found_new = outcome.is_ok();
         let complaint = match outcome {
             Ok(new) => {
                 let complaint = (self.0.complaint)(&new);
@@ -213,7 +220,6 @@ impl<T: Send + Sync + 'static> Watched<T> {
             Err(error) => Err(error),
         };
         self.say(looked, complaint.err().map(|error| chain(&error)));
-        changed
     }
 
     /// Each complaint once.

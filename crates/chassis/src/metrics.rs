@@ -58,6 +58,10 @@ fn describe() {
         "firstline_clock_ahead_seconds",
         "how far the database's clock is ahead of this machine's"
     );
+    metrics::describe_gauge!(
+        "firstline_key_files_unfit",
+        "1 while key files cannot be used and the service goes on with what it knew"
+    );
     metrics::describe_counter!(
         "firstline_idempotency_total",
         "keyed requests by service and result: fresh, replayed, in_flight, mismatch, skipped"

@@ -616,6 +616,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_peer_sends_nobody_on_to_another_host() {
+        for status in [301, 302, 303, 307, 308] {
+            let (here, elsewhere) = (MockServer::start().await, MockServer::start().await);
+            let location = format!("{}/api/v1/playbooks", elsewhere.uri());
+            Mock::given(method("GET"))
+                .respond_with(ResponseTemplate::new(status).insert_header("location", location.as_str()))
+                .mount(&here)
+                .await;
+            assert!(PlaybookClient(peer(&here)).list().await.is_err(), "{status}");
+            assert!(
+                elsewhere.received_requests().await.unwrap().is_empty(),
+                "{status}"
+            );
+        }
+    }
+
+    #[tokio::test]
     async fn a_fault_of_the_callee_names_its_code_and_the_request() {
         let server = MockServer::start().await;
         let mut problem = Problem::internal();
