@@ -422,20 +422,11 @@ pub(crate) enum Audit {
         /// A file that `audit export` wrote. Without it the database is checked.
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
-        /// The public keys of the fleet.
-        #[arg(
-            long,
-            value_name = "FILE",
-            env = "TRUSTED_KEYS_FILE",
-            default_value = "trusted.json"
-        )]
-        keys: PathBuf,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
-        /// Address of the database as its owner, or as anybody who may read the audit.
-        #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-        database_url: Option<String>,
+        #[command(flatten)]
+        record: Record,
     },
     /// Write everything that was recorded about a ticket into one file, with the seals that prove it.
     Export {
@@ -448,10 +439,22 @@ pub(crate) enum Audit {
         /// Where to write; without it, to stdout.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
-        /// Address of the database as its owner, or as anybody who may read the audit.
-        #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-        database_url: String,
+        #[command(flatten)]
+        record: Record,
     },
+}
+
+/// Whose record: the one of `firstline up` on this machine, or another database's.
+#[derive(Debug, Args)]
+pub(crate) struct Record {
+    #[command(flatten)]
+    pub(crate) home: Home,
+    /// Address of another database, as its owner or as anybody who may read the audit.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) database_url: Option<String>,
+    /// The public keys of its fleet; those of `firstline up` where that is meant.
+    #[arg(long, value_name = "FILE", env = "TRUSTED_KEYS_FILE")]
+    pub(crate) keys: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -5,52 +5,82 @@ mod evidence;
 mod export;
 mod verify;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use launcher::Servers;
 use trust::TrustedKeys;
 pub(crate) use verify::whole;
 
-use crate::arguments::Audit;
+use crate::arguments::{Audit, Record};
 use crate::exit::{BadInput, Ending};
+use crate::run_file::RunFile;
+use crate::terminal;
 
 pub(crate) async fn run(command: &Audit) -> anyhow::Result<Ending> {
     match command {
         Audit::Verify {
             file: Some(file),
-            keys,
             json,
-            ..
-        } => evidence::verify(file, &trusted(keys)?, *json),
+            record,
+        } => evidence::verify(file, &trusted(&keys(record))?, *json),
         Audit::Verify {
             file: None,
-            keys,
             json,
-            database_url,
+            record,
         } => {
-            let Some(url) = database_url else {
-                let text = "name a file of evidence, or the database by --database-url or DATABASE_URL";
-                return Err(BadInput(text.to_owned()).into());
-            };
-            verify::run(url, &trusted(keys)?, *json).await
+            let database = Database::of(record).await?;
+            verify::run(&database.url, &trusted(&keys(record))?, *json).await
         }
         Audit::Export {
             ticket,
             tenant,
             out,
-            database_url,
-        } => export::run(database_url, tenant, ticket, out.as_deref()).await,
+            record,
+        } => {
+            let database = Database::of(record).await?;
+            export::run(&database.url, tenant, ticket, out.as_deref()).await
+        }
     }
+}
+
+/// Where the record is.
+struct Database {
+    url: String,
+    /// Those of `firstline up`, kept while we look.
+    _servers: Option<Servers>,
+}
+
+impl Database {
+    async fn of(record: &Record) -> anyhow::Result<Self> {
+        if let Some(url) = &record.database_url {
+            return Ok(Self {
+                url: url.clone(),
+                _servers: None,
+            });
+        }
+        RunFile::read(&record.home.data).context("name a database by --database-url or DATABASE_URL, or")?;
+        let servers =
+            Servers::lasting(&record.home.data.join("servers"), &|line| terminal::line(line)).await?;
+        Ok(Self {
+            url: servers.owner_url(launcher::database::NAME).into(),
+            _servers: Some(servers),
+        })
+    }
+}
+
+fn keys(record: &Record) -> PathBuf {
+    let of_up = || record.home.data.join("keys").join("trusted.json");
+    record.keys.clone().unwrap_or_else(of_up)
 }
 
 fn trusted(file: &Path) -> anyhow::Result<TrustedKeys> {
     let text = std::fs::read(file).map_err(|error| {
+        let name = file.display();
         BadInput(format!(
-            "the public keys in `{}` cannot be read: {error}",
-            file.display()
+            "the public keys in `{name}` cannot be read ({error}): name them by --keys"
         ))
     })?;
     TrustedKeys::from_json(&text)
-        .map_err(|error| BadInput(error.to_string()))
-        .with_context(|| format!("`{}` holds no public keys", file.display()))
+        .map_err(|error| BadInput(format!("`{}` holds no public keys: {error}", file.display())).into())
 }

@@ -11,7 +11,7 @@ use crate::migrate::{MigrationError, RolePasswords, migrate};
 use crate::servers::Servers;
 
 /// Its name on private servers.
-const NAME: &str = "firstline";
+pub const NAME: &str = "firstline";
 
 /// Why there is no database.
 #[derive(Debug, thiserror::Error)]

@@ -364,6 +364,17 @@ mod tests {
 
     proptest! {
         #[test]
+        fn numbers_that_went_through_text_have_the_same_digest(bits in any::<u64>(), whole in any::<i64>()) {
+            let number = f64::from_bits(bits);
+            prop_assume!(number.is_finite());
+            let mut written = event();
+            written.detail = json!({"float": number, "whole": whole});
+            let mut read = written.clone();
+            read.detail = serde_json::from_str(&written.detail.to_string()).unwrap();
+            prop_assert_eq!(written.digest(), read.digest());
+        }
+
+        #[test]
         fn links_depend_on_every_event_and_on_their_order(
             digests in proptest::collection::vec(any::<[u8; 32]>(), 2..20),
             at in any::<prop::sample::Index>(),

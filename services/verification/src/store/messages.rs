@@ -91,7 +91,7 @@ impl Store {
         words: impl FnOnce(Option<(&Operation, &Operation)>) -> (&'static str, String),
     ) -> Result<String, StoreError> {
         let mut tx = self.pool.begin().await?;
-        let mut changed = None;
+        let (mut changed, mut record) = (None, vec![]);
         if let Some((id, event)) = event {
             let before = self.lock(&mut tx, id).await?;
             let (after, _, told) = self
@@ -103,7 +103,7 @@ impl Store {
                     Hold::Unchanged,
                 )
                 .await?;
-            self.audit.record_all(&mut tx, &told).await?;
+            record = told;
             changed = Some((before, after));
         }
         let pair = changed.as_ref().map(|(before, after)| (before, after));
@@ -128,8 +128,12 @@ impl Store {
             tx.rollback().await?;
             return Ok(self.reply_to(&message.id).await?.unwrap_or_default());
         }
-        let event = record::message(&message.id, verdict, pair.map(|(_, after)| &after.facts));
-        self.audit.record(&mut tx, &event).await?;
+        record.push(record::message(
+            &message.id,
+            verdict,
+            pair.map(|(_, after)| &after.facts),
+        ));
+        self.audit.record_all(&mut tx, &record).await?;
         notify(&mut tx).await?;
         tx.commit().await?;
         Ok(reply)

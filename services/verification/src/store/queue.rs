@@ -171,7 +171,6 @@ impl Store {
         let (operation, _, told) = self
             .advance(&mut tx, operation, event, now, Hold::Unchanged)
             .await?;
-        self.audit.record_all(&mut tx, &told).await?;
         sqlx::query!(
             "UPDATE verifications
              SET leased_until = NULL, fence = fence + 1
@@ -181,6 +180,7 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        self.audit.record_all(&mut tx, &told).await?;
         notify(&mut tx).await?;
         tx.commit().await?;
         Ok(operation)
