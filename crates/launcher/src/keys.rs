@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 
 use time::OffsetDateTime;
-use trust::rotation::RotationError;
+use trust::rotation::{self, RotationError};
 use trust::{FleetKeys, KeyError, KeyFile, TrustedKeys};
 
 pub use rotate::{Rotated, Rotation, rotate};
@@ -57,7 +57,7 @@ pub enum KeysError {
     #[error("`{0}` has no new key to switch to: begin with `firstline keys rotate {0} DIR`")]
     NothingToSwitchTo(String),
     /// What was sealed to the old key may still have to be opened.
-    #[error("what was sealed to the old key is good until {0}")]
+    #[error("what was sealed to the old key is good until {}", rotation::minute(*.0))]
     SealedTooLately(OffsetDateTime),
     /// Delivery holds one key only.
     #[error("delivery has no old seal key left, or the executor still seals to it: `--switch` comes first")]

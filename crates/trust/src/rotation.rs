@@ -2,7 +2,7 @@
 //! then, once nothing that the old one signed is on its way any more, the old one is retired.
 
 use common::Service;
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, UtcOffset};
 
 use crate::keys::{KeyError, KeyId, KeyState, TrustedKeys, VerifyingKey};
 use crate::{permit, seal, token};
@@ -40,7 +40,7 @@ pub enum RotationError {
         kid: KeyId,
     },
     /// What the old key signed may still be on its way.
-    #[error("what the replaced key `{kid}` of `{service}` signed is good until {until}")]
+    #[error("what the replaced key `{kid}` of `{service}` signed is good until {}", minute(*until))]
     TooEarly {
         /// Whose.
         service: Service,
@@ -52,6 +52,12 @@ pub enum RotationError {
     /// There is no key that could be retired.
     #[error("no key of `{0}` has been replaced")]
     NothingReplaced(Service),
+}
+
+/// The next full minute, as people read it: `2026-03-02 09:56 UTC`.
+pub fn minute(at: OffsetDateTime) -> String {
+    let at = (at + Duration::MINUTE).to_offset(UtcOffset::UTC);
+    format!("{} {:02}:{:02} UTC", at.date(), at.hour(), at.minute())
 }
 
 /// List `key` beside those that `service` has: from now on everybody who reads the list believes it.
