@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chassis::{AuditEvent, Did};
-use common::{AutomationStatus, ExecutionId, TicketId};
+use common::{AutomationStatus, Digest, ExecutionId, TicketId};
 use futures::future::join_all;
 use serde_json::json;
 use tokio_util::task::TaskTracker;
@@ -96,7 +96,22 @@ impl Turn {
     }
 
     /// These are told, or never will be.
-    fn settle(&mut self, Told { what, covers }: &Told<'_>, settled: Settled, why: Option<&str>) {
+    fn settle(&mut self, told: &Told<'_>, settled: Settled, why: Option<&str>) {
+        self.record(told, None, settled, why);
+    }
+
+    /// This text tells these: whoever reads the ticket can compare.
+    fn settle_text(&mut self, told: &Told<'_>, text: &str) {
+        self.record(told, Some(Digest::of(text)), Settled::Sent, None);
+    }
+
+    fn record(
+        &mut self,
+        Told { what, covers }: &Told<'_>,
+        text: Option<Digest>,
+        settled: Settled,
+        why: Option<&str>,
+    ) {
         let kind = match settled {
             Settled::Sent => "ticket_update.sent",
             Settled::Refused => "ticket_update.refused",
@@ -108,7 +123,7 @@ impl Turn {
             .increment(covers.len() as u64);
         self.settled
             .extend(covers.iter().map(|position| (*position, settled)));
-        let detail = json!({"what": what, "positions": covers, "why": why});
+        let detail = json!({"what": what, "positions": covers, "text": text, "why": why});
         self.audit
             .push(AuditEvent::new(kind, detail).ticket(&self.claimed.ticket));
     }
@@ -274,7 +289,7 @@ impl Sender {
         };
         match in_time(self.desk.add(&turn.claimed.ticket, &text, marker, &note)).await {
             Ok(()) => {
-                turn.settle(&note.told(), Settled::Sent, None);
+                turn.settle_text(&note.told(), &text);
                 Ok(())
             }
             // A workflow may forbid the status: then the words matter more, and `fields` tries the status by itself.
