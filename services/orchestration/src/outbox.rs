@@ -102,13 +102,13 @@ impl Turn {
 
     /// This text tells these: whoever reads the ticket can compare.
     fn settle_text(&mut self, told: &Told<'_>, text: &str) {
-        self.record(told, Some(Digest::of(text)), Settled::Sent, None);
+        self.record(told, Some(&Digest::of(text)), Settled::Sent, None);
     }
 
     fn record(
         &mut self,
         Told { what, covers }: &Told<'_>,
-        text: Option<Digest>,
+        text: Option<&Digest>,
         settled: Settled,
         why: Option<&str>,
     ) {
