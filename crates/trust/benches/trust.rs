@@ -1,6 +1,7 @@
-//! What trust costs of a step: a service token, a permit and a sealed credential, made and checked.
+//! What trust costs: a service token, a permit and a sealed credential, made and checked; an event of the audit, checked.
 //!
-//! `cargo bench -p trust`. Must reach: permit issue + check under 200 µs, seal + open under 500 µs.
+//! `cargo bench -p trust`. Must reach: permit issue + check under 200 µs, seal + open under 500 µs, 50,000 events of the audit
+//! checked a second.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,9 +11,10 @@
 use std::hint::black_box;
 
 use common::{Assurance, ExecutionId, PermitId, Service, TenantId, UserId, Values};
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
+use trust::audit::{Event, Hash, Walk};
 use trust::{
     Binding, Credential, Expected, FleetKeys, Identity, Method, Permit, PermitClaims, Purpose, SealKey,
     parameters_digest,
@@ -115,5 +117,34 @@ fn seal(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, token, permit, seal);
+/// One event of a chain, read and checked: what `firstline audit verify` does for each.
+fn audit(c: &mut Criterion) {
+    let event = Event {
+        tenant: "default".parse().unwrap(),
+        service: Service::Verification,
+        id: Uuid::from_u128(7),
+        ticket: Some("4242".to_owned()),
+        execution: Some(Uuid::from_u128(1)),
+        kind: "verification.asked".to_owned(),
+        actor: "service:verification".to_owned(),
+        detail: serde_json::json!({
+            "subject": "5c0f1e2a-0000-4000-8000-00000000000a", "step": "verify_mfa", "visit": 1,
+            "authorizes": "executor.reset_password", "approver": null, "shown": null,
+        }),
+        at: NOW,
+    };
+    let link = Hash::NONE.then(event.digest().unwrap());
+    let mut group = c.benchmark_group("audit");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("one event, checked", |b| {
+        b.iter(|| {
+            let mut walk = Walk::from_start(event.chain());
+            walk.event(1, black_box(&event), link).unwrap();
+            walk
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, token, permit, seal, audit);
 criterion_main!(benches);

@@ -6,6 +6,7 @@ use std::path::Path;
 use common::{Service, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use time::format_description::well_known::Rfc3339;
 use trust::TrustedKeys;
 use trust::audit::{Broken, Chain, Event, Hash, Place, Seal, Walk};
 use uuid::Uuid;
@@ -193,6 +194,8 @@ fn tell(evidence: &Evidence, checked: Result<&[Line<'_>], &String>) {
                     detail,
                     ..
                 } = line.event;
+                // As the file has it.
+                let at = at.format(&Rfc3339).unwrap_or_default();
                 let mark = if line.signed { "signed" } else { "not signed yet" };
                 terminal::line(&format!("{at}  {mark}  {service}  {kind}  by {actor}  {detail}"));
             }

@@ -8,6 +8,7 @@ use futures::TryStreamExt;
 use serde::Serialize;
 use sqlx::{Connection, PgConnection};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use trust::TrustedKeys;
 use trust::audit::{Broken, Chain, Hash, Place, Seal, Walk};
 
@@ -236,7 +237,10 @@ fn tell(report: &Report, seconds: f64) {
         "whole: {} events in {} chains, {} seals, {rate:.0} events a second",
         report.events, report.chains, report.seals
     ));
-    if let Some(since) = report.oldest_unsealed {
+    if let Some(since) = report
+        .oldest_unsealed
+        .and_then(|since| since.format(&Rfc3339).ok())
+    {
         terminal::line(&format!(
             "{} events are not sealed yet, the oldest of {since}: where that is more than a minute ago, a service does not run",
             report.unsealed
