@@ -9,7 +9,7 @@ use common::Service;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use launcher::stage::{self, STATUS_FIELD, shipped_playbooks};
-use launcher::{Processes, SettingsMap};
+use launcher::{NO_TRIPWIRES, Processes, SettingsMap};
 use simulators::halo::NewTicket;
 use simulators::{Event, Targets, World, WorldSettings};
 use tokio::task::AbortHandle;
@@ -91,6 +91,7 @@ impl House {
         let mut settings: SettingsMap = stage::settings_in(&world);
         // The simulated help desk has no limit, and one of ours would measure that.
         settings.insert("HALOPSA_RATE_PER_5MIN".into(), "0".into());
+        settings.extend(NO_TRIPWIRES.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let mut processes = ground.processes(settings, stage::overrides_in(&world), shipped_playbooks())?;
         for service in Service::ALL {
             processes.start(service)?;
