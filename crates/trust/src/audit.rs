@@ -288,6 +288,25 @@ impl Seal {
         seal.map(|seal| seal.heads).unwrap_or_default()
     }
 
+    /// The ends of chains that it signs.
+    pub fn ends(self) -> impl Iterator<Item = (Chain, Place)> {
+        let Self {
+            iss, tenant, heads, ..
+        } = self;
+        heads.into_iter().map(move |head| {
+            let chain = Chain {
+                tenant: tenant.clone(),
+                service: iss,
+                execution: head.execution,
+            };
+            let place = Place {
+                seq: head.seq,
+                link: head.link,
+            };
+            (chain, place)
+        })
+    }
+
     /// What the seal after the one with this text names.
     pub fn digest(text: &str) -> Hash {
         Hash::of(text.as_bytes())

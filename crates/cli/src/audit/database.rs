@@ -61,12 +61,12 @@ const EVENTS: &str =
 
 /// Every event that stands in a chain, chain by chain, each from its start on.
 pub(super) fn events(connection: &mut PgConnection) -> impl Stream<Item = anyhow::Result<Stored>> {
-    const ALL: &str =
-        "SELECT tenant_id, service, id, ticket_id, execution_id, kind, actor, detail, at, seq, digest, link
-        FROM audit_events
-        WHERE seq IS NOT NULL
-        ORDER BY tenant_id, service, execution_id NULLS FIRST, seq";
-    sqlx::query_as::<_, EventRow>(ALL)
+    let all = sqlx::AssertSqlSafe(format!(
+        "{EVENTS}
+         WHERE seq IS NOT NULL
+         ORDER BY tenant_id, service, execution_id NULLS FIRST, seq"
+    ));
+    sqlx::query_as::<_, EventRow>(all)
         .fetch(connection)
         .map(|row| row.context("the events cannot be read")?.read())
 }

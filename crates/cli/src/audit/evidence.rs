@@ -113,13 +113,8 @@ fn signed(evidence: &Evidence, trusted: &TrustedKeys) -> Result<Signed, String> 
     let mut signed = Signed::new();
     for (nth, text) in (1..).zip(&evidence.seals) {
         let seal = Seal::open(text, trusted).map_err(|broken| format!("seal {nth} of the file: {broken}"))?;
-        for head in seal.heads {
-            let chain = Chain {
-                tenant: seal.tenant.clone(),
-                service: seal.iss,
-                execution: head.execution,
-            };
-            signed.entry(chain).or_default().insert(head.seq, head.link);
+        for (chain, place) in seal.ends() {
+            signed.entry(chain).or_default().insert(place.seq, place.link);
         }
     }
     Ok(signed)

@@ -197,13 +197,8 @@ async fn signed(
                 return Ok(Err(format!("{whose}: {broken}")));
             }
         };
-        for head in seal.heads {
-            let chain = Chain {
-                tenant: seal.tenant.clone(),
-                service: seal.iss,
-                execution: head.execution,
-            };
-            signed.entry(chain).or_default().insert(head.seq, head.link);
+        for (chain, place) in seal.ends() {
+            signed.entry(chain).or_default().insert(place.seq, place.link);
         }
         let digest = Seal::digest(&stored.seal);
         before = Some((stored, digest));
