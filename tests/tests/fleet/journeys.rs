@@ -1,6 +1,5 @@
 //! The ways a ticket may go, told as its people live them.
 
-use common::Service;
 use launcher::testing::TestFleet;
 use simulators::Event;
 use simulators::entra::Push;
@@ -243,14 +242,8 @@ async fn no_letter_that_a_requester_types_loses_the_ticket() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_decides_where_one_is_configured() {
-    // The model's address is known only once the world stands, so the classifier is started again with it.
     let mut fleet = fleet().await;
-    let settings = fleet.world().openai_settings();
-    fleet.fleet().stop(Service::Classifier).await.unwrap();
-    for (name, value) in settings {
-        fleet.fleet().set(Service::Classifier, &name, value);
-    }
-    fleet.fleet().start_service(Service::Classifier).await.unwrap();
+    crate::ask_a_model(&mut fleet).await;
     let ticket = fleet.file_ticket(ADELE, "I can't log in");
     assert_eq!(automation(&fleet.wait_for_end(ticket).await), "resolved");
     assert!(fleet.world().openai().calls() >= 1);

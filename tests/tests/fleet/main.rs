@@ -21,6 +21,7 @@ mod webhooks;
 
 use std::time::Duration;
 
+use common::Service;
 use launcher::testing::{TestFleet, TestFleetSettings};
 use simulators::halo::TicketView;
 use simulators::{Event, WorldSettings};
@@ -62,6 +63,16 @@ pub(crate) fn quick_world() -> WorldSettings {
         think: Duration::from_millis(20),
         ..WorldSettings::default()
     }
+}
+
+/// Let a model classify. Its address is known only once the world stands, so the classifier is started again with it.
+pub(crate) async fn ask_a_model(fleet: &mut TestFleet) {
+    let settings = fleet.world().openai_settings();
+    fleet.fleet().stop(Service::Classifier).await.unwrap();
+    for (name, value) in settings {
+        fleet.fleet().set(Service::Classifier, &name, value);
+    }
+    fleet.fleet().start_service(Service::Classifier).await.unwrap();
 }
 
 /// What `automation_status` says.

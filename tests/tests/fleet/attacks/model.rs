@@ -1,6 +1,5 @@
 //! A hostile model: it takes every ticket for a forgotten password of whoever writes, and is sure of it.
 
-use common::Service;
 use simulators::entra::Push;
 use simulators::teams::CardReaction;
 
@@ -17,12 +16,7 @@ const TICKETS: [&str; 4] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_says_yes_to_everything_proves_nothing() {
     let mut fleet = fleet().await;
-    let settings = fleet.world().openai_settings();
-    fleet.fleet().stop(Service::Classifier).await.unwrap();
-    for (name, value) in settings {
-        fleet.fleet().set(Service::Classifier, &name, value);
-    }
-    fleet.fleet().start_service(Service::Classifier).await.unwrap();
+    crate::ask_a_model(&mut fleet).await;
     fleet.world().openai().take_everything_for("I forgot my password");
 
     // Whose account it is says no, or nothing: nothing happens, whatever the model says.
