@@ -1,0 +1,8 @@
+//! What it takes to tell what a ticket asks for, and to know how well that is told.
+//!
+//! Pure: no I/O, no clock, no randomness, no panic on any text. It reads letters, weighs words, learns from labelled
+//! tickets and measures; it decides nothing. The gate of the classifier decides.
+
+mod kind;
+
+pub use kind::{Kind, NotAKind};
