@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock, no randomness, no panic on any text. It reads letters, weighs words, learns from labelled
 //! tickets and measures; it decides nothing. The gate of the classifier decides.
 
+pub mod bound;
 mod kind;
 
 pub use kind::{Kind, NotAKind};
