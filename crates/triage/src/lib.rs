@@ -5,5 +5,7 @@
 
 pub mod bound;
 mod kind;
+pub mod labelled;
+pub mod threshold;
 
 pub use kind::{Kind, NotAKind};
