@@ -6,6 +6,10 @@
 pub mod bound;
 mod kind;
 pub mod labelled;
+pub mod measure;
+pub mod page;
+pub mod text;
 pub mod threshold;
+mod words;
 
 pub use kind::{Kind, NotAKind};
