@@ -4,12 +4,27 @@
 //! tickets and measures; it decides nothing. The gate of the classifier decides.
 
 pub mod bound;
+mod calibration;
+mod descent;
+mod features;
+mod fold;
+mod head;
 mod kind;
 pub mod labelled;
+pub mod learn;
+mod likeness;
+mod linear;
 pub mod measure;
+mod objections;
 pub mod page;
+mod phrase;
 pub mod text;
 pub mod threshold;
+mod vocabulary;
 mod words;
 
+pub use features::Features;
+pub use head::{Card, Head, NotAHead, Reading, Source};
 pub use kind::{Kind, NotAKind};
+pub use likeness::likeness;
+pub use objections::objection;
