@@ -9,6 +9,7 @@ mod descent;
 mod features;
 mod fold;
 mod head;
+pub mod folds;
 mod kind;
 pub mod labelled;
 pub mod learn;

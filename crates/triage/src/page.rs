@@ -133,9 +133,10 @@ fn rest(pen: &mut Pen, figures: &Figures, x: f64, y: f64) {
             words::bound(automation.privileged)
         ),
         format!(
-            "Time for a ticket: half within {:.1} ms, 95 % within {:.1} ms, longest {:.1} ms",
-            latency.p50_ms, latency.p95_ms, latency.max_ms
+            "Time for a ticket: {:.1} ms at the median, 95 % within {:.1} ms",
+            latency.p50_ms, latency.p95_ms
         ),
+        format!("    the longest took {:.1} ms", latency.max_ms),
         format!(
             "Of no known kind and left so: {} of {}",
             scope.stayed.count, scope.stayed.of
@@ -150,8 +151,9 @@ fn rest(pen: &mut Pen, figures: &Figures, x: f64, y: f64) {
     pen.heading(x, y, "Automation, scope, time", "bounds and intervals at 95 %");
     let mut y = y + 54.0;
     for line in &lines {
-        let class = if line.starts_with(' ') { "muted" } else { "" };
-        pen.text(x, y, 13.0, "400", class, line.trim_start());
+        let detail = line.starts_with(' ');
+        let (class, indent) = if detail { ("muted", 14.0) } else { ("", 0.0) };
+        pen.text(x + indent, y, 13.0, "400", class, line.trim_start());
         y += 22.0;
     }
 }

@@ -7,7 +7,7 @@ use crate::words::percent;
 const LEFT: f64 = 46.0;
 const WIDE: f64 = 390.0;
 const HIGH: f64 = 180.0;
-const BELOW_HEADING: f64 = 38.0;
+const BELOW_HEADING: f64 = 44.0;
 
 /// Where the unit square lies on the page, and from which share on its height shows it.
 struct Frame {
@@ -29,8 +29,8 @@ fn frame(pen: &mut Pen, x: f64, y: f64, from: f64) -> Frame {
         bottom: y + BELOW_HEADING + HIGH,
         from,
     };
-    for step in 0..=4_u8 {
-        let part = f64::from(step) / 4.0;
+    for step in 0..=5_u8 {
+        let part = f64::from(step) / 5.0;
         let share = from + part * (1.0 - from);
         let class = if step == 0 { "axis" } else { "grid" };
         pen.line(class, frame.at(0.0, share), frame.at(1.0, share), false);
