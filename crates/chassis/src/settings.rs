@@ -245,8 +245,20 @@ impl<'a> Reader<'a> {
 }
 
 fn read<S: Settings>(lookup: &dyn Lookup) -> Result<S, SettingsErrors> {
-    let mut reader = Reader::new(S::SERVICE, lookup);
-    let settings = S::read(&mut reader);
+    part(S::SERVICE, lookup, S::read)
+}
+
+/// A part of a service's settings, for a tool that does what the service does without being it.
+///
+/// # Errors
+/// Every missing or bad setting of that part.
+pub fn part<T>(
+    service: Service,
+    lookup: &dyn Lookup,
+    read: impl FnOnce(&mut Reader<'_>) -> Option<T>,
+) -> Result<T, SettingsErrors> {
+    let mut reader = Reader::new(service, lookup);
+    let settings = read(&mut reader);
     match settings {
         Some(settings) if reader.errors.is_empty() => Ok(settings),
         _ if reader.errors.is_empty() => Err(SettingsErrors(vec![

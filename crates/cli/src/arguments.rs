@@ -1,5 +1,6 @@
 //! What can be asked on the command line; `--help` is written here.
 
+mod evaluate;
 mod operate;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use url::Url;
 
+pub(crate) use evaluate::{Attacks, Eval, Judging, Reader, Subject as EvalSubject, Tickets};
 pub(crate) use operate::{Operate, Scope, Switch, Which};
 
 /// Firstline answers first-line IT support tickets.
@@ -35,6 +37,10 @@ pub(crate) enum Command {
     /// Executions: what was done for a ticket, step by step, and what operators do about it.
     #[command(subcommand)]
     Execution(Execution),
+    /// Measure how well tickets are told apart, on labelled ones of your own. Needs no fleet.
+    ///
+    /// Exit codes: 0 measured, whatever the figures; 1 it could not be; 2 a file or an option makes no sense.
+    Eval(Eval),
     /// Measure what gets done on this machine, beside what its Postgres gets done on the same disk in the same minute.
     ///
     /// Starts a fleet of its own: real processes, a private Postgres as durable as it comes out of the box. Exit codes: 0

@@ -6,6 +6,7 @@ mod audit;
 mod bench;
 mod connect;
 mod demo;
+mod eval;
 mod execution;
 mod exit;
 mod keys;
@@ -48,6 +49,7 @@ async fn run(command: Command) -> anyhow::Result<Ending> {
         Command::Ticket(ticket) => ticket::run(&ticket).await,
         Command::Playbook(playbook) => playbook::run(&playbook).await,
         Command::Execution(execution) => execution::run(&execution).await,
+        Command::Eval(eval) => eval::run(&eval).await,
         Command::Bench(bench) => bench::run(&bench).await,
         Command::Switch(switch) => switch::run(&switch).await,
         Command::Torture(torture) => torture::run(&torture).await,

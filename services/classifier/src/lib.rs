@@ -34,7 +34,7 @@ use crate::gather::Sources;
 use crate::intake::Intake;
 use crate::mark::Marker;
 use crate::poll::Poller;
-pub use crate::settings::ClassifierSettings;
+pub use crate::settings::{ClassifierSettings, Telling};
 use crate::store::Store;
 
 /// Tickets judged at the same time, of those claimed: each waits for others most of its time.

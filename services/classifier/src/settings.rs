@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis::settings::{Environment, SettingsErrors};
 use chassis::tripwires::{self, Caution};
 use chassis::{BaseSettings, Reader, Settings};
 use common::Service;
@@ -306,6 +307,31 @@ fn model(from: &mut Reader<'_>) -> Option<Option<ChatSettings>> {
         temperature: Some(0.0),
         timeout: MODEL_LIMIT,
     }))
+}
+
+/// What the classifier reads of how it tells tickets apart, for whoever measures that without a fleet.
+#[derive(Debug, Clone)]
+pub struct Telling {
+    /// `None`: no `OPENAI_API_KEY` is set.
+    pub model: Option<ChatSettings>,
+    /// `CONFIDENCE_THRESHOLD`.
+    pub threshold: f64,
+}
+
+impl Telling {
+    /// From the environment.
+    ///
+    /// # Errors
+    /// Every bad setting.
+    pub fn from_environment() -> Result<Self, SettingsErrors> {
+        chassis::settings::part(Service::Classifier, &Environment, |from| {
+            let (model, threshold) = (model(from), threshold(from));
+            Some(Self {
+                model: model?,
+                threshold: threshold?,
+            })
+        })
+    }
 }
 
 fn threshold(from: &mut Reader<'_>) -> Option<f64> {

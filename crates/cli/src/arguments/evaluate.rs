@@ -1,0 +1,82 @@
+//! What can be measured of the classifier.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use triage::Kind;
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Eval {
+    #[command(subcommand)]
+    pub(crate) subject: Option<Subject>,
+    #[command(flatten)]
+    pub(crate) tickets: Tickets,
+}
+
+/// What else can be measured than labelled tickets.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Subject {
+    /// Count how many tickets with attacks in them change the decision, and how many would be automated.
+    ///
+    /// Exit codes: 0 none would be automated; 1 some would, or something was done for one; 2 the file makes no sense.
+    Injection(Attacks),
+}
+
+/// Labelled tickets, and what to make of them.
+#[derive(Debug, Args)]
+pub(crate) struct Tickets {
+    /// CSV or JSON Lines with `subject`, `body`, `category`, and where known `automatable` and `id`.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Print the figures as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Draw the figures as one SVG page into this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+    /// Split the tickets into so many parts, and judge each by a classifier that has learnt from the others.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(2..=20))]
+    pub(crate) folds: Option<u8>,
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+}
+
+/// Tickets that carry an attack.
+#[derive(Debug, Args)]
+pub(crate) struct Attacks {
+    /// JSON Lines with `subject` and `body`, and where known `id`, `attack_kind`, and as `injection_text` the words that
+    /// are the attack: the decision without them is compared.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Print the findings as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// File each as a ticket in a fleet of its own, in which everybody says yes to everything, and count what is done.
+    #[arg(long)]
+    pub(crate) fleet: bool,
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+}
+
+/// Who judges.
+#[derive(Debug, Args)]
+pub(crate) struct Judging {
+    /// Which classifier; left out, the one that the service would use with the same settings.
+    ///
+    /// `openai` needs OPENAI_API_KEY; OPENAI_BASE_URL, OPENAI_MODEL and CONFIDENCE_THRESHOLD are as for the service.
+    #[arg(long, value_enum)]
+    pub(crate) classifier: Option<Reader>,
+    /// A category that a playbook would be active for; may be given several times.
+    #[arg(long, value_name = "CATEGORY", default_values = ["PASSWORD_RESET", "ACCOUNT_UNLOCK"])]
+    pub(crate) automate: Vec<Kind>,
+}
+
+/// A classifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Reader {
+    /// The one that needs no network.
+    Embedded,
+    /// A language model behind an OpenAI-compatible endpoint.
+    Openai,
+}

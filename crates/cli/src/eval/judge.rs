@@ -1,0 +1,242 @@
+//! The classifier under measurement, asked as the gate asks it.
+
+use classifier::Telling;
+use classifier::classify::{About, Category, Classify, ClassifyError, Embedded, LanguageModel, Text};
+use classifier::embedded;
+use connectors::openai::Chat;
+use triage::Kind;
+use triage::labelled::Labelled;
+
+use super::kinds;
+use crate::arguments::{Judging, Reader};
+use crate::exit::BadInput;
+
+/// Questions to a model at the same time: what a small server bears without making each wait for the others.
+const MODEL_AT_ONCE: usize = 4;
+
+/// What is made of a ticket.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Judged {
+    pub(super) kind: Kind,
+    pub(super) confidence: f64,
+    /// Whether it would go to the automation, as far as its text decides.
+    pub(super) automated: bool,
+}
+
+/// Why nothing is made of it. It would go to a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoAnswer {
+    Declined,
+    Malformed,
+    Away,
+}
+
+/// A classifier with what it chooses from, and from how sure on it is believed.
+pub(super) struct Judge {
+    classifier: Box<dyn Classify>,
+    reader: Reader,
+    name: String,
+    kinds: Vec<Kind>,
+    categories: Vec<Category>,
+    automate: Vec<Kind>,
+    threshold: f64,
+}
+
+impl Judge {
+    /// The one that was asked for, with the settings of the service.
+    pub(super) fn of(judging: &Judging) -> anyhow::Result<Self> {
+        let Telling { model, threshold } =
+            Telling::from_environment().map_err(|errors| BadInput(errors.to_string()))?;
+        let reader = judging.classifier.unwrap_or(if model.is_some() {
+            Reader::Openai
+        } else {
+            Reader::Embedded
+        });
+        let (classifier, name): (Box<dyn Classify>, String) = match (reader, model) {
+            (Reader::Embedded, _) => (
+                Box::new(Embedded),
+                format!("{} {}", embedded::MODEL, embedded::DATA_VERSION),
+            ),
+            (Reader::Openai, Some(model)) => {
+                let name = model.model.clone();
+                (
+                    Box::new(LanguageModel::new(Chat::new(model, connectors::http_client()?))),
+                    name,
+                )
+            }
+            (Reader::Openai, None) => {
+                let what = "OPENAI_API_KEY is not set: give the key (any text for servers that want none), and the \
+                            server's address as OPENAI_BASE_URL";
+                return Err(BadInput(what.to_owned()).into());
+            }
+        };
+        Ok(Self::new(
+            classifier,
+            reader,
+            name,
+            judging.automate.clone(),
+            threshold,
+        ))
+    }
+
+    fn new(
+        classifier: Box<dyn Classify>,
+        reader: Reader,
+        name: String,
+        automate: Vec<Kind>,
+        threshold: f64,
+    ) -> Self {
+        let (kinds, categories) = kinds::offered().into_iter().unzip();
+        Self {
+            classifier,
+            reader,
+            name,
+            kinds,
+            categories,
+            automate,
+            threshold,
+        }
+    }
+
+    /// The same, after it has learnt from `tickets`: they are its examples, as those of playbooks are.
+    pub(super) fn having_learnt(&self, tickets: &[&Labelled]) -> anyhow::Result<Self> {
+        if self.reader == Reader::Openai {
+            let what = "a language model does not learn from tickets: leave --folds out, or use --classifier embedded";
+            return Err(BadInput(what.to_owned()).into());
+        }
+        let mut learnt = Self::new(
+            Box::new(Embedded),
+            self.reader,
+            self.name.clone(),
+            self.automate.clone(),
+            self.threshold,
+        );
+        for (kind, category) in learnt.kinds.iter().zip(&mut learnt.categories) {
+            let of_kind = tickets.iter().filter(|ticket| ticket.kind == *kind);
+            category.examples = of_kind.map(|ticket| opening(ticket)).collect();
+        }
+        Ok(learnt)
+    }
+
+    /// How reports name it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many tickets at a time: one where each takes a core, as its time is measured.
+    pub(super) const fn at_once(&self) -> usize {
+        match self.reader {
+            Reader::Embedded => 1,
+            Reader::Openai => MODEL_AT_ONCE,
+        }
+    }
+
+    /// What it makes of a ticket.
+    pub(super) async fn judge(&self, subject: &str, body: &str) -> Result<Judged, NoAnswer> {
+        let text = Text {
+            summary: subject,
+            details: body,
+        };
+        let answer = self
+            .classifier
+            .classify(text, &self.categories)
+            .await
+            .map_err(|error| match error {
+                ClassifyError::Declined(_) => NoAnswer::Declined,
+                ClassifyError::Malformed(_) => NoAnswer::Malformed,
+                ClassifyError::Away(_) => NoAnswer::Away,
+            })?;
+        let kind = match answer.choice {
+            None => Kind::Other,
+            Some(choice) => self.kinds.get(choice).copied().ok_or(NoAnswer::Malformed)?,
+        };
+        Ok(Judged {
+            kind,
+            confidence: answer.confidence,
+            automated: self.automate.contains(&kind)
+                && answer.confidence >= self.threshold
+                && answer.about == About::Requester,
+        })
+    }
+}
+
+/// A ticket as an example: most say in the subject what they want.
+fn opening(ticket: &Labelled) -> String {
+    if ticket.subject.trim().is_empty() {
+        ticket.body.clone()
+    } else {
+        ticket.subject.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use classifier::classify::Classification;
+    use futures::FutureExt;
+    use futures::future::BoxFuture;
+
+    use super::*;
+
+    /// Answers the same to everything.
+    struct Always(Option<usize>, f64, About);
+
+    impl Classify for Always {
+        fn classify<'a>(
+            &'a self,
+            _: Text<'a>,
+            _: &'a [Category],
+        ) -> BoxFuture<'a, Result<Classification, ClassifyError>> {
+            let answer = Classification {
+                choice: self.0,
+                confidence: self.1,
+                about: self.2,
+                reasoning: String::new(),
+                model: String::new(),
+                prompt_version: String::new(),
+            };
+            std::future::ready(Ok(answer)).boxed()
+        }
+    }
+
+    async fn automated(answer: Always) -> (Kind, bool) {
+        let judge = Judge::new(
+            Box::new(answer),
+            Reader::Embedded,
+            "always".to_owned(),
+            vec![Kind::PasswordReset],
+            0.85,
+        );
+        let judged = judge.judge("s", "b").await.unwrap();
+        (judged.kind, judged.automated)
+    }
+
+    #[tokio::test]
+    async fn only_what_is_certain_covered_and_the_requesters_own_is_automated() {
+        let own = About::Requester;
+        assert_eq!(
+            automated(Always(Some(0), 0.85, own)).await,
+            (Kind::PasswordReset, true)
+        );
+        assert_eq!(
+            automated(Always(Some(0), 0.84, own)).await,
+            (Kind::PasswordReset, false)
+        );
+        assert_eq!(
+            automated(Always(Some(0), f64::NAN, own)).await,
+            (Kind::PasswordReset, false)
+        );
+        assert_eq!(
+            automated(Always(Some(0), 1.0, About::SomebodyElse)).await,
+            (Kind::PasswordReset, false)
+        );
+        assert_eq!(
+            automated(Always(Some(0), 1.0, About::Unclear)).await,
+            (Kind::PasswordReset, false)
+        );
+        assert_eq!(
+            automated(Always(Some(1), 1.0, own)).await,
+            (Kind::AccountUnlock, false)
+        );
+        assert_eq!(automated(Always(None, 1.0, own)).await, (Kind::Other, false));
+    }
+}
