@@ -13,7 +13,6 @@ use crate::measure::{Figures, Passed, Subject};
 use crate::words::{self, decimal, interval, label, percent};
 
 const WIDTH: f64 = 1120.0;
-const HEIGHT: f64 = 1216.0;
 const MARGIN: f64 = 36.0;
 /// Where the right half begins.
 const RIGHT: f64 = 640.0;
@@ -36,12 +35,13 @@ pub fn svg(subject: &Subject, figures: &Figures) -> String {
     heat::draw(&mut pen, figures, MARGIN, 290.0);
     chart::coverage(&mut pen, figures, RIGHT, 290.0);
     chart::reliability(&mut pen, figures, RIGHT, 580.0);
-    bars::draw(&mut pen, figures, MARGIN, 870.0);
-    rest(&mut pen, figures, RIGHT, 870.0);
+    let left = bars::draw(&mut pen, figures, MARGIN, 870.0);
+    let right = rest(&mut pen, figures, RIGHT, 870.0);
+    let high = left.max(right) + MARGIN;
     let name = pen::escape(&words::subject(subject, figures.tickets));
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{HEIGHT}\" viewBox=\"0 0 {WIDTH} \
-         {HEIGHT}\" role=\"img\" aria-label=\"{name}\">\n<title>{name}</title>\n<style>{STYLE}</style>\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{high}\" viewBox=\"0 0 {WIDTH} \
+         {high}\" role=\"img\" aria-label=\"{name}\">\n<title>{name}</title>\n<style>{STYLE}</style>\n\
          <rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n{}</svg>\n",
         pen.drawn()
     )
@@ -61,44 +61,54 @@ fn tiles(pen: &mut Pen, figures: &Figures) {
     let tiles = [
         (
             "accuracy",
+            "",
             percent(figures.accuracy.share),
             interval(figures.accuracy),
         ),
         (
             "macro-F1",
+            "",
             decimal(figures.macro_f1),
             "each kind alike".to_owned(),
         ),
         (
             "precision at 50 %",
+            "",
             percent(figures.precision_at_50),
             format!("at 80 %: {}", percent(figures.precision_at_80)),
         ),
         (
             "calibration error",
+            "",
             decimal(figures.calibration.error),
             "0 is honest".to_owned(),
         ),
         (
             "wrong automations",
+            alarm(automation.all),
             words::wrong(automation.all),
             short_bound(automation.all),
         ),
         (
             "privileged ones",
+            alarm(automation.privileged),
             words::wrong(automation.privileged),
             short_bound(automation.privileged),
         ),
     ];
     let wide = 164.0;
     let mut x = MARGIN;
-    for (name, value, beside) in &tiles {
+    for (name, class, value, beside) in &tiles {
         pen.rect("card", x, 128.0, wide, 104.0, 8.0);
         pen.text(x + 14.0, 152.0, 12.0, "400", "muted", name);
-        pen.text(x + 14.0, 188.0, 26.0, "700", "", value);
+        pen.text(x + 14.0, 188.0, 26.0, "700", class, value);
         pen.text(x + 14.0, 214.0, 12.0, "400", "muted", beside);
         x += wide + 12.8;
     }
+}
+
+const fn alarm(passed: Passed) -> &'static str {
+    if passed.wrong > 0 { "alarm" } else { "" }
 }
 
 fn short_bound(passed: Passed) -> String {
@@ -109,8 +119,8 @@ fn short_bound(passed: Passed) -> String {
     }
 }
 
-/// What is better read than drawn.
-fn rest(pen: &mut Pen, figures: &Figures, x: f64, y: f64) {
+/// What is better read than drawn. Answers where it ends.
+fn rest(pen: &mut Pen, figures: &Figures, x: f64, y: f64) -> f64 {
     let automation = &figures.automation;
     let latency = figures.latency;
     let scope = &figures.out_of_scope;
@@ -156,6 +166,7 @@ fn rest(pen: &mut Pen, figures: &Figures, x: f64, y: f64) {
         pen.text(x + indent, y, 13.0, "400", class, line.trim_start());
         y += 22.0;
     }
+    y
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ const LABELS: f64 = 130.0;
 const WIDE: f64 = 350.0;
 const ROW: f64 = 28.0;
 
-pub(super) fn draw(pen: &mut Pen, figures: &Figures, x: f64, y: f64) {
+/// Answers where they end.
+pub(super) fn draw(pen: &mut Pen, figures: &Figures, x: f64, y: f64) -> f64 {
     pen.heading(
         x,
         y,
@@ -44,4 +45,5 @@ pub(super) fn draw(pen: &mut Pen, figures: &Figures, x: f64, y: f64) {
         );
         top += ROW;
     }
+    top
 }
