@@ -35,8 +35,8 @@ pub fn svg(subject: &Subject, figures: &Figures) -> String {
     heat::draw(&mut pen, figures, MARGIN, 290.0);
     chart::coverage(&mut pen, figures, RIGHT, 290.0);
     chart::reliability(&mut pen, figures, RIGHT, 580.0);
-    let left = bars::draw(&mut pen, figures, MARGIN, 870.0);
-    let right = rest(&mut pen, figures, RIGHT, 870.0);
+    let left = bars::draw(&mut pen, figures, MARGIN, 894.0);
+    let right = rest(&mut pen, figures, RIGHT, 894.0);
     let high = left.max(right) + MARGIN;
     let name = pen::escape(&words::subject(subject, figures.tickets));
     format!(

@@ -127,7 +127,7 @@ fn confusion(figures: &Figures) -> Vec<Vec<String>> {
     let mut rows = vec![head];
     for truth in &shown {
         let counts = figures.confusion.get(truth.index()).copied().unwrap_or_default();
-        let mut cells = vec![format!("{}  {}", initials(*truth), label(*truth))];
+        let mut cells = vec![format!("{:2}  {}", initials(*truth), label(*truth))];
         cells.extend(shown.iter().map(
             |said| match counts.get(said.index()).copied().unwrap_or_default() {
                 0 => ".".to_owned(),
@@ -139,9 +139,12 @@ fn confusion(figures: &Figures) -> Vec<Vec<String>> {
     rows
 }
 
-/// Three letters that tell the kinds apart.
+/// `PR` of `PASSWORD_RESET`: tells all kinds apart.
 fn initials(kind: Kind) -> String {
-    kind.name().chars().take(3).collect()
+    kind.name()
+        .split('_')
+        .filter_map(|word| word.chars().next())
+        .collect()
 }
 
 fn calibration(figures: &Figures) -> Vec<Vec<String>> {
@@ -183,6 +186,12 @@ fn columns(rows: &[Vec<String>]) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::measure::{Unanswered, figures, tests::ten};
+
+    #[test]
+    fn initials_tell_all_kinds_apart() {
+        let all: std::collections::BTreeSet<String> = Kind::ALL.into_iter().map(initials).collect();
+        assert_eq!(all.len(), Kind::ALL.len());
+    }
 
     #[test]
     fn a_person_reads_the_figures_with_what_they_mean() {
