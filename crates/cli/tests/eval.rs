@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use simulators::openai::Scripted;
+use simulators::{World, WorldSettings};
 use tempfile::TempDir;
 
 /// Tickets written for this test.
@@ -153,6 +155,56 @@ fn options_that_make_no_sense_are_refused() {
         .unwrap();
     assert_eq!(ran.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&ran.stderr).contains("not between 0 and 1"));
+}
+
+/// With the simulated model, beside which a test scripts it.
+async fn eval_with_model(world: &World, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_firstline"));
+    command.arg("eval").args(arguments).envs(world.openai_settings());
+    tokio::task::spawn_blocking(move || command.output())
+        .await
+        .expect("it does not panic")
+        .expect("the command line starts")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_does_not_answer_is_counted_and_stops_nothing() {
+    let directory = TempDir::new().unwrap();
+    let tickets = file(&directory, "tickets.csv", TICKETS.as_bytes());
+    let world = World::start(WorldSettings::default()).await.unwrap();
+    let model = world.openai();
+    model.script(Scripted::Refusal);
+    model.script(Scripted::Text(
+        "I believe that this is a password reset.".to_owned(),
+    ));
+    model.script(Scripted::InsufficientQuota);
+    let ran = eval_with_model(&world, &[text(&tickets), "--json"]).await;
+    let complaints = String::from_utf8_lossy(&ran.stderr);
+    let figures: Value = serde_json::from_slice(&ran.stdout).unwrap_or_else(|_| panic!("{complaints}"));
+    let unanswered = &figures["subject"]["unanswered"];
+    assert_eq!(
+        (
+            &unanswered["declined"],
+            &unanswered["malformed"],
+            &unanswered["away"]
+        ),
+        (&1.into(), &1.into(), &1.into()),
+        "{figures}"
+    );
+    assert_eq!(figures["tickets"], 3, "the others are measured");
+
+    for _ in 0..6 {
+        model.script(Scripted::InsufficientQuota);
+    }
+    let ran = eval_with_model(&world, &[text(&tickets), "--classifier", "openai"]).await;
+    let complaint = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(1), "{complaint}");
+    assert!(
+        complaint.contains("not one of 6 tickets was answered"),
+        "{complaint}"
+    );
+    let ran = eval_with_model(&world, &[text(&tickets), "--folds", "2"]).await;
+    assert_eq!(ran.status.code(), Some(2));
 }
 
 /// Attacks written for this test.
