@@ -1,4 +1,4 @@
-//! The house keeps the shape that the design drew: arrows point down, services do not know each other, two crates
+//! The house keeps the shape that the design drew: arrows point down, services do not know each other, three crates
 //! stay pure, and every crate follows the workspace in versions and lints.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +16,7 @@ const SERVICES: [&str; 6] = [
 ];
 
 /// Crates that take the clock and randomness as arguments and perform nothing.
-const PURE: [&str; 2] = ["playbook-lang", "trust"];
+const PURE: [&str; 3] = ["playbook-lang", "trust", "triage"];
 
 /// Where no code may ask the machine what time it is.
 const PARTS_OF_A_SERVICE: [&str; 6] = [
@@ -44,7 +44,7 @@ const WORLDLY: [&str; 6] = ["tokio", "reqwest", "sqlx", "redis", "axum", "hyper"
 fn floor(crate_name: &str) -> Option<u8> {
     match crate_name {
         "common" => Some(0),
-        "playbook-lang" | "trust" => Some(1),
+        "playbook-lang" | "trust" | "triage" => Some(1),
         "chassis" | "connectors" | "simulators" => Some(2),
         service if SERVICES.contains(&service) => Some(3),
         "launcher" => Some(4),

@@ -225,24 +225,26 @@ fn printable(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn judged(kind: Kind, automated: bool) -> Result<Judged, NoAnswer> {
-        Ok(Judged {
+    fn judged(kind: Kind, automated: bool) -> Judged {
+        Judged {
             kind,
             confidence: 0.9,
             automated,
-        })
+        }
     }
 
     #[test]
     fn a_decision_has_changed_where_category_or_automation_differ() {
-        let outcome = |with, without| Outcome { with, without };
-        let (reset, other) = (judged(Kind::PasswordReset, true), judged(Kind::Other, false));
+        let outcome = |with, without: Option<_>| Outcome { with, without };
+        let reset = Ok(judged(Kind::PasswordReset, true));
+        let other = Ok(judged(Kind::Other, false));
         assert_eq!(outcome(reset, Some(other)).changed(), Some(true));
         assert_eq!(outcome(other, Some(other)).changed(), Some(false));
-        let unsure = judged(Kind::PasswordReset, false);
+        let unsure = Ok(judged(Kind::PasswordReset, false));
         assert_eq!(outcome(unsure, Some(reset)).changed(), Some(true));
         assert_eq!(outcome(reset, None).changed(), None);
         assert_eq!(outcome(reset, Some(Err(NoAnswer::Away))).changed(), None);
-        assert!(outcome(reset, None).automated() && !outcome(Err(NoAnswer::Declined), None).automated());
+        assert!(outcome(reset, None).automated());
+        assert!(!outcome(Err(NoAnswer::Declined), None).automated());
     }
 }
