@@ -1,3 +1,5 @@
+//! Files as people make them, good and bad ones.
+
 use proptest::prelude::*;
 
 use super::*;

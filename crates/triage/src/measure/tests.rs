@@ -1,3 +1,5 @@
+//! Figures against those that a person counts, and what holds for any tickets.
+
 use proptest::prelude::*;
 
 use super::*;
