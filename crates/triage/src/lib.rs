@@ -23,9 +23,11 @@ pub mod text;
 pub mod threshold;
 mod vocabulary;
 mod words;
+mod letter;
 
 pub use features::Features;
 pub use head::{Card, Head, NotAHead, Reading, Source};
 pub use kind::{Kind, NotAKind};
 pub use likeness::likeness;
 pub use objections::objection;
+pub use letter::{Letter, Thread, read};
