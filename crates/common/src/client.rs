@@ -15,6 +15,7 @@ use url::Url;
 use crate::decision::Decision;
 use crate::digest::Digest;
 use crate::execution::{ExecutePlaybook, ExecutionAccepted, ExecutionView};
+use crate::explain::ExplainedDecision;
 use crate::ids::{ActionName, ExecutionId, OperationId, PermitId, PlaybookName, PlaybookVersion, TicketId};
 use crate::operate::{CancelExecution, OperateExecution, SetSwitch, SwitchView};
 use crate::playbook::{ActivatePlaybook, CheckAnswer, PlaybookRef, PlaybookView};
@@ -386,6 +387,13 @@ fn yaml<'a>(method: Method, path: &'a str, source: &str) -> Request<'a> {
 pub struct ClassifierClient(pub Peer);
 
 impl ClassifierClient {
+    /// The decision on a ticket and how it came about; not found where it has not been decided on.
+    pub async fn explained(&self, ticket: &TicketId) -> Result<ExplainedDecision, PeerError> {
+        self.0
+            .read(Request::get(&format!("/api/v1/decisions/{ticket}")))
+            .await
+    }
+
     /// The decision on a ticket; not found where it has not been decided on.
     pub async fn decision(&self, ticket: &TicketId) -> Result<Decision, PeerError> {
         self.0

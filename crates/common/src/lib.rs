@@ -27,6 +27,7 @@ pub mod decision;
 pub mod digest;
 pub mod doors;
 pub mod execution;
+pub mod explain;
 pub mod ids;
 pub mod methods;
 pub mod operate;

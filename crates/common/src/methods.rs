@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime};
 
@@ -17,7 +18,8 @@ pub struct SignInMethod {
 }
 
 /// What a method is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MethodKind {
     /// A phone number.
     Phone,
@@ -28,9 +30,10 @@ pub enum MethodKind {
 }
 
 /// A method that is too new to be believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecentChange {
     kind: MethodKind,
+    #[serde(with = "time::serde::rfc3339")]
     created: OffsetDateTime,
 }
 

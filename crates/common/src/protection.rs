@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::person::Person;
 
 /// Something a person belongs to, directly or through others.
@@ -31,7 +33,8 @@ pub enum Membership {
 }
 
 /// Why somebody is protected from automation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Protection {
     /// On the list of protected users: break-glass accounts, VIPs.
     Listed,

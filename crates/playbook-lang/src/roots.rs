@@ -143,6 +143,11 @@ impl Facts {
         self.values.get(name)
     }
 
+    /// Every fact, by its whole name.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.values.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
     /// The facts under a root, by the name that they have there.
     pub(crate) fn under<'f>(&'f self, root: &str) -> impl Iterator<Item = (&'f str, &'f Value)> {
         self.values.iter().filter_map(move |(name, value)| {

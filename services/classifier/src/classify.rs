@@ -6,6 +6,7 @@ mod model;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 
 use crate::embedded::{self, Offer};
 pub use model::LanguageModel;
@@ -33,7 +34,8 @@ pub struct Text<'a> {
 }
 
 /// Whom the request is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum About {
     /// The one who asks, or nobody in particular.
     Requester,
@@ -50,6 +52,8 @@ pub struct Classification {
     pub choice: Option<usize>,
     /// 0 to 1: of the choice, or of there being none.
     pub confidence: f64,
+    /// How much speaks for each category, 0 to 1, in their order; empty where the classifier does not say.
+    pub scores: Vec<f64>,
     /// Whom the request is for.
     pub about: About,
     /// One sentence of why; untrusted where a model wrote it.
@@ -106,6 +110,7 @@ impl Classify for Embedded {
         let classification = Classification {
             choice: reading.choice,
             confidence: reading.confidence,
+            scores: reading.scores,
             // What speaks of others lowers its confidence; it makes no claim of its own.
             about: About::Requester,
             reasoning: reading.reasoning,

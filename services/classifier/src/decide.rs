@@ -1,10 +1,14 @@
 //! The gate's decision: every check is a small function from facts to an answer, and silence is a no.
+//!
+//! Rules come first: they look at the ticket itself and decide whether its text is read at all. Blockers come after.
 
-use chassis::switches::SWITCHED_OFF;
+pub mod blockers;
+pub mod rules;
+
 use common::Blocker;
+use common::explain::Check;
 
-use crate::classify::{About, Classification};
-use crate::facts::{Circumstances, Desk, Execution, Facts, Known, Objection, Plan, Reading, Requester};
+use crate::facts::{Admission, Desk, Facts, NotAsked, Objection, Requester};
 
 /// What a check says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +17,8 @@ pub enum Answer {
     Clear,
     /// This against it.
     Against(Blocker),
-    /// Another check has the reason why this one has nothing to look at.
-    Moot,
+    /// There is nothing to look at, and this is why: another check has the reason.
+    Moot(&'static str),
 }
 
 impl Answer {
@@ -29,34 +33,89 @@ impl Answer {
 /// The answers of all checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answers {
-    /// [`open`].
+    /// [`rules::open`].
     pub open: Answer,
-    /// [`untouched`].
+    /// [`rules::made`].
+    pub made: Answer,
+    /// [`rules::untouched`].
     pub untouched: Answer,
-    /// [`requester`].
+    /// [`rules::kind`].
+    pub kind: Answer,
+    /// [`rules::requester`].
     pub requester: Answer,
-    /// [`account`].
-    pub account: Answer,
-    /// [`guest`].
-    pub guest: Answer,
-    /// [`protection`].
-    pub protection: Answer,
-    /// [`methods`].
-    pub methods: Answer,
-    /// [`reading`].
-    pub reading: Answer,
-    /// [`confidence`].
-    pub confidence: Answer,
-    /// [`affected`].
-    pub affected: Answer,
-    /// [`plan`].
-    pub plan: Answer,
-    /// [`trigger`].
+    /// [`rules::sender`].
+    pub sender: Answer,
+    /// [`rules::trigger`].
     pub trigger: Answer,
-    /// [`execution`].
+    /// [`blockers::reading`].
+    pub reading: Answer,
+    /// [`blockers::confidence`].
+    pub confidence: Answer,
+    /// [`blockers::affected`].
+    pub affected: Answer,
+    /// [`blockers::plan`].
+    pub plan: Answer,
+    /// [`blockers::account`].
+    pub account: Answer,
+    /// [`blockers::guest`].
+    pub guest: Answer,
+    /// [`blockers::protection`].
+    pub protection: Answer,
+    /// [`blockers::methods`].
+    pub methods: Answer,
+    /// [`blockers::execution`].
     pub execution: Answer,
-    /// [`tripwire`].
-    pub tripwire: Answer,
+    /// [`blockers::switch`].
+    pub switch: Answer,
+    /// [`blockers::velocity`].
+    pub velocity: Answer,
+}
+
+impl Answers {
+    /// Each with its name, in the order in which they are asked.
+    pub fn in_order(self) -> Vec<(Check, Answer)> {
+        // Destructured on purpose: a new check does not compile until it is weighed here.
+        let Self {
+            open,
+            made,
+            untouched,
+            kind,
+            requester,
+            sender,
+            trigger,
+            reading,
+            confidence,
+            affected,
+            plan,
+            account,
+            guest,
+            protection,
+            methods,
+            execution,
+            switch,
+            velocity,
+        } = self;
+        vec![
+            (Check::Open, open),
+            (Check::Made, made),
+            (Check::Untouched, untouched),
+            (Check::Kind, kind),
+            (Check::Requester, requester),
+            (Check::Sender, sender),
+            (Check::Trigger, trigger),
+            (Check::Reading, reading),
+            (Check::Confidence, confidence),
+            (Check::Affected, affected),
+            (Check::Plan, plan),
+            (Check::Account, account),
+            (Check::Guest, guest),
+            (Check::Protection, protection),
+            (Check::Methods, methods),
+            (Check::Execution, execution),
+            (Check::Switch, switch),
+            (Check::Velocity, velocity),
+        ]
+    }
 }
 
 /// The verdict and every reason.
@@ -71,55 +130,63 @@ pub enum Verdict {
     },
 }
 
-/// Ask every check. `threshold`: confidence from which a category is believed; `objection`: what recording it ran into.
-pub fn weigh(facts: &Facts, threshold: f64, objection: Option<&Objection>) -> Answers {
-    Answers {
-        open: open(facts.desk),
-        untouched: untouched(facts.desk),
-        requester: requester(&facts.requester),
-        account: account(&facts.requester),
-        guest: guest(&facts.requester),
-        protection: protection(&facts.requester),
-        methods: methods(&facts.requester),
-        reading: reading(&facts.reading),
-        confidence: confidence(&facts.reading, threshold),
-        affected: affected(&facts.reading),
-        plan: plan(&facts.plan),
-        trigger: trigger(&facts.plan, &facts.circumstances),
-        execution: execution(facts.execution),
-        tripwire: tripwire(objection),
+/// Whether to ask the classifier, which may cost money and sees the text: not where a rule leaves the ticket to a person
+/// whatever the text says, nor where no active playbook takes tickets like it.
+///
+/// # Errors
+/// It is not to be asked, for this reason.
+pub fn worth_reading(desk: Desk, requester: &Requester, admission: &Admission) -> Result<(), NotAsked> {
+    let ruled = [
+        rules::open(desk),
+        rules::made(desk),
+        rules::untouched(desk),
+        rules::kind(desk),
+        rules::requester(requester),
+        rules::sender(desk),
+    ];
+    // Not clear is a no: also of a rule that has nothing to look at.
+    if ruled.iter().any(|answer| *answer != Answer::Clear) {
+        return Err(NotAsked::Ruled);
+    }
+    match rules::trigger(requester, admission) {
+        Answer::Clear => Ok(()),
+        Answer::Against(_) | Answer::Moot(_) => Err(NotAsked::NothingOffered),
     }
 }
 
-/// The verdict. A moot answer counts for nothing; where no check is clear, that is a no as well.
+/// Ask every check. `threshold`: confidence from which a category is believed; `objection`: what recording it ran into.
+pub fn weigh(facts: &Facts, threshold: f64, objection: Option<&Objection>) -> Answers {
+    Answers {
+        open: rules::open(facts.desk),
+        made: rules::made(facts.desk),
+        untouched: rules::untouched(facts.desk),
+        kind: rules::kind(facts.desk),
+        requester: rules::requester(&facts.requester),
+        sender: rules::sender(facts.desk),
+        trigger: rules::trigger(&facts.requester, &facts.admission),
+        reading: blockers::reading(&facts.reading),
+        confidence: blockers::confidence(&facts.reading, threshold),
+        affected: blockers::affected(&facts.reading),
+        plan: blockers::plan(&facts.plan),
+        account: blockers::account(&facts.requester),
+        guest: blockers::guest(&facts.requester),
+        protection: blockers::protection(&facts.requester),
+        methods: blockers::methods(&facts.requester),
+        execution: blockers::execution(facts.execution),
+        switch: blockers::switch(objection),
+        velocity: blockers::velocity(objection),
+    }
+}
+
+/// The verdict. A moot answer counts for nothing; where no check has the reason for it, that is a no as well.
 pub fn decide(answers: Answers) -> Verdict {
-    // Destructured on purpose: a new check does not compile until it is weighed here.
-    let Answers {
-        open,
-        untouched,
-        requester,
-        account,
-        guest,
-        protection,
-        methods,
-        reading,
-        confidence,
-        affected,
-        plan,
-        trigger,
-        execution,
-        tripwire,
-    } = answers;
-    let all = [
-        open, untouched, requester, account, guest, protection, methods, reading, confidence, affected, plan,
-        trigger, execution, tripwire,
-    ];
-    let unanswered = all.contains(&Answer::Moot);
+    let all = answers.in_order();
+    let unanswered = all.iter().any(|(_, answer)| matches!(answer, Answer::Moot(_)));
     let mut against: Vec<Blocker> = all
         .into_iter()
-        .filter_map(|answer| match answer {
+        .filter_map(|(_, answer)| match answer {
             Answer::Against(blocker) => Some(blocker),
-            Answer::Clear | Answer::Moot => None,
+            Answer::Clear | Answer::Moot(_) => None,
         })
         .collect();
     if against.is_empty() && unanswered {
@@ -132,224 +199,6 @@ pub fn decide(answers: Answers) -> Verdict {
         Verdict::Automate
     } else {
         Verdict::Manual { against }
-    }
-}
-
-/// A ticket that is over needs nothing.
-pub fn open(desk: Desk) -> Answer {
-    if desk.over {
-        Answer::against("ticket_over", "the ticket is closed, deleted or merged")
-    } else {
-        Answer::Clear
-    }
-}
-
-/// Where an agent has begun, an agent goes on.
-pub fn untouched(desk: Desk) -> Answer {
-    if desk.touched {
-        Answer::against("touched_by_agent", "an agent has already taken up the ticket")
-    } else {
-        Answer::Clear
-    }
-}
-
-/// Exactly one account of a person stands behind the ticket.
-pub fn requester(requester: &Requester) -> Answer {
-    match requester {
-        Requester::Known(_) => Answer::Clear,
-        Requester::Nobody => {
-            Answer::against("no_requester", "the help desk links no requester to the ticket")
-        }
-        Requester::NotAPerson => Answer::against(
-            "requester_not_active",
-            "the help desk's user is inactive or a machine's account",
-        ),
-        Requester::WithoutAddress => Answer::against(
-            "requester_without_address",
-            "the help desk knows no e-mail address of the requester",
-        ),
-        Requester::Stranger => Answer::against(
-            "requester_not_in_directory",
-            "the directory knows nobody with the requester's address",
-        ),
-        Requester::Ambiguous => Answer::against(
-            "requester_ambiguous",
-            "it is not certain which account is the requester's",
-        ),
-        Requester::Unread => {
-            Answer::against("directory_unavailable", "the directory could not be read in time")
-        }
-    }
-}
-
-fn of_known(requester: &Requester, check: impl FnOnce(&Known) -> Answer) -> Answer {
-    match requester {
-        Requester::Known(known) => check(known),
-        _ => Answer::Moot,
-    }
-}
-
-/// A disabled account was disabled for a reason.
-pub fn account(requester: &Requester) -> Answer {
-    of_known(requester, |known| {
-        if known.person.account_enabled {
-            Answer::Clear
-        } else {
-            Answer::against("account_disabled", "the requester's account is disabled")
-        }
-    })
-}
-
-/// A guest's password is not ours to reset.
-pub fn guest(requester: &Requester) -> Answer {
-    of_known(requester, |known| {
-        if known.person.guest {
-            Answer::against("guest_account", "the requester is a guest of the directory")
-        } else {
-            Answer::Clear
-        }
-    })
-}
-
-/// Administrators, break-glass accounts and VIPs are for people.
-pub fn protection(requester: &Requester) -> Answer {
-    of_known(requester, |known| match &known.protection {
-        None => Answer::Clear,
-        Some(why) => Answer::against(
-            why.code(),
-            &format!("the requester is protected from automation: {why}"),
-        ),
-    })
-}
-
-/// A phone that came a few days ago may be an attacker's.
-pub fn methods(requester: &Requester) -> Answer {
-    of_known(requester, |known| match &known.changed {
-        None => Answer::Clear,
-        Some(change) => Answer::against(
-            "method_changed",
-            &format!("the requester has {change}; confirm in another way that it is theirs"),
-        ),
-    })
-}
-
-/// There is a reading at all.
-pub fn reading(reading: &Reading) -> Answer {
-    match reading {
-        Reading::Read(_) => Answer::Clear,
-        Reading::Declined => Answer::against(
-            "classifier_declined",
-            "the classifier does not answer this ticket",
-        ),
-        Reading::Unread => Answer::against(
-            "classifier_unavailable",
-            "the classifier gave no usable answer in time",
-        ),
-        Reading::NotAsked => Answer::Moot,
-    }
-}
-
-fn of_read(reading: &Reading, check: impl FnOnce(&Classification) -> Answer) -> Answer {
-    match reading {
-        Reading::Read(classification) => check(classification),
-        Reading::Declined | Reading::Unread | Reading::NotAsked => Answer::Moot,
-    }
-}
-
-/// The category is certain enough. That no category fits is the plan's affair.
-pub fn confidence(reading: &Reading, threshold: f64) -> Answer {
-    of_read(reading, |classification| {
-        // `>=` is false for what is no number: silence is a no.
-        if classification.choice.is_none() || classification.confidence >= threshold {
-            return Answer::Clear;
-        }
-        let detail = format!(
-            "the confidence {:.2} is below {threshold:.2}",
-            classification.confidence
-        );
-        Answer::against("below_threshold", &detail)
-    })
-}
-
-/// The request is for the one who asks.
-pub fn affected(reading: &Reading) -> Answer {
-    of_read(reading, |classification| {
-        match (classification.choice, classification.about) {
-            (None, _) | (Some(_), About::Requester) => Answer::Clear,
-            (Some(_), About::SomebodyElse) => {
-                Answer::against("about_somebody_else", "the request is for somebody else")
-            }
-            (Some(_), About::Unclear) => {
-                Answer::against("about_unclear", "it is not clear whom the request is for")
-            }
-        }
-    })
-}
-
-/// Exactly one active playbook stands for the category.
-pub fn plan(plan: &Plan) -> Answer {
-    match plan {
-        Plan::Fits(_) => Answer::Clear,
-        Plan::Several => Answer::against(
-            "several_playbooks",
-            "more than one active playbook stands for the category",
-        ),
-        Plan::Nothing => Answer::against("no_active_playbook", "no active playbook covers the ticket"),
-        Plan::Unread => Answer::against("playbooks_unavailable", "the playbooks could not be read in time"),
-        Plan::NotSought => Answer::Moot,
-    }
-}
-
-/// The playbook is for tickets like this one. Where its trigger cannot be read, for none.
-pub fn trigger(plan: &Plan, circumstances: &Circumstances) -> Answer {
-    let Plan::Fits(offered) = plan else {
-        // Which playbook it would be is the plan's affair.
-        return match plan {
-            Plan::NotSought => Answer::Moot,
-            _ => Answer::Clear,
-        };
-    };
-    let Some(trigger) = &offered.trigger else {
-        return Answer::Clear;
-    };
-    let Circumstances { known, happened } = circumstances;
-    let admitted: Result<Vec<bool>, String> = happened
-        .iter()
-        .map(|happened| playbook_lang::admits(trigger, known, *happened))
-        .collect();
-    match (admitted, playbook_lang::in_words(trigger)) {
-        (Ok(admitted), Some(_)) if admitted.contains(&true) => Answer::Clear,
-        (Ok(_), Some(words)) => {
-            let detail = format!("the playbook starts only where {words}");
-            Answer::against("trigger_not_met", &detail)
-        }
-        (Err(_), _) | (_, None) => {
-            Answer::against("trigger_unreadable", "the playbook's trigger cannot be read")
-        }
-    }
-}
-
-/// Nobody has automated this ticket yet.
-pub fn execution(execution: Execution) -> Answer {
-    match execution {
-        Execution::None => Answer::Clear,
-        Execution::Open => Answer::against("execution_open", "an execution for the ticket is under way"),
-        Execution::Ended => Answer::against(
-            "already_automated",
-            "an execution for the ticket has already ended",
-        ),
-        Execution::Unread => {
-            Answer::against("executions_unavailable", "executions could not be read in time")
-        }
-    }
-}
-
-/// Nothing is switched off, and there was not too much of it. Asked last, while the decision is being recorded.
-pub fn tripwire(objection: Option<&Objection>) -> Answer {
-    match objection {
-        None => Answer::Clear,
-        Some(Objection::SwitchedOff(off)) => Answer::against(SWITCHED_OFF, &off.to_string()),
-        Some(Objection::Limit(exceeded)) => Answer::against(exceeded.code(), &exceeded.to_string()),
     }
 }
 

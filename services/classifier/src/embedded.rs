@@ -51,6 +51,8 @@ pub struct Reading {
     pub choice: Option<usize>,
     /// 0 to 1. Of the choice, or of there being none.
     pub confidence: f64,
+    /// How much speaks for each offer, in their order.
+    pub scores: Vec<f64>,
     /// One sentence made of our own words only, so that nothing a ticket says travels further in it.
     pub reasoning: String,
 }
@@ -60,25 +62,29 @@ pub fn read(summary: &str, details: &str, offers: &[Offer<'_>]) -> Reading {
     let opening: String = details.chars().take(MAX_DETAILS_CHARS).collect();
     let summary = Words::of(summary);
     let all = summary.followed_by(&Words::of(&opening));
-    let best = offers
-        .iter()
+    let weights: Vec<Weight> = offers.iter().map(|offer| weigh(&summary, &all, *offer)).collect();
+    let scores = weights.iter().map(|weight| weight.confidence).collect();
+    let best = weights
+        .into_iter()
         .enumerate()
-        .map(|(index, offer)| (index, weigh(&summary, &all, *offer)))
         .max_by(|(_, a), (_, b)| a.confidence.total_cmp(&b.confidence));
     match best {
         Some((index, weight)) if weight.confidence >= DOUBTFUL => Reading {
             choice: Some(index),
             confidence: weight.confidence,
+            scores,
             reasoning: weight.reasoning,
         },
         Some((_, weight)) => Reading {
             choice: None,
             confidence: 1.0 - weight.confidence,
+            scores,
             reasoning: "nothing in the ticket speaks for a category that a playbook covers".to_owned(),
         },
         None => Reading {
             choice: None,
             confidence: 1.0,
+            scores,
             reasoning: "no playbook is active, so no category is on offer".to_owned(),
         },
     }

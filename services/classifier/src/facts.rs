@@ -2,11 +2,11 @@
 
 use chassis::switches::Off;
 use common::methods::RecentChange;
-use common::playbook::TriggerView;
 use common::protection::Protection;
 use common::velocity::Exceeded;
 use common::{Named, Person, PlaybookRef};
 use playbook_lang::Occasion;
+use serde::{Deserialize, Serialize};
 
 use crate::classify::Classification;
 
@@ -17,6 +17,8 @@ pub struct Facts {
     pub desk: Desk,
     /// Who asks.
     pub requester: Requester,
+    /// Which active playbooks start on tickets like this one.
+    pub admission: Admission,
     /// What they ask for.
     pub reading: Reading,
     /// What could be done.
@@ -36,13 +38,50 @@ pub struct Circumstances {
     pub happened: Vec<Occasion>,
 }
 
+/// What the help desk told of a ticket before it is decided on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Heard {
+    /// What happened to it.
+    pub happened: Vec<Occasion>,
+    /// An agent made it, as far as it says who did.
+    pub made_by_agent: bool,
+}
+
 /// The ticket as it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Desk {
     /// Closed, deleted or merged into another.
     pub over: bool,
+    /// An agent made it, for somebody or for themselves.
+    pub made_by_agent: bool,
     /// Assigned to an agent who is not us, or with an entry of theirs in its history.
     pub touched: bool,
+    /// Its type.
+    pub kind: Kind,
+    /// What the help desk says of whom it came from.
+    pub sender: Sender,
+}
+
+/// A ticket's type, held against those that are admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// It is one of them, or all are.
+    Admitted,
+    /// It is not; this is its number, where it has one.
+    Other(Option<i64>),
+}
+
+/// Whose address a ticket came from, held against the requester's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sender {
+    /// The help desk names no address.
+    Unsaid,
+    /// The requester's own.
+    Requester,
+    /// Another one.
+    Another,
 }
 
 /// Who asks, as the help desk links them and the directory knows them.
@@ -86,6 +125,37 @@ pub enum Objection {
     Limit(Exceeded),
 }
 
+/// The active playbooks, each held against the ticket before anybody reads its text.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Admission {
+    /// They could not be read in time.
+    Unread,
+    /// Each of them.
+    Of(Vec<Candidate>),
+}
+
+/// An active playbook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The playbook and its category.
+    #[serde(flatten)]
+    pub offered: Offered,
+    /// Whether it starts on this ticket.
+    pub trigger: Triggered,
+}
+
+/// What a playbook's trigger says of a ticket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Triggered {
+    /// It starts, or it has no trigger and takes all of its category.
+    Admits,
+    /// It starts only where this holds, and it does not.
+    NotMet(String),
+    /// It cannot be read, and so never holds.
+    Unreadable,
+}
+
 /// What the classifier made of the text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reading {
@@ -95,8 +165,20 @@ pub enum Reading {
     Declined,
     /// It gave no usable answer in time.
     Unread,
-    /// It was not asked: what to choose from is not known.
-    NotAsked,
+    /// It was not asked.
+    NotAsked(NotAsked),
+}
+
+/// Why the classifier was not asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotAsked {
+    /// A rule about the ticket leaves it to a person, whatever it says.
+    Ruled,
+    /// No active playbook takes tickets like this one.
+    NothingOffered,
+    /// Something that comes first could not be read.
+    Unread,
 }
 
 /// What could be done.
@@ -108,27 +190,35 @@ pub enum Plan {
     Several,
     /// None does.
     Nothing,
-    /// The playbook service could not be read in time.
-    Unread,
     /// There is no category to look for.
     NotSought,
 }
 
+impl Plan {
+    /// The playbook, where it is certain which.
+    pub fn offered(&self) -> Option<&Offered> {
+        match self {
+            Self::Fits(offered) => Some(offered),
+            Self::Several | Self::Nothing | Self::NotSought => None,
+        }
+    }
+}
+
 /// A playbook and the category it stands for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offered {
     /// Exactly which document.
     pub playbook: PlaybookRef,
     /// Its category.
     pub category: String,
     /// Its sub-category.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sub_category: Option<String>,
-    /// Which tickets may start it; all of its category where there is none.
-    pub trigger: Option<TriggerView>,
 }
 
 /// Whether the ticket has been automated before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Execution {
     /// Never.
     None,

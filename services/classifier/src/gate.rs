@@ -231,8 +231,8 @@ impl Gate {
     }
 
     async fn judge(&self, claim: &Claim) -> Result<Judged, StoreError> {
-        let happened = self.store.happened(&claim.ticket).await?;
-        let dossier = match Box::pin(self.sources.gather(&claim.ticket, happened)).await {
+        let heard = self.store.heard(&claim.ticket).await?;
+        let dossier = match Box::pin(self.sources.gather(&claim.ticket, heard)).await {
             Ok(Some(dossier)) => dossier,
             Ok(None) => {
                 self.store.unknown(claim).await?;

@@ -1,5 +1,5 @@
 //! Finds out what the gate weighs: reads the ticket and its requester from the help desk, the person from the directory,
-//! the playbooks and executions from their services, and asks the classifier.
+//! the playbooks and executions from their services, and, where that is worth it, asks the classifier.
 //!
 //! Everything is read afresh; nothing is decided here.
 
@@ -16,11 +16,15 @@ use common::{Named, TenantId, TicketId};
 use connectors::CallError;
 use connectors::entra::{Entra, LookupError};
 use connectors::halopsa::{Halo, HaloUser, Ticket, UNASSIGNED};
-use playbook_lang::Occasion;
 use serde_json::json;
 
-use crate::classify::{Category, Classify, ClassifyError, Embedded, Text};
-use crate::facts::{Circumstances, Desk, Execution, Facts, Known, Offered, Plan, Reading, Requester};
+use crate::admission;
+use crate::classify::{Category, Classify, ClassifyError, Text};
+use crate::decide;
+use crate::facts::{
+    Admission, Circumstances, Desk, Execution, Facts, Heard, Kind, Known, NotAsked, Reading, Requester,
+    Sender,
+};
 use crate::gate::conclude::snapshot;
 
 /// Where facts come from.
@@ -32,6 +36,8 @@ pub(crate) struct Sources {
     pub(crate) playbooks: PlaybookClient,
     pub(crate) executions: OrchestrationClient,
     pub(crate) own_agent: i64,
+    /// Types of tickets that may be automated; empty: all.
+    pub(crate) ticket_types: Arc<[i64]>,
     pub(crate) tenant: TenantId,
     pub(crate) caution: Arc<Caution>,
 }
@@ -41,6 +47,8 @@ pub(crate) struct Sources {
 pub(crate) struct Dossier {
     pub(crate) ticket: Ticket,
     pub(crate) facts: Facts,
+    /// What the classifier had to choose from.
+    pub(crate) offers: Vec<Category>,
     /// Sources that could not be read; their facts say `Unread`.
     pub(crate) gaps: Vec<Gap>,
 }
@@ -66,42 +74,72 @@ impl Gap {
 }
 
 impl Sources {
-    /// Read everything about `ticket`, to which this `happened`; `None` where the help desk does not know it.
+    /// Read everything about `ticket`, of which this was heard; `None` where the help desk does not know it.
+    ///
+    /// The classifier comes last, and only where it is worth asking.
     ///
     /// # Errors
     /// The help desk itself is away: then nothing can be said or done about the ticket.
-    pub(crate) async fn gather(
-        &self,
-        ticket: &TicketId,
-        happened: Vec<Occasion>,
-    ) -> Result<Option<Dossier>, CallError> {
+    pub(crate) async fn gather(&self, ticket: &TicketId, heard: Heard) -> Result<Option<Dossier>, CallError> {
         let Some(ticket) = self.halo.ticket(ticket).await? else {
             return Ok(None);
         };
-        let (desk, user) = tokio::try_join!(self.desk(&ticket), self.user(&ticket))?;
-        let (requester, choice, execution) = tokio::join!(
+        let (touched, user) = tokio::try_join!(self.touched(&ticket), self.user(&ticket))?;
+        let address = user.as_ref().and_then(|user| user.email.clone());
+        let (requester, playbooks, execution) = tokio::join!(
             self.requester(user),
-            self.choose(&ticket),
+            self.active_playbooks(),
             self.execution(&ticket.id),
         );
         let mut gaps = vec![];
-        let (reading, plan) = choice;
-        let reading = or_gap(reading, Reading::Unread, &mut gaps);
-        let plan = or_gap(plan, Plan::Unread, &mut gaps);
         let requester = or_gap(requester, Requester::Unread, &mut gaps);
+        let execution = or_gap(execution, Execution::Unread, &mut gaps);
+        let playbooks = or_gap(playbooks.map(Some), None, &mut gaps);
         let circumstances = Circumstances {
             known: self.known(&ticket, &requester),
-            happened,
+            happened: heard.happened,
         };
+        let desk = Desk {
+            over: ticket.closed || ticket.deleted || ticket.merged_into.is_some(),
+            made_by_agent: heard.made_by_agent,
+            touched,
+            kind: admitted_kind(&self.ticket_types, ticket.ticket_type_id),
+            sender: sender(ticket.reported_by.as_deref(), address.as_deref(), &requester),
+        };
+        let admission = playbooks.as_ref().map_or(Admission::Unread, |playbooks| {
+            admission::admit(playbooks, &circumstances)
+        });
+        // What is missing is tried again, or leaves the ticket to a person: a model is not asked before that is clear.
+        let worth_it = if gaps.is_empty() {
+            decide::worth_reading(desk, &requester, &admission)
+        } else {
+            Err(NotAsked::Unread)
+        };
+        let text = Text {
+            summary: &ticket.summary,
+            details: &ticket.details,
+        };
+        let offers = admission::categories(playbooks.as_deref().unwrap_or_default(), &admission);
+        let reading = match worth_it {
+            Ok(()) => or_gap(self.read(text, &offers).await, Reading::Unread, &mut gaps),
+            Err(why) => Reading::NotAsked(why),
+        };
+        let plan = admission::plan_of(&reading, &offers, &admission);
         let facts = Facts {
             desk,
             requester,
+            admission,
             reading,
             plan,
-            execution: or_gap(execution, Execution::Unread, &mut gaps),
+            execution,
             circumstances,
         };
-        Ok(Some(Dossier { ticket, facts, gaps }))
+        Ok(Some(Dossier {
+            ticket,
+            facts,
+            offers,
+            gaps,
+        }))
     }
 
     /// What triggers may look at, as executions would know it.
@@ -121,18 +159,16 @@ impl Sources {
         facts
     }
 
-    async fn desk(&self, ticket: &Ticket) -> Result<Desk, CallError> {
-        let over = ticket.closed || ticket.deleted || ticket.merged_into.is_some();
+    async fn touched(&self, ticket: &Ticket) -> Result<bool, CallError> {
         let another =
             |agent: Option<i64>| agent.is_some_and(|agent| agent != self.own_agent && agent != UNASSIGNED);
-        let touched = another(ticket.agent_id)
+        Ok(another(ticket.agent_id)
             || self
                 .halo
                 .actions(&ticket.id)
                 .await?
                 .iter()
-                .any(|action| another(action.agent_id));
-        Ok(Desk { over, touched })
+                .any(|action| another(action.agent_id)))
     }
 
     /// The help desk's own record of who asks. What the ticket's text says about that counts for nothing.
@@ -192,44 +228,27 @@ impl Sources {
         })))
     }
 
-    /// What the ticket asks for, and which playbook stands for that.
-    async fn choose(&self, ticket: &Ticket) -> (Result<Reading, Gap>, Result<Plan, Gap>) {
-        let playbooks = match self.playbooks.list().await {
-            Ok(playbooks) => playbooks
-                .into_iter()
-                .filter(|playbook| playbook.active)
-                .collect::<Vec<_>>(),
-            Err(error) => return (Ok(Reading::NotAsked), Err(peer("the playbooks", &error))),
-        };
-        let categories = categories(&playbooks);
-        let text = Text {
-            summary: &ticket.summary,
-            details: &ticket.details,
-        };
-        let answer = if categories.is_empty() {
-            Embedded.classify(text, &[]).await
-        } else {
-            self.classifier.classify(text, &categories).await
-        };
-        match answer {
-            Ok(classification) => {
-                let chosen = classification.choice.and_then(|choice| categories.get(choice));
-                let plan = chosen.map_or(Plan::Nothing, |category| plan(category, &playbooks));
-                (Ok(Reading::Read(classification)), Ok(plan))
-            }
+    async fn active_playbooks(&self) -> Result<Vec<PlaybookView>, Gap> {
+        match self.playbooks.list().await {
+            Ok(playbooks) => Ok(playbooks.into_iter().filter(|playbook| playbook.active).collect()),
+            Err(error) => Err(peer("the playbooks", &error)),
+        }
+    }
+
+    /// What the ticket asks for.
+    async fn read(&self, text: Text<'_>, offers: &[Category]) -> Result<Reading, Gap> {
+        match self.classifier.classify(text, offers).await {
+            Ok(classification) => Ok(Reading::Read(classification)),
             Err(ClassifyError::Declined(why)) => {
                 tracing::info!(why, "the classifier does not answer this ticket");
-                (Ok(Reading::Declined), Ok(Plan::NotSought))
+                Ok(Reading::Declined)
             }
             Err(error) => {
                 let retry_after = match &error {
                     ClassifyError::Away(error) => error.retry_after(),
                     ClassifyError::Malformed(_) | ClassifyError::Declined(_) => None,
                 };
-                (
-                    Err(Gap::new("the classifier", &error, retry_after)),
-                    Ok(Plan::NotSought),
-                )
+                Err(Gap::new("the classifier", &error, retry_after))
             }
         }
     }
@@ -263,95 +282,65 @@ fn peer(source: &'static str, error: &PeerError) -> Gap {
     Gap::new(source, error, retry_after)
 }
 
-/// Each category once, in the order of the playbooks, with all examples that were given for it.
-fn categories(playbooks: &[PlaybookView]) -> Vec<Category> {
-    let mut categories: Vec<Category> = vec![];
-    for playbook in playbooks {
-        let same = |known: &&mut Category| stands_for(playbook, known);
-        if let Some(known) = categories.iter_mut().find(same) {
-            known.examples.extend(playbook.examples.iter().cloned());
-        } else {
-            categories.push(Category {
-                category: playbook.category.clone(),
-                sub_category: playbook.sub_category.clone(),
-                description: playbook.description.clone(),
-                examples: playbook.examples.clone(),
-            });
-        }
+/// No list of types admits all of them.
+fn admitted_kind(admitted: &[i64], kind: Option<i64>) -> Kind {
+    if admitted.is_empty() || kind.is_some_and(|kind| admitted.contains(&kind)) {
+        Kind::Admitted
+    } else {
+        Kind::Other(kind)
     }
-    categories
 }
 
-fn stands_for(playbook: &PlaybookView, category: &Category) -> bool {
-    playbook.category == category.category && playbook.sub_category == category.sub_category
-}
-
-fn plan(category: &Category, playbooks: &[PlaybookView]) -> Plan {
-    let mut fitting = playbooks.iter().filter(|playbook| stands_for(playbook, category));
-    match (fitting.next(), fitting.next()) {
-        (Some(only), None) => Plan::Fits(Box::new(Offered {
-            playbook: only.playbook.clone(),
-            category: only.category.clone(),
-            sub_category: only.sub_category.clone(),
-            trigger: only.trigger.clone(),
-        })),
-        (Some(_), Some(_)) => Plan::Several,
-        (None, _) => Plan::Nothing,
+/// Whose address the ticket came from. The help desk's field is free text: a name in it says nothing, and an address only
+/// ever speaks against a ticket.
+fn sender(reported_by: Option<&str>, address: Option<&str>, requester: &Requester) -> Sender {
+    let reported = reported_by.map(str::trim).unwrap_or_default();
+    if !reported.contains('@') || reported.contains(char::is_whitespace) {
+        return Sender::Unsaid;
+    }
+    let mut own = vec![address];
+    if let Requester::Known(known) = requester {
+        own.push(known.person.mail.as_deref());
+        own.push(Some(&known.person.user_principal_name));
+    }
+    let is_own = |own: &str| own.eq_ignore_ascii_case(reported);
+    if own.into_iter().flatten().any(is_own) {
+        Sender::Requester
+    } else {
+        Sender::Another
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use common::{Digest, PlaybookRef};
-    use time::OffsetDateTime;
-
     use super::*;
 
-    fn playbook(name: &str, sub_category: &str) -> PlaybookView {
-        PlaybookView {
-            playbook: PlaybookRef {
-                name: name.parse().unwrap(),
-                version: "1".parse().unwrap(),
-                digest: Digest::of(name),
-            },
-            active: true,
-            description: format!("{name} does it"),
-            category: "REQUEST".to_owned(),
-            sub_category: Some(sub_category.to_owned()),
-            examples: vec![format!("example of {name}")],
-            trigger: None,
-            inputs_schema: serde_json::Value::Null,
-            planned: vec![],
-            calls: vec![],
-            published_at: OffsetDateTime::UNIX_EPOCH,
-            source: None,
+    #[test]
+    fn a_type_is_admitted_where_it_is_listed_or_none_is() {
+        assert_eq!(admitted_kind(&[], None), Kind::Admitted);
+        assert_eq!(admitted_kind(&[1, 25], Some(25)), Kind::Admitted);
+        assert_eq!(admitted_kind(&[1, 25], Some(3)), Kind::Other(Some(3)));
+        assert_eq!(admitted_kind(&[1, 25], None), Kind::Other(None));
+    }
+
+    #[test]
+    fn an_address_that_is_not_the_requesters_is_another_one_and_a_name_says_nothing() {
+        let own = Some("adele@contoso.example");
+        let nobody = Requester::Unread;
+        for said in [None, Some(""), Some("Adele Vance"), Some("phone @ 10")] {
+            assert_eq!(sender(said, own, &nobody), Sender::Unsaid, "{said:?}");
         }
-    }
-
-    #[test]
-    fn a_category_is_offered_once_with_the_examples_of_all_its_playbooks() {
-        let playbooks = [
-            playbook("a", "RESET"),
-            playbook("b", "UNLOCK"),
-            playbook("c", "RESET"),
-        ];
-        let categories = categories(&playbooks);
-        assert_eq!(categories.len(), 2);
-        assert_eq!(categories[0].examples, ["example of a", "example of c"]);
-    }
-
-    #[test]
-    fn a_category_with_two_playbooks_is_nobodys() {
-        let playbooks = [
-            playbook("a", "RESET"),
-            playbook("b", "UNLOCK"),
-            playbook("c", "RESET"),
-        ];
-        let categories = categories(&playbooks);
-        assert_eq!(plan(&categories[0], &playbooks), Plan::Several);
-        let Plan::Fits(offered) = plan(&categories[1], &playbooks) else {
-            panic!("one playbook fits");
-        };
-        assert_eq!(offered.playbook.name.as_str(), "b");
+        assert_eq!(
+            sender(Some(" Adele@Contoso.example "), own, &nobody),
+            Sender::Requester
+        );
+        assert_eq!(
+            sender(Some("adele@contoso.example.evil.example"), own, &nobody),
+            Sender::Another
+        );
+        assert_eq!(
+            sender(Some("adele@contoso.example"), None, &nobody),
+            Sender::Another
+        );
     }
 }

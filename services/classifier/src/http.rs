@@ -4,11 +4,13 @@ use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use chassis::{Api, ApiError, Json, Path, Shell};
+use common::explain::ExplainedDecision;
 use common::{ClassifyTicket, Decision, Problem, TicketId};
 use http::{HeaderMap, StatusCode};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::explain::explain;
 use crate::gate::{Gate, NoDecision};
 use crate::intake::{Intake, IntakeError};
 use crate::store::{Source, Store, StoreError};
@@ -50,23 +52,27 @@ async fn classify_ticket(
     Ok(Json(gate.decide_now(&request.ticket_id).await?))
 }
 
-/// The decision on a ticket.
+/// The decision on a ticket, with everything that was considered and why.
 #[utoipa::path(
     get, path = "/api/v1/decisions/{ticket_id}", params(("ticket_id" = String, Path, description = "as the help desk numbers it")),
-    responses((status = 200, body = Decision), (status = 404, body = Problem))
+    responses((status = 200, body = ExplainedDecision), (status = 404, body = Problem))
 )]
 async fn decision(
     State(store): State<Store>,
     Path(ticket): Path<TicketId>,
-) -> Result<Json<Decision>, ApiError> {
-    let found = store.decision(&ticket).await?;
+) -> Result<Json<ExplainedDecision>, ApiError> {
     let missing = || {
         Problem::not_found(
             "decision_not_found",
             format!("ticket `{ticket}` has not been decided on"),
         )
     };
-    Ok(Json(found.ok_or_else(missing)?))
+    let decision = store.decision(&ticket).await?.ok_or_else(missing)?;
+    let considered = store.considered(decision.decision_id).await?;
+    Ok(Json(explain(
+        decision,
+        considered.map(|considered| considered.view),
+    )))
 }
 
 /// Take in that a ticket was logged. One event or a list of them.

@@ -2,9 +2,12 @@
 //!
 //! It acts on nothing but the ticket's custom fields, and it never decides in favour where anything is unknown.
 
+pub mod admission;
 pub mod classify;
+pub mod considered;
 pub mod decide;
 pub mod embedded;
+pub mod explain;
 pub mod facts;
 mod gate;
 mod gather;
@@ -12,6 +15,7 @@ mod http;
 mod intake;
 mod mark;
 mod poll;
+pub mod replay;
 mod retention;
 mod settings;
 mod store;
@@ -75,6 +79,7 @@ pub async fn serve(
             shell.peer(Service::Orchestration.name(), settings.orchestration_url.clone()),
         ),
         own_agent: settings.own_agent,
+        ticket_types: settings.ticket_types.clone().into(),
         tenant: shell.tenant().clone(),
         caution: Arc::new(settings.caution.clone()),
     };

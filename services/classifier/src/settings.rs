@@ -23,6 +23,8 @@ pub struct ClassifierSettings {
     pub(crate) halo: HaloSettings,
     /// Our own agent at the help desk: its changes are not news.
     pub(crate) own_agent: i64,
+    /// Types of tickets that may be automated; empty: all.
+    pub(crate) ticket_types: Vec<i64>,
     pub(crate) webhook: WebhookAuth,
     pub(crate) fields: FieldNames,
     pub(crate) poll_interval: Duration,
@@ -93,6 +95,7 @@ impl Settings for ClassifierSettings {
             "HALOPSA_AGENT_ID",
             "our agent's number there; its own changes are ignored",
         );
+        let ticket_types = ticket_types(from);
         let webhook = webhook(from);
         let fields = fields(from);
         let poll_interval = seconds(
@@ -123,6 +126,7 @@ impl Settings for ClassifierSettings {
             base: base?,
             halo: halo?,
             own_agent: own_agent?,
+            ticket_types: ticket_types?,
             webhook: webhook?,
             fields: fields?,
             poll_interval: poll_interval?,
@@ -172,6 +176,25 @@ fn halo(from: &mut Reader<'_>) -> Option<HaloSettings> {
         client_secret: client_secret?,
         rate_per_5min: Some(rate?).filter(|rate| *rate > 0),
     })
+}
+
+fn ticket_types(from: &mut Reader<'_>) -> Option<Vec<i64>> {
+    let listed = from.optional::<String>(
+        "HALOPSA_TICKET_TYPES",
+        "numbers of the ticket types that may be automated, separated by commas; not set: all",
+    )?;
+    let listed = listed.unwrap_or_default();
+    let words = listed.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let numbers: Result<Vec<i64>, &str> = words.map(|word| word.parse().map_err(|_| word)).collect();
+    match numbers {
+        Ok(numbers) if numbers.is_empty() && !listed.is_empty() => {
+            from.reject("HALOPSA_TICKET_TYPES names no type; leave it out to admit all")
+        }
+        Ok(numbers) => Some(numbers),
+        Err(word) => from.reject(format!(
+            "HALOPSA_TICKET_TYPES has `{word}`, which is no number of a ticket type (1,25)"
+        )),
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -398,6 +421,19 @@ mod tests {
     #[test]
     fn what_is_required_is_enough() {
         assert_eq!(errors(&[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn ticket_types_are_numbers_and_an_empty_list_is_a_slip() {
+        assert_eq!(errors(&[("HALOPSA_TICKET_TYPES", "1, 25")]), Vec::<String>::new());
+        assert_eq!(
+            errors(&[("HALOPSA_TICKET_TYPES", "1,incident")]),
+            ["HALOPSA_TICKET_TYPES has `incident`, which is no number of a ticket type (1,25)"]
+        );
+        assert_eq!(
+            errors(&[("HALOPSA_TICKET_TYPES", ",")]),
+            ["HALOPSA_TICKET_TYPES names no type; leave it out to admit all"]
+        );
     }
 
     #[test]

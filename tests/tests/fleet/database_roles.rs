@@ -17,8 +17,8 @@ const MATRIX: &[(&str, &[(Service, &str)])] = &[
     ("archived_ticket_events", &[(Classifier, "i")]),
     ("gate_windows", &[(Classifier, "siu")]),
     ("tickets", &[(Classifier, "siu")]),
-    // A decision is never changed.
-    ("classification_results", &[(Classifier, "si")]),
+    // A decision is never changed: only what people wrote is forgotten after a while.
+    ("classification_results", &[(Classifier, "siU")]),
     ("ticket_polls", &[(Classifier, "siu")]),
     // A published version stays word for word: only whether it is active may change.
     ("playbooks", &[(Playbook, "siU")]),

@@ -171,6 +171,7 @@ fn read(content: &Value, aliases: &[String], model: String) -> Result<Classifica
     Ok(Classification {
         choice,
         confidence: answer.confidence,
+        scores: vec![],
         about,
         reasoning,
         model,

@@ -3,7 +3,6 @@
 use chassis::switches::Off;
 use common::methods::{MethodKind, RecentChange, SignInMethod, recent_change};
 use common::operate::SwitchedOff;
-use common::playbook::TriggerView;
 use common::protection::Protection;
 use common::velocity::{Exceeded, Limited};
 use common::{Digest, Person, PlaybookRef};
@@ -12,7 +11,10 @@ use serde_json::json;
 use time::macros::datetime;
 
 use super::*;
-use crate::facts::Offered;
+use crate::classify::{About, Classification};
+use crate::facts::{
+    Candidate, Circumstances, Execution, Kind, Known, Offered, Plan, Reading, Sender, Triggered,
+};
 
 const THRESHOLD: f64 = 0.85;
 
@@ -40,6 +42,7 @@ fn classification() -> Classification {
     Classification {
         choice: Some(0),
         confidence: 0.93,
+        scores: vec![0.93],
         about: About::Requester,
         reasoning: "because".to_owned(),
         model: "m".to_owned(),
@@ -47,25 +50,38 @@ fn classification() -> Classification {
     }
 }
 
+fn offered() -> Offered {
+    Offered {
+        playbook: PlaybookRef {
+            name: "password_reset".parse().unwrap(),
+            version: "1.2".parse().unwrap(),
+            digest: Digest::of("yaml"),
+        },
+        category: "REQUEST".to_owned(),
+        sub_category: Some("PASSWORD_RESET".to_owned()),
+    }
+}
+
+fn candidate(name: &str, trigger: Triggered) -> Candidate {
+    let mut offered = offered();
+    offered.playbook.name = name.parse().unwrap();
+    Candidate { offered, trigger }
+}
+
 /// Facts against which nothing speaks.
 fn good() -> Facts {
     Facts {
         desk: Desk {
             over: false,
+            made_by_agent: false,
             touched: false,
+            kind: Kind::Admitted,
+            sender: Sender::Requester,
         },
         requester: Requester::Known(Box::new(known())),
+        admission: Admission::Of(vec![candidate("password_reset", Triggered::Admits)]),
         reading: Reading::Read(classification()),
-        plan: Plan::Fits(Box::new(Offered {
-            playbook: PlaybookRef {
-                name: "password_reset".parse().unwrap(),
-                version: "1.2".parse().unwrap(),
-                digest: Digest::of("yaml"),
-            },
-            category: "REQUEST".to_owned(),
-            sub_category: Some("PASSWORD_RESET".to_owned()),
-            trigger: None,
-        })),
+        plan: Plan::Fits(Box::new(offered())),
         execution: Execution::None,
         circumstances: Circumstances {
             known: playbook_lang::Facts::default().with("ticket.type", json!(3)),
@@ -74,12 +90,12 @@ fn good() -> Facts {
     }
 }
 
-fn with_trigger(trigger: serde_json::Value) -> Facts {
-    let trigger: TriggerView = serde_json::from_value(trigger).unwrap();
+/// A rule spoke against the ticket, so it was not read.
+fn unasked(change: impl FnOnce(&mut Facts)) -> Facts {
     with(|facts| {
-        if let Plan::Fits(offered) = &mut facts.plan {
-            offered.trigger = Some(trigger);
-        }
+        facts.reading = Reading::NotAsked(NotAsked::Ruled);
+        facts.plan = Plan::NotSought;
+        change(facts);
     })
 }
 
@@ -153,9 +169,15 @@ fn a_ticket_against_which_nothing_speaks_is_automated() {
 }
 
 /// The whole table, by hand: each fact alone leads to a person, with its own reason and no other.
+fn alone(table: impl IntoIterator<Item = (Facts, &'static str)>) {
+    for (facts, code) in table {
+        assert_eq!(codes(&facts), [code]);
+    }
+}
+
 #[test]
-fn each_fact_alone_leads_to_a_person_with_its_own_reason() {
-    let table = [
+fn each_rule_alone_leads_to_a_person_with_its_own_reason() {
+    alone([
         (with(|facts| facts.desk.over = true), "ticket_over"),
         (with(|facts| facts.desk.touched = true), "touched_by_agent"),
         (with(|facts| facts.requester = Requester::Nobody), "no_requester"),
@@ -179,6 +201,33 @@ fn each_fact_alone_leads_to_a_person_with_its_own_reason() {
             with(|facts| facts.requester = Requester::Unread),
             "directory_unavailable",
         ),
+        (with(|facts| facts.desk.made_by_agent = true), "made_by_agent"),
+        (
+            with(|facts| facts.desk.kind = Kind::Other(Some(4))),
+            "ticket_type_not_admitted",
+        ),
+        (
+            with(|facts| facts.desk.kind = Kind::Other(None)),
+            "ticket_type_not_admitted",
+        ),
+        (
+            with(|facts| facts.desk.sender = Sender::Another),
+            "sender_unverified",
+        ),
+        (
+            with(|facts| facts.admission = Admission::Unread),
+            "playbooks_unavailable",
+        ),
+        (
+            with(|facts| facts.admission = Admission::Of(vec![])),
+            "no_active_playbook",
+        ),
+    ]);
+}
+
+#[test]
+fn each_blocker_alone_leads_to_a_person_with_its_own_reason() {
+    alone([
         (
             with_known(|known| known.person.account_enabled = false),
             "account_disabled",
@@ -198,7 +247,7 @@ fn each_fact_alone_leads_to_a_person_with_its_own_reason() {
             "classifier_unavailable",
         ),
         (
-            with(|facts| facts.reading = Reading::NotAsked),
+            with(|facts| facts.reading = Reading::NotAsked(NotAsked::Unread)),
             "check_unanswered",
         ),
         (with(|facts| facts.plan = Plan::NotSought), "check_unanswered"),
@@ -220,7 +269,6 @@ fn each_fact_alone_leads_to_a_person_with_its_own_reason() {
         ),
         (with(|facts| facts.plan = Plan::Several), "several_playbooks"),
         (with(|facts| facts.plan = Plan::Nothing), "no_active_playbook"),
-        (with(|facts| facts.plan = Plan::Unread), "playbooks_unavailable"),
         (with(|facts| facts.execution = Execution::Open), "execution_open"),
         (
             with(|facts| facts.execution = Execution::Ended),
@@ -230,51 +278,123 @@ fn each_fact_alone_leads_to_a_person_with_its_own_reason() {
             with(|facts| facts.execution = Execution::Unread),
             "executions_unavailable",
         ),
-    ];
-    for (facts, code) in table {
-        assert_eq!(codes(&facts), [code]);
+    ]);
+}
+
+fn admission_of(triggers: &[Triggered]) -> Facts {
+    let names = ["a", "b", "c", "d", "e"];
+    let candidates = names.iter().zip(triggers);
+    let candidates = candidates.map(|(name, trigger)| candidate(name, trigger.clone()));
+    unasked(|facts| facts.admission = Admission::Of(candidates.collect()))
+}
+
+fn details(facts: &Facts) -> String {
+    let lines = in_words(facts)
+        .into_iter()
+        .map(|(code, detail)| format!("{code}: {detail}"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn in_words(facts: &Facts) -> Vec<(String, String)> {
+    match decide(weigh(facts, THRESHOLD, None)) {
+        Verdict::Automate => vec![],
+        Verdict::Manual { against } => against.into_iter().map(|b| (b.code, b.detail)).collect(),
     }
 }
 
 #[test]
-fn a_trigger_alone_leads_to_a_person() {
-    let test =
-        |operator: &str, value: i64| json!({"field": "ticket.type", "operator": operator, "value": value});
-    let table = [
-        (json!({"when": test("equals", 4)}), "trigger_not_met"),
-        (
-            json!({"on": ["status_changed"], "when": {"all": []}}),
-            "trigger_not_met",
-        ),
-        (json!({"source": "jira", "when": {"all": []}}), "trigger_not_met"),
-        (json!({"when": test("resembles", 3)}), "trigger_unreadable"),
-        (
-            json!({"on": ["eaten"], "when": {"all": []}}),
-            "trigger_unreadable",
-        ),
+fn where_no_trigger_holds_the_ticket_goes_to_a_person_who_reads_what_they_want() {
+    let not = |words: &str| Triggered::NotMet(words.to_owned());
+    let facts = [
+        admission_of(&[not("ticket.type is 4")]),
+        admission_of(&[Triggered::Unreadable]),
+        admission_of(&[not("ticket.type is 4"), Triggered::Unreadable]),
+        admission_of(&[Triggered::Unreadable, Triggered::Unreadable]),
+        admission_of(&["1", "2", "3", "4", "5"].map(not)),
     ];
-    for (trigger, code) in table {
-        assert_eq!(codes(&with_trigger(trigger)), [code]);
-    }
-    let mut unheard_of = with_trigger(json!({"when": test("equals", 3)}));
-    unheard_of.circumstances.happened.clear();
-    assert_eq!(codes(&unheard_of), ["trigger_not_met"]);
+    insta::assert_snapshot!(facts.iter().map(details).collect::<Vec<_>>().join("\n"));
 }
 
 #[test]
-fn a_trigger_that_holds_speaks_against_nothing_and_one_that_does_not_is_named() {
-    let holds =
-        json!({"on": ["created"], "when": {"field": "ticket.type", "operator": "equals", "value": 3}});
-    assert!(codes(&with_trigger(holds)).is_empty());
-    let not =
-        with_trigger(json!({"when": {"field": "ticket.team", "operator": "equals", "value": "1st Line"}}));
-    let Verdict::Manual { against } = decide(weigh(&not, THRESHOLD, None)) else {
-        panic!("automated against its trigger");
-    };
+fn one_playbook_that_starts_on_the_ticket_is_enough() {
+    let mut facts = good();
+    facts.admission = Admission::Of(vec![
+        candidate("a", Triggered::Unreadable),
+        candidate("b", Triggered::Admits),
+    ]);
+    assert!(codes(&facts).is_empty());
+}
+
+/// The classifier may cost money and sees the text: each of these tickets is left to a person without it.
+#[test]
+fn no_text_is_read_where_a_rule_or_every_trigger_says_no() {
+    let worth = |facts: &Facts| worth_reading(facts.desk, &facts.requester, &facts.admission);
+    assert_eq!(worth(&good()), Ok(()));
+    let ruled: [fn(&mut Facts); 9] = [
+        |facts| facts.desk.over = true,
+        |facts| facts.desk.made_by_agent = true,
+        |facts| facts.desk.touched = true,
+        |facts| facts.desk.kind = Kind::Other(Some(4)),
+        |facts| facts.desk.sender = Sender::Another,
+        |facts| facts.requester = Requester::Nobody,
+        |facts| facts.requester = Requester::Stranger,
+        |facts| facts.requester = Requester::Ambiguous,
+        |facts| facts.requester = Requester::Unread,
+    ];
+    for spoil in ruled {
+        assert_eq!(worth(&with(spoil)), Err(NotAsked::Ruled));
+    }
+    for admission in [
+        Admission::Unread,
+        Admission::Of(vec![]),
+        Admission::Of(vec![candidate("a", Triggered::Unreadable)]),
+        Admission::Of(vec![candidate("a", Triggered::NotMet(String::new()))]),
+    ] {
+        assert_eq!(
+            worth(&with(|facts| facts.admission = admission)),
+            Err(NotAsked::NothingOffered)
+        );
+    }
+    // A person who may not be automated is told what their ticket was about all the same.
+    let disabled = with_known(|known| known.person.account_enabled = false);
+    assert_eq!(worth(&disabled), Ok(()));
+}
+
+#[test]
+fn what_was_not_asked_is_moot_for_a_reason_and_adds_no_blocker() {
+    let facts = unasked(|facts| facts.desk.over = true);
+    assert_eq!(codes(&facts), ["ticket_over"]);
+    let answers = weigh(&facts, THRESHOLD, None);
+    for answer in [
+        &answers.reading,
+        &answers.confidence,
+        &answers.affected,
+        &answers.plan,
+    ] {
+        assert!(
+            matches!(answer, Answer::Moot(why) if !why.is_empty()),
+            "{answer:?}"
+        );
+    }
+    let nobody = unasked(|facts| {
+        facts.requester = Requester::Nobody;
+        facts.admission = Admission::Of(vec![candidate("a", Triggered::NotMet(String::new()))]);
+    });
     assert_eq!(
-        against[0].detail,
-        "the playbook starts only where ticket.team is \"1st Line\""
+        codes(&nobody),
+        ["no_requester"],
+        "what a trigger says of nobody means nothing"
     );
+}
+
+#[test]
+fn every_check_stands_in_the_order_once() {
+    let order: Vec<Check> = weigh(&good(), THRESHOLD, None)
+        .in_order()
+        .into_iter()
+        .map(|(check, _)| check)
+        .collect();
+    assert_eq!(order, Check::ALL);
 }
 
 #[test]
@@ -304,7 +424,7 @@ fn the_threshold_itself_is_enough() {
 #[test]
 fn a_check_that_nobody_answered_is_a_no() {
     let mut answers = weigh(&good(), THRESHOLD, None);
-    answers.guest = Answer::Moot;
+    answers.guest = Answer::Moot("nobody looked");
     let Verdict::Manual { against } = decide(answers) else {
         panic!("automated without an answer");
     };

@@ -5,6 +5,8 @@ use connectors::halopsa::Ticket;
 use time::OffsetDateTime;
 
 use super::Gate;
+use crate::classify::Text;
+use crate::considered::Considered;
 use crate::decide::{Verdict, decide, weigh};
 use crate::facts::{Facts, Known, Objection, Offered, Plan, Reading, Requester};
 use crate::gather::Dossier;
@@ -13,7 +15,7 @@ use crate::store::Judgement;
 /// A ticket's opening text travels with the execution up to here; the ticket itself is one click away.
 const LONGEST_DETAILS: usize = 4000;
 /// Nothing fits.
-const OTHER: &str = "OTHER";
+pub(crate) const OTHER: &str = "OTHER";
 
 impl Gate {
     /// Weigh the facts and write the verdict out; with what an earlier one ran into when it was to be recorded.
@@ -23,9 +25,15 @@ impl Gate {
         objection: Option<&Objection>,
         now: OffsetDateTime,
     ) -> Judgement {
-        let Dossier { ticket, facts, .. } = dossier;
+        let Dossier {
+            ticket,
+            facts,
+            offers,
+            ..
+        } = dossier;
         let decision_id = DecisionId::fresh();
-        let verdict = decide(weigh(facts, self.threshold, objection));
+        let answers = weigh(facts, self.threshold, objection);
+        let verdict = decide(answers.clone());
         let (blockers, execution) = match (verdict, &facts.plan, &facts.requester) {
             (Verdict::Automate, Plan::Fits(offered), Requester::Known(known)) => {
                 (vec![], Some(self.execution(decision_id, ticket, offered, known)))
@@ -38,12 +46,18 @@ impl Gate {
             blockers,
             ..described(decision_id, self, ticket, facts, now)
         };
+        let text = Text {
+            summary: &ticket.summary,
+            details: &ticket.details,
+        };
+        let considered = Considered::new(facts, text, offers, answers, self.threshold, decision.automated);
         let known = match &facts.requester {
             Requester::Known(known) => Some(known),
             _ => None,
         };
         Judgement {
             decision,
+            considered,
             reference: ticket.reference(),
             requester: known.map(|known| known.person.id.clone()),
             manager: known.and_then(|known| known.manager.as_ref().map(|manager| manager.id.clone())),
@@ -102,10 +116,7 @@ fn unfounded() -> Blocker {
 
 /// The decision as far as the facts describe it; neither automated nor blocked yet.
 fn described(id: DecisionId, gate: &Gate, ticket: &Ticket, facts: &Facts, now: OffsetDateTime) -> Decision {
-    let offered = match &facts.plan {
-        Plan::Fits(offered) => Some(offered),
-        Plan::Several | Plan::Nothing | Plan::Unread | Plan::NotSought => None,
-    };
+    let offered = facts.plan.offered();
     let (confidence, model, prompt_version, reasoning) = match &facts.reading {
         Reading::Read(read) => (
             read.confidence.clamp(0.0, 1.0),
@@ -113,7 +124,7 @@ fn described(id: DecisionId, gate: &Gate, ticket: &Ticket, facts: &Facts, now: O
             read.prompt_version.clone(),
             read.reasoning.clone(),
         ),
-        Reading::Declined | Reading::Unread | Reading::NotAsked => (
+        Reading::Declined | Reading::Unread | Reading::NotAsked(_) => (
             0.0,
             "none".to_owned(),
             "none".to_owned(),

@@ -1,4 +1,5 @@
-//! Retention: what was told long ago of tickets that are done with is moved to where it is in nobody's way.
+//! Retention: what was told long ago of tickets that are done with is moved to where it is in nobody's way, and what
+//! people wrote is forgotten.
 
 use std::time::Duration;
 
@@ -33,6 +34,28 @@ impl Store {
              SELECT tenant_id, id, to_jsonb(gone) FROM gone",
             self.tenant.as_str(),
             first_id_at(received),
+            most,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Forget who asked and in which words, for up to `most` decisions that were made `age` ago or earlier: how many. Why
+    /// they were made stays.
+    pub(crate) async fn forget(&self, age: Duration, most: i64) -> Result<u64, StoreError> {
+        let done = sqlx::query!(
+            "UPDATE classification_results
+             SET considered = considered - 'personal'
+             WHERE tenant_id = $1 AND decision_id = ANY(ARRAY(
+                 SELECT decision_id
+                 FROM classification_results
+                 WHERE tenant_id = $1 AND decision_id < $2 AND considered ? 'personal'
+                 ORDER BY decision_id
+                 LIMIT $3
+             ))",
+            self.tenant.as_str(),
+            first_id_at(clock::now() - age),
             most,
         )
         .execute(&self.pool)

@@ -9,12 +9,15 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Claim, Stage, Store, StoreError};
+use crate::considered::Considered;
 use crate::facts::Objection;
 
 /// What the gate made of a ticket, ready to be written down.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Judgement {
     pub(crate) decision: Decision,
+    /// What it is made of.
+    pub(crate) considered: Considered,
     /// What the help desk wants repeated with every update.
     pub(crate) reference: TicketRef,
     pub(crate) requester: Option<UserId>,
@@ -77,6 +80,26 @@ impl Store {
     /// The decision on a ticket, where there is one.
     pub(crate) async fn decision(&self, ticket: &TicketId) -> Result<Option<Decision>, StoreError> {
         Ok(self.decided(ticket).await?.map(|decided| decided.decision))
+    }
+
+    /// What the decision on a ticket was made of. `None` where it was made before that was kept, or is in a form that
+    /// nobody can read any more: the decision itself stands all the same.
+    pub(crate) async fn considered(&self, decision: DecisionId) -> Result<Option<Considered>, StoreError> {
+        let kept = sqlx::query_scalar!(
+            "SELECT considered FROM classification_results WHERE tenant_id = $1 AND decision_id = $2",
+            self.tenant.as_str(),
+            decision.0,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(kept) = kept.flatten() else {
+            return Ok(None);
+        };
+        let read = serde_json::from_value(kept);
+        if let Err(error) = &read {
+            tracing::warn!(decision.id = %decision, %error, "what a decision was made of cannot be read");
+        }
+        Ok(read.ok())
     }
 
     pub(super) async fn decided(&self, ticket: &TicketId) -> Result<Option<Decided>, StoreError> {

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use common::TicketId;
 use common::clock;
+use connectors::halopsa::UNASSIGNED;
 use playbook_lang::Occasion;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{Claim, Store, StoreError};
+use crate::facts::Heard;
 
 /// How we heard of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,11 @@ fn occasion(source: &str, event: &str) -> Occasion {
         "UPDATED" => Occasion::Updated,
         _ => Occasion::Created,
     }
+}
+
+/// Whether a hint says that an agent made the ticket, ourselves among them: what a program files is no person's request.
+fn made_by(source: &str, agent: Option<i64>) -> bool {
+    source == Source::Created.as_str() && agent.is_some_and(|agent| agent != UNASSIGNED)
 }
 
 impl Source {
@@ -81,17 +88,24 @@ impl Store {
     }
 
     /// Everything that happened to a ticket since we first heard of it; it has not been decided on yet.
-    pub(crate) async fn happened(&self, ticket: &TicketId) -> Result<Vec<Occasion>, StoreError> {
+    pub(crate) async fn heard(&self, ticket: &TicketId) -> Result<Heard, StoreError> {
         let rows = sqlx::query!(
-            "SELECT DISTINCT source, event
+            "SELECT DISTINCT source, event, agent_id, taken
              FROM ticket_events
-             WHERE tenant_id = $1 AND ticket_id = $2 AND taken = 'WORK'",
+             WHERE tenant_id = $1 AND ticket_id = $2",
             self.tenant.as_str(),
             ticket.as_str(),
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows.iter().map(|row| occasion(&row.source, &row.event)).collect())
+        let work = rows.iter().filter(|row| row.taken == "WORK");
+        let mut happened: Vec<Occasion> = work.map(|row| occasion(&row.source, &row.event)).collect();
+        happened.sort_unstable_by_key(|occasion| occasion.as_str());
+        happened.dedup();
+        Ok(Heard {
+            happened,
+            made_by_agent: rows.iter().any(|row| made_by(&row.source, row.agent_id)),
+        })
     }
 
     /// `false` where it is no news: the same delivery, or the same change told again.
@@ -168,5 +182,18 @@ impl Store {
         .await?;
         let wait = due.map(|due| Duration::try_from(due - clock::now()).unwrap_or_default());
         Ok(wait.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_named_when_a_ticket_is_new_made_it_and_nobody_is_nobody() {
+        assert!(made_by("CREATED", Some(3)));
+        assert!(!made_by("CREATED", Some(UNASSIGNED)));
+        assert!(!made_by("CREATED", None));
+        assert!(!made_by("UPDATED", Some(3)));
     }
 }

@@ -192,17 +192,18 @@ impl Moves {
                  INSERT INTO classification_results (
                      tenant_id, decision_id, ticket_id, automated, category, sub_category, confidence, model,
                      prompt_version, reasoning, blockers, playbook, ticket_type_id, client_id, requester_id, manager_id,
-                     execution_request, decided_at
+                     execution_request, decided_at, considered
                  )
                  SELECT $1, new.decision_id, new.ticket_id, new.automated, new.category, new.sub_category,
                         new.confidence, new.model, new.prompt_version, new.reasoning, new.blockers, new.playbook,
                         new.ticket_type_id, new.client_id, new.requester_id, new.manager_id, new.execution_request,
-                        new.decided_at
+                        new.decided_at, new.considered
                  FROM jsonb_to_recordset($14)
                       AS new (decision_id uuid, ticket_id text, automated boolean, category text, sub_category text,
                               confidence double precision, model text, prompt_version text, reasoning text,
                               blockers jsonb, playbook jsonb, ticket_type_id bigint, client_id bigint,
-                              requester_id text, manager_id text, execution_request jsonb, decided_at timestamptz)
+                              requester_id text, manager_id text, execution_request jsonb, decided_at timestamptz,
+                              considered jsonb)
                  JOIN moved ON moved.ticket_id = new.ticket_id
              )
              SELECT ticket_id FROM moved"#,
@@ -292,6 +293,7 @@ fn row(judgement: &Judgement) -> Value {
         "manager_id": judgement.manager,
         "execution_request": judgement.execution,
         "decided_at": at(decision.decided_at),
+        "considered": judgement.considered,
     })
 }
 
