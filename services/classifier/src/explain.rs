@@ -64,12 +64,25 @@ fn sentences(
     } else {
         told.push("What else was looked at was not kept: it was decided before that was done.".to_owned());
     }
-    match otherwise {
-        [] => {}
-        [only] => told.push(format!("To be automated, {}.", only.words)),
-        all => told.extend(all.iter().enumerate().map(|(index, each)| {
-            format!("To be automated, {} of {}: {}.", index + 1, all.len(), each.words)
-        })),
+    told.extend(
+        otherwise
+            .iter()
+            .enumerate()
+            .map(|(index, each)| match otherwise.len() {
+                1 => format!("What would have had to be different: {}.", each.words),
+                all => format!(
+                    "What would have had to be different, {} of {all}: {}.",
+                    index + 1,
+                    each.words
+                ),
+            }),
+    );
+    let unasked = considered.is_some_and(|considered| {
+        let mut checks = considered.checks.iter();
+        checks.any(|checked| matches!(checked.said, Said::Moot { .. }))
+    });
+    if unasked && !otherwise.is_empty() {
+        told.push("Then what was not looked at would still have to say nothing against it.".to_owned());
     }
     told
 }
@@ -110,7 +123,7 @@ fn reading(decision: &Decision, considered: Option<&ConsideredView>) -> String {
         } else {
             format!(
                 "It was read as {} with confidence {:.2} (by {}).",
-                plain(&decision.category),
+                category(&decision.category, decision.sub_category.as_deref()),
                 decision.confidence,
                 plain(&decision.model)
             )
@@ -167,8 +180,14 @@ fn unasked(checks: &[Checked]) -> Vec<String> {
         }
     }
     let told = reasons.into_iter();
-    told.map(|(why, questions)| format!("Not looked at, for {}: {}", stopless(why), questions.join(" ")))
-        .collect()
+    told.map(|(why, questions)| {
+        format!(
+            "Not looked at, because {}: {}",
+            stopless(why),
+            questions.join(" ")
+        )
+    })
+    .collect()
 }
 
 /// Inside a sentence that goes on.

@@ -298,16 +298,16 @@ fn sender(reported_by: Option<&str>, address: Option<&str>, requester: &Requeste
     if !reported.contains('@') || reported.contains(char::is_whitespace) {
         return Sender::Unsaid;
     }
-    let mut own = vec![address];
+    let mut own: Vec<&str> = address.into_iter().collect();
     if let Requester::Known(known) = requester {
-        own.push(known.person.mail.as_deref());
-        own.push(Some(&known.person.user_principal_name));
+        own.extend(known.person.mail.as_deref());
+        own.push(&known.person.user_principal_name);
     }
-    let is_own = |own: &str| own.eq_ignore_ascii_case(reported);
-    if own.into_iter().flatten().any(is_own) {
-        Sender::Requester
-    } else {
-        Sender::Another
+    match own.iter().find(|own| own.eq_ignore_ascii_case(reported)) {
+        Some(_) => Sender::Requester,
+        // That nobody is known is another rule's affair.
+        None if own.is_empty() => Sender::Unsaid,
+        None => Sender::Another,
     }
 }
 
@@ -340,7 +340,7 @@ mod tests {
         );
         assert_eq!(
             sender(Some("adele@contoso.example"), None, &nobody),
-            Sender::Another
+            Sender::Unsaid
         );
     }
 }

@@ -17,6 +17,8 @@ mod mark;
 mod poll;
 pub mod replay;
 mod retention;
+#[cfg(test)]
+mod samples;
 mod settings;
 mod store;
 

@@ -5,90 +5,14 @@ use common::methods::{MethodKind, RecentChange, SignInMethod, recent_change};
 use common::operate::SwitchedOff;
 use common::protection::Protection;
 use common::velocity::{Exceeded, Limited};
-use common::{Digest, Person, PlaybookRef};
-use playbook_lang::Occasion;
-use serde_json::json;
 use time::macros::datetime;
 
 use super::*;
 use crate::classify::{About, Classification};
-use crate::facts::{
-    Candidate, Circumstances, Execution, Kind, Known, Offered, Plan, Reading, Sender, Triggered,
-};
+use crate::facts::{Execution, Kind, Known, Plan, Reading, Sender, Triggered};
+use crate::samples::{candidate, classification, good, known};
 
 const THRESHOLD: f64 = 0.85;
-
-fn known() -> Known {
-    Known {
-        person: Person {
-            id: "o-1".parse().unwrap(),
-            user_principal_name: "adele@contoso.example".to_owned(),
-            display_name: "Adele Vance".to_owned(),
-            mail: Some("adele@contoso.example".to_owned()),
-            department: None,
-            job_title: None,
-            account_enabled: true,
-            guest: false,
-            management_restricted: false,
-            mobile_phone: None,
-        },
-        protection: None,
-        changed: None,
-        manager: None,
-    }
-}
-
-fn classification() -> Classification {
-    Classification {
-        choice: Some(0),
-        confidence: 0.93,
-        scores: vec![0.93],
-        about: About::Requester,
-        reasoning: "because".to_owned(),
-        model: "m".to_owned(),
-        prompt_version: "p".to_owned(),
-    }
-}
-
-fn offered() -> Offered {
-    Offered {
-        playbook: PlaybookRef {
-            name: "password_reset".parse().unwrap(),
-            version: "1.2".parse().unwrap(),
-            digest: Digest::of("yaml"),
-        },
-        category: "REQUEST".to_owned(),
-        sub_category: Some("PASSWORD_RESET".to_owned()),
-    }
-}
-
-fn candidate(name: &str, trigger: Triggered) -> Candidate {
-    let mut offered = offered();
-    offered.playbook.name = name.parse().unwrap();
-    Candidate { offered, trigger }
-}
-
-/// Facts against which nothing speaks.
-fn good() -> Facts {
-    Facts {
-        desk: Desk {
-            over: false,
-            made_by_agent: false,
-            touched: false,
-            kind: Kind::Admitted,
-            sender: Sender::Requester,
-        },
-        requester: Requester::Known(Box::new(known())),
-        admission: Admission::Of(vec![candidate("password_reset", Triggered::Admits)]),
-        reading: Reading::Read(classification()),
-        plan: Plan::Fits(Box::new(offered())),
-        execution: Execution::None,
-        circumstances: Circumstances {
-            known: playbook_lang::Facts::default().with("ticket.type", json!(3)),
-            happened: vec![Occasion::Created],
-        },
-    }
-}
 
 /// A rule spoke against the ticket, so it was not read.
 fn unasked(change: impl FnOnce(&mut Facts)) -> Facts {

@@ -6,10 +6,10 @@ use simulators::halo::{WebhookMode, WebhookPayload};
 
 use crate::story::Story;
 
-const CREATED: &str = "/webhooks/halopsa/ticket_created";
+pub(crate) const CREATED: &str = "/webhooks/halopsa/ticket_created";
 const UPDATED: &str = "/webhooks/halopsa/ticket_updated";
 
-fn signed(story: &Story, body: &[u8]) -> HeaderMap {
+pub(crate) fn signed(story: &Story, body: &[u8]) -> HeaderMap {
     use base64::Engine as _;
     use hmac::{KeyInit as _, Mac as _};
     let secrets = story.world.secrets();
@@ -21,7 +21,7 @@ fn signed(story: &Story, body: &[u8]) -> HeaderMap {
     HeaderMap::from_iter([(name, HeaderValue::from_str(&signature).unwrap())])
 }
 
-fn envelope(delivery: &str, ticket: i64, event: &str, agent: i64) -> String {
+pub(crate) fn envelope(delivery: &str, ticket: i64, event: &str, agent: i64) -> String {
     serde_json::json!({
         "id": delivery, "event": event, "object_id": ticket, "agent_id": agent, "timestamp": "2026-11-22T00:00:00Z",
     })

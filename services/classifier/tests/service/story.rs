@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chassis::from_map;
 use classifier::ClassifierSettings;
+use common::explain::ExplainedDecision;
 use common::{Decision, Digest, Service};
 use http::{HeaderMap, Method, StatusCode};
 use launcher::NO_TRIPWIRES;
@@ -224,7 +225,7 @@ impl Story {
             .unwrap()
     }
 
-    async fn look(&self, ticket: i64) -> Option<Decision> {
+    async fn look(&self, ticket: i64) -> Option<ExplainedDecision> {
         let path = format!("/api/v1/decisions/{ticket}");
         let token = self.token(Service::Orchestration, b"");
         let answer = self
@@ -241,6 +242,11 @@ impl Story {
     }
 
     pub(crate) async fn decision(&self, ticket: i64) -> Decision {
+        self.explained(ticket).await.decision
+    }
+
+    /// The same, with how it came about.
+    pub(crate) async fn explained(&self, ticket: i64) -> ExplainedDecision {
         self.until("a decision", async || self.look(ticket).await).await
     }
 
