@@ -1,6 +1,7 @@
 //! What can be asked on the command line; `--help` is written here.
 
 mod evaluate;
+mod gate;
 mod operate;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use url::Url;
 
 pub(crate) use evaluate::{Attacks, Eval, Judging, Reader, Subject as EvalSubject, Tickets};
+pub(crate) use gate::{Gate, Model, Replay};
 pub(crate) use operate::{Operate, Scope, Switch, Which};
 
 /// Firstline answers first-line IT support tickets.
@@ -28,7 +30,7 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Keep a fleet with a simulated outside world running until Ctrl-C.
     Up(Up),
-    /// Tickets in the simulated help desk.
+    /// Tickets: file one in the simulated help desk, and ask why one was decided as it was.
     #[command(subcommand)]
     Ticket(Ticket),
     /// Playbooks: check, publish, activate, look.
@@ -41,6 +43,9 @@ pub(crate) enum Command {
     ///
     /// Exit codes: 0 measured, whatever the figures; 1 it could not be; 2 a file or an option makes no sense.
     Eval(Eval),
+    /// The gate: which tickets are automated, and what would change that.
+    #[command(subcommand)]
+    Gate(Gate),
     /// Measure what gets done on this machine, beside what its Postgres gets done on the same disk in the same minute.
     ///
     /// Starts a fleet of its own: real processes, a private Postgres as durable as it comes out of the box. Exit codes: 0
@@ -122,6 +127,20 @@ pub(crate) enum Ticket {
         details: String,
         #[command(flatten)]
         home: Home,
+    },
+    /// Why a ticket was automated or left to a person: everything that was looked at, and what would have had to be
+    /// different.
+    ///
+    /// Exit codes: 0 told, 1 the ticket has not been decided on, 2 the input makes no sense.
+    Explain {
+        /// The ticket's number.
+        #[arg(value_name = "TICKET")]
+        id: String,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        fleet: Fleet,
     },
 }
 

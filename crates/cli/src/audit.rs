@@ -7,15 +7,12 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use launcher::Servers;
 use trust::TrustedKeys;
 pub(crate) use verify::whole;
 
 use crate::arguments::{Audit, Record};
 use crate::exit::{BadInput, Ending};
-use crate::run_file::RunFile;
-use crate::terminal;
+use crate::record::Database;
 
 pub(crate) async fn run(command: &Audit) -> anyhow::Result<Ending> {
     match command {
@@ -29,7 +26,7 @@ pub(crate) async fn run(command: &Audit) -> anyhow::Result<Ending> {
             json,
             record,
         } => {
-            let database = Database::of(record).await?;
+            let database = Database::of(&record.home, record.database_url.as_deref()).await?;
             verify::run(&database.url, &trusted(&keys(record))?, *json).await
         }
         Audit::Export {
@@ -38,34 +35,9 @@ pub(crate) async fn run(command: &Audit) -> anyhow::Result<Ending> {
             out,
             record,
         } => {
-            let database = Database::of(record).await?;
+            let database = Database::of(&record.home, record.database_url.as_deref()).await?;
             export::run(&database.url, tenant, ticket, out.as_deref()).await
         }
-    }
-}
-
-/// Where the record is.
-struct Database {
-    url: String,
-    /// Those of `firstline up`, kept while we look.
-    _servers: Option<Servers>,
-}
-
-impl Database {
-    async fn of(record: &Record) -> anyhow::Result<Self> {
-        if let Some(url) = &record.database_url {
-            return Ok(Self {
-                url: url.clone(),
-                _servers: None,
-            });
-        }
-        RunFile::read(&record.home.data).context("name a database by --database-url or DATABASE_URL, or")?;
-        let servers =
-            Servers::lasting(&record.home.data.join("servers"), &|line| terminal::line(line)).await?;
-        Ok(Self {
-            url: servers.owner_url(launcher::database::NAME).into(),
-            _servers: Some(servers),
-        })
     }
 }
 

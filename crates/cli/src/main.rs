@@ -9,10 +9,12 @@ mod demo;
 mod eval;
 mod execution;
 mod exit;
+mod gate;
 mod keys;
 mod logs;
 mod migrate;
 mod playbook;
+mod record;
 mod run_file;
 mod switch;
 mod terminal;
@@ -48,6 +50,7 @@ async fn run(command: Command) -> anyhow::Result<Ending> {
         Command::Up(up) => up::run(&up).await,
         Command::Ticket(ticket) => ticket::run(&ticket).await,
         Command::Playbook(playbook) => playbook::run(&playbook).await,
+        Command::Gate(gate) => gate::run(&gate).await,
         Command::Execution(execution) => execution::run(&execution).await,
         Command::Eval(eval) => eval::run(&eval).await,
         Command::Bench(bench) => bench::run(&bench).await,

@@ -2,7 +2,7 @@
 
 mod check;
 mod diff;
-mod documents;
+pub(crate) mod documents;
 mod draw;
 mod simulate;
 mod tell;

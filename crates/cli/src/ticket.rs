@@ -1,9 +1,12 @@
-//! `firstline ticket`: a person of the simulated company writes to the help desk.
+//! `firstline ticket`: a person of the simulated company writes to the help desk, and people ask why a ticket was decided
+//! as it was.
+
+mod explain;
 
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::arguments::Ticket;
+use crate::arguments::{Home, Ticket};
 use crate::connect::script;
 use crate::exit::{BadInput, Ending};
 use crate::run_file::RunFile;
@@ -15,12 +18,18 @@ struct Filed {
 }
 
 pub(crate) async fn run(command: &Ticket) -> anyhow::Result<Ending> {
-    let Ticket::New {
-        from,
-        summary,
-        details,
-        home,
-    } = command;
+    match command {
+        Ticket::New {
+            from,
+            summary,
+            details,
+            home,
+        } => new(from, summary, details, home).await,
+        Ticket::Explain { id, json, fleet } => explain::run(id, *json, fleet).await,
+    }
+}
+
+async fn new(from: &str, summary: &str, details: &str, home: &Home) -> anyhow::Result<Ending> {
     if !is_address(from) {
         return Err(BadInput(format!("`{from}` is no e-mail address")).into());
     }

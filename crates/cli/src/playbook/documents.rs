@@ -78,6 +78,47 @@ impl Documents {
     }
 }
 
+/// The playbooks of `folder` that would be active: those that are enabled, by name. Findings are told.
+///
+/// # Errors
+/// The folder or one of its documents makes no sense.
+pub(crate) fn enabled_in(folder: &Path, actions: &Actions) -> Result<Vec<Playbook>, BadInput> {
+    let files = playbooks_in(folder);
+    if files.is_empty() {
+        let name = folder.display();
+        return Err(BadInput(format!(
+            "`{name}` is no folder with playbooks (*.yml) in it"
+        )));
+    }
+    let documents = Documents::read(&files, actions)?;
+    let mut enabled: Vec<Playbook> = vec![];
+    for Document { file, source } in &documents.list {
+        let source = source.as_ref().map_err(|why| BadInput(why.clone()))?;
+        let report = documents.check(source);
+        let Some(playbook) = report.playbook else {
+            tell::findings(file, source, &report.findings);
+            return Err(BadInput(format!(
+                "{} is not a playbook that could run",
+                file.display()
+            )));
+        };
+        if playbook.enabled() {
+            enabled.push(playbook);
+        }
+    }
+    enabled.sort_by(|one, other| one.name().as_str().cmp(other.name().as_str()));
+    if let Some(twice) = enabled.windows(2).find_map(|pair| match pair {
+        [one, other] if one.name() == other.name() => Some(one.name()),
+        _ => None,
+    }) {
+        return Err(BadInput(format!(
+            "two versions of playbook `{twice}` are enabled in `{}`; only one can be active",
+            folder.display()
+        )));
+    }
+    Ok(enabled)
+}
+
 fn registry(actions: &Actions) -> Result<Registry, BadInput> {
     let mut registry = Registry::builtin();
     if let Some(file) = &actions.actions {
