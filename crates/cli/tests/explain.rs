@@ -25,7 +25,7 @@ impl Desk {
         let automated = fleet.file_ticket(ADELE, "I forgot my password");
         let disabled = fleet.file_ticket(DIEGO, "I forgot my password");
         fleet.file_ticket("alex@contoso.example", "My laptop screen is broken");
-        let decided = seen_within(std::time::Duration::from_secs(60), async || {
+        let decided = seen_within(std::time::Duration::from_mins(1), async || {
             let (count,): (i64,) = sqlx::query_as("SELECT count(*) FROM classification_results")
                 .fetch_one(fleet.owner())
                 .await
@@ -75,7 +75,14 @@ fn shipped() -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn decisions_can_be_asked_why_and_made_again() {
     let desk = Desk::of_three_tickets().await;
+    a_decision_is_told(&desk);
+    with_nothing_changed_nothing_differs(&desk);
+    another_threshold_is_another_decision(&desk);
+    other_playbooks_are_other_decisions(&desk);
+    slips_are_named(&desk);
+}
 
+fn a_decision_is_told(desk: &Desk) {
     let told = desk.firstline(&["ticket", "explain", &desk.disabled.to_string()]);
     let page = String::from_utf8(told.stdout).unwrap();
     assert!(told.status.success(), "{page}");
@@ -95,8 +102,9 @@ async fn decisions_can_be_asked_why_and_made_again() {
         desk.firstline(&["ticket", "explain", "999999"]).status.code(),
         Some(1)
     );
+}
 
-    // With nothing changed nothing differs, whoever reads the texts again.
+fn with_nothing_changed_nothing_differs(desk: &Desk) {
     let shipped = shipped();
     for unchanged in [
         vec![],
@@ -112,7 +120,9 @@ async fn decisions_can_be_asked_why_and_made_again() {
             "{unchanged:?}: {told}"
         );
     }
+}
 
+fn another_threshold_is_another_decision(desk: &Desk) {
     let (code, told) = desk.replay(&["--threshold", "1"]);
     assert_eq!(code, Some(0));
     assert_eq!(told["totals"]["would_be_left_to_a_person"], 1, "{told}");
@@ -120,7 +130,7 @@ async fn decisions_can_be_asked_why_and_made_again() {
     let of = |ticket: i64| {
         differing
             .iter()
-            .find(|one| one["ticket_id"] == ticket.to_string())
+            .find(|one| one["ticket_id"] == *ticket.to_string())
             .unwrap()
     };
     assert_eq!(
@@ -140,10 +150,11 @@ async fn decisions_can_be_asked_why_and_made_again() {
         text.contains("Nothing was written.") && text.contains("-> left to a person"),
         "{text}"
     );
+}
 
-    // Playbooks that take no such ticket.
+fn other_playbooks_are_other_decisions(desk: &Desk) {
     let folder = tempfile::tempdir().unwrap();
-    let source = std::fs::read_to_string(format!("{shipped}/password_reset.yml")).unwrap();
+    let source = std::fs::read_to_string(format!("{}/password_reset.yml", shipped())).unwrap();
     let source = source.replace(
         "enabled: true\n",
         "enabled: true\ntrigger:\n  on: [status_changed]\n",
@@ -151,7 +162,9 @@ async fn decisions_can_be_asked_why_and_made_again() {
     std::fs::write(folder.path().join("password_reset.yml"), source).unwrap();
     let (_, told) = desk.replay(&["--playbooks", &folder.path().display().to_string()]);
     assert_eq!(told["totals"]["would_be_left_to_a_person"], 1, "{told}");
+}
 
+fn slips_are_named(desk: &Desk) {
     for (slip, words) in [
         (["--threshold", "85"], "between 0 and 1"),
         (["--since", "yesterday"], "30d"),

@@ -97,7 +97,15 @@ async fn decide(row: Row, documents: &[PlaybookView], change: Change<'_>) -> any
     let before = Outcome::recorded(&row.decision);
     let ended = match again(&row.decision, considered, documents, change).await {
         Ok(after) if after.differs(&before) => {
-            Ended::Differs(Box::new(Differing::of(&row.decision, before, after)))
+            let cut = considered
+                .personal
+                .as_ref()
+                .is_some_and(|personal| personal.text.cut);
+            let mut differing = Differing::of(&row.decision, before, after);
+            if cut && matches!(change.reader, Reader::Every(_)) {
+                differing.text_is_cut();
+            }
+            Ended::Differs(Box::new(differing))
         }
         Ok(_) => Ended::Same,
         Err(why) => Ended::Not(why.into()),

@@ -32,29 +32,21 @@ fn number(id: &str) -> Result<TicketId, BadInput> {
 
 /// The page, line by line.
 fn page(explained: &ExplainedDecision) -> Vec<String> {
-    let mut lines = explained
-        .explanation
-        .iter()
-        .take(1)
-        .map(|told| plain(told))
-        .collect::<Vec<_>>();
-    match &explained.considered {
-        None => lines.extend(explained.explanation.iter().skip(1).map(|told| plain(told))),
-        Some(considered) => {
-            lines.extend(["", "What was looked at"].map(str::to_owned));
-            lines.extend(considered.checks.iter().map(check));
-            lines.extend(read_as(explained, considered));
-        }
+    let mut sentences = explained.explanation.iter().map(|told| plain(told));
+    let Some(considered) = &explained.considered else {
+        return sentences.collect();
+    };
+    let mut lines: Vec<String> = sentences.next().into_iter().collect();
+    lines.extend(["", "What was looked at"].map(str::to_owned));
+    lines.extend(considered.checks.iter().map(check));
+    if !considered.scores.is_empty() {
+        lines.extend(read_as(explained, considered));
     }
     if !explained.otherwise.is_empty() {
         lines.extend(["", "What would have had to be different"].map(str::to_owned));
         let all = explained.otherwise.iter().enumerate();
         lines.extend(all.map(|(index, each)| format!("  {}. {}", index + 1, plain(&each.words))));
-        if explained
-            .considered
-            .as_ref()
-            .is_some_and(|considered| considered.checks.iter().any(is_moot))
-        {
+        if considered.checks.iter().any(is_moot) {
             lines
                 .push("  Then what was not looked at would still have to say nothing against it.".to_owned());
         }
@@ -78,21 +70,15 @@ fn check(checked: &Checked) -> String {
 
 /// Every category that was on offer, beside what is needed.
 fn read_as(explained: &ExplainedDecision, considered: &ConsideredView) -> Vec<String> {
-    let by = |mode: &str| {
-        format!(
-            "What it was read as, by {} ({}){mode}",
-            plain(&considered.model),
-            plain(&considered.prompt_version)
-        )
-    };
     let mode = considered.mode.as_deref().map(plain);
     let mode = mode.map_or(String::new(), |mode| {
         format!(", with the playbook in mode {mode}")
     });
-    let mut lines = vec![String::new(), by(&mode)];
-    if considered.scores.is_empty() {
-        return vec![];
-    }
+    let by = (plain(&considered.model), plain(&considered.prompt_version));
+    let mut lines = vec![
+        String::new(),
+        format!("What it was read as, by {} ({}){mode}", by.0, by.1),
+    ];
     let row = |scored: &Scored| {
         let score = match scored.score {
             _ if scored.chosen => format!("{:.2}", explained.decision.confidence),
@@ -109,7 +95,11 @@ fn read_as(explained: &ExplainedDecision, considered: &ConsideredView) -> Vec<St
     lines.extend(terminal::columns(
         &considered.scores.iter().map(row).collect::<Vec<_>>(),
     ));
-    lines.push(format!("  {:.2}  is needed", considered.threshold));
+    lines.push(if considered.scores.iter().any(|scored| scored.chosen) {
+        format!("  {:.2}  is needed", considered.threshold)
+    } else {
+        "  none of them was chosen".to_owned()
+    });
     lines
 }
 
@@ -155,6 +145,12 @@ mod tests {
     #[test]
     fn a_ticket_that_was_left_to_a_person_is_a_page() {
         insta::assert_snapshot!(page(&explained(|_| {})).join("\n"));
+    }
+
+    #[test]
+    fn a_ticket_that_reads_like_nothing_on_offer_says_so() {
+        let none = explained(|value| value["considered"]["scores"][0]["chosen"] = json!(false));
+        assert!(page(&none).iter().any(|line| line == "  none of them was chosen"));
     }
 
     #[test]

@@ -66,6 +66,13 @@ impl Differing {
             after,
         }
     }
+
+    /// What was read now is not all that was read then.
+    pub(super) fn text_is_cut(&mut self) {
+        self.why.push(
+            "its text is longer than what is kept of it, so it may only read differently for that".to_owned(),
+        );
+    }
 }
 
 impl Told {
