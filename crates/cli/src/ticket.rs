@@ -41,6 +41,7 @@ async fn new(from: &str, summary: &str, details: &str, home: &Home) -> anyhow::R
     let Filed { id } = script(&run.simulators.halo, "tickets", &body).await?;
     terminal::line(&format!("ticket {id} is filed"));
     terminal::line(&format!("see what becomes of it: firstline execution show {id}"));
+    terminal::line(&format!("see why: firstline ticket explain {id}"));
     Ok(Ending::Well)
 }
 
