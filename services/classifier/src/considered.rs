@@ -3,7 +3,7 @@
 //! Texts and names are personal data. They stand in one member of their own, which retention takes away; nothing here
 //! goes into logs or the audit.
 
-use common::explain::{Check, Checked, ConsideredView, Said, Scored};
+use common::explain::{Check, Checked, ConsideredView, Said, Scored, plain};
 use common::methods::RecentChange;
 use common::protection::Protection;
 use common::{Person, UserId};
@@ -15,6 +15,7 @@ use crate::classify::{About, Category, Classification, Text};
 use crate::decide::{Answer, Answers, blockers};
 use crate::facts::{
     Admission, Candidate, Circumstances, Desk, Execution, Facts, Known, NotAsked, Reading, Requester,
+    Triggered,
 };
 
 /// The form that this release writes. It reads others as far as it understands them.
@@ -211,7 +212,7 @@ impl Considered {
                 requester: Asker::of(&facts.requester),
                 playbooks: match &facts.admission {
                     Admission::Unread => None,
-                    Admission::Of(candidates) => Some(candidates.clone()),
+                    Admission::Of(candidates) => Some(candidates.iter().map(short).collect()),
                 },
                 reading: Read::of(&facts.reading),
                 execution: facts.execution,
@@ -268,6 +269,15 @@ impl Considered {
             }),
         }
     }
+}
+
+/// What a trigger wants may be long, and is the same for every ticket.
+fn short(candidate: &Candidate) -> Candidate {
+    let mut candidate = candidate.clone();
+    if let Triggered::NotMet(words) = &mut candidate.trigger {
+        *words = plain(words);
+    }
+    candidate
 }
 
 /// A long text is kept as far as the ticket's own is.
