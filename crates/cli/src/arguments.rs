@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use url::Url;
 
-pub(crate) use evaluate::{Attacks, Eval, Judging, Reader, Subject as EvalSubject, Tickets};
+pub(crate) use evaluate::{Attacks, Eval, Judging, Reader, Subject as EvalSubject, Tickets, Train};
 pub(crate) use gate::{Gate, Model, Replay};
 pub(crate) use operate::{Operate, Scope, Switch, Which};
 

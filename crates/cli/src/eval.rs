@@ -7,6 +7,7 @@ mod fleet;
 mod injection;
 mod judge;
 mod kinds;
+mod train;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -29,6 +30,7 @@ const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
 pub(crate) async fn run(command: &Eval) -> anyhow::Result<Ending> {
     match &command.subject {
         Some(EvalSubject::Injection(attacks)) => injection::run(attacks).await,
+        Some(EvalSubject::Train(wanted)) => train::run(wanted),
         None => tickets(&command.tickets).await,
     }
 }

@@ -28,6 +28,6 @@ mod words;
 pub use features::Features;
 pub use head::{Card, Head, NotAHead, Reading, Source};
 pub use kind::{Kind, NotAKind};
-pub use likeness::likeness;
 pub use letter::{Letter, Thread};
+pub use likeness::likeness;
 pub use objections::objection;

@@ -4,11 +4,15 @@
 
 mod model;
 
+use std::sync::LazyLock;
+
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
-use crate::embedded::{self, Offer};
+use crate::embedded;
+pub use crate::embedded::Embedded;
 pub use model::LanguageModel;
 
 /// A category that an active playbook stands for.
@@ -52,6 +56,8 @@ pub struct Classification {
     pub choice: Option<usize>,
     /// 0 to 1: of the choice, or of there being none.
     pub confidence: f64,
+    /// From how sure on the choice may be automated, where that was measured; else the setting says.
+    pub threshold: Option<f64>,
     /// How much speaks for each category, 0 to 1, in their order; empty where the classifier does not say.
     pub scores: Vec<f64>,
     /// Whom the request is for.
@@ -88,35 +94,47 @@ pub trait Classify: Send + Sync {
     ) -> BoxFuture<'a, Result<Classification, ClassifyError>>;
 }
 
-/// The embedded classifier.
-#[derive(Debug, Clone, Copy)]
-pub struct Embedded;
-
 impl Classify for Embedded {
     fn classify<'a>(
         &'a self,
         text: Text<'a>,
         categories: &'a [Category],
     ) -> BoxFuture<'a, Result<Classification, ClassifyError>> {
-        let offers: Vec<Offer<'_>> = categories
-            .iter()
-            .map(|category| Offer {
-                category: &category.category,
-                sub_category: category.sub_category.as_deref(),
-                examples: &category.examples,
+        let embedded = self.clone();
+        let (summary, details) = (text.summary.to_owned(), text.details.to_owned());
+        let categories = categories.to_vec();
+        async move {
+            let version = embedded.version().to_owned();
+            let reading = blocking(move || {
+                let text = Text {
+                    summary: &summary,
+                    details: &details,
+                };
+                embedded.read(text, &categories)
             })
-            .collect();
-        let reading = embedded::read(text.summary, text.details, &offers);
-        let classification = Classification {
-            choice: reading.choice,
-            confidence: reading.confidence,
-            scores: reading.scores,
-            // What speaks of others lowers its confidence; it makes no claim of its own.
-            about: About::Requester,
-            reasoning: reading.reasoning,
-            model: embedded::MODEL.to_owned(),
-            prompt_version: embedded::DATA_VERSION.to_owned(),
-        };
-        std::future::ready(Ok(classification)).boxed()
+            .await?;
+            Ok(Classification {
+                choice: reading.choice,
+                confidence: reading.confidence,
+                threshold: reading.threshold,
+                scores: reading.scores,
+                about: reading.about,
+                reasoning: reading.reasoning,
+                model: embedded::MODEL.to_owned(),
+                prompt_version: version,
+            })
+        }
+        .boxed()
     }
+}
+
+/// As many texts at once as there are processors: weighing one keeps a processor busy, and more at once would only make all wait.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ClassifyError> {
+    static PLACES: LazyLock<Semaphore> = LazyLock::new(|| {
+        Semaphore::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+    });
+    let _place = PLACES.acquire().await;
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| ClassifyError::Declined(error.to_string()))
 }

@@ -256,6 +256,7 @@ impl Considered {
             Read::Read { confidence, about } => Reading::Read(Classification {
                 choice: self.view.scores.iter().position(|scored| scored.chosen),
                 confidence: *confidence,
+                threshold: None,
                 scores: self
                     .view
                     .scores

@@ -181,6 +181,16 @@ pub enum NotAsked {
     Unread,
 }
 
+impl Reading {
+    /// From how sure on its choice is believed: what was measured for it, else what the `setting` says.
+    pub fn threshold(&self, setting: f64) -> f64 {
+        match self {
+            Self::Read(read) => read.threshold.unwrap_or(setting),
+            Self::Declined | Self::Unread | Self::NotAsked(_) => setting,
+        }
+    }
+}
+
 /// What could be done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Plan {

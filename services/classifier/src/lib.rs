@@ -34,7 +34,7 @@ use connectors::openai::Chat;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::classify::{Classify, Embedded, LanguageModel};
+use crate::classify::{Classify, LanguageModel};
 use crate::gate::Gate;
 use crate::gather::Sources;
 use crate::intake::Intake;
@@ -70,7 +70,7 @@ pub async fn serve(
     let marker = Marker::new(halo.clone(), settings.fields.clone());
     let classifier: Arc<dyn Classify> = match &settings.model {
         Some(model) => Arc::new(LanguageModel::new(Chat::new(model.clone(), http.clone()))),
-        None => Arc::new(Embedded),
+        None => Arc::new(settings.embedded.clone()),
     };
     let sources = Sources {
         halo: halo.clone(),
@@ -93,6 +93,8 @@ pub async fn serve(
         settings.patience,
         &shell,
     );
+    // Beside the start: until it is done, tickets wait the half second that it takes.
+    let _warming = tokio::task::spawn_blocking(embedded::warm_up);
     shell.spawn(mark::check_fields(
         marker,
         shell.readiness().clone(),

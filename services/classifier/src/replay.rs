@@ -203,7 +203,8 @@ async fn read(
 }
 
 fn outcome(decision: &Decision, considered: &Considered, facts: &Facts, threshold: Option<f64>) -> Outcome {
-    let mut answers = weigh(facts, threshold.unwrap_or(considered.view.threshold), None);
+    let threshold = threshold.unwrap_or_else(|| facts.reading.threshold(considered.view.threshold));
+    let mut answers = weigh(facts, threshold, None);
     // What recording it ran into then, it would have run into again.
     for (check, answer) in [
         (Check::Switch, &mut answers.switch),

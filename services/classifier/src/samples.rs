@@ -39,6 +39,7 @@ pub(crate) fn classification() -> Classification {
     Classification {
         choice: Some(0),
         confidence: 0.93,
+        threshold: None,
         scores: vec![0.93],
         about: About::Requester,
         reasoning: "because".to_owned(),

@@ -14,6 +14,8 @@ use connectors::openai::{ChatSettings, LimitField};
 use secrecy::SecretString;
 use url::Url;
 
+use crate::embedded::Embedded;
+
 /// One question to a model, retries included. The gate's patience covers what does not fit.
 const MODEL_LIMIT: Duration = Duration::from_secs(30);
 
@@ -31,6 +33,7 @@ pub struct ClassifierSettings {
     pub(crate) entra: EntraSettings,
     /// `None`: the embedded classifier.
     pub(crate) model: Option<ChatSettings>,
+    pub(crate) embedded: Embedded,
     pub(crate) playbook_url: Url,
     pub(crate) orchestration_url: Url,
     /// Below it, a ticket goes to a person; 0 to 1.
@@ -106,6 +109,7 @@ impl Settings for ClassifierSettings {
         );
         let entra = entra(from);
         let model = model(from);
+        let embedded = embedded(from);
         let playbook_url = from.required("PLAYBOOK_URL", "the playbook service, e.g. http://playbook:8082");
         let orchestration_url = from.required(
             "ORCHESTRATION_URL",
@@ -132,6 +136,7 @@ impl Settings for ClassifierSettings {
             poll_interval: poll_interval?,
             entra: entra?,
             model: model?,
+            embedded: embedded?,
             playbook_url: playbook_url?,
             orchestration_url: orchestration_url?,
             threshold: threshold?,
@@ -357,11 +362,27 @@ impl Telling {
     }
 }
 
+/// The embedded classifier, with a head of one's own where there is one.
+fn embedded(from: &mut Reader<'_>) -> Option<Embedded> {
+    let file: Option<String> = from.optional(
+        "EMBEDDED_HEAD_FILE",
+        "what `firstline eval train` wrote, for the embedded classifier; empty: the head of this release",
+    )?;
+    let Some(file) = file else {
+        return Some(Embedded::shipped());
+    };
+    let head = std::fs::read(&file).map_err(|error| format!("cannot read `{file}`: {error}"));
+    match head.and_then(|bytes| Embedded::with_head(&bytes).map_err(|error| format!("`{file}`: {error}"))) {
+        Ok(embedded) => Some(embedded),
+        Err(why) => from.reject(format!("EMBEDDED_HEAD_FILE: {why}")),
+    }
+}
+
 fn threshold(from: &mut Reader<'_>) -> Option<f64> {
     let threshold = from.or(
         "CONFIDENCE_THRESHOLD",
         0.85,
-        "confidence below which a ticket goes to a person, 0 to 1",
+        "confidence below which a ticket goes to a person, 0 to 1, where none was measured",
     )?;
     if (0.0..=1.0).contains(&threshold) {
         Some(threshold)

@@ -21,6 +21,35 @@ pub(crate) enum Subject {
     ///
     /// Exit codes: 0 none would be automated; 1 some would, or something was done for one; 2 the file makes no sense.
     Injection(Attacks),
+    /// Learn a head of your own from your labelled tickets, beside what the shipped one learned from. Takes seconds.
+    ///
+    /// Each ticket is first judged by a head that has not seen it: by these answers the new head is calibrated, and its thresholds
+    /// are chosen by them. Give the file to the classifier as EMBEDDED_HEAD_FILE. Exit codes: 0 written; 1 it could not be; 2 a
+    /// file or an option makes no sense. Nothing is ever written in part.
+    Train(Train),
+}
+
+/// What to learn from.
+#[derive(Debug, Args)]
+pub(crate) struct Train {
+    /// CSV or JSON Lines with `subject`, `body`, `category`, and where known `automatable` and `id`.
+    #[arg(value_name = "FILE", required_unless_present = "corpus")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Write the head into this file.
+    #[arg(long, value_name = "HEAD")]
+    pub(crate) out: PathBuf,
+    /// The highest share of wrong ones among automated tickets that you bear.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
+    pub(crate) alpha: f64,
+    /// With which probability more may slip through unnoticed.
+    #[arg(long, value_name = "PROBABILITY", default_value_t = 0.05)]
+    pub(crate) delta: f64,
+    /// Make the shipped head anew from this folder of labelled files, and what their texts mean. Takes minutes.
+    #[arg(long, value_name = "DIR", conflicts_with = "files")]
+    pub(crate) corpus: Option<PathBuf>,
+    /// Print what was found out as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Labelled tickets, and what to make of them.
@@ -67,6 +96,9 @@ pub(crate) struct Judging {
     /// `openai` needs OPENAI_API_KEY; OPENAI_BASE_URL, OPENAI_MODEL and CONFIDENCE_THRESHOLD are as for the service.
     #[arg(long, value_enum)]
     pub(crate) classifier: Option<Reader>,
+    /// A head that `firstline eval train` wrote; left out, the shipped one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) head: Option<PathBuf>,
     /// A category that a playbook would be active for; may be given several times.
     #[arg(long, value_name = "CATEGORY", default_values = ["PASSWORD_RESET", "ACCOUNT_UNLOCK"])]
     pub(crate) automate: Vec<Kind>,

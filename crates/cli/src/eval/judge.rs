@@ -7,7 +7,7 @@ use connectors::openai::Chat;
 use triage::Kind;
 use triage::labelled::Labelled;
 
-use super::kinds;
+use super::{kinds, train};
 use crate::arguments::{Judging, Reader};
 use crate::exit::BadInput;
 
@@ -31,10 +31,17 @@ pub(super) enum NoAnswer {
     Away,
 }
 
+/// Who is asked.
+enum Asked {
+    /// Directly, as the gate asks it, since it knows more than a choice among what is on offer.
+    Embedded(Embedded),
+    /// By the contract of all classifiers.
+    Other(Box<dyn Classify>),
+}
+
 /// A classifier with what it chooses from, and from how sure on it is believed.
 pub(super) struct Judge {
-    classifier: Box<dyn Classify>,
-    reader: Reader,
+    asked: Asked,
     name: String,
     kinds: Vec<Kind>,
     categories: Vec<Category>,
@@ -52,17 +59,16 @@ impl Judge {
         } else {
             Reader::Embedded
         });
-        let (classifier, name): (Box<dyn Classify>, String) = match (reader, model) {
-            (Reader::Embedded, _) => (
-                Box::new(Embedded),
-                format!("{} {}", embedded::MODEL, embedded::DATA_VERSION),
-            ),
+        let (asked, name) = match (reader, model) {
+            (Reader::Embedded, _) => {
+                let embedded = head(judging.head.as_deref())?;
+                let name = format!("{} {}", embedded::MODEL, embedded.version());
+                (Asked::Embedded(embedded), name)
+            }
             (Reader::Openai, Some(model)) => {
                 let name = model.model.clone();
-                (
-                    Box::new(LanguageModel::new(Chat::new(model, connectors::http_client()?))),
-                    name,
-                )
+                let model = LanguageModel::new(Chat::new(model, connectors::http_client()?));
+                (Asked::Other(Box::new(model)), name)
             }
             (Reader::Openai, None) => {
                 let what = "OPENAI_API_KEY is not set: give the key (any text for servers that want none), and the \
@@ -70,26 +76,13 @@ impl Judge {
                 return Err(BadInput(what.to_owned()).into());
             }
         };
-        Ok(Self::new(
-            classifier,
-            reader,
-            name,
-            judging.automate.clone(),
-            threshold,
-        ))
+        Ok(Self::new(asked, name, judging.automate.clone(), threshold))
     }
 
-    fn new(
-        classifier: Box<dyn Classify>,
-        reader: Reader,
-        name: String,
-        automate: Vec<Kind>,
-        threshold: f64,
-    ) -> Self {
+    fn new(asked: Asked, name: String, automate: Vec<Kind>, threshold: f64) -> Self {
         let (kinds, categories) = kinds::offered().into_iter().unzip();
         Self {
-            classifier,
-            reader,
+            asked,
             name,
             kinds,
             categories,
@@ -98,24 +91,21 @@ impl Judge {
         }
     }
 
-    /// The same, after it has learnt from `tickets`: they are its examples, as those of playbooks are.
+    /// The same, after it has learnt from `tickets` beside what the shipped head learnt from.
     pub(super) fn having_learnt(&self, tickets: &[&Labelled]) -> anyhow::Result<Self> {
-        if self.reader == Reader::Openai {
+        if matches!(self.asked, Asked::Other(_)) {
             let what = "a language model does not learn from tickets: leave --folds out, or use --classifier embedded";
             return Err(BadInput(what.to_owned()).into());
         }
-        let mut learnt = Self::new(
-            Box::new(Embedded),
-            self.reader,
+        let tickets: Vec<Labelled> = tickets.iter().map(|ticket| (*ticket).clone()).collect();
+        let learned = train::learned(tickets, train::RISK)?;
+        let embedded = Embedded::with_head(&learned.head.to_bytes())?;
+        Ok(Self::new(
+            Asked::Embedded(embedded),
             self.name.clone(),
             self.automate.clone(),
             self.threshold,
-        );
-        for (kind, category) in learnt.kinds.iter().zip(&mut learnt.categories) {
-            let of_kind = tickets.iter().filter(|ticket| ticket.kind == *kind);
-            category.examples = of_kind.map(|ticket| opening(ticket)).collect();
-        }
-        Ok(learnt)
+        ))
     }
 
     /// How reports name it.
@@ -125,9 +115,9 @@ impl Judge {
 
     /// How many tickets at a time: one where each takes a core, as its time is measured.
     pub(super) const fn at_once(&self) -> usize {
-        match self.reader {
-            Reader::Embedded => 1,
-            Reader::Openai => MODEL_AT_ONCE,
+        match self.asked {
+            Asked::Embedded(_) => 1,
+            Asked::Other(_) => MODEL_AT_ONCE,
         }
     }
 
@@ -137,8 +127,26 @@ impl Judge {
             summary: subject,
             details: body,
         };
-        let answer = self
-            .classifier
+        match &self.asked {
+            Asked::Embedded(embedded) => Ok(self.by_head(&embedded.read(text, &self.categories))),
+            Asked::Other(classifier) => self.by_choice(&**classifier, text).await,
+        }
+    }
+
+    /// The figures are about the likeliest kind and how sure that is; what is automated, about what the gate compares.
+    fn by_head(&self, read: &embedded::Reading) -> Judged {
+        let kind = read.of_head.kind;
+        let threshold = read.threshold.unwrap_or(self.threshold);
+        Judged {
+            kind,
+            confidence: read.of_head.confidence(),
+            automated: read.choice.is_some()
+                && self.is_automated(kind, read.confidence, threshold, read.about),
+        }
+    }
+
+    async fn by_choice(&self, classifier: &dyn Classify, text: Text<'_>) -> Result<Judged, NoAnswer> {
+        let answer = classifier
             .classify(text, &self.categories)
             .await
             .map_err(|error| match error {
@@ -150,23 +158,26 @@ impl Judge {
             None => Kind::Other,
             Some(choice) => self.kinds.get(choice).copied().ok_or(NoAnswer::Malformed)?,
         };
+        let threshold = answer.threshold.unwrap_or(self.threshold);
         Ok(Judged {
             kind,
             confidence: answer.confidence,
-            automated: self.automate.contains(&kind)
-                && answer.confidence >= self.threshold
-                && answer.about == About::Requester,
+            automated: self.is_automated(kind, answer.confidence, threshold, answer.about),
         })
+    }
+
+    fn is_automated(&self, kind: Kind, confidence: f64, threshold: f64, about: About) -> bool {
+        self.automate.contains(&kind) && confidence >= threshold && about == About::Requester
     }
 }
 
-/// A ticket as an example: most say in the subject what they want.
-fn opening(ticket: &Labelled) -> String {
-    if ticket.subject.trim().is_empty() {
-        ticket.body.clone()
-    } else {
-        ticket.subject.clone()
-    }
+/// The head of a file, or the shipped one.
+fn head(file: Option<&std::path::Path>) -> anyhow::Result<Embedded> {
+    let Some(file) = file else {
+        return Ok(Embedded::shipped());
+    };
+    let unfit = |error: triage::NotAHead| BadInput(format!("{}: {error}", file.display()));
+    Ok(Embedded::with_head(&super::bytes(file)?).map_err(unfit)?)
 }
 
 #[cfg(test)]
@@ -189,6 +200,8 @@ mod tests {
             let answer = Classification {
                 choice: self.0,
                 confidence: self.1,
+                threshold: None,
+                scores: vec![],
                 about: self.2,
                 reasoning: String::new(),
                 model: String::new(),
@@ -200,8 +213,7 @@ mod tests {
 
     async fn automated(answer: Always) -> (Kind, bool) {
         let judge = Judge::new(
-            Box::new(answer),
-            Reader::Embedded,
+            Asked::Other(Box::new(answer)),
             "always".to_owned(),
             vec![Kind::PasswordReset],
             0.85,

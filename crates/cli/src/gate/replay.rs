@@ -36,12 +36,13 @@ pub(super) async fn run(replay: &Replay) -> anyhow::Result<Ending> {
         .map(|folder| active(folder, &replay.actions))
         .transpose()?;
     let reader = reader(replay.model)?;
+    let embedded = Embedded::shipped();
     let change = Change {
         threshold,
         playbooks: playbooks.as_deref(),
         reader: match &reader {
             Some(reader) => Reader::Every(&**reader),
-            None => Reader::WhereOffersDiffer(&Embedded),
+            None => Reader::WhereOffersDiffer(&embedded),
         },
     };
     let database = Database::of(&replay.home, replay.database_url.as_deref()).await?;
@@ -126,10 +127,11 @@ fn threshold(asked: Option<f64>) -> Result<Option<f64>, BadInput> {
 fn reader(model: Option<Model>) -> anyhow::Result<Option<Box<dyn Classify>>> {
     Ok(match model {
         None => None,
-        Some(Model::Embedded) => Some(Box::new(Embedded)),
+        Some(Model::Embedded) => Some(Box::new(Embedded::shipped())),
         Some(Model::Openai) => {
-            let settings =
-                classifier::Telling::from_environment().map(|telling| telling.model).map_err(|errors| BadInput(errors.to_string()))?;
+            let settings = classifier::Telling::from_environment()
+                .map(|telling| telling.model)
+                .map_err(|errors| BadInput(errors.to_string()))?;
             let settings = settings.ok_or_else(|| {
                 BadInput("--model openai needs a model: set OPENAI_API_KEY, and OPENAI_BASE_URL and OPENAI_MODEL where they are not OpenAI's own".to_owned())
             })?;

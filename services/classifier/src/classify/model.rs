@@ -171,6 +171,7 @@ fn read(content: &Value, aliases: &[String], model: String) -> Result<Classifica
     Ok(Classification {
         choice,
         confidence: answer.confidence,
+        threshold: None,
         scores: vec![],
         about,
         reasoning,

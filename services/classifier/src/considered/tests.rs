@@ -83,6 +83,7 @@ fn what_is_no_number_is_kept_as_none() {
     let mut facts = good();
     facts.reading = Reading::Read(Classification {
         confidence: f64::NAN,
+        threshold: None,
         scores: vec![f64::NAN],
         ..classification()
     });

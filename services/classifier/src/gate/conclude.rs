@@ -32,7 +32,8 @@ impl Gate {
             ..
         } = dossier;
         let decision_id = DecisionId::fresh();
-        let answers = weigh(facts, self.threshold, objection);
+        let threshold = facts.reading.threshold(self.threshold);
+        let answers = weigh(facts, threshold, objection);
         let verdict = decide(answers.clone());
         let (blockers, execution) = match (verdict, &facts.plan, &facts.requester) {
             (Verdict::Automate, Plan::Fits(offered), Requester::Known(known)) => {
@@ -50,7 +51,7 @@ impl Gate {
             summary: &ticket.summary,
             details: &ticket.details,
         };
-        let considered = Considered::new(facts, text, offers, answers, self.threshold, decision.automated);
+        let considered = Considered::new(facts, text, offers, answers, threshold, decision.automated);
         let known = match &facts.requester {
             Requester::Known(known) => Some(known),
             _ => None,

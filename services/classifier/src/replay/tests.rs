@@ -31,11 +31,15 @@ impl Classify for Sure {
     }
 }
 
-const NOTHING: Change<'static> = Change {
-    threshold: None,
-    playbooks: None,
-    reader: Reader::WhereOffersDiffer(&Embedded),
-};
+static EMBEDDED: LazyLock<Embedded> = LazyLock::new(Embedded::shipped);
+
+fn nothing() -> Change<'static> {
+    Change {
+        threshold: None,
+        playbooks: None,
+        reader: Reader::WhereOffersDiffer(&*EMBEDDED),
+    }
+}
 
 fn view(trigger: Option<serde_json::Value>) -> PlaybookView {
     let offered = offered();
@@ -75,13 +79,13 @@ fn doubtful() -> Facts {
 fn a_lower_threshold_automates_what_was_doubtful_and_a_higher_one_the_other_way_round() {
     let lower = Change {
         threshold: Some(0.7),
-        ..NOTHING
+        ..nothing()
     };
     let outcome = replayed(&doubtful(), lower).unwrap();
     assert!(outcome.automated && outcome.blockers.is_empty(), "{outcome:?}");
     let higher = Change {
         threshold: Some(0.99),
-        ..NOTHING
+        ..nothing()
     };
     assert_eq!(replayed(&good(), higher).unwrap().codes(), ["below_threshold"]);
 }
@@ -90,7 +94,7 @@ fn a_lower_threshold_automates_what_was_doubtful_and_a_higher_one_the_other_way_
 fn another_classifier_reads_every_text_again() {
     let change = Change {
         reader: Reader::Every(&Sure(0.99)),
-        ..NOTHING
+        ..nothing()
     };
     let outcome = replayed(&doubtful(), change).unwrap();
     assert!(outcome.automated && outcome.confidence > 0.9, "{outcome:?}");
@@ -103,7 +107,7 @@ fn a_trigger_that_is_new_keeps_tickets_out_and_their_text_is_not_read() {
     ))];
     let change = Change {
         playbooks: Some(&playbooks),
-        ..NOTHING
+        ..nothing()
     };
     let outcome = replayed(&good(), change).unwrap();
     assert_eq!(outcome.codes(), ["trigger_not_met"]);
@@ -117,7 +121,7 @@ fn another_document_is_another_decision_and_is_read_by_whoever_read_it_then_or_b
     let playbooks = [other];
     let change = Change {
         playbooks: Some(&playbooks),
-        ..NOTHING
+        ..nothing()
     };
     // It was read by a model that is not at hand.
     let refused = replayed(&good(), change).unwrap_err();
@@ -139,7 +143,7 @@ fn the_same_playbooks_are_no_change_whoever_read_the_text() {
     let playbooks = [view(None)];
     let change = Change {
         playbooks: Some(&playbooks),
-        ..NOTHING
+        ..nothing()
     };
     let (decision, _) = decided(&good(), None);
     assert!(
@@ -155,7 +159,7 @@ fn an_erased_text_is_not_read_again_and_its_recorded_reading_still_counts() {
     considered.personal = None;
     let lower = Change {
         threshold: Some(0.7),
-        ..NOTHING
+        ..nothing()
     };
     let outcome = again(&decision, &considered, &[], lower)
         .now_or_never()
@@ -164,7 +168,7 @@ fn an_erased_text_is_not_read_again_and_its_recorded_reading_still_counts() {
     assert!(outcome.automated);
     let reread = Change {
         reader: Reader::Every(&Sure(0.99)),
-        ..NOTHING
+        ..nothing()
     };
     let refused = again(&decision, &considered, &[view(None)], reread)
         .now_or_never()
@@ -177,7 +181,7 @@ fn a_document_that_is_gone_is_named() {
     let (decision, considered) = decided(&good(), None);
     let reread = Change {
         reader: Reader::Every(&Sure(0.99)),
-        ..NOTHING
+        ..nothing()
     };
     let refused = again(&decision, &considered, &[], reread)
         .now_or_never()
@@ -197,7 +201,7 @@ fn what_recording_ran_into_and_what_was_no_checks_answer_stand_as_they_stood() {
         free_at: datetime!(2026-11-29 12:00 UTC),
     });
     let (mut decision, considered) = decided(&good(), Some(&exceeded));
-    let outcome = again(&decision, &considered, &[], NOTHING)
+    let outcome = again(&decision, &considered, &[], nothing())
         .now_or_never()
         .unwrap()
         .unwrap();
@@ -206,7 +210,7 @@ fn what_recording_ran_into_and_what_was_no_checks_answer_stand_as_they_stood() {
         code: "in_shadow".to_owned(),
         detail: "the playbook only watches".to_owned(),
     });
-    let outcome = again(&decision, &considered, &[], NOTHING)
+    let outcome = again(&decision, &considered, &[], nothing())
         .now_or_never()
         .unwrap()
         .unwrap();
@@ -288,7 +292,7 @@ proptest! {
         let (decision, considered) = decided(&facts, None);
         let text = serde_json::to_value(&considered).unwrap();
         let kept: Considered = serde_json::from_value(text).unwrap();
-        let outcome = again(&decision, &kept, &[], NOTHING).now_or_never().unwrap().unwrap();
+        let outcome = again(&decision, &kept, &[], nothing()).now_or_never().unwrap().unwrap();
         prop_assert!(!outcome.differs(&Outcome::recorded(&decision)), "{:?} became {:?}", decision, outcome);
     }
 }

@@ -239,13 +239,14 @@ async fn decisions_made_again_with_nothing_changed_differ_nowhere() {
     let decisions = decisions(&story, &tickets).await;
     assert!(decisions.iter().any(|(decision, _)| decision.automated));
     let documents: Vec<PlaybookView> = vec![serde_json::from_value(playbook("password_reset")).unwrap()];
+    let embedded = Embedded::shipped();
     let unchanged = Change {
         threshold: None,
         playbooks: None,
-        reader: Reader::WhereOffersDiffer(&Embedded),
+        reader: Reader::WhereOffersDiffer(&embedded),
     };
     let reread = Change {
-        reader: Reader::Every(&Embedded),
+        reader: Reader::Every(&embedded),
         ..unchanged
     };
     let same_playbooks = Change {

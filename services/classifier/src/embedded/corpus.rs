@@ -1,0 +1,184 @@
+//! What the shipped head learned from, and what every head of one's own learns from beside one's own tickets.
+//!
+//! Short tickets that the project wrote itself (`models/corpus/README.md`). What their texts mean is kept beside them, in steps of a
+//! byte, since working it out for all of them takes minutes.
+
+use std::collections::BTreeMap;
+
+use triage::labelled::{self, File, Labelled, Refused, digest};
+use triage::learn::Lesson;
+use triage::letter;
+
+/// Components of a direction lie well within this; steps are a 127th of it.
+const REACH: f32 = 0.32;
+/// How long a direction is.
+const WIDTH: usize = 384;
+/// The letters that the digest of a set has.
+const DIGEST: usize = 64;
+
+/// The tickets that are learned from, and those that the shipped head is calibrated on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Corpus {
+    /// Learned from and nothing else.
+    pub base: Vec<Lesson>,
+    /// Written by others than the base, as what really comes in.
+    pub held_out: Vec<Lesson>,
+}
+
+/// Why there is no corpus.
+#[derive(Debug, thiserror::Error)]
+pub enum CorpusError {
+    /// A file of it is bad.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// Made for other tickets.
+    #[error(
+        "the meanings were made for other tickets: make them anew with `firstline eval train --corpus DIR --out HEAD`"
+    )]
+    Stale,
+}
+
+/// Names of the files whose tickets are held out begin with this.
+const HELD_OUT: &str = "heldout_";
+
+static FILES: [(&str, &[u8]); 8] = [
+    (
+        "hardware_printer.jsonl",
+        include_bytes!("../../models/corpus/hardware_printer.jsonl"),
+    ),
+    (
+        "heldout_accounts.jsonl",
+        include_bytes!("../../models/corpus/heldout_accounts.jsonl"),
+    ),
+    (
+        "heldout_manufacturer.jsonl",
+        include_bytes!("../../models/corpus/heldout_manufacturer.jsonl"),
+    ),
+    (
+        "heldout_provider.jsonl",
+        include_bytes!("../../models/corpus/heldout_provider.jsonl"),
+    ),
+    (
+        "identity.jsonl",
+        include_bytes!("../../models/corpus/identity.jsonl"),
+    ),
+    (
+        "network_mail.jsonl",
+        include_bytes!("../../models/corpus/network_mail.jsonl"),
+    ),
+    ("other.jsonl", include_bytes!("../../models/corpus/other.jsonl")),
+    (
+        "software_access.jsonl",
+        include_bytes!("../../models/corpus/software_access.jsonl"),
+    ),
+];
+static MEANINGS: &[u8] = include_bytes!("../../models/corpus/meanings.bin");
+
+impl Corpus {
+    /// The one that comes with this release.
+    ///
+    /// # Errors
+    /// It is not whole; a test of the release finds that.
+    pub fn shipped() -> Result<Self, CorpusError> {
+        let files = FILES
+            .iter()
+            .map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec()))
+            .collect();
+        let mut meanings = Meanings::read(MEANINGS)?;
+        let corpus = Self::of(&files, |_| meanings.next())?;
+        if meanings.digest == corpus.digest() {
+            Ok(corpus)
+        } else {
+            Err(CorpusError::Stale)
+        }
+    }
+
+    /// Of `files` by their names, where `meaning` tells what a text means.
+    ///
+    /// # Errors
+    /// One of them is bad, or a text has no meaning.
+    pub fn of(
+        files: &BTreeMap<String, Vec<u8>>,
+        mut meaning: impl FnMut(&Labelled) -> Option<Vec<f32>>,
+    ) -> Result<Self, CorpusError> {
+        let mut lessons = |held_out: bool| -> Result<Vec<Lesson>, CorpusError> {
+            let mut lessons = vec![];
+            for (name, bytes) in files
+                .iter()
+                .filter(|(name, _)| name.starts_with(HELD_OUT) == held_out)
+            {
+                for ticket in labelled::read(&[File { name, bytes }])? {
+                    let ticket = as_read(ticket);
+                    let meaning = meaning(&ticket).ok_or(CorpusError::Stale)?;
+                    lessons.push(Lesson { ticket, meaning });
+                }
+            }
+            Ok(lessons)
+        };
+        Ok(Self {
+            base: lessons(false)?,
+            held_out: lessons(true)?,
+        })
+    }
+
+    /// What its meanings are kept as, for [`Corpus::shipped`].
+    pub fn meanings(&self) -> Vec<u8> {
+        let parts = self
+            .base
+            .iter()
+            .chain(&self.held_out)
+            .flat_map(|lesson| &lesson.meaning);
+        let steps = parts.map(|part| step(*part).cast_unsigned());
+        self.digest().into_bytes().into_iter().chain(steps).collect()
+    }
+
+    fn digest(&self) -> String {
+        let all: Vec<Labelled> = self
+            .base
+            .iter()
+            .chain(&self.held_out)
+            .map(|lesson| lesson.ticket.clone())
+            .collect();
+        digest(&all)
+    }
+}
+
+/// A labelled ticket as the classifier reads it: what the writer says, and nothing around it.
+pub fn as_read(ticket: Labelled) -> Labelled {
+    let letter = letter::read(&ticket.subject, &ticket.body);
+    Labelled {
+        subject: letter.subject,
+        body: letter.text,
+        ..ticket
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "clamped to what a byte holds")]
+fn step(part: f32) -> i8 {
+    (part / REACH * 127.0).round().clamp(-127.0, 127.0) as i8
+}
+
+struct Meanings<'a> {
+    digest: String,
+    rest: &'a [u8],
+}
+
+impl<'a> Meanings<'a> {
+    fn read(bytes: &'a [u8]) -> Result<Self, CorpusError> {
+        let (digest, rest) = bytes.split_at_checked(DIGEST).ok_or(CorpusError::Stale)?;
+        Ok(Self {
+            digest: String::from_utf8_lossy(digest).into_owned(),
+            rest,
+        })
+    }
+
+    fn next(&mut self) -> Option<Vec<f32>> {
+        let (ours, rest) = self.rest.split_at_checked(WIDTH)?;
+        self.rest = rest;
+        Some(
+            ours.iter()
+                .map(|byte| f32::from(byte.cast_signed()) * REACH / 127.0)
+                .collect(),
+        )
+    }
+}
