@@ -142,7 +142,7 @@ pub fn worth_reading(desk: Desk, requester: &Requester, admission: &Admission) -
         rules::untouched(desk),
         rules::kind(desk),
         rules::requester(requester),
-        rules::sender(desk),
+        rules::sender(desk, requester),
     ];
     // Not clear is a no: also of a rule that has nothing to look at.
     if ruled.iter().any(|answer| *answer != Answer::Clear) {
@@ -162,7 +162,7 @@ pub fn weigh(facts: &Facts, threshold: f64, objection: Option<&Objection>) -> An
         untouched: rules::untouched(facts.desk),
         kind: rules::kind(facts.desk),
         requester: rules::requester(&facts.requester),
-        sender: rules::sender(facts.desk),
+        sender: rules::sender(facts.desk, &facts.requester),
         trigger: rules::trigger(&facts.requester, &facts.admission),
         reading: blockers::reading(&facts.reading),
         confidence: blockers::confidence(&facts.reading, threshold),

@@ -119,10 +119,13 @@ impl Sources {
             summary: &ticket.summary,
             details: &ticket.details,
         };
-        let offers = admission::categories(playbooks.as_deref().unwrap_or_default(), &admission);
-        let reading = match worth_it {
-            Ok(()) => or_gap(self.read(text, &offers).await, Reading::Unread, &mut gaps),
-            Err(why) => Reading::NotAsked(why),
+        let (reading, offers) = match worth_it {
+            Ok(()) => {
+                let offers = admission::categories(playbooks.as_deref().unwrap_or_default(), &admission);
+                let read = self.read(text, &offers).await;
+                (or_gap(read, Reading::Unread, &mut gaps), offers)
+            }
+            Err(why) => (Reading::NotAsked(why), vec![]),
         };
         let plan = admission::plan_of(&reading, &offers, &admission);
         let facts = Facts {

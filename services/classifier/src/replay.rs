@@ -13,7 +13,7 @@ use crate::classify::{Category, Classify, ClassifyError};
 use crate::considered::Considered;
 use crate::decide::{Answer, Verdict, decide, weigh, worth_reading};
 use crate::embedded;
-use crate::facts::{Admission, Facts, Offered, Reading};
+use crate::facts::{Admission, Facts, NotAsked, Offered, Reading};
 use crate::gate::conclude::OTHER;
 
 /// What is changed.
@@ -143,7 +143,8 @@ pub async fn again(
         change.reader,
     ) {
         (Err(why), _) => (Reading::NotAsked(why), vec![]),
-        // Asked and not answered, or not asked for want of something that is still missing: that has not changed.
+        // Something else was away then, and is in the facts: it still leaves the ticket to a person, unread.
+        (Ok(()), _) if read_then == Reading::NotAsked(NotAsked::Unread) => (read_then, vec![]),
         (Ok(()), Reader::WhereOffersDiffer(_)) if same_offers => (read_then, offered_then(considered)),
         (Ok(()), Reader::WhereOffersDiffer(_)) if asked && considered.view.model != embedded::MODEL => {
             return Err(Unrepeatable::OtherReader(considered.view.model.clone()));

@@ -39,7 +39,8 @@ fn page(explained: &ExplainedDecision) -> Vec<String> {
     let mut lines: Vec<String> = sentences.next().into_iter().collect();
     lines.extend(["", "What was looked at"].map(str::to_owned));
     lines.extend(considered.checks.iter().map(check));
-    if !considered.scores.is_empty() {
+    // What nobody read has no scores; what nobody answered about has some, and no reader.
+    if !considered.scores.is_empty() && considered.model != "none" {
         lines.extend(read_as(explained, considered));
     }
     if !explained.otherwise.is_empty() {

@@ -78,8 +78,9 @@ pub fn requester(requester: &Requester) -> Answer {
 }
 
 /// The help desk links somebody, and the message came from elsewhere: whoever wrote it is not known.
-pub fn sender(desk: Desk) -> Answer {
+pub fn sender(desk: Desk, requester: &Requester) -> Answer {
     match desk.sender {
+        Sender::Unsaid if !matches!(requester, Requester::Known(_)) => Answer::Moot(super::blockers::NOBODY),
         Sender::Unsaid | Sender::Requester => Answer::Clear,
         Sender::Another => Answer::against(
             "sender_unverified",

@@ -304,6 +304,11 @@ fn what_was_not_asked_is_moot_for_a_reason_and_adds_no_blocker() {
         facts.requester = Requester::Nobody;
         facts.admission = Admission::Of(vec![candidate("a", Triggered::NotMet(String::new()))]);
     });
+    let unsaid = with(|facts| {
+        facts.desk.sender = Sender::Unsaid;
+        facts.requester = Requester::Stranger;
+    });
+    assert!(matches!(weigh(&unsaid, THRESHOLD, None).sender, Answer::Moot(_)));
     assert_eq!(
         codes(&nobody),
         ["no_requester"],

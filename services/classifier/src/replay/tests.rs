@@ -101,6 +101,21 @@ fn another_classifier_reads_every_text_again() {
 }
 
 #[test]
+fn a_ticket_that_was_not_read_for_an_outage_is_not_read_again() {
+    let mut facts = good();
+    facts.execution = Execution::Unread;
+    facts.reading = Reading::NotAsked(NotAsked::Unread);
+    facts.plan = Plan::NotSought;
+    let (decision, _) = decided(&facts, None);
+    let change = Change {
+        reader: Reader::Every(&Sure(0.99)),
+        ..NOTHING
+    };
+    let outcome = replayed(&facts, change).unwrap();
+    assert!(!outcome.differs(&Outcome::recorded(&decision)), "{outcome:?}");
+}
+
+#[test]
 fn a_trigger_that_is_new_keeps_tickets_out_and_their_text_is_not_read() {
     let playbooks = [view(Some(
         json!({"when": {"field": "ticket.type", "operator": "equals", "value": 4}}),
@@ -275,6 +290,7 @@ fn facts() -> impl Strategy<Value = Facts> {
         ][usize::from(execution)];
         // As the gate goes about it.
         facts.reading = match worth_reading(facts.desk, &facts.requester, &facts.admission) {
+            Ok(()) if facts.execution == Execution::Unread => Reading::NotAsked(NotAsked::Unread),
             Ok(()) => reading,
             Err(why) => Reading::NotAsked(why),
         };
