@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,6 +17,7 @@ use crate::digest::Digest;
 use crate::execution::{ExecutePlaybook, ExecutionAccepted, ExecutionView};
 use crate::explain::ExplainedDecision;
 use crate::ids::{ActionName, ExecutionId, OperationId, PermitId, PlaybookName, PlaybookVersion, TicketId};
+use crate::modes::{Bar, GateReport, ReviewDecision, Reviewed, Standing};
 use crate::operate::{CancelExecution, OperateExecution, SetSwitch, SwitchView};
 use crate::playbook::{ActivatePlaybook, CheckAnswer, PlaybookRef, PlaybookView};
 use crate::problem::Problem;
@@ -104,6 +105,7 @@ struct Request<'a> {
     idempotency_key: Option<&'a str>,
     body: Vec<u8>,
     content_type: &'static str,
+    accept: Option<&'static str>,
 }
 
 impl<'a> Request<'a> {
@@ -115,6 +117,7 @@ impl<'a> Request<'a> {
             idempotency_key: None,
             body: vec![],
             content_type: "",
+            accept: None,
         }
     }
 
@@ -129,6 +132,7 @@ impl<'a> Request<'a> {
             idempotency_key: None,
             body,
             content_type: "application/json",
+            accept: None,
         }
     }
 
@@ -169,6 +173,9 @@ impl Peer {
         let mut headers = HeaderMap::new();
         if !request.body.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(request.content_type));
+        }
+        if let Some(accepted) = request.accept {
+            headers.insert(ACCEPT, HeaderValue::from_static(accepted));
         }
         if let Some(key) = request
             .idempotency_key
@@ -350,16 +357,18 @@ impl PlaybookClient {
         name: &PlaybookName,
         version: &PlaybookVersion,
     ) -> Result<PlaybookView, PeerError> {
-        let body = ActivatePlaybook {
-            version: version.clone(),
-        };
-        self.0
-            .read(Request::json(
-                Method::PUT,
-                &format!("/api/v1/playbooks/{name}/activate"),
-                &body,
-            ))
+        self.activate_as(name, &ActivatePlaybook::version(version.clone()))
             .await
+    }
+
+    /// The same, in a mode. What has not been earned comes as [`PeerError::Refused`], `mode_not_earned`.
+    pub async fn activate_as(
+        &self,
+        name: &PlaybookName,
+        activation: &ActivatePlaybook,
+    ) -> Result<PlaybookView, PeerError> {
+        let path = format!("/api/v1/playbooks/{name}/activate");
+        self.0.read(Request::json(Method::PUT, &path, activation)).await
     }
 
     /// Give new executions no version of it. Running ones go on with theirs.
@@ -379,6 +388,7 @@ fn yaml<'a>(method: Method, path: &'a str, source: &str) -> Request<'a> {
         idempotency_key: None,
         body: source.as_bytes().to_vec(),
         content_type: "application/yaml",
+        accept: None,
     }
 }
 
@@ -399,6 +409,40 @@ impl ClassifierClient {
         self.0
             .read(Request::get(&format!("/api/v1/decisions/{ticket}")))
             .await
+    }
+
+    /// How far a playbook is from acting by itself.
+    pub async fn standing(&self, playbook: &PlaybookName, bar: Bar) -> Result<Standing, PeerError> {
+        let path = format!("/api/v1/gate/standing/{playbook}");
+        let bar = bar.to_string();
+        let mut request = Request::get(&path);
+        request.query = Some(("bar", &bar));
+        self.0.read(request).await
+    }
+
+    /// Say whether the decision on a ticket was right.
+    pub async fn review(&self, ticket: &TicketId, review: &ReviewDecision) -> Result<Reviewed, PeerError> {
+        let path = format!("/api/v1/decisions/{ticket}/review");
+        self.0.read(Request::json(Method::PUT, &path, review)).await
+    }
+
+    /// How the gate does, from `since` on; a while back where it is `None`.
+    pub async fn report(&self, since: Option<&str>) -> Result<GateReport, PeerError> {
+        self.0.read(Self::report_since(since)).await
+    }
+
+    /// The same as a picture: an SVG document.
+    pub async fn report_picture(&self, since: Option<&str>) -> Result<String, PeerError> {
+        let mut request = Self::report_since(since);
+        request.accept = Some("image/svg+xml");
+        let (_, body) = self.0.send(request).await?;
+        String::from_utf8(body).map_err(|_| self.0.unknown("the picture is no text".to_owned()))
+    }
+
+    fn report_since(since: Option<&str>) -> Request<'_> {
+        let mut request = Request::get("/api/v1/gate/report");
+        request.query = since.map(|since| ("since", since));
+        request
     }
 }
 

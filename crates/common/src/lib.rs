@@ -30,6 +30,7 @@ pub mod execution;
 pub mod explain;
 pub mod ids;
 pub mod methods;
+pub mod modes;
 pub mod operate;
 pub mod outcome;
 pub mod person;
@@ -50,6 +51,7 @@ pub use ids::{
     ActionName, DecisionId, ExecutionId, OperationId, PermitId, PlaybookName, PlaybookVersion, StepId,
     TenantId, TicketId, UserId,
 };
+pub use modes::{Bar, Mode};
 pub use operate::{Reason, Standstill, Switch};
 pub use outcome::Outcome;
 pub use person::{Named, Person, Subject};

@@ -6,6 +6,8 @@ use time::OffsetDateTime;
 
 use crate::digest::Digest;
 use crate::ids::{ActionName, PlaybookName, PlaybookVersion, StepId};
+use crate::modes::{Activation, Bar, Mode};
+use crate::operate::Reason;
 
 /// Exactly one playbook document: the digest is over the YAML bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -26,6 +28,9 @@ pub struct PlaybookView {
     pub playbook: PlaybookRef,
     /// Whether this version is the one that new executions get.
     pub active: bool,
+    /// How it was made that; none where it is not, or was before activations were kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
     /// One line for people.
     pub description: String,
     /// `REQUEST`, ...
@@ -120,11 +125,33 @@ pub enum ConditionView {
 }
 
 /// `PUT /api/v1/playbooks/{id}/activate`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ActivatePlaybook {
     /// The version that new executions shall get.
     pub version: PlaybookVersion,
+    /// What is to become of tickets that it could answer; `DEFAULT_MODE` of the classifier where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// The lower bound of precision that it must have shown to act by itself, and must go on showing; 0.95 where it is
+    /// left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bar: Option<Bar>,
+    /// Why it may act by itself without having shown that; with `"mode": "auto"` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub override_reason: Option<Reason>,
+}
+
+impl ActivatePlaybook {
+    /// This version, with nothing said about its mode.
+    pub fn version(version: PlaybookVersion) -> Self {
+        Self {
+            version,
+            mode: None,
+            bar: None,
+            override_reason: None,
+        }
+    }
 }
 
 /// `POST /api/v1/playbooks/check`.

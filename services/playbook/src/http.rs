@@ -122,8 +122,13 @@ async fn publish(
     responses(
         (status = 200, body = PlaybookView),
         (status = 404, body = Problem),
-        (status = 409, body = Problem, description = "`playbook_planned`: no service offers some of its `actions` yet"),
+        (
+            status = 409, body = Problem,
+            description = "`playbook_planned`: no service offers some of its `actions` yet; `mode_not_earned`: it may \
+                           not act by itself, `standing` says what is measured"
+        ),
         (status = 422, body = Problem),
+        (status = 503, body = Problem, description = "`standing_unavailable`: what is measured is not known now"),
     )
 )]
 async fn activate(
@@ -132,7 +137,7 @@ async fn activate(
     Path(id): Path<String>,
     Json(which): Json<ActivatePlaybook>,
 ) -> Result<Json<PlaybookView>, ApiError> {
-    let view = library.activate(&id, &which.version, &caller.actor()).await?;
+    let view = library.activate(&id, &which, &caller.actor()).await?;
     Ok(Json(view))
 }
 

@@ -2,6 +2,7 @@
 //! could act on an unverified person. What a playbook means is `playbook-lang`'s affair; running one is orchestration's.
 
 mod body;
+mod earn;
 mod http;
 mod publish;
 mod settings;
@@ -11,9 +12,11 @@ mod store;
 
 use chassis::{Api, ServeError, Shell, StartError};
 use common::Service;
+use common::client::ClassifierClient;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use earn::Earning;
 use publish::Library;
 pub use settings::PlaybookSettings;
 
@@ -32,7 +35,10 @@ pub async fn serve(
         None => Vec::new(),
     };
     let shell = Shell::start(Service::Playbook, &settings.base, shutdown).await?;
-    let library = Library::new(&shell, settings.registry);
+    let classifier = settings
+        .classifier_url
+        .map(|url| ClassifierClient(shell.peer(Service::Classifier.name(), url)));
+    let library = Library::new(&shell, settings.registry, Earning(classifier));
     shell.spawn(shipped::load(shell.clone(), library.clone(), shipped));
 
     let api = Api::new(&shell).guarded(http::routes(library));

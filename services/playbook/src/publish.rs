@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chassis::{ApiError, Shell};
-use common::playbook::{CheckAnswer, PlaybookView, TriggerView};
-use common::{ActionName, Finding, PlaybookName, PlaybookRef, PlaybookVersion, Problem, Severity};
+use common::playbook::{ActivatePlaybook, CheckAnswer, PlaybookView, TriggerView};
+use common::{ActionName, Finding, Mode, PlaybookName, PlaybookRef, PlaybookVersion, Problem, Severity};
 use playbook_lang::{Playbook, Registry, Report, check_calling};
 
+use crate::earn::{Earning, NotEarned};
 use crate::shelf::{Proven, called};
 use crate::store::{Inserted, Store, StoreError};
 
@@ -20,6 +21,7 @@ struct Inner {
     store: Store,
     registry: Registry,
     proven: Proven,
+    earning: Earning,
     /// What was shipped is in the database.
     loaded: AtomicBool,
 }
@@ -45,6 +47,8 @@ pub(crate) enum PublishError {
         .0.version, .0.name, actions(.1)
     )]
     Planned(PlaybookRef, Vec<ActionName>),
+    #[error(transparent)]
+    NotEarned(#[from] NotEarned),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -81,6 +85,7 @@ impl From<PublishError> for ApiError {
             PublishError::NoPlaybook(_) => Problem::not_found("playbook_not_found", &error),
             PublishError::NoVersion(..) => Problem::not_found("playbook_version_not_found", &error),
             PublishError::NoActiveVersion(_) => Problem::not_found("playbook_not_active", &error),
+            PublishError::NotEarned(why) => why.problem(),
             PublishError::Store(cause) => return Self::internal(cause),
         };
         Self(problem)
@@ -88,11 +93,12 @@ impl From<PublishError> for ApiError {
 }
 
 impl Library {
-    pub(crate) fn new(shell: &Shell, registry: Registry) -> Self {
+    pub(crate) fn new(shell: &Shell, registry: Registry, earning: Earning) -> Self {
         Self(Arc::new(Inner {
             store: Store::new(shell),
             registry,
             proven: Proven::default(),
+            earning,
             loaded: AtomicBool::new(false),
         }))
     }
@@ -237,9 +243,10 @@ impl Library {
     pub(crate) async fn activate(
         &self,
         id: &str,
-        version: &PlaybookVersion,
+        wanted: &ActivatePlaybook,
         actor: &str,
     ) -> Result<PlaybookView, PublishError> {
+        let version = &wanted.version;
         let stored = self.view(id, Some(version.as_str())).await?;
         let source = stored.source.as_deref().unwrap_or_default();
         let playbook = self.proven(source).await?;
@@ -247,10 +254,15 @@ impl Library {
         if !planned.is_empty() {
             return Err(PublishError::Planned(stored.playbook, planned));
         }
-        self.0.store.activate(&stored.playbook, actor).await?;
-        tracing::info!(playbook.name = %stored.playbook.name, playbook.version = %version, "activated a playbook");
+        let name = &stored.playbook.name;
+        let terms = self.0.earning.terms(name, wanted).await?;
+        self.0.store.activate(&stored.playbook, &terms, actor).await?;
+        let mode = terms.mode.map_or("default", Mode::as_str);
+        tracing::info!(playbook.name = %name, playbook.version = %version, mode, "activated a playbook");
+        let activated = self.0.store.version(name, version).await?;
         Ok(PlaybookView {
             active: true,
+            activation: activated.and_then(|view| view.activation),
             source: None,
             ..stored
         })
@@ -269,6 +281,7 @@ impl Library {
             .cloned()
             .map(|view| PlaybookView {
                 active: false,
+                activation: None,
                 ..view
             })
             .ok_or_else(|| PublishError::NoPlaybook(name.to_string()))

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use chassis::{BaseSettings, Reader, Settings};
 use common::Service;
 use playbook_lang::Registry;
+use url::Url;
 
 /// Settings of the playbook service.
 pub struct PlaybookSettings {
     pub(crate) base: BaseSettings,
     pub(crate) playbooks_dir: Option<PathBuf>,
+    /// Who knows what was measured.
+    pub(crate) classifier_url: Option<Url>,
     /// What playbooks may call.
     pub(crate) registry: Registry,
 }
@@ -28,9 +31,15 @@ impl Settings for PlaybookSettings {
             "YAML file that declares the actions of a customer's own step services",
             Registry::declaring,
         );
+        let classifier_url = from.optional(
+            "CLASSIFIER_URL",
+            "the classifier, e.g. http://classifier:8081; without it no playbook is activated to act by itself but with \
+             a reason",
+        );
         Some(Self {
             base: base?,
             playbooks_dir: playbooks_dir?,
+            classifier_url: classifier_url?,
             registry: registry?.unwrap_or_else(Registry::builtin),
         })
     }

@@ -1,14 +1,19 @@
-//! The table `playbooks`: all SQL of the service. A row is never changed but for `active`, and the service's role could
+//! The table `playbooks`: all SQL of the service. A row is never changed but for whether and how it is active, and the service's role could
 //! not change more.
 
 use chassis::{AuditEvent, AuditLog, Shell};
+use common::clock;
+use common::modes::{Activation, Bar};
+use common::operate::Reason;
 use common::playbook::PlaybookView;
-use common::{ActionName, Digest, PlaybookName, PlaybookRef, PlaybookVersion, TenantId};
+use common::{ActionName, Digest, Mode, PlaybookName, PlaybookRef, PlaybookVersion, TenantId};
 use playbook_lang::Playbook;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
+use crate::earn::Terms;
 use crate::shipped::Shipped;
 
 /// The database failed.
@@ -51,8 +56,32 @@ struct Row {
     sub_category: Option<String>,
     examples: Vec<String>,
     active: bool,
+    activation_id: Option<Uuid>,
+    mode: Option<String>,
+    bar: Option<f64>,
+    override_reason: Option<String>,
     published_at: OffsetDateTime,
 }
+
+impl Row {
+    /// How it was made the active one.
+    fn activation(&self) -> Result<Option<Activation>, Unreadable> {
+        let Some(id) = self.activation_id else {
+            return Ok(None);
+        };
+        let mode = self.mode.as_deref().map(str::parse).transpose();
+        let bar = self.bar.map_or(Ok(Bar::default()), Bar::try_from);
+        Ok(Some(Activation {
+            id,
+            mode: mode.map_err(|_| Unreadable)?,
+            bar: bar.map_err(|_| Unreadable)?,
+            override_reason: self.override_reason.clone(),
+        }))
+    }
+}
+
+/// A column says what no code of ours wrote.
+struct Unreadable;
 
 /// The columns. What the document itself says is read from it.
 impl TryFrom<Row> for PlaybookView {
@@ -66,7 +95,8 @@ impl TryFrom<Row> for PlaybookView {
                 digest: row.digest.parse().ok()?,
             })
         };
-        let Some(playbook) = reference() else {
+        // A mode that cannot be read must not become the default one.
+        let (Some(playbook), Ok(activation)) = (reference(), row.activation()) else {
             return Err(StoreError::Corrupt {
                 name: row.name,
                 version: row.version,
@@ -74,6 +104,7 @@ impl TryFrom<Row> for PlaybookView {
         };
         Ok(Self {
             playbook,
+            activation: activation.filter(|_| row.active),
             active: row.active,
             description: row.description,
             category: row.category,
@@ -112,7 +143,7 @@ impl Store {
             Row,
             r#"
             SELECT name, version, digest, NULL::text AS source, description, category, sub_category, examples,
-                active, published_at
+                active, activation_id, mode, bar, override_reason, published_at
             FROM playbooks
             WHERE tenant_id = $1 AND active
             ORDER BY name
@@ -130,7 +161,7 @@ impl Store {
             Row,
             r#"
             SELECT name, version, digest, source, description, category, sub_category, examples,
-                active, published_at
+                active, activation_id, mode, bar, override_reason, published_at
             FROM playbooks
             WHERE tenant_id = $1 AND name = $2
             ORDER BY published_at DESC, version DESC
@@ -153,7 +184,7 @@ impl Store {
             Row,
             r#"
             SELECT name, version, digest, source, description, category, sub_category, examples,
-                active, published_at
+                active, activation_id, mode, bar, override_reason, published_at
             FROM playbooks
             WHERE tenant_id = $1 AND name = $2 AND version = $3
             "#,
@@ -189,7 +220,7 @@ impl Store {
             Row,
             r#"
             SELECT name, version, digest, source, description, category, sub_category, examples,
-                active, published_at
+                active, activation_id, mode, bar, override_reason, published_at
             FROM playbooks
             WHERE tenant_id = $1 AND name = $2 AND active
             "#,
@@ -281,11 +312,16 @@ impl Store {
         Ok(inserted == 1)
     }
 
-    /// Make this version the active one; where it is already, nothing happens.
-    pub(crate) async fn activate(&self, playbook: &PlaybookRef, actor: &str) -> Result<(), StoreError> {
+    /// Make this version the active one; where it is already and nothing is said about its mode, nothing happens.
+    pub(crate) async fn activate(
+        &self,
+        playbook: &PlaybookRef,
+        terms: &Terms,
+        actor: &str,
+    ) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
         self.lock(&mut transaction, &playbook.name).await?;
-        self.make_active(&mut transaction, playbook, actor).await?;
+        self.make_active(&mut transaction, playbook, terms, actor).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -295,6 +331,7 @@ impl Store {
         &self,
         connection: &mut PgConnection,
         playbook: &PlaybookRef,
+        terms: &Terms,
         actor: &str,
     ) -> Result<(), StoreError> {
         let (tenant, name, version) = (
@@ -312,17 +349,33 @@ impl Store {
         .execute(&mut *connection)
         .await?;
         let changed = sqlx::query!(
-            "UPDATE playbooks SET active = true WHERE tenant_id = $1 AND name = $2 AND version = $3 AND NOT active",
+            "UPDATE playbooks
+             SET active = true, activation_id = $4, mode = $5, bar = $6, override_reason = $7
+             WHERE tenant_id = $1 AND name = $2 AND version = $3
+               AND (NOT active OR mode IS NOT NULL OR bar IS NOT NULL OR $5::text IS NOT NULL OR $6::float8 IS NOT NULL)",
             tenant,
             name,
             version,
+            clock::fresh_id(),
+            terms.mode.map(Mode::as_str),
+            terms.bar.map(Bar::share),
+            terms.override_reason.as_ref().map(Reason::as_str),
         )
         .execute(&mut *connection)
         .await?
         .rows_affected();
         if changed == 1 {
-            self.record(connection, "playbook.activated", playbook, actor)
-                .await?;
+            let detail = json!({
+                "playbook": playbook.name,
+                "version": playbook.version,
+                "digest": playbook.digest,
+                "mode": terms.mode,
+                "bar": terms.bar,
+                "override_reason": terms.override_reason,
+                "standing": terms.standing,
+            });
+            let event = AuditEvent::new("playbook.activated", detail).actor(actor);
+            self.audit.record(connection, &event).await?;
         }
         Ok(())
     }
@@ -398,7 +451,7 @@ impl Store {
                 introduced.inactive.push((playbook.reference().clone(), planned));
                 continue;
             }
-            self.make_active(&mut transaction, playbook.reference(), ACTOR)
+            self.make_active(&mut transaction, playbook.reference(), &Terms::default(), ACTOR)
                 .await?;
         }
         transaction.commit().await?;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so at once")]
 
 mod house;
+mod modes;
 
 use common::playbook::{CheckAnswer, PlaybookView};
 use common::{Digest, Finding, PlaybookRef, Problem, Service};

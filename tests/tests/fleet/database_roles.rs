@@ -16,11 +16,17 @@ const MATRIX: &[(&str, &[(Service, &str)])] = &[
     ("ticket_events", &[(Classifier, "sid")]),
     ("archived_ticket_events", &[(Classifier, "i")]),
     ("gate_windows", &[(Classifier, "siu")]),
+    ("gate_outcomes", &[(Classifier, "siu")]),
+    ("gate_verdicts", &[(Classifier, "s")]),
+    ("gate_watches", &[(Classifier, "siu")]),
+    // What was lost is not found again: another activation is another row.
+    ("gate_fallbacks", &[(Classifier, "si")]),
+    ("suggestions", &[(Classifier, "siu")]),
     ("tickets", &[(Classifier, "siu")]),
     // A decision is never changed: only what people wrote is forgotten after a while.
     ("classification_results", &[(Classifier, "siU")]),
     ("ticket_polls", &[(Classifier, "siu")]),
-    // A published version stays word for word: only whether it is active may change.
+    // A published version stays word for word: only whether and how it is active may change.
     ("playbooks", &[(Playbook, "siU")]),
     ("pinned_playbooks", &[(Orchestration, "si")]),
     ("execution_runners", &[(Orchestration, "siud")]),

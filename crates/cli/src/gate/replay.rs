@@ -157,6 +157,7 @@ fn view(playbook: &Playbook) -> PlaybookView {
     PlaybookView {
         playbook: playbook.reference().clone(),
         active: true,
+        activation: None,
         description: playbook.description().to_owned(),
         category: playbook.category().to_owned(),
         sub_category: playbook.sub_category().map(str::to_owned),

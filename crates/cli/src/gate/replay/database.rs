@@ -145,6 +145,7 @@ fn document(row: DocumentRow) -> anyhow::Result<PlaybookView> {
             digest: row.digest.parse().with_context(unreadable)?,
         },
         active: false,
+        activation: None,
         description: row.description,
         category: row.category,
         sub_category: row.sub_category,
