@@ -14,6 +14,8 @@ use crate::shell::Shell;
 
 /// Where the outside pushes to; these routes prove their callers themselves.
 const WEBHOOKS: &str = "/webhooks/";
+/// Where our own links lead.
+const LINKS: &str = "/suggestions/";
 
 /// Collects routes with their doors; [`Shell::serve`] serves it.
 pub struct Api {
@@ -72,6 +74,21 @@ impl Api {
             assert!(
                 path.starts_with(WEBHOOKS),
                 "`{path}` is no webhook: mount it behind a door"
+            );
+        }
+        self.router = self.router.merge(routes);
+        self
+    }
+
+    /// Pages behind links that were written to somebody: who knows the secret in the address needs no other proof.
+    ///
+    /// # Panics
+    /// A path does not begin with `/suggestions/`: it belongs behind a door.
+    pub fn links(mut self, routes: OpenApiRouter) -> Self {
+        for path in routes.get_openapi().paths.paths.keys() {
+            assert!(
+                path.starts_with(LINKS),
+                "`{path}` is no link that we write: mount it behind a door"
             );
         }
         self.router = self.router.merge(routes);

@@ -15,6 +15,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 const BEARER: &str = "bearer";
 const WEBHOOKS: &str = "/webhooks/";
+const LINKS: &str = "/suggestions/";
 
 /// Complete the description that the handlers' annotations made.
 pub(crate) fn complete(openapi: &mut OpenApi, service: Service) {
@@ -37,7 +38,7 @@ pub(crate) fn complete(openapi: &mut OpenApi, service: Service) {
         .security_schemes
         .insert(BEARER.to_owned(), SecurityScheme::Http(bearer).into());
     for (path, item) in &mut openapi.paths.paths {
-        let webhook = path.starts_with(WEBHOOKS);
+        let webhook = path.starts_with(WEBHOOKS) || path.starts_with(LINKS);
         for (method, operation) in operations(item) {
             if !webhook {
                 behind_a_door(operation, method == Method::POST);

@@ -74,6 +74,10 @@ static CLASSIFIER: &[Door] = &[
         &[Orchestration],
         &[Operator, Auditor],
     ),
+    Door::new(PUT, "/api/v1/decisions/{ticket_id}/review", NONE, &[Operator]),
+    // Whether a playbook may act by itself is asked by who activates it.
+    Door::new(GET, "/api/v1/gate/standing/{playbook}", &[Playbook], NOBODY),
+    Door::new(GET, "/api/v1/gate/report", NONE, WATCHERS),
 ];
 
 /// Playbooks are read by those who decide on them and those who run them, and by everybody with a role.

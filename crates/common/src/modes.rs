@@ -69,6 +69,9 @@ pub struct Bar(f64);
 #[error("a bar is a number from {} to {}", Bar::LOWEST, Bar::HIGHEST)]
 pub struct InvalidBar;
 
+/// A bar is a number.
+impl Eq for Bar {}
+
 impl Bar {
     /// Below it, chance would do.
     pub const LOWEST: f64 = 0.5;
@@ -122,7 +125,7 @@ impl fmt::Display for Bar {
 }
 
 /// How a version was made the active one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Activation {
     /// This activation: what was lost under it comes back with another one only.
     pub id: Uuid,

@@ -80,7 +80,11 @@ impl FleetSettings {
             Service::Delivery => {
                 map.insert("SEAL_KEY_FILE".into(), file("seal.key"));
             }
-            Service::Classifier | Service::Orchestration | Service::Verification => {}
+            Service::Classifier => {
+                // There is no gateway: the links on tickets lead to the classifier itself.
+                map.insert("PUBLIC_URL".into(), base_url(addresses[&service]).to_string());
+            }
+            Service::Orchestration | Service::Verification => {}
         }
         map.extend(self.overrides.get(&service).cloned().unwrap_or_default());
         map

@@ -9,17 +9,30 @@ use crate::facts::{Admission, Candidate, Circumstances, Offered, Plan, Reading, 
 /// Hold each active playbook's trigger against the ticket. Whatever goes wrong in one counts against its playbook.
 pub fn admit(playbooks: &[PlaybookView], circumstances: &Circumstances) -> Admission {
     let candidates = playbooks.iter().map(|playbook| Candidate {
-        offered: Offered {
-            playbook: playbook.playbook.clone(),
-            category: playbook.category.clone(),
-            sub_category: playbook.sub_category.clone(),
-        },
+        offered: offered(playbook),
         trigger: playbook
             .trigger
             .as_ref()
             .map_or(Triggered::Admits, |trigger| held(trigger, circumstances)),
     });
     Admission::Of(candidates.collect())
+}
+
+/// All of them, as if none had a trigger: what kinds of ticket there are.
+pub fn every(playbooks: &[PlaybookView]) -> Admission {
+    let candidates = playbooks.iter().map(|playbook| Candidate {
+        offered: offered(playbook),
+        trigger: Triggered::Admits,
+    });
+    Admission::Of(candidates.collect())
+}
+
+fn offered(playbook: &PlaybookView) -> Offered {
+    Offered {
+        playbook: playbook.playbook.clone(),
+        category: playbook.category.clone(),
+        sub_category: playbook.sub_category.clone(),
+    }
 }
 
 fn held(trigger: &TriggerView, circumstances: &Circumstances) -> Triggered {
@@ -125,6 +138,7 @@ mod tests {
                 digest: Digest::of(name),
             },
             active: true,
+            activation: None,
             description: format!("{name} does it"),
             category: "REQUEST".to_owned(),
             sub_category: Some(sub_category.to_owned()),

@@ -3,7 +3,9 @@
 //! Stopping anywhere loses nothing: a stage is repeated until it is written down, and each is harmless to repeat. The
 //! decision itself is `decide`'s; nothing here weighs anything.
 
+mod approve;
 pub(crate) mod conclude;
+mod hold;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -11,7 +13,7 @@ use std::time::Duration;
 use chassis::{Did, Shell, Wake, telemetry};
 use common::client::PeerError;
 use common::clock;
-use common::{AutomationStatus, Decision, TicketId};
+use common::{AutomationStatus, Decision, Mode, TicketId};
 use connectors::CallError;
 use time::OffsetDateTime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -20,6 +22,8 @@ use tracing::Instrument as _;
 use crate::gather::{Dossier, Gap, Sources};
 use crate::intake;
 use crate::mark::{MarkError, Marker};
+use crate::modes::Modes;
+use crate::modes::offer::Offers;
 use crate::store::{Claim, Decided, LEASE, Recorded, Stage, Store, StoreError};
 
 /// Tickets judged as they come: each waits for others most of its time, and what is beyond that waits in the database.
@@ -33,6 +37,8 @@ pub(crate) struct Gate {
     store: Store,
     sources: Sources,
     marker: Marker,
+    modes: Modes,
+    offers: Offers,
     threshold: f64,
     patience: Duration,
     shell: Shell,
@@ -77,6 +83,7 @@ impl Gate {
         store: Store,
         sources: Sources,
         marker: Marker,
+        (modes, offers): (Modes, Offers),
         threshold: f64,
         patience: Duration,
         shell: &Shell,
@@ -85,6 +92,8 @@ impl Gate {
             store,
             sources,
             marker,
+            modes,
+            offers,
             threshold,
             patience,
             shell: shell.clone(),
@@ -211,9 +220,7 @@ impl Gate {
                 Judged::Decided(_, next) => Some(next),
                 Judged::Unknown | Judged::Waiting { .. } => None,
             }),
-            Stage::Decided(decided) if !decided.decision.automated => {
-                self.mark(claim, decided, AutomationStatus::Manual).await
-            }
+            Stage::Decided(decided) if decided.execution.is_none() => self.leave(claim, decided).await,
             // An execution that is under way tells the ticket's story by now: `queued` would be old news.
             Stage::Decided(decided) if claim.may_have_started() => {
                 match self.sources.executions.of_ticket(&claim.ticket).await {
@@ -268,14 +275,26 @@ impl Gate {
         dossier: &Dossier,
         now: OffsetDateTime,
     ) -> Result<(Decision, Claim), StoreError> {
+        let mode = self.mode(dossier).await?;
         let mut objection = None;
         loop {
-            let judgement = self.conclude(dossier, objection.as_ref(), now);
+            let judgement = self.conclude(dossier, objection.as_ref(), mode, now);
             let decision = judgement.decision.clone();
             match self.store.decide(claim, judgement).await? {
                 Recorded::As(next) => return Ok((decision, next)),
                 Recorded::Not(found) => objection = Some(found),
             }
+        }
+    }
+
+    /// The mode of the playbook that fits, as it is this moment; where none does, it does not matter.
+    async fn mode(&self, dossier: &Dossier) -> Result<Mode, StoreError> {
+        match dossier.facts.plan.offered() {
+            Some(offered) => {
+                let playbook = &offered.playbook.name;
+                self.modes.of(playbook, dossier.activation.as_ref()).await
+            }
+            None => Ok(Mode::Shadow),
         }
     }
 

@@ -10,6 +10,7 @@ use chassis::tripwires::Caution;
 use common::client::{OrchestrationClient, PeerError, PlaybookClient};
 use common::clock;
 use common::methods::recent_change;
+use common::modes::Activation;
 use common::playbook::PlaybookView;
 use common::protection::Protection;
 use common::{Named, TenantId, TicketId};
@@ -49,6 +50,8 @@ pub(crate) struct Dossier {
     pub(crate) facts: Facts,
     /// What the classifier had to choose from.
     pub(crate) offers: Vec<Category>,
+    /// How the playbook that fits was made active.
+    pub(crate) activation: Option<Activation>,
     /// Sources that could not be read; their facts say `Unread`.
     pub(crate) gaps: Vec<Gap>,
 }
@@ -128,6 +131,12 @@ impl Sources {
             Err(why) => (Reading::NotAsked(why), vec![]),
         };
         let plan = admission::plan_of(&reading, &offers, &admission);
+        let fits = |view: &&PlaybookView| {
+            plan.offered()
+                .is_some_and(|offered| offered.playbook == view.playbook)
+        };
+        let activation = playbooks.iter().flatten().find(fits);
+        let activation = activation.and_then(|view| view.activation.clone());
         let facts = Facts {
             desk,
             requester,
@@ -141,6 +150,7 @@ impl Sources {
             ticket,
             facts,
             offers,
+            activation,
             gaps,
         }))
     }

@@ -1,9 +1,12 @@
 //! The classifier's doors: webhooks of the help desk, decisions for services and people.
 
+mod modes;
+
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use chassis::{Api, ApiError, Json, Path, Shell};
+use common::client::PlaybookClient;
 use common::explain::ExplainedDecision;
 use common::{ClassifyTicket, Decision, Problem, TicketId};
 use http::{HeaderMap, StatusCode};
@@ -13,6 +16,7 @@ use utoipa_axum::routes;
 use crate::explain::explain;
 use crate::gate::{Gate, NoDecision};
 use crate::intake::{Intake, IntakeError};
+use crate::modes::Modes;
 use crate::store::{Source, Store, StoreError};
 
 #[derive(Clone, FromRef)]
@@ -20,20 +24,44 @@ struct Rooms {
     gate: Gate,
     intake: Intake,
     store: Store,
+    modes: Modes,
+    playbooks: PlaybookClient,
 }
 
 /// Every route behind its door.
-pub(crate) fn api(shell: &Shell, gate: Gate, intake: Intake, store: Store) -> Api {
-    let rooms = Rooms { gate, intake, store };
+pub(crate) fn api(
+    shell: &Shell,
+    gate: Gate,
+    intake: Intake,
+    store: Store,
+    modes: Modes,
+    playbooks: PlaybookClient,
+) -> Api {
+    let rooms = Rooms {
+        gate,
+        intake,
+        store,
+        modes,
+        playbooks,
+    };
     let decisions = OpenApiRouter::new()
         .routes(routes!(classify_ticket))
         .routes(routes!(decision))
+        .routes(routes!(modes::review))
+        .routes(routes!(modes::standing))
+        .routes(routes!(modes::gate_report))
         .with_state(rooms.clone());
     let webhooks = OpenApiRouter::new()
         .routes(routes!(ticket_created))
         .routes(routes!(ticket_updated))
+        .with_state(rooms.clone());
+    let suggestions = OpenApiRouter::new()
+        .routes(routes!(modes::suggestion, modes::approve))
         .with_state(rooms);
-    Api::new(shell).guarded(decisions).webhooks(webhooks)
+    Api::new(shell)
+        .guarded(decisions)
+        .webhooks(webhooks)
+        .links(suggestions)
 }
 
 /// Decide on a ticket now, or answer the decision that was made.

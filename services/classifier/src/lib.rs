@@ -14,6 +14,7 @@ mod gather;
 mod http;
 mod intake;
 mod mark;
+pub mod modes;
 mod poll;
 pub mod replay;
 mod retention;
@@ -39,6 +40,9 @@ use crate::gate::Gate;
 use crate::gather::Sources;
 use crate::intake::Intake;
 use crate::mark::Marker;
+use crate::modes::Modes;
+use crate::modes::offer::Offers;
+use crate::modes::truth::Truth;
 use crate::poll::Poller;
 pub use crate::settings::{ClassifierSettings, Telling};
 use crate::store::Store;
@@ -85,10 +89,31 @@ pub async fn serve(
         tenant: shell.tenant().clone(),
         caution: Arc::new(settings.caution.clone()),
     };
+    let modes = Modes::new(
+        store.clone(),
+        settings.default_mode,
+        settings.public_url.is_some(),
+    );
+    let offers = Offers {
+        store: store.clone(),
+        halo: halo.clone(),
+        outcome: settings.outcome_note.clone(),
+        public_url: settings.public_url.clone(),
+    };
+    let truth = Truth {
+        store: store.clone(),
+        halo: halo.clone(),
+        playbooks: sources.playbooks.clone(),
+        reader: Arc::new(Embedded),
+        own_agent: settings.own_agent,
+        modes: modes.clone(),
+    };
+    let playbooks = sources.playbooks.clone();
     let gate = Gate::new(
         store.clone(),
         sources,
         marker.clone(),
+        (modes.clone(), offers),
         settings.threshold,
         settings.patience,
         &shell,
@@ -101,6 +126,7 @@ pub async fn serve(
         shell.stopping().clone(),
     ));
     run_gate(&shell, &gate);
+    run_truth(&shell, truth);
     run_poller(&shell, Poller::new(store.clone(), halo, settings.poll_interval));
     if let Some(age) = settings.retention {
         run_retention(&shell, store.clone(), age);
@@ -111,7 +137,7 @@ pub async fn serve(
         settings.webhook.clone(),
         settings.own_agent,
     );
-    let api = http::api(&shell, gate, intake, store);
+    let api = http::api(&shell, gate, intake, store, modes, playbooks);
     shell.serve(api, listener).await
 }
 
@@ -126,6 +152,16 @@ fn run_gate(shell: &Shell, gate: &Gate) {
         async move { gate.step().await }
     });
     gate.woken_by(wake);
+}
+
+fn run_truth(shell: &Shell, truth: Truth) {
+    shell
+        .worker("truth", store::WATCH_CHANNEL)
+        .slow_poll(SLOW_POLL)
+        .spawn(move || {
+            let truth = truth.clone();
+            async move { truth.step().await }
+        });
 }
 
 fn run_poller(shell: &Shell, poller: Poller) {

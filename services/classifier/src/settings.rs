@@ -5,11 +5,11 @@ use std::time::Duration;
 use chassis::settings::{Environment, SettingsErrors};
 use chassis::tripwires::{self, Caution};
 use chassis::{BaseSettings, Reader, Settings};
-use common::Service;
 use common::velocity::{Limit, Limited};
+use common::{Mode, Service};
 use connectors::entra::EntraSettings;
-use connectors::halopsa::HaloSettings;
 use connectors::halopsa::webhook::{Encoding, WebhookAuth};
+use connectors::halopsa::{HaloSettings, Outcome};
 use connectors::openai::{ChatSettings, LimitField};
 use secrecy::SecretString;
 use url::Url;
@@ -44,6 +44,12 @@ pub struct ClassifierSettings {
     pub(crate) retention: Option<Duration>,
     pub(crate) caution: Caution,
     pub(crate) tripwires: Tripwires,
+    /// Of playbooks that were activated without one.
+    pub(crate) default_mode: Mode,
+    /// How agents reach us.
+    pub(crate) public_url: Option<Url>,
+    /// What notes are filed under.
+    pub(crate) outcome_note: Outcome,
 }
 
 /// How much is too much.
@@ -126,6 +132,12 @@ impl Settings for ClassifierSettings {
             from.retention("days after which events of tickets that are done with are archived; 0: never");
         let caution = Caution::read(from);
         let tripwires = Tripwires::read(from);
+        let default_mode = default_mode(from);
+        let public_url = from.optional(
+            "PUBLIC_URL",
+            "how the outside reaches the gateway; not set: agents are offered nothing, what would be suggested is in shadow",
+        );
+        let outcome_note = outcome_note(from);
         Some(Self {
             base: base?,
             halo: halo?,
@@ -144,6 +156,9 @@ impl Settings for ClassifierSettings {
             retention: retention?,
             caution: caution?,
             tripwires: tripwires?,
+            default_mode: default_mode?,
+            public_url: public_url?,
+            outcome_note: outcome_note?,
         })
     }
 
@@ -376,6 +391,27 @@ fn embedded(from: &mut Reader<'_>) -> Option<Embedded> {
         Ok(embedded) => Some(embedded),
         Err(why) => from.reject(format!("EMBEDDED_HEAD_FILE: {why}")),
     }
+}
+
+fn default_mode(from: &mut Reader<'_>) -> Option<Mode> {
+    let modes = Mode::ALL.map(|mode| (mode.as_str(), mode));
+    from.one_of(
+        "DEFAULT_MODE",
+        &modes,
+        "mode of playbooks that were activated without one",
+    )
+}
+
+fn outcome_note(from: &mut Reader<'_>) -> Option<Outcome> {
+    let outcome = from.or(
+        "HALOPSA_OUTCOME_NOTE",
+        "7".to_owned(),
+        "outcome that notes are filed under, name or number",
+    )?;
+    Some(match outcome.trim().parse() {
+        Ok(number) => Outcome::Id(number),
+        Err(_) => Outcome::Name(outcome),
+    })
 }
 
 fn threshold(from: &mut Reader<'_>) -> Option<f64> {

@@ -9,11 +9,14 @@ mod events;
 mod hints;
 mod limits;
 mod moves;
+mod outcomes;
+mod report;
+mod suggestions;
 
 use std::time::Duration;
 
 use chassis::group_commit::{Failure, Line, refused};
-use chassis::{AuditEvent, Shell};
+use chassis::{AuditEvent, AuditLog, Shell};
 use common::clock;
 use common::{ExecutionId, TenantId, TicketId};
 use serde_json::json;
@@ -26,6 +29,8 @@ pub(crate) use decisions::{Decided, Judgement, Recorded};
 pub(crate) use events::{NewEvent, Source, Told};
 use hints::Hints;
 use moves::{Move, Moved, Moves};
+pub(crate) use outcomes::{Outcome, WATCH_CHANNEL, Watch, would_automate};
+pub(crate) use suggestions::{Approved, Suggestion};
 
 use crate::settings::Tripwires;
 
@@ -91,6 +96,7 @@ pub(crate) struct Store {
     hints: Line<Hints>,
     /// Of what we did ourselves.
     echoes: Line<Hints>,
+    audit: AuditLog,
     moves: Line<Moves>,
     /// Of tickets with which nothing is left to do.
     ends: Line<Moves>,
@@ -120,6 +126,7 @@ impl Store {
             pool: shell.pool().clone(),
             tenant: shell.tenant().clone(),
             limits,
+            audit: shell.audit(),
             echoes: Line::patient(&hints, UNHURRIED),
             hints: Line::start(&hints),
             ends: Line::patient(&moves, UNHURRIED),

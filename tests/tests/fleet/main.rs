@@ -12,6 +12,7 @@ mod dialogue;
 mod journeys;
 mod keys;
 mod matrix;
+mod modes;
 mod outages;
 mod questions;
 mod tripwires;

@@ -233,6 +233,7 @@ fn settings(world: &World, step_service: &str, actions: &Path) -> SettingsMap {
         ("STEP_ACTIONS_FILE", actions.display().to_string()),
         // The simulated help desk has no limit, and one of ours would measure that.
         ("HALOPSA_RATE_PER_5MIN", "0".to_owned()),
+        ("DEFAULT_MODE", "auto".to_owned()),
         // Nobody answers before all are asked.
         ("APPROVAL_TIMEOUT_S", "3600".to_owned()),
         ("LOG_FORMAT", "json".to_owned()),

@@ -177,6 +177,15 @@ impl HaloSim {
         self.apply(ticket, change, &Actor::agent(HUMAN_AGENT))
     }
 
+    /// A human files the ticket under `category`. False: no such ticket.
+    pub fn categorise(&self, ticket: i64, category: &str) -> bool {
+        let change = Change {
+            category: Some(category.to_owned()),
+            ..Change::default()
+        };
+        self.apply(ticket, change, &Actor::agent(HUMAN_AGENT))
+    }
+
     /// A ticket as it stands.
     pub fn ticket(&self, id: i64) -> Option<TicketView> {
         self.desk.state.lock().tickets.get(&id).map(TicketView::from)

@@ -70,6 +70,10 @@ fn of_code(code: &str) -> Option<&'static str> {
         "guest_account" => "the requester's account would have to be the company's own, and no guest's",
         "execution_open" => "no execution for the ticket may be under way",
         "already_automated" => "nothing may have been automated for the ticket before",
+        "shadow_mode" => "the playbook would have to be active in mode `suggest` or `auto`",
+        "awaits_agent" => {
+            "an agent would have to approve it, or the playbook would have to be active in mode `auto`"
+        }
         "executions_unavailable" => "the orchestration service would have had to answer in time",
         _ => return None,
     })

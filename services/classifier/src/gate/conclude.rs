@@ -1,6 +1,6 @@
 //! The verdict written out: the decision as it is recorded, and the request for what follows from it.
 
-use common::{Blocker, Decision, DecisionId, ExecutePlaybook, Subject, TicketSnapshot, Values};
+use common::{Blocker, Decision, DecisionId, ExecutePlaybook, Mode, Subject, TicketSnapshot, Values};
 use connectors::halopsa::Ticket;
 use time::OffsetDateTime;
 
@@ -10,6 +10,7 @@ use crate::considered::Considered;
 use crate::decide::{Verdict, decide, weigh};
 use crate::facts::{Facts, Known, Objection, Offered, Plan, Reading, Requester};
 use crate::gather::Dossier;
+use crate::modes::held;
 use crate::store::Judgement;
 
 /// A ticket's opening text travels with the execution up to here; the ticket itself is one click away.
@@ -18,11 +19,13 @@ const LONGEST_DETAILS: usize = 4000;
 pub(crate) const OTHER: &str = "OTHER";
 
 impl Gate {
-    /// Weigh the facts and write the verdict out; with what an earlier one ran into when it was to be recorded.
+    /// Weigh the facts and write the verdict out, in the playbook's `mode`; with what an earlier one ran into when it was to
+    /// be recorded.
     pub(super) fn conclude(
         &self,
         dossier: &Dossier,
         objection: Option<&Objection>,
+        mode: Mode,
         now: OffsetDateTime,
     ) -> Judgement {
         let Dossier {
@@ -37,7 +40,10 @@ impl Gate {
         let verdict = decide(answers.clone());
         let (blockers, execution) = match (verdict, &facts.plan, &facts.requester) {
             (Verdict::Automate, Plan::Fits(offered), Requester::Known(known)) => {
-                (vec![], Some(self.execution(decision_id, ticket, offered, known)))
+                match held(mode, &offered.playbook) {
+                    None => (vec![], Some(self.execution(decision_id, ticket, offered, known))),
+                    Some(held) => (vec![held], None),
+                }
             }
             (Verdict::Automate, ..) => (vec![unfounded()], None),
             (Verdict::Manual { against }, ..) => (against, None),

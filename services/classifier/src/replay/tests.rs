@@ -46,6 +46,7 @@ fn view(trigger: Option<serde_json::Value>) -> PlaybookView {
     PlaybookView {
         playbook: offered.playbook,
         active: true,
+        activation: None,
         description: "Automated password reset".to_owned(),
         category: offered.category,
         sub_category: offered.sub_category,

@@ -65,7 +65,7 @@ impl Store {
 }
 
 /// Ids sort by time: those made before `at` are below it, and the key finds them without an index of its own.
-fn first_id_at(at: time::OffsetDateTime) -> Uuid {
+pub(super) fn first_id_at(at: time::OffsetDateTime) -> Uuid {
     let seconds = u64::try_from(at.unix_timestamp()).unwrap_or_default();
     let stamp = Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, at.nanosecond()));
     // Milliseconds are in the first 48 bits (RFC 9562, section 5.7).

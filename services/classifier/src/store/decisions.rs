@@ -106,10 +106,13 @@ impl Store {
         let row = sqlx::query_as!(
             Row,
             "SELECT d.decision_id, d.automated, d.category, d.sub_category, d.confidence, d.model, d.prompt_version,
-                    d.reasoning, d.blockers, d.playbook, d.ticket_type_id, d.client_id, d.execution_request,
+                    d.reasoning, d.blockers, d.playbook, d.ticket_type_id, d.client_id,
+                    -- What an agent approved is carried out as what needed nobody's word.
+                    coalesce(d.execution_request, s.execution_request) AS execution_request,
                     d.decided_at, t.execution_id
              FROM classification_results d
              JOIN tickets t ON t.tenant_id = d.tenant_id AND t.ticket_id = d.ticket_id
+             LEFT JOIN suggestions s ON s.tenant_id = d.tenant_id AND s.decision_id = d.decision_id
              WHERE d.tenant_id = $1 AND d.ticket_id = $2",
             self.tenant.as_str(),
             ticket.as_str(),

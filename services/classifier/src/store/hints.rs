@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::events::{NewEvent, Told};
-use super::{CHANNEL, Claim, LEASE, Stage, StoreError};
+use super::{CHANNEL, Claim, LEASE, Stage, StoreError, WATCH_CHANNEL};
 
 /// Hints, and the tickets that they queue.
 #[derive(Debug, Clone)]
@@ -37,6 +37,7 @@ impl Ledger for Hints {
 
 impl Hints {
     /// The tickets that were taken up.
+    #[expect(clippy::too_many_lines, reason = "one statement and its columns")]
     async fn keep(&self, rows: &Rows<'_>) -> Result<HashMap<String, Claim>, StoreError> {
         let now = clock::now();
         let queued = sqlx::query!(
@@ -80,6 +81,19 @@ impl Hints {
                      fence = tickets.fence + 1
                  WHERE tickets.state = 'UNKNOWN'
                  RETURNING ticket_id, traceparent, fence, leased_until
+             ), watched AS (
+                 -- What people do with a ticket says whether the gate was right about it. The poll lists open ones only.
+                 INSERT INTO gate_watches (tenant_id, ticket_id, decision_id, due_at)
+                 SELECT DISTINCT $1, decided.ticket_id, decided.decision_id, $2::timestamptz
+                 FROM kept
+                 JOIN told ON told.id = kept.id AND told.source <> 'POLL'
+                 JOIN classification_results AS decided
+                      ON decided.tenant_id = $1 AND decided.ticket_id = kept.ticket_id
+                 WHERE kept.taken = 'ALREADY_DECIDED'
+                   AND (decided.automated OR decided.blockers->0->>'code' IN ('shadow_mode', 'awaits_agent'))
+                 ORDER BY decided.ticket_id
+                 ON CONFLICT (tenant_id, ticket_id) DO UPDATE SET due_at = EXCLUDED.due_at, looks = 0
+                 RETURNING pg_notify($16, '')
              )
              SELECT ticket_id, traceparent, fence, leased_until IS NOT NULL AS "ours!",
                     CASE WHEN leased_until IS NULL THEN pg_notify($15, '')::text END AS notified
@@ -99,6 +113,7 @@ impl Hints {
             &rows.traceparents as &[Option<&str>],
             &rows.ours,
             CHANNEL,
+            WATCH_CHANNEL,
         )
         .fetch_all(&self.pool)
         .await?;

@@ -9,6 +9,7 @@
 mod considered;
 mod gate;
 mod intake;
+mod modes;
 mod outages;
 mod story;
 mod tripwires;

@@ -143,6 +143,8 @@ impl Story {
             ("PLAYBOOK_URL", self.peers.uri()),
             ("ORCHESTRATION_URL", self.peers.uri()),
             ("HALOPSA_RATE_PER_5MIN", "0".to_owned()),
+            ("DEFAULT_MODE", "auto".to_owned()),
+            ("PUBLIC_URL", "https://desk.example".to_owned()),
         ];
         settings.extend(own.map(|(name, value)| (name.to_owned(), value)));
         settings.extend(NO_TRIPWIRES.map(|(name, value)| (name.to_owned(), value.to_owned())));
@@ -223,6 +225,12 @@ impl Story {
             .send()
             .await
             .unwrap()
+    }
+
+    pub(crate) async fn as_service(&self, caller: Service, path: &str) -> reqwest::Response {
+        let token = self.token(caller, b"");
+        let request = self.request(Method::GET, path).bearer_auth(token);
+        request.send().await.unwrap()
     }
 
     async fn look(&self, ticket: i64) -> Option<ExplainedDecision> {
