@@ -2,6 +2,7 @@
 
 mod evaluate;
 mod gate;
+mod modes;
 mod operate;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use url::Url;
 
 pub(crate) use evaluate::{Attacks, Eval, Judging, Reader, Subject as EvalSubject, Tickets, Train};
 pub(crate) use gate::{Gate, Model, Replay};
+pub(crate) use modes::{Report, Review, Terms};
 pub(crate) use operate::{Operate, Scope, Switch, Which};
 
 /// Firstline answers first-line IT support tickets.
@@ -43,7 +45,7 @@ pub(crate) enum Command {
     ///
     /// Exit codes: 0 measured, whatever the figures; 1 it could not be; 2 a file or an option makes no sense.
     Eval(Eval),
-    /// The gate: which tickets are automated, and what would change that.
+    /// The gate: which tickets are automated, how well that does, and what would change it.
     #[command(subcommand)]
     Gate(Gate),
     /// Measure what gets done on this machine, beside what its Postgres gets done on the same disk in the same minute.
@@ -142,6 +144,8 @@ pub(crate) enum Ticket {
         #[command(flatten)]
         fleet: Fleet,
     },
+    /// Say whether the decision on a ticket was right. It goes before every other sign, and counts for what playbooks earn.
+    Review(Review),
 }
 
 #[derive(Debug, Subcommand)]
@@ -226,6 +230,8 @@ pub(crate) enum Playbook {
         name: String,
         /// One of its versions.
         version: String,
+        #[command(flatten)]
+        terms: Terms,
         #[command(flatten)]
         fleet: Fleet,
     },

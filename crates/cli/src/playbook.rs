@@ -10,7 +10,8 @@ mod tell;
 use std::path::Path;
 
 use common::client::{PeerError, PlaybookClient};
-use common::{Digest, Finding, PlaybookName, PlaybookVersion};
+use common::playbook::{ActivatePlaybook, PlaybookView};
+use common::{Digest, Finding, PlaybookName, PlaybookRef, PlaybookVersion};
 
 use crate::arguments::Playbook;
 use crate::connect::Connection;
@@ -73,18 +74,20 @@ pub(crate) async fn run(command: &Playbook) -> anyhow::Result<Ending> {
             let key = format!("publish/{}", Digest::of(source.as_bytes()));
             publish(file, playbooks.publish(&source, &key).await)
         }
-        Playbook::Activate { name, version, fleet } => {
-            let (name, version) = (named(name)?, versioned(version)?);
-            let view = Connection::to(fleet)
-                .await?
-                .playbooks()?
-                .activate(&name, &version)
-                .await?;
-            terminal::line(&format!(
-                "{} {} is active",
-                view.playbook.name, view.playbook.version
-            ));
-            Ok(Ending::Well)
+        Playbook::Activate {
+            name,
+            version,
+            terms,
+            fleet,
+        } => {
+            let wanted = ActivatePlaybook {
+                version: versioned(version)?,
+                mode: terms.mode,
+                bar: terms.bar,
+                override_reason: terms.override_reason.clone(),
+            };
+            let playbooks = Connection::to(fleet).await?.playbooks()?;
+            activated(playbooks.activate_as(&named(name)?, &wanted).await)
         }
         Playbook::Deactivate { name, fleet } => {
             let name = named(name)?;
@@ -111,6 +114,23 @@ pub(crate) async fn run(command: &Playbook) -> anyhow::Result<Ending> {
     }
 }
 
+fn activated(activated: Result<PlaybookView, PeerError>) -> anyhow::Result<Ending> {
+    match activated {
+        Ok(view) => {
+            let mode = view.activation.and_then(|activation| activation.mode);
+            let mode = mode.map_or_else(String::new, |mode| format!(", mode {mode}"));
+            let PlaybookRef { name, version, .. } = view.playbook;
+            terminal::line(&format!("{name} {version} is active{mode}"));
+            Ok(Ending::Well)
+        }
+        Err(PeerError::Refused { problem, .. }) if problem.code == "mode_not_earned" => {
+            terminal::complain(&format!("{} ({})", problem.detail, problem.code));
+            Ok(Ending::Findings)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 async fn show(
     playbooks: &PlaybookClient,
     name: &PlaybookName,
@@ -118,7 +138,12 @@ async fn show(
 ) -> anyhow::Result<Ending> {
     let versions = playbooks.versions(name).await?;
     for known in &versions {
-        let active = if known.active { " (active)" } else { "" };
+        let mode = known.activation.as_ref().and_then(|activation| activation.mode);
+        let active = match (known.active, mode) {
+            (true, Some(mode)) => format!(" (active, mode {mode})"),
+            (true, None) => " (active)".to_owned(),
+            (false, _) => String::new(),
+        };
         terminal::line(&format!(
             "# {name} {}{active} sha256 {}",
             known.playbook.version, known.playbook.digest
@@ -142,7 +167,7 @@ async fn show(
     Ok(Ending::Well)
 }
 
-fn publish(file: &Path, published: Result<common::PlaybookRef, PeerError>) -> anyhow::Result<Ending> {
+fn publish(file: &Path, published: Result<PlaybookRef, PeerError>) -> anyhow::Result<Ending> {
     match published {
         Ok(playbook) => {
             terminal::line(&format!(
@@ -165,7 +190,7 @@ fn publish(file: &Path, published: Result<common::PlaybookRef, PeerError>) -> an
     }
 }
 
-fn list(playbooks: &[common::playbook::PlaybookView]) {
+fn list(playbooks: &[PlaybookView]) {
     if playbooks.is_empty() {
         terminal::line("no playbook is active");
         return;

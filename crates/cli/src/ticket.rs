@@ -1,5 +1,5 @@
 //! `firstline ticket`: a person of the simulated company writes to the help desk, and people ask why a ticket was decided
-//! as it was.
+//! as it was, and say whether that was right.
 
 mod explain;
 
@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::arguments::{Home, Ticket};
 use crate::connect::script;
 use crate::exit::{BadInput, Ending};
+use crate::gate::report;
 use crate::run_file::RunFile;
 use crate::terminal;
 
@@ -26,6 +27,7 @@ pub(crate) async fn run(command: &Ticket) -> anyhow::Result<Ending> {
             home,
         } => new(from, summary, details, home).await,
         Ticket::Explain { id, json, fleet } => explain::run(id, *json, fleet).await,
+        Ticket::Review(review) => report::review(review).await,
     }
 }
 

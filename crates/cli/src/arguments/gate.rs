@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Actions, Home};
+use super::{Actions, Home, Report};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Gate {
@@ -13,6 +13,8 @@ pub(crate) enum Gate {
     /// With nothing changed nothing differs. Exit codes: 0 told; 1 with --fail-on-change where a decision would differ, or
     /// the classifier gave no answer about one; 2 the input makes no sense.
     Replay(Replay),
+    /// How the gate does, playbook by playbook: mode, precision, coverage, and why tickets were left to people.
+    Report(Report),
 }
 
 /// Which decisions are made again, and with what changed.

@@ -1,7 +1,6 @@
 //! `firstline gate replay`: the decisions of then, made again with something changed. Nothing is written.
 
 mod database;
-mod since;
 mod tell;
 
 use std::path::Path;
@@ -28,7 +27,7 @@ use tell::{Differing, Told};
 const AT_ONCE: usize = 4;
 
 pub(super) async fn run(replay: &Replay) -> anyhow::Result<Ending> {
-    let since = since::moment(&replay.since, OffsetDateTime::now_utc())?;
+    let since = super::since::moment(&replay.since, OffsetDateTime::now_utc())?;
     let threshold = threshold(replay.threshold)?;
     let playbooks = replay
         .playbooks
