@@ -4,6 +4,8 @@
 //! Source: `OpenAI API (and compatible servers)` contract.
 
 mod answer;
+mod habits;
+mod strict;
 mod transport;
 
 use std::sync::Arc;
@@ -13,37 +15,49 @@ use async_openai::Client;
 use async_openai::config::OpenAIConfig;
 use async_openai::error::OpenAIError;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
+use serde_json::Value;
 use url::Url;
 
-use self::transport::Transport;
+use self::habits::{Habits, Remembered};
+use self::transport::{Failure, Transport};
 use crate::call::{CallError, Caller, System};
 
-/// How a server wants the limit of the answer's length named.
+/// Whose way to show the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LimitField {
-    /// `max_completion_tokens`: OpenAI and most.
+pub enum Kind {
+    /// `Authorization: Bearer`: OpenAI, vLLM, llama.cpp, Ollama and most gateways.
     #[default]
-    MaxCompletionTokens,
-    /// `max_tokens`: older servers, Ollama.
-    MaxTokens,
+    OpenAi,
+    /// `api-key`: Azure OpenAI.
+    Azure,
+}
+
+/// What tokens cost, in any currency.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Prices {
+    /// Of a million tokens read.
+    pub prompt: f64,
+    /// Of a million tokens written.
+    pub completion: f64,
 }
 
 /// How to reach a model.
 #[derive(Debug, Clone)]
 pub struct ChatSettings {
-    /// For instance `https://api.openai.com/v1`.
+    /// Whose way to show the key.
+    pub kind: Kind,
+    /// For instance `https://api.openai.com/v1`; `/chat/completions` is added.
     pub base_url: Url,
+    /// `api-version` of the query: Azure's addresses of deployments want one.
+    pub api_version: Option<String>,
     /// Key; any text for servers that want none.
     pub api_key: SecretString,
     /// Model, or deployment.
     pub model: String,
-    /// How the length limit is named.
-    pub limit_field: LimitField,
-    /// `Some(0.0)` for repeatable answers; `None` for models that refuse the field.
-    pub temperature: Option<f32>,
     /// For one question, retries included.
     pub timeout: Duration,
+    /// What its tokens cost.
+    pub prices: Prices,
 }
 
 /// One question.
@@ -107,11 +121,12 @@ pub enum ChatError {
     Ended(String),
 }
 
-/// A model. Cheap to clone.
+/// A model. Cheap to clone; clones share what was learned of it.
 #[derive(Clone)]
 pub struct Chat {
     client: Client<OpenAIConfig>,
     settings: Arc<ChatSettings>,
+    habits: Arc<Remembered>,
 }
 
 impl Chat {
@@ -123,12 +138,16 @@ impl Chat {
         let transport = Transport {
             caller: Caller::new(System::OpenAi, http.clone()),
             timeout: settings.timeout,
+            azure_key: (settings.kind == Kind::Azure).then(|| settings.api_key.clone()),
+            api_version: settings.api_version.as_deref().map(Arc::from),
         };
+        describe_metrics();
         Self {
             client: Client::with_config(config)
                 .with_http_client(http)
                 .with_http_service(transport),
             settings: Arc::new(settings),
+            habits: Arc::default(),
         }
     }
 
@@ -151,6 +170,8 @@ impl Chat {
         tokio::time::timeout(self.settings.timeout, asked)
             .await
             .unwrap_or_else(|_| {
+                // The call under way was dropped before it could count itself.
+                self.caller_gave_up();
                 Err(ChatError::Call(CallError::Busy {
                     system: System::OpenAi,
                     detail: "no answer in time".to_owned(),
@@ -159,45 +180,97 @@ impl Chat {
             })
     }
 
+    fn caller_gave_up(&self) {
+        tracing::debug!(timeout = ?self.settings.timeout, "the model gave no answer in time");
+        let labels = [("system", System::OpenAi.label()), ("outcome", "unanswered")];
+        metrics::counter!("firstline_outside_calls_total", &labels).increment(1);
+    }
+
+    /// Ask, without what this model refused before; what it refuses now is left out and remembered.
     async fn ask(&self, question: &Question<'_>) -> Result<ChatAnswer, ChatError> {
-        let request = self.settings.request(question);
+        let mut habits = self.habits.known();
+        loop {
+            let failure = match self.send(question, habits).await {
+                Ok(completion) => return answer::read(&completion),
+                Err(failure) => failure,
+            };
+            let Some(other) = failure.untaken.and_then(|parameter| habits.without(parameter)) else {
+                return Err(failure.error);
+            };
+            tracing::info!(parameter = ?failure.untaken, "the model refuses a parameter; asked without from now on");
+            habits = other;
+            self.habits.learn(habits);
+        }
+    }
+
+    async fn send(&self, question: &Question<'_>, habits: Habits) -> Result<Value, Failure> {
+        let request = habits.request(&self.settings.model, question);
         let answered: Result<Value, OpenAIError> = self.client.chat().create_byot(request).await;
         match answered {
-            Ok(completion) => answer::read(completion),
-            Err(OpenAIError::Boxed(cause)) => match cause.downcast::<ChatError>() {
-                Ok(error) => Err(*error),
-                Err(other) => Err(CallError::unknown(System::OpenAi, other).into()),
-            },
-            // The crate's own faults (it could not build the request, ...); its words might hold the request.
-            Err(_) => {
-                Err(CallError::refused(System::OpenAi, "not_sendable", "the request can't be sent").into())
+            Ok(completion) => {
+                self.settings.prices.count(answer::usage(&completion));
+                Ok(completion)
             }
+            Err(OpenAIError::Boxed(cause)) => Err(match cause.downcast::<Failure>() {
+                Ok(failure) => *failure,
+                Err(other) => Failure::of(CallError::unknown(System::OpenAi, other)),
+            }),
+            // The crate's own faults (it could not build the request, ...); its words might hold the request.
+            Err(_) => Err(Failure::of(CallError::refused(
+                System::OpenAi,
+                "not_sendable",
+                "the request can't be sent",
+            ))),
         }
     }
 }
 
-impl ChatSettings {
-    fn request(&self, question: &Question<'_>) -> Value {
-        let mut request = json!({
-            "model": self.model,
-            "store": false,
-            "messages": [
-                { "role": "system", "content": question.system },
-                { "role": "user", "content": question.user },
-            ],
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": { "name": question.schema_name, "strict": true, "schema": question.schema },
-            },
-        });
-        let limit = match self.limit_field {
-            LimitField::MaxCompletionTokens => "max_completion_tokens",
-            LimitField::MaxTokens => "max_tokens",
-        };
-        request[limit] = question.max_tokens.into();
-        if let Some(temperature) = self.temperature {
-            request["temperature"] = json!(temperature);
+impl Prices {
+    /// Count tokens and what they cost, whether or not their answer was of use.
+    fn count(self, usage: Option<Usage>) {
+        let Some(usage) = usage else { return };
+        for (kind, tokens, price) in [
+            ("prompt", usage.prompt_tokens, self.prompt),
+            ("completion", usage.completion_tokens, self.completion),
+        ] {
+            metrics::counter!("firstline_model_tokens_total", "kind" => kind).increment(tokens);
+            metrics::counter!("firstline_model_cost_micros_total", "kind" => kind)
+                .increment(micros(tokens, price));
         }
-        request
+    }
+}
+
+/// A price for a million tokens is the price of one in millionths.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "tokens of one answer are few, and the conversion saturates: no price and no count is negative"
+)]
+fn micros(tokens: u64, price_per_million: f64) -> u64 {
+    (tokens as f64 * price_per_million).round() as u64
+}
+
+fn describe_metrics() {
+    metrics::describe_counter!(
+        "firstline_model_tokens_total",
+        "Tokens that the language model read (prompt) and wrote (completion), answers of no use included"
+    );
+    metrics::describe_counter!(
+        "firstline_model_cost_micros_total",
+        "What these tokens cost by the prices that are set, in millionths of their currency"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::micros;
+
+    #[test]
+    fn a_price_is_for_a_million() {
+        assert_eq!(micros(1_000_000, 2.5), 2_500_000);
+        assert_eq!(micros(214, 0.4), 86);
+        assert_eq!((micros(0, 2.0), micros(5, 0.0)), (0, 0));
+        assert_eq!(micros(u64::MAX, f64::MAX), u64::MAX);
     }
 }

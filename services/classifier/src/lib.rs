@@ -104,7 +104,7 @@ pub async fn serve(
         store: store.clone(),
         halo: halo.clone(),
         playbooks: sources.playbooks.clone(),
-        reader: Arc::new(Embedded),
+        reader: Arc::new(settings.embedded.clone()),
         own_agent: settings.own_agent,
         modes: modes.clone(),
     };

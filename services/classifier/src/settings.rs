@@ -1,5 +1,7 @@
 //! What the classifier reads at its start.
 
+mod model;
+
 use std::time::Duration;
 
 use chassis::settings::{Environment, SettingsErrors};
@@ -10,14 +12,11 @@ use common::{Mode, Service};
 use connectors::entra::EntraSettings;
 use connectors::halopsa::webhook::{Encoding, WebhookAuth};
 use connectors::halopsa::{HaloSettings, Outcome};
-use connectors::openai::{ChatSettings, LimitField};
+use connectors::openai::ChatSettings;
 use secrecy::SecretString;
 use url::Url;
 
 use crate::embedded::Embedded;
-
-/// One question to a model, retries included. The gate's patience covers what does not fit.
-const MODEL_LIMIT: Duration = Duration::from_secs(30);
 
 /// All of them.
 pub struct ClassifierSettings {
@@ -114,7 +113,7 @@ impl Settings for ClassifierSettings {
             "catch-up for lost webhooks, in seconds",
         );
         let entra = entra(from);
-        let model = model(from);
+        let model = model::read(from);
         let embedded = embedded(from);
         let playbook_url = from.required("PLAYBOOK_URL", "the playbook service, e.g. http://playbook:8082");
         let orchestration_url = from.required(
@@ -326,32 +325,6 @@ fn entra(from: &mut Reader<'_>) -> Option<EntraSettings> {
     })
 }
 
-#[expect(
-    clippy::option_option,
-    reason = "bad and missing differ, and `?` should stop at bad only"
-)]
-fn model(from: &mut Reader<'_>) -> Option<Option<ChatSettings>> {
-    let base_url = from.or(
-        "OPENAI_BASE_URL",
-        literal("https://api.openai.com/v1"),
-        "any OpenAI-compatible endpoint",
-    );
-    let api_key = from.optional_secret(
-        "OPENAI_API_KEY",
-        "its key; not set: the embedded classifier, without a network",
-    );
-    let model = from.or("OPENAI_MODEL", "gpt-4.1-mini".to_owned(), "model that classifies");
-    let (base_url, api_key, model) = (base_url?, api_key?, model?);
-    Some(api_key.map(|api_key| ChatSettings {
-        base_url,
-        api_key,
-        model,
-        limit_field: LimitField::default(),
-        temperature: Some(0.0),
-        timeout: MODEL_LIMIT,
-    }))
-}
-
 /// What the classifier reads of how it tells tickets apart, for whoever measures that without a fleet.
 #[derive(Debug, Clone)]
 pub struct Telling {
@@ -368,7 +341,7 @@ impl Telling {
     /// Every bad setting.
     pub fn from_environment() -> Result<Self, SettingsErrors> {
         chassis::settings::part(Service::Classifier, &Environment, |from| {
-            let (model, threshold) = (model(from), threshold(from));
+            let (model, threshold) = (model::read(from), threshold(from));
             Some(Self {
                 model: model?,
                 threshold: threshold?,
@@ -501,6 +474,19 @@ mod tests {
                 "HALOPSA_WEBHOOK_USERNAME is not set, and HALOPSA_WEBHOOK_AUTH is `basic`",
                 "CONFIDENCE_THRESHOLD is `85`, not between 0 and 1",
             ]
+        );
+        assert_eq!(
+            errors(&[
+                ("OPENAI_TIMEOUT_S", "0"),
+                ("OPENAI_PRICE_PROMPT", "NaN"),
+                ("OPENAI_API_KIND", "aws")
+            ])
+            .len(),
+            3
+        );
+        assert_eq!(
+            errors(&[("OPENAI_BASE_URL", "https://acme.openai.azure.com/openai/v1")]).len(),
+            1
         );
     }
 }

@@ -128,6 +128,15 @@ async fn a_long_wait_is_the_callers_and_an_absurd_one_is_capped() {
         assert_eq!(error.retry_after(), Some(Duration::from_secs(expected)));
         assert_eq!(requests(&server).await, 1);
     }
+    let both = ResponseTemplate::new(429)
+        .insert_header("retry-after", "60")
+        .insert_header("retry-after-ms", "7500");
+    let error = caller
+        .call(get(&caller, &server(both).await.uri()))
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(error.retry_after(), Some(Duration::from_millis(7_500)));
 }
 
 #[tokio::test]

@@ -44,8 +44,14 @@ pub(crate) fn without_address(error: reqwest::Error) -> String {
     }
 }
 
-/// `Retry-After`, in seconds or as a date.
+/// `Retry-After`, in seconds or as a date; or Azure's `retry-after-ms`, which says it more exactly.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let millis = headers
+        .get("retry-after-ms")
+        .and_then(|value| value.to_str().ok());
+    if let Some(millis) = millis.and_then(|text| text.trim().parse().ok()) {
+        return Some(Duration::from_millis(millis));
+    }
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));

@@ -4,7 +4,9 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{ChatAnswer, ChatError, Usage};
+use super::habits::Parameter;
+use super::transport::Failure;
+use super::{ChatAnswer, ChatError, Usage, strict};
 use crate::call::{Answer, CallError, System, one_line};
 
 #[derive(Deserialize, Default)]
@@ -12,7 +14,6 @@ use crate::call::{Answer, CallError, System, one_line};
 struct Completion {
     model: Option<String>,
     choices: Vec<Choice>,
-    usage: Option<Tokens>,
 }
 
 #[derive(Deserialize, Default)]
@@ -36,9 +37,20 @@ struct Tokens {
     completion_tokens: u64,
 }
 
-/// Only `stop` with a JSON object is an answer.
-pub(super) fn read(completion: Value) -> Result<ChatAnswer, ChatError> {
-    let completion: Completion = serde_json::from_value(completion).map_err(|_| ChatError::NotJson)?;
+/// What an answer cost, where it says so.
+pub(super) fn usage(completion: &Value) -> Option<Usage> {
+    let tokens = Tokens::deserialize(completion.get("usage")?).ok()?;
+    Some(Usage {
+        prompt_tokens: tokens.prompt_tokens,
+        completion_tokens: tokens.completion_tokens,
+    })
+}
+
+/// Only `stop` with a JSON object and nothing else is an answer. A server that wraps it in words or fences did not keep to
+/// the schema, and the words around it may be the ticket's.
+pub(super) fn read(completion: &Value) -> Result<ChatAnswer, ChatError> {
+    let usage = usage(completion);
+    let completion = Completion::deserialize(completion).map_err(|_| ChatError::NotJson)?;
     let choice = completion.choices.into_iter().next().ok_or(ChatError::Empty)?;
     if choice.message.refusal.is_some_and(|refusal| !refusal.is_empty()) {
         return Err(ChatError::Declined);
@@ -54,23 +66,10 @@ pub(super) fn read(completion: Value) -> Result<ChatAnswer, ChatError> {
         .content
         .filter(|content| !content.trim().is_empty());
     Ok(ChatAnswer {
-        content: object(&content.ok_or(ChatError::Empty)?).ok_or(ChatError::NotJson)?,
+        content: strict::object(&content.ok_or(ChatError::Empty)?).ok_or(ChatError::NotJson)?,
         model: completion.model.as_deref().map(one_line).unwrap_or_default(),
-        usage: completion.usage.map(|tokens| Usage {
-            prompt_tokens: tokens.prompt_tokens,
-            completion_tokens: tokens.completion_tokens,
-        }),
+        usage,
     })
-}
-
-/// The JSON object in `content`. Servers without schema support put fences or a sentence around it.
-fn object(content: &str) -> Option<Value> {
-    let whole = serde_json::from_str(content).ok();
-    let within = || {
-        let (begin, end) = (content.find('{')?, content.rfind('}')?);
-        serde_json::from_str(content.get(begin..=end)?).ok()
-    };
-    whole.or_else(within).filter(Value::is_object)
 }
 
 #[derive(Deserialize, Default)]
@@ -78,6 +77,8 @@ fn object(content: &str) -> Option<Value> {
 struct Said {
     r#type: Option<String>,
     code: Value,
+    param: Option<String>,
+    message: Option<String>,
 }
 
 fn said(body: &[u8]) -> Said {
@@ -113,10 +114,21 @@ pub(super) fn is_hopeless(body: &[u8]) -> bool {
     said(body).no_money()
 }
 
-/// The refusal in an answer that is no success. Its words are left out: they may quote the question or the key.
-pub(super) fn refusal(answer: &Answer) -> ChatError {
-    let status = answer.status.as_u16();
+/// The refusal in an answer that is no success, and the parameter that it is about. Its words are left out: they may quote
+/// the question or the key.
+pub(super) fn refusal(answer: &Answer) -> Failure {
     let said = said(&answer.body);
+    let about_request = matches!(answer.status.as_u16(), 400 | 422);
+    Failure {
+        untaken: about_request
+            .then(|| Parameter::named(said.param.as_deref(), said.message.as_deref().unwrap_or_default()))
+            .flatten(),
+        error: meaning(answer, &said),
+    }
+}
+
+fn meaning(answer: &Answer, said: &Said) -> ChatError {
+    let status = answer.status.as_u16();
     if said.code() == Some("content_filter") {
         return ChatError::Filtered;
     }
@@ -154,7 +166,7 @@ mod tests {
     use zeroize::Zeroizing;
 
     fn completion(finish: &str, message: &Value) -> Result<ChatAnswer, ChatError> {
-        read(json!({"choices": [{"finish_reason": finish, "message": message}]}))
+        read(&json!({"choices": [{"finish_reason": finish, "message": message}]}))
     }
 
     #[test]
@@ -197,18 +209,31 @@ mod tests {
             completion("stop", &json!({"content": "sure!"})),
             Err(ChatError::NotJson)
         ));
-        assert!(matches!(read(json!({"choices": []})), Err(ChatError::Empty)));
-        assert!(matches!(read(json!("no")), Err(ChatError::NotJson)));
+        assert!(matches!(read(&json!({"choices": []})), Err(ChatError::Empty)));
+        assert!(matches!(read(&json!("no")), Err(ChatError::NotJson)));
     }
 
     #[test]
-    fn fences_and_prose_around_the_object_are_tolerated() {
-        let answer = completion(
-            "stop",
-            &json!({"content": "Here:\n```json\n{\"a\": {\"b\": 2}}\n```"}),
-        )
-        .unwrap();
-        assert_eq!(answer.content, json!({"a": {"b": 2}}));
+    fn an_object_in_fences_or_words_or_twice_is_no_answer() {
+        for content in [
+            "Here:\n```json\n{\"a\": {\"b\": 2}}\n```",
+            "```json\n{\"a\":1}\n```",
+            "{\"a\":1} I hope this helps",
+            "{\"a\":1,\"a\":2}",
+        ] {
+            let answer = completion("stop", &json!({ "content": content }));
+            assert!(matches!(answer, Err(ChatError::NotJson)), "{content}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_counted_whatever_became_of_the_answer() {
+        let cut = json!({"choices": [{"finish_reason": "length"}], "usage": {"prompt_tokens": 7, "completion_tokens": 3}});
+        let usage = usage(&cut).unwrap();
+        assert_eq!((usage.prompt_tokens, usage.completion_tokens), (7, 3));
+        assert!(super::usage(&json!({"choices": []})).is_none());
+        assert!(super::usage(&json!({"usage": {"prompt_tokens": -1}})).is_none());
+        assert!(super::usage(&json!({"usage": null})).is_none());
     }
 
     fn refused(status: u16, body: &str) -> String {
@@ -217,7 +242,7 @@ mod tests {
             headers: HeaderMap::new(),
             body: Zeroizing::new(body.as_bytes().to_vec()),
         };
-        match refusal(&answer) {
+        match refusal(&answer).error {
             ChatError::Call(CallError::Refused { code, .. }) => code,
             other => other.to_string(),
         }

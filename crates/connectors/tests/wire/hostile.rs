@@ -8,7 +8,7 @@ use connectors::entra::mfa::{Mfa, Push};
 use connectors::entra::{Entra, EntraSettings};
 use connectors::halopsa::{Halo, HaloSettings, NewNote, Outcome, TicketRef};
 use connectors::http_client;
-use connectors::openai::{Chat, ChatSettings, LimitField, Question};
+use connectors::openai::{Chat, ChatSettings, Kind, Prices, Question};
 use connectors::teams::{ApprovalCard, Conversation, Teams, TeamsSettings, approval_card};
 use connectors::twilio::{Sms, Twilio, TwilioSettings};
 use serde_json::json;
@@ -196,12 +196,13 @@ async fn ask_twilio(server: &MockServer) {
 
 async fn ask_model(server: &MockServer) {
     let settings = ChatSettings {
+        kind: Kind::OpenAi,
         base_url: at(server, "/v1"),
+        api_version: None,
         api_key: "our-key".into(),
         model: "m".to_owned(),
-        limit_field: LimitField::MaxCompletionTokens,
-        temperature: None,
         timeout: Duration::from_secs(5),
+        prices: Prices::default(),
     };
     let schema = json!({ "type": "object" });
     let question = Question {

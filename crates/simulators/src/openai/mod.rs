@@ -4,12 +4,14 @@
 //! Source: `contracts/openai.md`. It learns nothing and guesses by words; same question, same answer.
 
 mod answer;
+mod azure;
 mod error;
 mod schema;
 mod script;
+mod untaken;
 mod wire;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use axum::Router;
@@ -18,6 +20,7 @@ use axum::routing::{get, post};
 use http::StatusCode;
 
 pub use script::Scripted;
+pub use untaken::Untaken;
 
 use crate::core::{Core, Shared};
 use error::ModelError;
@@ -34,7 +37,10 @@ struct OpenAiState {
     scripted: VecDeque<Scripted>,
     /// What it takes every ticket for, whatever the ticket says.
     bent: Option<String>,
+    /// What of a request this model does not take.
+    untaken: BTreeSet<Untaken>,
     calls: usize,
+    refused: usize,
 }
 
 impl OpenAiSim {
@@ -48,6 +54,11 @@ impl OpenAiSim {
     pub(crate) fn router(&self) -> Router {
         Router::new()
             .route("/v1/chat/completions", post(wire::chat))
+            .route("/openai/v1/chat/completions", post(azure::chat))
+            .route(
+                "/openai/deployments/{deployment}/chat/completions",
+                post(azure::deployment),
+            )
             .route("/v1/responses", post(wire::responses))
             .route("/v1/models", get(wire::models))
             .fallback(|| async {
@@ -70,6 +81,16 @@ impl OpenAiSim {
     /// From now on it answers every question as if the ticket said this and nothing else: a model in the wrong hands.
     pub fn take_everything_for(&self, text: &str) {
         self.state.lock().bent = Some(text.to_owned());
+    }
+
+    /// From now on it is a model that refuses requests with this in them.
+    pub fn refuse(&self, untaken: Untaken) {
+        self.state.lock().untaken.insert(untaken);
+    }
+
+    /// How many requests were refused for what the model does not take.
+    pub fn refused(&self) -> usize {
+        self.state.lock().refused
     }
 
     /// How many questions the model got.

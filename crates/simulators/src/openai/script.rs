@@ -29,6 +29,8 @@ pub enum Scripted {
     Unknown,
     /// 429 by rate, with `Retry-After`.
     RateLimit,
+    /// 429 as Azure sends it: its code is the status, and it says in milliseconds how long to wait.
+    AzureRateLimit(u64),
     /// 429 by money: never to be repeated.
     InsufficientQuota,
     /// 400 with a number for its code, as compatible servers send.

@@ -54,8 +54,22 @@ impl Reply {
 
 impl OpenAiSim {
     fn enter(&self, headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, ModelError> {
+        self.known(bearer(headers).unwrap_or_default())?;
+        self.taken(headers, body)
+    }
+
+    pub(super) fn taken(&self, headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, ModelError> {
+        let request = self.request(headers, body)?;
+        let untaken = self.state.lock().untaken.clone();
+        if let Some(refusal) = untaken.into_iter().find_map(|untaken| untaken.refusal(&request)) {
+            self.state.lock().refused += 1;
+            return Err(refusal);
+        }
+        Ok(request)
+    }
+
+    pub(super) fn known(&self, given: &str) -> Result<(), ModelError> {
         let key = &self.core.secrets.openai_api_key;
-        let given = bearer(headers).unwrap_or_default();
         if !bool::from(given.as_bytes().ct_eq(key.as_bytes())) {
             let message = "Incorrect API key provided.";
             let status = StatusCode::UNAUTHORIZED;
@@ -66,6 +80,10 @@ impl OpenAiSim {
                 message,
             ));
         }
+        Ok(())
+    }
+
+    fn request(&self, headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, ModelError> {
         if media_type(headers) != "application/json" {
             return Err(ModelError::invalid(
                 "The content type must be application/json.",
@@ -171,6 +189,15 @@ fn failure(scripted: &Scripted) -> Option<Response> {
     let bad = |body: Value| (StatusCode::BAD_REQUEST, Json(body)).into_response();
     let answer = match scripted {
         Scripted::RateLimit => ModelError::rate_limit().after(1).into_response(),
+        Scripted::AzureRateLimit(millis) => {
+            let body =
+                json!({ "error": { "code": "429", "message": "Requests have exceeded the rate limit." } });
+            let wait = [
+                ("retry-after-ms", millis.to_string()),
+                ("retry-after", millis.div_ceil(1000).to_string()),
+            ];
+            (StatusCode::TOO_MANY_REQUESTS, wait, Json(body)).into_response()
+        }
         Scripted::InsufficientQuota => {
             let message = "You exceeded your current quota, please check your plan and billing details.";
             let quota = "insufficient_quota";
@@ -270,7 +297,17 @@ fn chat_question(request: &Map<String, Value>) -> Result<Question, ModelError> {
                 let message = "'messages' must contain the word 'json' in some form.";
                 return Err(ModelError::invalid(message, Some("messages")));
             }
-            Some(json!({ "type": "object", "properties": {} }))
+            // A model does as the words ask: a schema in them is kept to.
+            let told = all
+                .rfind("JSON schema: ")
+                .and_then(|at| all.get(at..)?.split_once(": "));
+            let schema = told.and_then(|(_, words)| {
+                serde_json::Deserializer::from_str(words)
+                    .into_iter::<Value>()
+                    .next()?
+                    .ok()
+            });
+            Some(schema.unwrap_or_else(|| json!({ "type": "object", "properties": {} })))
         }
         Some(_) => {
             return Err(ModelError::invalid(
@@ -297,10 +334,12 @@ fn now() -> i64 {
 }
 
 pub(crate) async fn chat(State(sim): State<OpenAiSim>, headers: HeaderMap, body: Bytes) -> Response {
-    let question = match sim
-        .enter(&headers, &body)
-        .and_then(|request| chat_question(&request))
-    {
+    let entered = sim.enter(&headers, &body);
+    completion(&sim, entered)
+}
+
+pub(super) fn completion(sim: &OpenAiSim, entered: Result<Map<String, Value>, ModelError>) -> Response {
+    let question = match entered.and_then(|request| chat_question(&request)) {
         Ok(question) => question,
         Err(error) => return error.into_response(),
     };

@@ -11,6 +11,7 @@ mod faults;
 mod halo;
 mod mfa;
 mod openai;
+mod openai_servers;
 mod support;
 mod teams;
 mod twilio;

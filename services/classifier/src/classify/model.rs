@@ -13,15 +13,22 @@ use serde_json::{Value, json};
 use super::{About, Category, Classification, Classify, ClassifyError, Text};
 
 /// Changes with every change of the words below.
-const PROMPT_VERSION: &str = "prompt/1";
+const PROMPT_VERSION: &str = "prompt/2";
 /// The answer for a ticket that fits no category.
 const NONE: &str = "none";
 /// What of a ticket is read: the opening says what is wanted, threads and signatures do not.
 const MAX_DETAILS_CHARS: usize = 4_000;
 const MAX_SUMMARY_CHARS: usize = 400;
-/// At most this many of a playbook's examples are shown.
-const MAX_EXAMPLES: usize = 8;
-/// Room for the answer; reasoning models think before it.
+/// At most this many of a playbook's examples are shown, fewer where all categories together would be too long.
+const EXAMPLES: [usize; 5] = [8, 4, 2, 1, 0];
+/// What of an example and of a description is shown.
+const MAX_EXAMPLE_CHARS: usize = 200;
+const MAX_DESCRIPTION_CHARS: usize = 400;
+/// Where even the descriptions are too long, their beginnings are shown.
+const MIN_DESCRIPTION_CHARS: usize = 60;
+/// What of the categories is shown, all together: some 6,000 tokens, which a small model reads whole.
+const MAX_CATEGORIES_CHARS: usize = 24_000;
+/// Room for the answer, and for what reasoning models think before it; one that is cut off gets twice as much, once.
 const MAX_TOKENS: u32 = 600;
 /// Longest reasoning that is kept.
 const MAX_REASONING_CHARS: usize = 300;
@@ -83,39 +90,66 @@ fn aliases(count: usize) -> Vec<String> {
 }
 
 fn instructions(aliases: &[String], categories: &[Category]) -> String {
-    let lines = aliases.iter().zip(categories).map(|(alias, category)| {
-        let Category {
-            category,
-            sub_category,
-            description,
-            examples,
-        } = category;
-        let sub_category = sub_category
-            .as_ref()
-            .map(|name| format!(" / {name}"))
-            .unwrap_or_default();
-        // As JSON: an example may hold quotes and line ends.
-        let examples: Vec<String> = examples
-            .iter()
-            .take(MAX_EXAMPLES)
-            .map(|example| json!(example).to_string())
-            .collect();
-        let examples = if examples.is_empty() {
-            String::new()
-        } else {
-            format!(" Examples: {}", examples.join("; "))
-        };
-        format!("\n- {alias}: {category}{sub_category}. {description}{examples}")
-    });
     format!(
         "{INSTRUCTIONS}\n\nThe categories:{}\n- {NONE}: anything else.",
-        lines.collect::<String>()
+        described(aliases, categories)
     )
 }
 
+/// The categories within their budget: with as many examples as fit, and whole descriptions where those do.
+fn described(aliases: &[String], categories: &[Category]) -> String {
+    let whole = EXAMPLES
+        .into_iter()
+        .map(|examples| (examples, MAX_DESCRIPTION_CHARS));
+    let mut shown = String::new();
+    for (examples, description) in whole.chain([(0, MIN_DESCRIPTION_CHARS)]) {
+        shown = aliases
+            .iter()
+            .zip(categories)
+            .map(|(alias, category)| line(alias, category, examples, description))
+            .collect();
+        if shown.chars().count() <= MAX_CATEGORIES_CHARS {
+            break;
+        }
+    }
+    shown
+}
+
+fn line(alias: &str, category: &Category, examples: usize, description: usize) -> String {
+    let sub_category = category
+        .sub_category
+        .as_ref()
+        .map(|name| format!(" / {name}"))
+        .unwrap_or_default();
+    // As JSON: an example may hold quotes and line ends.
+    let examples: Vec<String> = category
+        .examples
+        .iter()
+        .take(examples)
+        .map(|example| json!(first(example, MAX_EXAMPLE_CHARS)).to_string())
+        .collect();
+    let examples = if examples.is_empty() {
+        String::new()
+    } else {
+        format!(" Examples: {}", examples.join("; "))
+    };
+    let description = first(&category.description, description);
+    format!(
+        "\n- {alias}: {}{sub_category}. {description}{examples}",
+        category.category
+    )
+}
+
+/// The first characters of a text.
+fn first(text: &str, most: usize) -> &str {
+    text.char_indices()
+        .nth(most)
+        .map_or(text, |(end, _)| text.get(..end).unwrap_or(text))
+}
+
 fn quoted(text: Text<'_>) -> String {
-    let summary: String = text.summary.chars().take(MAX_SUMMARY_CHARS).collect();
-    let details: String = text.details.chars().take(MAX_DETAILS_CHARS).collect();
+    let summary = first(text.summary, MAX_SUMMARY_CHARS);
+    let details = first(text.details, MAX_DETAILS_CHARS);
     json!({"ticket": {"summary": summary, "details": details}}).to_string()
 }
 
@@ -220,6 +254,34 @@ mod tests {
     }
 
     #[test]
+    fn a_long_ticket_and_long_categories_are_shown_in_part() {
+        let text = "ä".repeat(100_000);
+        let shown: Value = serde_json::from_str(&quoted(Text {
+            summary: &text,
+            details: &text,
+        }))
+        .unwrap();
+        let length = |part: &str| shown["ticket"][part].as_str().unwrap().chars().count();
+        assert_eq!(
+            (length("summary"), length("details")),
+            (MAX_SUMMARY_CHARS, MAX_DETAILS_CHARS)
+        );
+
+        let long = Category {
+            description: "d".repeat(10_000),
+            examples: vec!["e".repeat(10_000); 20],
+            ..reset()
+        };
+        for (count, examples) in [(1, 8), (12, 7), (30, 1), (50, 0), (200, 0)] {
+            let aliases = aliases(count);
+            let shown = described(&aliases, &vec![long.clone(); count]);
+            assert!(shown.chars().count() <= MAX_CATEGORIES_CHARS, "{count}");
+            assert!(aliases.iter().all(|alias| shown.contains(alias.as_str())));
+            assert!(shown.matches("eee\"").count() <= count * examples);
+        }
+    }
+
+    #[test]
     fn aliases_differ_from_question_to_question_and_from_each_other() {
         let (one, other) = (aliases(50), aliases(50));
         assert_ne!(one, other);
@@ -245,7 +307,12 @@ mod tests {
             content("c_1", 1.5, "requester"),
             content("c_1", -0.1, "requester"),
             content("c_1", 0.9, "the ceo"),
+            content("c_1", 7.0, "requester"),
             json!({"category": "c_1", "confidence": "0.9", "about": "requester", "reasoning": ""}),
+            json!({"category": "c_1", "confidence": "high", "about": "requester", "reasoning": ""}),
+            json!({"category": "c_1", "confidence": null, "about": "requester", "reasoning": ""}),
+            json!({"category": "c_1", "about": "requester", "reasoning": ""}),
+            json!({"category": ["c_1"], "confidence": 0.9, "about": "requester", "reasoning": ""}),
             json!({"category": "c_1", "confidence": 0.9, "reasoning": ""}),
             json!({"category": "c_1", "confidence": 0.9, "about": "requester", "reasoning": "", "do": "it"}),
         ];
