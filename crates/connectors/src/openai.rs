@@ -22,6 +22,9 @@ use self::habits::{Habits, Remembered};
 use self::transport::{Failure, Transport};
 use crate::call::{CallError, Caller, System};
 
+/// How much more room an answer gets that was cut off. Asked for only then: servers count the room against their limits.
+pub const MORE_ROOM: u32 = 4;
+
 /// Whose way to show the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Kind {
@@ -151,12 +154,13 @@ impl Chat {
         }
     }
 
-    /// Ask for a JSON object in the given schema. An answer that is cut off is asked for once more with twice the room.
+    /// Ask for a JSON object in the given schema. An answer that is cut off is asked for once more with
+    /// [`MORE_ROOM`] times the room: reasoning models think before they write.
     pub async fn ask_json(&self, question: &Question<'_>) -> Result<ChatAnswer, ChatError> {
         let asked = async {
             match self.ask(question).await {
                 Err(ChatError::CutOff) => {
-                    let max_tokens = question.max_tokens.saturating_mul(2);
+                    let max_tokens = question.max_tokens.saturating_mul(MORE_ROOM);
                     self.ask(&Question {
                         max_tokens,
                         ..*question

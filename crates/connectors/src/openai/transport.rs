@@ -22,6 +22,9 @@ use crate::call::{Answer, Call, Caller, Repeat, System, unreadable};
 /// Real answers have a few kilobytes.
 const LIMIT_BYTES: usize = 1024 * 1024;
 
+/// The question's own limit, which spans all tries, ends it first and counts it once.
+const GRACE: Duration = Duration::from_secs(5);
+
 #[derive(Clone)]
 pub(super) struct Transport {
     pub(super) caller: Caller,
@@ -89,7 +92,7 @@ impl Transport {
 
     async fn send(&self, request: reqwest::Request) -> Result<reqwest::Response, Failure> {
         let builder = reqwest::RequestBuilder::from_parts(self.caller.http.clone(), request);
-        let mut call = Call::new("chat", Repeat::Safe, builder).within(self.timeout);
+        let mut call = Call::new("chat", Repeat::Safe, builder).within(self.timeout + GRACE);
         call.limit_bytes = LIMIT_BYTES;
         call.hopeless = is_hopeless;
         let answer = self.caller.call(call).await.map_err(Failure::of)?;

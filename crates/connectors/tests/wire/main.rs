@@ -8,6 +8,7 @@ mod halopsa;
 mod hostile;
 mod mfa;
 mod openai;
+mod openai_cost;
 mod spec;
 mod support;
 mod teams;

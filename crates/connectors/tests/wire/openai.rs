@@ -266,7 +266,7 @@ async fn an_answer_that_was_cut_off_is_asked_for_once_more_with_more_room() {
     on(&server, "POST", AT, completion("stop", "{}")).await;
     ask(&chat).await.unwrap();
     let second: Value = arrived(&server).await[1].body_json().unwrap();
-    assert_eq!(second["max_completion_tokens"], 1200);
+    assert_eq!(second["max_completion_tokens"], 2400);
 
     let (server, chat) = start().await;
     on(&server, "POST", AT, completion("length", "{\"cat")).await;

@@ -28,7 +28,7 @@ const MAX_DESCRIPTION_CHARS: usize = 400;
 const MIN_DESCRIPTION_CHARS: usize = 60;
 /// What of the categories is shown, all together: some 6,000 tokens, which a small model reads whole.
 const MAX_CATEGORIES_CHARS: usize = 24_000;
-/// Room for the answer, and for what reasoning models think before it; one that is cut off gets twice as much, once.
+/// Room for the answer, and for what reasoning models think before it; one that is cut off gets more, once.
 const MAX_TOKENS: u32 = 600;
 /// Longest reasoning that is kept.
 const MAX_REASONING_CHARS: usize = 300;
