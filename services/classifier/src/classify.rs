@@ -3,6 +3,7 @@
 //! A classifier only weighs text. It names no person, no target and no value.
 
 mod model;
+mod second;
 
 use std::sync::LazyLock;
 
@@ -14,6 +15,7 @@ use tokio::sync::Semaphore;
 use crate::embedded;
 pub use crate::embedded::Embedded;
 pub use model::LanguageModel;
+pub use second::Seconded;
 
 /// A category that an active playbook stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,19 +102,8 @@ impl Classify for Embedded {
         text: Text<'a>,
         categories: &'a [Category],
     ) -> BoxFuture<'a, Result<Classification, ClassifyError>> {
-        let embedded = self.clone();
-        let (summary, details) = (text.summary.to_owned(), text.details.to_owned());
-        let categories = categories.to_vec();
         async move {
-            let version = embedded.version().to_owned();
-            let reading = blocking(move || {
-                let text = Text {
-                    summary: &summary,
-                    details: &details,
-                };
-                embedded.read(text, &categories)
-            })
-            .await?;
+            let reading = weighed(self, text, categories).await?;
             Ok(Classification {
                 choice: reading.choice,
                 confidence: reading.confidence,
@@ -121,11 +112,30 @@ impl Classify for Embedded {
                 about: reading.about,
                 reasoning: reading.reasoning,
                 model: embedded::MODEL.to_owned(),
-                prompt_version: version,
+                prompt_version: self.version().to_owned(),
             })
         }
         .boxed()
     }
+}
+
+/// What the embedded classifier makes of a text, beside the threads that serve requests.
+async fn weighed(
+    embedded: &Embedded,
+    text: Text<'_>,
+    categories: &[Category],
+) -> Result<embedded::Reading, ClassifyError> {
+    let embedded = embedded.clone();
+    let (summary, details) = (text.summary.to_owned(), text.details.to_owned());
+    let categories = categories.to_vec();
+    blocking(move || {
+        let text = Text {
+            summary: &summary,
+            details: &details,
+        };
+        embedded.read(text, &categories)
+    })
+    .await
 }
 
 /// As many texts at once as there are processors: weighing one keeps a processor busy, and more at once would only make all wait.

@@ -143,7 +143,7 @@ impl Embedded {
 }
 
 /// The kind that a category stands for, where it is one that the head knows.
-fn kind_of(offer: &Category) -> Option<Kind> {
+pub(crate) fn kind_of(offer: &Category) -> Option<Kind> {
     let name = offer.sub_category.as_deref().unwrap_or(&offer.category);
     name.parse().ok().filter(|kind| *kind != Kind::Other)
 }
@@ -219,7 +219,7 @@ fn in_words(kind: Kind, read: &triage::Reading) -> String {
 }
 
 /// `a password reset`.
-fn plain(kind: Kind) -> &'static str {
+pub(crate) fn plain(kind: Kind) -> &'static str {
     match kind {
         Kind::PasswordReset => "a password reset",
         Kind::AccountUnlock => "an account to be unlocked",

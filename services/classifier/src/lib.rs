@@ -35,7 +35,7 @@ use connectors::openai::Chat;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::classify::{Classify, LanguageModel};
+use crate::classify::{Classify, LanguageModel, Seconded};
 use crate::gate::Gate;
 use crate::gather::Sources;
 use crate::intake::Intake;
@@ -73,7 +73,10 @@ pub async fn serve(
     let store = Store::new(&shell, settings.tripwires);
     let marker = Marker::new(halo.clone(), settings.fields.clone());
     let classifier: Arc<dyn Classify> = match &settings.model {
-        Some(model) => Arc::new(LanguageModel::new(Chat::new(model.clone(), http.clone()))),
+        Some(model) => {
+            let model = LanguageModel::new(Chat::new(model.clone(), http.clone()));
+            Arc::new(Seconded::new(model, settings.embedded.clone()))
+        }
         None => Arc::new(settings.embedded.clone()),
     };
     let sources = Sources {

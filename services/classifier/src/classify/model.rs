@@ -148,8 +148,10 @@ fn first(text: &str, most: usize) -> &str {
 }
 
 fn quoted(text: Text<'_>) -> String {
-    let summary = first(text.summary, MAX_SUMMARY_CHARS);
-    let details = first(text.details, MAX_DETAILS_CHARS);
+    // What the writer says themself: not what others wrote below, nor what no reader of the letter would see.
+    let letter = triage::letter::read(text.summary, text.details);
+    let summary = first(&letter.subject, MAX_SUMMARY_CHARS);
+    let details = first(&letter.text, MAX_DETAILS_CHARS);
     json!({"ticket": {"summary": summary, "details": details}}).to_string()
 }
 
