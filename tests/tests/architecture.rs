@@ -16,15 +16,16 @@ const SERVICES: [&str; 6] = [
 ];
 
 /// Crates that take the clock and randomness as arguments and perform nothing.
-const PURE: [&str; 3] = ["playbook-lang", "trust", "triage"];
+const PURE: [&str; 4] = ["playbook-lang", "trust", "triage", "sentences"];
 
 /// Where no code may ask the machine what time it is.
-const PARTS_OF_A_SERVICE: [&str; 7] = [
+const PARTS_OF_A_SERVICE: [&str; 8] = [
     "services",
     "crates/common",
     "crates/chassis",
     "crates/connectors",
     "crates/playbook-lang",
+    "crates/sentences",
     "crates/triage",
     "crates/trust",
 ];
@@ -45,7 +46,7 @@ const WORLDLY: [&str; 6] = ["tokio", "reqwest", "sqlx", "redis", "axum", "hyper"
 fn floor(crate_name: &str) -> Option<u8> {
     match crate_name {
         "common" => Some(0),
-        "playbook-lang" | "trust" | "triage" => Some(1),
+        "playbook-lang" | "trust" | "triage" | "sentences" => Some(1),
         "chassis" | "connectors" | "simulators" => Some(2),
         service if SERVICES.contains(&service) => Some(3),
         "launcher" => Some(4),

@@ -275,3 +275,74 @@ fn a_fleet_does_nothing_for_attacks_by_the_worlds_own_records() {
         assert_eq!(done[effect], 0, "{findings}");
     }
 }
+
+/// Fifty-four tickets of one's own, in words of their own.
+fn own_tickets() -> String {
+    let mut csv = "subject,body,category,automatable\n".to_owned();
+    for floor in [
+        "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
+    ] {
+        for (body, category, automatable) in [
+            ("the zorblatt of ward {} spits no labels", "PRINTER", ""),
+            (
+                "my quibble login is forgotten, please reset my password, desk {}",
+                "PASSWORD_RESET",
+                "yes",
+            ),
+            (
+                "reset the quibble password of the trainee on floor {}",
+                "PASSWORD_RESET",
+                "no",
+            ),
+            ("the zorblatt contract of ward {} must be renewed", "OTHER", ""),
+            ("lunch for {} persons", "OTHER", ""),
+            ("install quibble on the pc of room {}", "SOFTWARE_INSTALL", ""),
+        ] {
+            csv += &format!(",\"{}\",{category},{automatable}\n", body.replace("{}", floor));
+        }
+    }
+    csv
+}
+
+#[test]
+fn a_head_is_learned_from_ones_own_tickets_and_judges_by_them() {
+    let directory = TempDir::new().unwrap();
+    let tickets = file(&directory, "own.csv", own_tickets().as_bytes());
+    let head = directory.path().join("own.head");
+    let ran = eval(&["train", text(&tickets), "--out", text(&head)]);
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert!(
+        stdout(&ran).contains("of 54 tickets were told right"),
+        "{}",
+        stdout(&ran)
+    );
+    let unseen = file(
+        &directory,
+        "unseen.csv",
+        b"subject,body,category\n,the zorblatt of the archive spits no labels,PRINTER\n",
+    );
+    let figures = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&stdout(&eval(arguments))).unwrap()
+    };
+    let with = figures(&[text(&unseen), "--json", "--head", text(&head)]);
+    assert_eq!(with["accuracy"]["count"], 1, "{with}");
+    assert_ne!(
+        with["subject"]["classifier"],
+        figures(&[text(&unseen), "--json"])["subject"]["classifier"]
+    );
+}
+
+#[test]
+fn what_cannot_be_learned_from_leaves_no_head_behind() {
+    let directory = TempDir::new().unwrap();
+    let head = directory.path().join("own.head");
+    let bad = file(&directory, "bad.csv", b"subject,body,category\na,b,PASSWORT\n");
+    let few = file(&directory, "few.csv", b"subject,body,category\na,b,PRINTER\n");
+    for (tickets, said) in [(&bad, "PASSWORT"), (&few, "too few")] {
+        let complaint = refused(&["train", text(tickets), "--out", text(&head)]);
+        assert!(complaint.contains(said), "{complaint}");
+        assert!(!head.exists());
+    }
+    let tickets = file(&directory, "one.csv", b"subject,body,category\na,b,PRINTER\n");
+    assert!(refused(&[text(&tickets), "--head", text(&few)]).contains("no head that this version reads"));
+}

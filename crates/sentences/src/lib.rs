@@ -79,8 +79,9 @@ impl Sentences {
             }
         }
         let norm = mean.iter().map(|part| part * part).sum::<f32>().sqrt();
-        mean.iter_mut()
-            .for_each(|part| *part /= norm.max(f32::MIN_POSITIVE));
+        for part in &mut mean {
+            *part /= norm.max(f32::MIN_POSITIVE);
+        }
         Ok(mean)
     }
 }

@@ -32,7 +32,7 @@ async fn an_agent_has_a_suggestion_carried_out_and_the_requester_proves_who_they
     let ticket = fleet.file_ticket(ADELE, FORGOT);
     assert_eq!(automation(&fleet.wait_for_end(ticket).await), "manual");
     let link = link_on(&fleet, ticket);
-    let http = reqwest::Client::new();
+    let http = common::client::http_client(std::time::Duration::from_secs(10)).unwrap();
     let page = http.get(&link).send().await.unwrap();
     assert!(page.status().is_success() && page.text().await.unwrap().contains("password_reset"));
     assert_no_effect(&fleet, ADELE);

@@ -39,7 +39,7 @@ pub(crate) struct Train {
     #[arg(long, value_name = "HEAD")]
     pub(crate) out: PathBuf,
     /// The highest share of wrong ones among automated tickets that you bear.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
     pub(crate) alpha: f64,
     /// With which probability more may slip through unnoticed.
     #[arg(long, value_name = "PROBABILITY", default_value_t = 0.05)]

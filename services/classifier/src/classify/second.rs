@@ -35,13 +35,19 @@ impl<C: Classify> Classify for Seconded<C> {
         async move {
             let mut said = self.first.classify(text, categories).await?;
             let chosen = said.choice.and_then(|choice| categories.get(choice));
-            let Some(kind) = chosen.and_then(embedded::kind_of).filter(|kind| kind.is_privileged()) else {
+            let Some(kind) = chosen
+                .and_then(embedded::kind_of)
+                .filter(|kind| kind.is_privileged())
+            else {
                 return Ok(said);
             };
             let second = weighed(&self.second, text, &[]).await?.of_head;
             if disagrees(kind, &second) {
                 said.confidence = said.confidence.min(second.of(kind));
-                said.reasoning = format!("a second reader is sure that this is {}", embedded::plain(second.kind));
+                said.reasoning = format!(
+                    "a second reader is sure that this is {}",
+                    embedded::plain(second.kind)
+                );
             }
             Ok(said)
         }
@@ -96,9 +102,23 @@ mod tests {
 
     #[tokio::test]
     async fn a_model_that_says_yes_to_everything_resets_no_password_for_a_printer() {
-        assert!(confidence("PASSWORD_RESET", "the printer on the second floor is out of toner").await < 0.2);
+        assert!(
+            confidence(
+                "PASSWORD_RESET",
+                "the printer on the second floor is out of toner"
+            )
+            .await
+                < 0.2
+        );
         assert!(confidence("PASSWORD_RESET", "I forgot my password, please reset it").await > 0.9);
         // Nobody's account is touched: the first reader may be right.
-        assert!(confidence("SOFTWARE_INSTALL", "the printer on the second floor is out of toner").await > 0.9);
+        assert!(
+            confidence(
+                "SOFTWARE_INSTALL",
+                "the printer on the second floor is out of toner"
+            )
+            .await
+                > 0.9
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! Deciding again.
 
+use std::sync::LazyLock;
+
 use common::playbook::PlaybookView;
 use common::velocity::{Exceeded, Limited};
 use futures::FutureExt as _;
@@ -110,7 +112,7 @@ fn a_ticket_that_was_not_read_for_an_outage_is_not_read_again() {
     let (decision, _) = decided(&facts, None);
     let change = Change {
         reader: Reader::Every(&Sure(0.99)),
-        ..NOTHING
+        ..nothing()
     };
     let outcome = replayed(&facts, change).unwrap();
     assert!(!outcome.differs(&Outcome::recorded(&decision)), "{outcome:?}");
