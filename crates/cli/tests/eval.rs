@@ -298,7 +298,8 @@ fn own_tickets() -> String {
             ("lunch for {} persons", "OTHER", ""),
             ("install quibble on the pc of room {}", "SOFTWARE_INSTALL", ""),
         ] {
-            csv += &format!(",\"{}\",{category},{automatable}\n", body.replace("{}", floor));
+            let body = body.replace("{}", floor);
+            csv.extend([",\"", &body, "\",", category, ",", automatable, "\n"]);
         }
     }
     csv
@@ -321,9 +322,7 @@ fn a_head_is_learned_from_ones_own_tickets_and_judges_by_them() {
         "unseen.csv",
         b"subject,body,category\n,the zorblatt of the archive spits no labels,PRINTER\n",
     );
-    let figures = |arguments: &[&str]| -> serde_json::Value {
-        serde_json::from_str(&stdout(&eval(arguments))).unwrap()
-    };
+    let figures = |arguments: &[&str]| -> Value { serde_json::from_str(&stdout(&eval(arguments))).unwrap() };
     let with = figures(&[text(&unseen), "--json", "--head", text(&head)]);
     assert_eq!(with["accuracy"]["count"], 1, "{with}");
     assert_ne!(

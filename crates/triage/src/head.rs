@@ -223,7 +223,7 @@ fn likeliest(kinds: &[f64]) -> Kind {
 mod tests {
     use super::*;
     use crate::labelled::Labelled;
-    use crate::learn::{Lesson, learn};
+    use crate::learn::{Lesson, Origin, learn};
     use crate::threshold::Risk;
 
     /// Tickets of three plain kinds, each a little different, with a meaning of their own.
@@ -276,6 +276,7 @@ mod tests {
         learn(
             &lessons,
             &lessons,
+            Origin::Queue,
             Risk {
                 alpha: 0.1,
                 delta: 0.1,
@@ -345,7 +346,7 @@ mod tests {
             delta: 0.1,
         };
         assert!(
-            learn(&lessons, &lessons[..10], risk)
+            learn(&lessons, &lessons[..10], Origin::Queue, risk)
                 .unwrap_err()
                 .to_string()
                 .contains("too few")
@@ -358,7 +359,7 @@ mod tests {
             .take(60)
             .collect();
         assert!(
-            learn(&lessons, &printers, risk)
+            learn(&lessons, &printers, Origin::Queue, risk)
                 .unwrap_err()
                 .to_string()
                 .contains("one category")

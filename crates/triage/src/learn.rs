@@ -10,6 +10,7 @@ use crate::Kind;
 use crate::calibration::Temperature;
 use crate::descent::Patience;
 use crate::features::Features;
+use crate::folds;
 use crate::head::{
     Card, Head, OWN, Reading, Scores, Source, Temperatures, View, WHOSE, meaning_row, together,
 };
@@ -23,7 +24,7 @@ use crate::vocabulary::Vocabulary;
 const FOLDS: usize = 5;
 /// One's own ticket teaches more about one's own queue than one that was written for everybody.
 const OWN_COUNTS: f32 = 4.0;
-/// Found by cross-validation on the base.
+/// As much as is usual for texts (C = 5 in the words of LIBLINEAR, for some thousand rows); half or twice of it changes little.
 const LEARNING: Learning = Learning {
     penalty: 4e-5,
     patience: Patience {
@@ -41,7 +42,7 @@ const LEARNING_WHOSE: Learning = Learning {
         gain: 1e-4,
     },
 };
-/// What people write down as examples is a little easier than what comes in: never quite as sure as the held-out tickets allow.
+/// What people write down as examples is a little easier than what comes in: never quite as sure as such tickets allow.
 const CAUTION: f64 = 1.15;
 /// With fewer tickets of one's own, there is nothing to find out on.
 pub const NEEDED: usize = 50;
@@ -80,8 +81,17 @@ pub struct Lesson {
     pub meaning: Vec<f32>,
 }
 
+/// Where the tickets of one's own come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Out of a queue.
+    Queue,
+    /// Written as examples of one.
+    Written,
+}
+
 /// Learn. Takes seconds; the same lessons give the same head.
-pub fn learn(base: &[Lesson], own: &[Lesson], risk: Risk) -> Result<Learned, LearnError> {
+pub fn learn(base: &[Lesson], own: &[Lesson], origin: Origin, risk: Risk) -> Result<Learned, LearnError> {
     if own.len() < NEEDED {
         return Err(LearnError::TooFew(own.len()));
     }
@@ -92,7 +102,7 @@ pub fn learn(base: &[Lesson], own: &[Lesson], risk: Risk) -> Result<Learned, Lea
     let base: Vec<Seen<'_>> = base.iter().map(|lesson| Seen::of(lesson, 1.0)).collect();
     let own: Vec<Seen<'_>> = own.iter().map(|lesson| Seen::of(lesson, OWN_COUNTS)).collect();
     let raw = held_out(&base, &own);
-    let at = temperatures(&own, &raw);
+    let at = temperatures(&own, &raw, origin);
     let readings: Vec<Reading> = raw.into_iter().map(|raw| raw.reading(&at)).collect();
     let data = digest(&tickets(&own));
     let mut thresholds = BTreeMap::new();
@@ -124,7 +134,11 @@ pub fn learn(base: &[Lesson], own: &[Lesson], risk: Risk) -> Result<Learned, Lea
 }
 
 /// Each is fitted to the answers that it will have to calibrate.
-fn temperatures(own: &[Seen<'_>], raw: &[Raw]) -> Temperatures {
+fn temperatures(own: &[Seen<'_>], raw: &[Raw], origin: Origin) -> Temperatures {
+    let caution = match origin {
+        Origin::Queue => 1.0,
+        Origin::Written => CAUTION,
+    };
     let all = || raw.iter().zip(own);
     let kind = |seen: &Seen<'_>| seen.ticket.kind.index();
     let words: Vec<_> = all().map(|(raw, seen)| (raw.words.clone(), kind(seen))).collect();
@@ -135,9 +149,9 @@ fn temperatures(own: &[Seen<'_>], raw: &[Raw]) -> Temperatures {
         .filter_map(|(raw, seen)| Some((raw.whose.clone(), seen.whose()?)))
         .collect();
     Temperatures {
-        words: Temperature::fit(&words).hotter(CAUTION),
-        both: Temperature::fit(&both).hotter(CAUTION),
-        whose: Temperature::fit(&whose).hotter(CAUTION),
+        words: Temperature::fit(&words).hotter(caution),
+        both: Temperature::fit(&both).hotter(caution),
+        whose: Temperature::fit(&whose).hotter(caution),
     }
 }
 
@@ -241,7 +255,7 @@ impl Raw {
 
 /// Each of `own` as judged by what the base and the other folds taught, in their order.
 fn held_out(base: &[Seen<'_>], own: &[Seen<'_>]) -> Vec<Raw> {
-    let folds = folds(own);
+    let folds = folds::split(&tickets(own), FOLDS);
     let judge = &|fold: usize| {
         let here = |at: usize| folds.get(at) == Some(&fold);
         let mut taught: Vec<&Seen<'_>> = base.iter().collect();
@@ -270,18 +284,6 @@ fn held_out(base: &[Seen<'_>], own: &[Seen<'_>]) -> Vec<Raw> {
     });
     answers.sort_by_key(|(at, _)| *at);
     answers.into_iter().map(|(_, raw)| raw).collect()
-}
-
-/// Dealt out kind by kind, so that each fold has its share of each.
-fn folds(own: &[Seen<'_>]) -> Vec<usize> {
-    let mut dealt = BTreeMap::new();
-    own.iter()
-        .map(|seen| {
-            let next: &mut usize = dealt.entry(seen.ticket.kind).or_insert(seen.ticket.kind.index());
-            *next += 1;
-            *next % FOLDS
-        })
-        .collect()
 }
 
 /// The tickets that were called `kind` and met no objection: how fit for its automation they seemed, and whether they were.

@@ -30,4 +30,4 @@ pub use head::{Card, Head, NotAHead, Reading, Source};
 pub use kind::{Kind, NotAKind};
 pub use letter::{Letter, Thread};
 pub use likeness::likeness;
-pub use objections::objection;
+pub use objections::{SOMEBODY_ELSE, objection};

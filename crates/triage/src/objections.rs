@@ -30,6 +30,9 @@ pub fn objection(kind: Kind, subject: &str, text: &str) -> Option<&'static str> 
     said(&AGAINST).or_else(|| if kind.is_privileged() { on_accounts() } else { None })
 }
 
+/// The objection that says whom it is about.
+pub const SOMEBODY_ELSE: &str = "it seems to be about somebody else";
+
 struct Sign {
     says: &'static str,
     phrases: &'static [&'static str],
@@ -64,7 +67,7 @@ const AGAINST: [Sign; 2] = [
         ],
     },
     Sign {
-        says: "it seems to be about somebody else",
+        says: SOMEBODY_ELSE,
         phrases: &[
             "colleague",
             "coworker",

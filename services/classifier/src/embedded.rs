@@ -10,7 +10,7 @@ mod shipped;
 use std::sync::Arc;
 
 use triage::letter::{Letter, Thread};
-use triage::{Head, Kind, NotAHead, likeness, objection};
+use triage::{Head, Kind, NotAHead, SOMEBODY_ELSE, likeness, objection};
 
 use crate::classify::{About, Category, Text};
 pub use shipped::{meaning_of, warm_up};
@@ -109,8 +109,12 @@ impl Embedded {
             return nothing_fits(read, offers, scores);
         };
         let kind = kind_of(offer).unwrap_or(Kind::Other);
-        let about = about(kind, &read, &letter, by_example);
-        let (confidence, threshold, reasoning) = if let Some(objection) = objection_to(kind, &letter) {
+        let objection = objection_to(kind, &letter);
+        let about = match objection {
+            Some(SOMEBODY_ELSE) => About::SomebodyElse,
+            _ => about(kind, &read, &letter, by_example),
+        };
+        let (confidence, threshold, reasoning) = if let Some(objection) = objection {
             let doubtful = DOUBTFUL.min(read.fitness(kind));
             (
                 doubtful,

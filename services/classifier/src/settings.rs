@@ -1,10 +1,10 @@
 //! What the classifier reads at its start.
 
 mod model;
+mod telling;
 
 use std::time::Duration;
 
-use chassis::settings::{Environment, SettingsErrors};
 use chassis::tripwires::{self, Caution};
 use chassis::{BaseSettings, Reader, Settings};
 use common::velocity::{Limit, Limited};
@@ -17,6 +17,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::embedded::Embedded;
+pub use telling::Telling;
 
 /// All of them.
 pub struct ClassifierSettings {
@@ -114,13 +115,13 @@ impl Settings for ClassifierSettings {
         );
         let entra = entra(from);
         let model = model::read(from);
-        let embedded = embedded(from);
+        let embedded = telling::embedded(from);
         let playbook_url = from.required("PLAYBOOK_URL", "the playbook service, e.g. http://playbook:8082");
         let orchestration_url = from.required(
             "ORCHESTRATION_URL",
             "the orchestration service, e.g. http://orchestration:8083",
         );
-        let threshold = threshold(from);
+        let threshold = telling::threshold(from);
         let patience = seconds(
             from,
             "GATE_PATIENCE_S",
@@ -325,47 +326,6 @@ fn entra(from: &mut Reader<'_>) -> Option<EntraSettings> {
     })
 }
 
-/// What the classifier reads of how it tells tickets apart, for whoever measures that without a fleet.
-#[derive(Debug, Clone)]
-pub struct Telling {
-    /// `None`: no `OPENAI_API_KEY` is set.
-    pub model: Option<ChatSettings>,
-    /// `CONFIDENCE_THRESHOLD`.
-    pub threshold: f64,
-}
-
-impl Telling {
-    /// From the environment.
-    ///
-    /// # Errors
-    /// Every bad setting.
-    pub fn from_environment() -> Result<Self, SettingsErrors> {
-        chassis::settings::part(Service::Classifier, &Environment, |from| {
-            let (model, threshold) = (model::read(from), threshold(from));
-            Some(Self {
-                model: model?,
-                threshold: threshold?,
-            })
-        })
-    }
-}
-
-/// The embedded classifier, with a head of one's own where there is one.
-fn embedded(from: &mut Reader<'_>) -> Option<Embedded> {
-    let file: Option<String> = from.optional(
-        "EMBEDDED_HEAD_FILE",
-        "what `firstline eval train` wrote, for the embedded classifier; empty: the head of this release",
-    )?;
-    let Some(file) = file else {
-        return Some(Embedded::shipped());
-    };
-    let head = std::fs::read(&file).map_err(|error| format!("cannot read `{file}`: {error}"));
-    match head.and_then(|bytes| Embedded::with_head(&bytes).map_err(|error| format!("`{file}`: {error}"))) {
-        Ok(embedded) => Some(embedded),
-        Err(why) => from.reject(format!("EMBEDDED_HEAD_FILE: {why}")),
-    }
-}
-
 fn default_mode(from: &mut Reader<'_>) -> Option<Mode> {
     let modes = Mode::ALL.map(|mode| (mode.as_str(), mode));
     from.one_of(
@@ -385,21 +345,6 @@ fn outcome_note(from: &mut Reader<'_>) -> Option<Outcome> {
         Ok(number) => Outcome::Id(number),
         Err(_) => Outcome::Name(outcome),
     })
-}
-
-fn threshold(from: &mut Reader<'_>) -> Option<f64> {
-    let threshold = from.or(
-        "CONFIDENCE_THRESHOLD",
-        0.85,
-        "confidence below which a ticket goes to a person, 0 to 1, where none was measured",
-    )?;
-    if (0.0..=1.0).contains(&threshold) {
-        Some(threshold)
-    } else {
-        from.reject(format!(
-            "CONFIDENCE_THRESHOLD is `{threshold}`, not between 0 and 1"
-        ))
-    }
 }
 
 #[cfg(test)]

@@ -213,7 +213,8 @@ async fn the_description_of_each_service_says_what_its_doors_do() {
                         .is_some_and(|text| !text.is_empty());
                     assert!(described, "{service}: {method} {path} {status} is described");
                 }
-                if path.starts_with("/webhooks/") {
+                // A link on a ticket proves itself by its code, to a person with a browser.
+                if path.starts_with("/webhooks/") || path.starts_with("/suggestions/") {
                     continue;
                 }
                 assert!(

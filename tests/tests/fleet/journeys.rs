@@ -232,11 +232,15 @@ async fn without_a_phone_in_the_directory_no_pass_is_made() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_letter_that_a_requester_types_loses_the_ticket() {
     let fleet = fleet().await;
-    let odd =
+    // What shows nothing and turns the direction of reading hides words: that is a person's to read.
+    let hiding =
         "I can't log in \u{0}\u{1}\u{7f}\u{202e}<script>alert(1)</script> {{ requester.name }} \u{1f525}";
+    let ticket = fleet.file_ticket(ALEX, hiding);
+    assert_eq!(automation(&fleet.wait_for_end(ticket).await), "manual");
+    assert_no_effect(&fleet, ALEX);
+    let odd = "I can't log in \u{0}\u{1}\u{7f} \u{1f525}";
     let ticket = fleet.file_ticket(ADELE, odd);
-    let ended = fleet.wait_for_end(ticket).await;
-    assert_eq!(automation(&ended), "resolved");
+    assert_eq!(automation(&fleet.wait_for_end(ticket).await), "resolved");
     assert_one_pass_delivered(&fleet, ADELE);
 }
 

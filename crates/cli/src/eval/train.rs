@@ -10,7 +10,7 @@ use classifier::embedded::corpus::{Corpus, as_read};
 use classifier::embedded::meaning_of;
 use serde::Serialize;
 use triage::labelled::Labelled;
-use triage::learn::{Learned, Lesson, NEEDED, learn};
+use triage::learn::{Learned, Lesson, NEEDED, Origin, learn};
 use triage::threshold::{NEVER, Risk};
 use triage::{Card, Kind};
 
@@ -79,7 +79,7 @@ fn learned(tickets: Vec<Labelled>, risk: Risk) -> anyhow::Result<Learned> {
         .into_iter()
         .map(lesson)
         .collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(learn(&base, &own, risk).map_err(|error| BadInput(error.to_string()))?)
+    Ok(learn(&base, &own, Origin::Queue, risk).map_err(|error| BadInput(error.to_string()))?)
 }
 
 /// The same for a part of them, be it as small as it may: too few to be calibrated on are learned from all the same.
@@ -94,7 +94,7 @@ pub(super) fn learned_from_a_part(tickets: Vec<Labelled>) -> anyhow::Result<Lear
             .map(lesson)
             .collect::<anyhow::Result<Vec<_>>>()?,
     );
-    Ok(learn(&base, &held_out, RISK)?)
+    Ok(learn(&base, &held_out, Origin::Written, RISK)?)
 }
 
 fn lesson(ticket: Labelled) -> anyhow::Result<Lesson> {
@@ -123,7 +123,8 @@ fn of_corpus(folder: &Path, risk: Risk) -> anyhow::Result<OfCorpus> {
         }
     }
     let corpus = Corpus::of(&files, meaning).map_err(|error| BadInput(error.to_string()))?;
-    let learned = learn(&corpus.base, &corpus.held_out, risk).map_err(|error| BadInput(error.to_string()))?;
+    let learned = learn(&corpus.base, &corpus.held_out, Origin::Written, risk)
+        .map_err(|error| BadInput(error.to_string()))?;
     let truth = corpus.held_out.iter().map(|lesson| lesson.ticket.kind).collect();
     Ok((
         learned,

@@ -1,3 +1,5 @@
+//! How letters are read, a case at a time and as laws.
+
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;

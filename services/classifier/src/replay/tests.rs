@@ -1,7 +1,5 @@
 //! Deciding again.
 
-use std::sync::LazyLock;
-
 use common::playbook::PlaybookView;
 use common::velocity::{Exceeded, Limited};
 use futures::FutureExt as _;
@@ -11,7 +9,7 @@ use serde_json::json;
 use time::macros::datetime;
 
 use super::*;
-use crate::classify::{About, Classification, Embedded, Text};
+use crate::classify::{About, Classification, Text};
 use crate::facts::{Execution, Kind, NotAsked, Objection, Plan, Requester, Sender, Triggered};
 use crate::samples::{candidate, classification, decided, good, known, offered};
 
@@ -33,13 +31,11 @@ impl Classify for Sure {
     }
 }
 
-static EMBEDDED: LazyLock<Embedded> = LazyLock::new(Embedded::shipped);
-
 fn nothing() -> Change<'static> {
     Change {
         threshold: None,
         playbooks: None,
-        reader: Reader::WhereOffersDiffer(&*EMBEDDED),
+        reader: Reader::WhereOffersDiffer(&Sure(0.99)),
     }
 }
 

@@ -142,11 +142,11 @@ async fn the_answer_says_what_was_considered_and_never_what_the_ticket_says() {
     let ticket = story
         .world
         .halo()
-        .file_ticket(NewTicket::new(ADELE, "I can't log in to the VPN").details(secret));
+        .file_ticket(NewTicket::new(ADELE, "I forgot my SAP password").details(secret));
     let explained = story.explained(ticket).await;
     assert!(codes(&explained.decision).contains(&"below_threshold"));
     let answer = serde_json::to_string(&explained).unwrap();
-    for words in ["90210", "VPN", ADELE, "personal"] {
+    for words in ["90210", "SAP", ADELE, "personal"] {
         assert!(!answer.contains(words), "{words}: {answer}");
     }
     let considered = explained.considered.unwrap();
@@ -222,7 +222,7 @@ async fn decisions_made_again_with_nothing_changed_differ_nowhere() {
     let story = Story::begin(&[]).await;
     let texts = [
         (ADELE, RESET),
-        (ADELE, "I can't log in to the VPN"),
+        (ADELE, "I forgot my SAP password"),
         ("alex@contoso.example", "My laptop screen is broken"),
         ("diego@contoso.example", RESET),
         ("grady@contoso.example", RESET),

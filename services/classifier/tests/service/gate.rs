@@ -115,11 +115,11 @@ async fn whatever_speaks_against_it_leaves_the_ticket_to_a_person_with_the_reaso
         (
             "adele@contoso.example",
             "reset password for my colleague Bob",
-            "no_active_playbook",
+            "about_somebody_else",
         ),
         (
             "adele@contoso.example",
-            "I can't log in to the VPN",
+            "I forgot my SAP password",
             "below_threshold",
         ),
         ("diego@contoso.example", RESET, "account_disabled"),

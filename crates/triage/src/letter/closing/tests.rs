@@ -1,3 +1,5 @@
+//! Where a letter is over.
+
 use super::*;
 
 fn said(text: &str) -> String {

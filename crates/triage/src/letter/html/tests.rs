@@ -1,3 +1,5 @@
+//! Pages as mail programs write them.
+
 use super::*;
 
 fn visible(body: &str) -> String {

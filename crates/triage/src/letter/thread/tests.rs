@@ -1,3 +1,5 @@
+//! Where the words of others begin.
+
 use proptest::prelude::*;
 
 use super::*;
