@@ -90,14 +90,20 @@ impl Embedded {
     /// Weigh a ticket against what is on offer. May take a tenth of a second of a processor.
     pub fn read(&self, text: Text<'_>, offers: &[Category]) -> Reading {
         let letter = triage::letter::read(text.summary, text.details);
-        let read = self
-            .head
-            .read(&letter.subject, &letter.text, || meaning_of(&letter.whole()));
-        let scores = offers.iter().map(|offer| score(offer, &letter, &read)).collect();
         let like = offers
             .iter()
             .enumerate()
             .find(|(_, offer)| like_an_example(offer, &letter));
+        // The author of an example has said what it means.
+        let meaning = || {
+            if like.is_some() {
+                None
+            } else {
+                meaning_of(&letter.whole())
+            }
+        };
+        let read = self.head.read(&letter.subject, &letter.text, meaning);
+        let scores = offers.iter().map(|offer| score(offer, &letter, &read)).collect();
         let of_kind = offers
             .iter()
             .enumerate()
@@ -114,25 +120,10 @@ impl Embedded {
             Some(SOMEBODY_ELSE) => About::SomebodyElse,
             _ => about(kind, &read, &letter, by_example),
         };
-        let (confidence, threshold, reasoning) = if let Some(objection) = objection {
-            let doubtful = DOUBTFUL.min(read.fitness(kind));
-            (
-                doubtful,
-                None,
-                format!("reads like the category, but {objection}"),
-            )
-        } else if by_example {
-            (
-                LIKE_AN_EXAMPLE,
-                None,
-                "reads nearly like an example of the playbook".to_owned(),
-            )
-        } else {
-            (
-                read.fitness(kind),
-                Some(self.head.threshold(kind)),
-                in_words(kind, &read),
-            )
+        let (confidence, threshold, reasoning) = match (objection, by_example) {
+            (Some(objection), _) => against(kind, &read, objection),
+            (None, true) => by_its_example(),
+            (None, false) => self.by_its_kind(kind, &read),
         };
         Reading {
             choice: Some(choice),
@@ -144,6 +135,24 @@ impl Embedded {
             of_head: read,
         }
     }
+
+    fn by_its_kind(&self, kind: Kind, read: &triage::Reading) -> Weighed {
+        let threshold = self.head.threshold(kind);
+        (read.fitness(kind), Some(threshold), in_words(kind, read))
+    }
+}
+
+/// How sure, from how sure on, and why.
+type Weighed = (f64, Option<f64>, String);
+
+fn against(kind: Kind, read: &triage::Reading, objection: &str) -> Weighed {
+    let reasoning = format!("reads like the category, but {objection}");
+    (DOUBTFUL.min(read.fitness(kind)), None, reasoning)
+}
+
+fn by_its_example() -> Weighed {
+    let reasoning = "reads nearly like an example of the playbook".to_owned();
+    (LIKE_AN_EXAMPLE, None, reasoning)
 }
 
 /// The kind that a category stands for, where it is one that the head knows.
