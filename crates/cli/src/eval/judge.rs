@@ -62,6 +62,8 @@ impl Judge {
         let (asked, name) = match (reader, model) {
             (Reader::Embedded, _) => {
                 let embedded = head(judging.head.as_deref())?;
+                // What it takes to load is no ticket's time.
+                embedded::warm_up();
                 let name = format!("{} {}", embedded::MODEL, embedded.version());
                 (Asked::Embedded(embedded), name)
             }
