@@ -89,7 +89,7 @@ async fn lived_through(house: &House) -> Vec<i64> {
     // The manager by text, who does not look at Teams.
     world.teams().react(MEGAN, CardReaction::ignore());
     world.twilio().reply(&house.number_of(MEGAN), Reply::Yes);
-    let by_text = file(ALEX, "I am locked out of my account");
+    let by_text = file(ALEX, "Please reset my password");
     house.ended(by_text).await;
     // A pass that cannot be delivered is taken back.
     world
