@@ -57,7 +57,9 @@ impl Gate {
             summary: &ticket.summary,
             details: &ticket.details,
         };
-        let considered = Considered::new(facts, text, offers, answers, threshold, decision.automated);
+        let mut considered = Considered::new(facts, text, offers, answers, threshold, decision.automated);
+        // Where no playbook fits, there is none whose mode could count.
+        considered.view.mode = facts.plan.offered().map(|_| mode.to_string());
         let known = match &facts.requester {
             Requester::Known(known) => Some(known),
             _ => None,

@@ -145,6 +145,11 @@ async fn the_answer_says_what_was_considered_and_never_what_the_ticket_says() {
         .file_ticket(NewTicket::new(ADELE, "I forgot my SAP password").details(secret));
     let explained = story.explained(ticket).await;
     assert!(codes(&explained.decision).contains(&"below_threshold"));
+    let mode = explained
+        .considered
+        .as_ref()
+        .and_then(|considered| considered.mode.as_deref());
+    assert_eq!(mode, Some("auto"), "what the playbook's mode was is on record");
     let answer = serde_json::to_string(&explained).unwrap();
     for words in ["90210", "SAP", ADELE, "personal"] {
         assert!(!answer.contains(words), "{words}: {answer}");
