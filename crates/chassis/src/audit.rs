@@ -89,6 +89,9 @@ impl AuditLog {
         connection: &mut PgConnection,
         events: impl IntoIterator<Item = &'e AuditEvent>,
     ) -> Result<(), sqlx::Error> {
+        let mut events: Vec<&AuditEvent> = events.into_iter().collect();
+        // Chain by chain, as `audit_append` wants them; within each in the order in which they happened.
+        events.sort_by_key(|event| event.execution);
         let rows = AuditRows::of(self.service, &self.tenant, events);
         if rows.ids.is_empty() {
             return Ok(());

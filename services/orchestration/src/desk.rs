@@ -12,7 +12,6 @@ use tokio::sync::OnceCell;
 
 use crate::outbox::plan::{Change, Note};
 use crate::settings::DeskSettings;
-use crate::update::Marker;
 
 /// What `/readyz` calls it.
 const READINESS: &str = "halopsa";
@@ -140,29 +139,29 @@ impl Desk {
             .collect())
     }
 
-    /// Add a note, and change the ticket with it.
-    pub(crate) async fn add(
-        &self,
-        ticket: &TicketId,
-        text: &str,
-        marker: &Marker,
-        note: &Note,
-    ) -> Result<(), DeskError> {
+    /// Add notes in one call, and change the ticket with them; those without words are left out.
+    pub(crate) async fn add(&self, ticket: &TicketId, notes: &[Note]) -> Result<(), DeskError> {
         let numbers = self.numbers().await?;
-        let (new_status, new_agent) = match note.change() {
-            None => (None, None),
-            Some(Change::Resolve) => (Some(numbers.resolved), None),
-            Some(Change::Escalate) => (numbers.escalated, Some(Agent::Nobody)),
-        };
-        let note = NewNote {
-            text,
-            private: note.private,
-            outcome: Outcome::from(self.settings.outcome_note.as_str()),
-            new_status,
-            new_agent,
-            marker: marker.as_str(),
-        };
-        Ok(self.halo.add_note(ticket, &note).await?)
+        let worded: Vec<_> = notes
+            .iter()
+            .filter_map(|note| note.text().map(|text| (note, text)))
+            .collect();
+        let notes = worded.iter().map(|(note, (text, marker))| {
+            let (new_status, new_agent) = match note.change() {
+                None => (None, None),
+                Some(Change::Resolve) => (Some(numbers.resolved), None),
+                Some(Change::Escalate) => (numbers.escalated, Some(Agent::Nobody)),
+            };
+            NewNote {
+                text,
+                private: note.private,
+                outcome: Outcome::from(self.settings.outcome_note.as_str()),
+                new_status,
+                new_agent,
+                marker: marker.as_str(),
+            }
+        });
+        Ok(self.halo.add_notes(ticket, &notes.collect::<Vec<_>>()).await?)
     }
 
     /// Make the ticket say `status`: the custom field, and at an end the status that the note should have set already (a

@@ -100,9 +100,10 @@ impl Turn {
         self.record(told, None, settled, why);
     }
 
-    /// This text tells these: whoever reads the ticket can compare.
-    fn settle_text(&mut self, told: &Told<'_>, text: &str) {
-        self.record(told, Some(&Digest::of(text)), Settled::Sent, None);
+    /// The note stands there. Of what was told just now the text is on record: whoever reads the ticket can compare.
+    fn settle_note(&mut self, note: &Note) {
+        let text = note.text().map(|(text, _)| Digest::of(&text));
+        self.record(&note.told(), text.as_ref(), Settled::Sent, None);
     }
 
     fn record(
@@ -266,11 +267,10 @@ impl Sender {
     ) -> Result<(), Stopped> {
         self.reach(&mut turn.claimed).await?;
         match dispatch {
-            Dispatch::Note(note) => {
-                let stands = |marker: &Marker| {
-                    standing.is_some_and(|notes| notes.iter().any(|note| note.contains(marker.as_str())))
-                };
-                self.note(turn, note.without(stands)).await
+            Dispatch::Notes(notes) => {
+                let notes = notes.into_iter();
+                self.notes(turn, notes.map(|note| without(note, standing)).collect())
+                    .await
             }
             Dispatch::Fields { covers, status } => self.fields(turn, &covers, status).await,
             Dispatch::Set {
@@ -281,15 +281,43 @@ impl Sender {
         }
     }
 
+    /// Notes in one call. Where the help desk refuses it, some of them may stand there: then each is told by itself.
+    async fn notes(&self, turn: &mut Turn, mut notes: Vec<Note>) -> Result<(), Stopped> {
+        if notes.iter().filter(|note| note.text().is_some()).count() > 1 {
+            match in_time(self.desk.add(&turn.claimed.ticket, &notes)).await {
+                Ok(()) => {
+                    for note in &notes {
+                        turn.settle_note(note);
+                    }
+                    return Ok(());
+                }
+                Err(error) if error.remedy() == Remedy::GiveUp => {
+                    tracing::warn!(ticket.id = %turn.claimed.ticket, %error, "the help desk refused one of several notes; sending each by itself");
+                    self.reach(&mut turn.claimed).await?;
+                    let standing = in_time(self.desk.standing(&turn.claimed.ticket)).await?;
+                    notes = notes
+                        .into_iter()
+                        .map(|note| without(note, Some(&standing)))
+                        .collect();
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        for note in notes {
+            self.reach(&mut turn.claimed).await?;
+            self.note(turn, note).await?;
+        }
+        Ok(())
+    }
+
     async fn note(&self, turn: &mut Turn, note: Note) -> Result<(), Stopped> {
-        let Some((text, marker)) = note.text() else {
-            // All of it stands there already, or was told with a later one.
-            turn.settle(&note.told(), Settled::Sent, None);
+        if note.text().is_none() {
+            turn.settle_note(&note);
             return Ok(());
-        };
-        match in_time(self.desk.add(&turn.claimed.ticket, &text, marker, &note)).await {
+        }
+        match in_time(self.desk.add(&turn.claimed.ticket, std::slice::from_ref(&note))).await {
             Ok(()) => {
-                turn.settle_text(&note.told(), &text);
+                turn.settle_note(&note);
                 Ok(())
             }
             // A workflow may forbid the status: then the words matter more, and `fields` tries the status by itself.
@@ -405,6 +433,14 @@ impl Sender {
         }
         Ok(())
     }
+}
+
+/// What of `note` does not stand on the ticket yet, as far as that was looked at.
+fn without(note: Note, standing: Option<&[String]>) -> Note {
+    let stands = |marker: &Marker| {
+        standing.is_some_and(|notes| notes.iter().any(|note| note.contains(marker.as_str())))
+    };
+    note.without(stands)
 }
 
 /// What a ticket was told.

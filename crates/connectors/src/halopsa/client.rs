@@ -180,15 +180,19 @@ impl Halo {
         }
     }
 
-    /// POST one record as the array that HaloPSA wants.
+    /// POST records; they are taken in their order.
     pub(super) async fn post(
         &self,
         operation: &'static str,
         repeat: Repeat,
         path: &str,
-        record: &Value,
+        records: &[Value],
     ) -> Result<(), CallError> {
-        let url = join(&self.shared.settings.resource_url, &[path]);
+        let mut url = join(&self.shared.settings.resource_url, &[path]);
+        if records.len() > 1 {
+            // Else only the last of them is answered for, and a warning about another is lost.
+            url.query_pairs_mut().append_pair("returnall", "true");
+        }
         let answer = self
             .shared
             .authorized
@@ -197,7 +201,7 @@ impl Halo {
                 let builder = http
                     .post(url.clone())
                     .header(http::header::ACCEPT, "application/json")
-                    .json(&[record]);
+                    .json(records);
                 Call::new(operation, repeat, builder)
             })
             .await?;
@@ -205,7 +209,11 @@ impl Halo {
             return Err(refusal(&answer));
         }
         // An answer that can't be read changes nothing about what was done.
-        check_warning(&answer.json().unwrap_or_default())
+        let answer: Value = answer.json().unwrap_or_default();
+        match answer.as_array() {
+            Some(written) => written.iter().try_for_each(check_warning),
+            None => check_warning(&answer),
+        }
     }
 }
 

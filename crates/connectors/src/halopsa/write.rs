@@ -63,26 +63,15 @@ impl Halo {
     /// Add a note, and set status or agent with it. Not repeatable: after [`CallError::Unknown`],
     /// [`Halo::find_marker`] tells whether it arrived.
     pub async fn add_note(&self, ticket: &TicketId, note: &NewNote<'_>) -> Result<(), CallError> {
-        let mut action = json!({
-            "ticket_id": number(ticket)?,
-            "note_html": note_html(note.text, note.marker),
-            // The default differs from outcome to outcome: a note must never become public by itself.
-            "hiddenfromuser": note.private,
-            "sendemail": false,
-            "dont_do_rules": true,
-        });
-        let (name, value) = match &note.outcome {
-            Outcome::Id(id) => ("outcome_id", json!(id)),
-            Outcome::Name(name) => ("outcome", json!(name)),
-        };
-        action[name] = value;
-        if let Some(status) = note.new_status {
-            action["new_status"] = json!(status);
-        }
-        if let Some(agent) = note.new_agent {
-            action["new_agent"] = json!(agent.number());
-        }
-        self.post("add_note", Repeat::Never, "Actions", &action).await
+        self.add_notes(ticket, std::slice::from_ref(note)).await
+    }
+
+    /// Add notes in their order, in one call. HaloPSA takes them one after the other: where it refuses one, those before it
+    /// stand there, and [`Halo::find_marker`] tells which.
+    pub async fn add_notes(&self, ticket: &TicketId, notes: &[NewNote<'_>]) -> Result<(), CallError> {
+        let number = number(ticket)?;
+        let actions: Vec<Value> = notes.iter().map(|note| action(number, note)).collect();
+        self.post("add_note", Repeat::Never, "Actions", &actions).await
     }
 
     /// Set custom fields by number. Safe to repeat. Fields that the ticket's type does not list are ignored by HaloPSA.
@@ -129,8 +118,32 @@ impl Halo {
             }
         }
         record[name] = value;
-        self.post(operation, Repeat::Safe, "Tickets", &record).await
+        self.post(operation, Repeat::Safe, "Tickets", &[record]).await
     }
+}
+
+/// A note as the action that it is.
+fn action(ticket: i64, note: &NewNote<'_>) -> Value {
+    let mut action = json!({
+        "ticket_id": ticket,
+        "note_html": note_html(note.text, note.marker),
+        // The default differs from outcome to outcome: a note must never become public by itself.
+        "hiddenfromuser": note.private,
+        "sendemail": false,
+        "dont_do_rules": true,
+    });
+    let (name, value) = match &note.outcome {
+        Outcome::Id(id) => ("outcome_id", json!(id)),
+        Outcome::Name(name) => ("outcome", json!(name)),
+    };
+    action[name] = value;
+    if let Some(status) = note.new_status {
+        action["new_status"] = json!(status);
+    }
+    if let Some(agent) = note.new_agent {
+        action["new_agent"] = json!(agent.number());
+    }
+    action
 }
 
 /// HaloPSA wants plain integers.

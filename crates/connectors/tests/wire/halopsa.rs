@@ -184,6 +184,44 @@ async fn a_note_is_posted_as_the_contract_shows() {
 }
 
 #[tokio::test]
+async fn several_notes_are_one_call_and_a_warning_about_any_of_them_is_seen() {
+    let (server, halo) = start().await;
+    let warned = json!([
+        { "id": 1, "ticket_id": 4242, "_warning": "The status was not changed.", "_warning_is_error": true },
+        { "id": 2, "ticket_id": 4242 },
+    ]);
+    on(&server, "POST", "/api/Actions", answer(201, &warned)).await;
+    let note = |text, marker| NewNote {
+        text,
+        private: true,
+        outcome: Outcome::Id(7),
+        new_status: None,
+        new_agent: None,
+        marker,
+    };
+    let notes = [note("one", "fl-01"), note("two", "fl-02")];
+    let error = halo.add_notes(&id("4242"), &notes).await.unwrap_err();
+    assert!(
+        matches!(&error, CallError::Refused { code, .. } if code == "warning"),
+        "{error}"
+    );
+    let request = only(&server).await;
+    assert_eq!(request.url.query(), Some("returnall=true"));
+    let body: Value = request.body_json().unwrap();
+    assert_eq!(
+        body.as_array()
+            .unwrap()
+            .iter()
+            .map(|action| &action["note_html"])
+            .collect::<Vec<_>>(),
+        [
+            "<p>one</p><p><small>fl-01</small></p>",
+            "<p>two</p><p><small>fl-02</small></p>"
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_note_that_failed_unclearly_is_not_posted_again_and_can_be_looked_for() {
     let (server, halo) = start().await;
     on(&server, "POST", "/api/Actions", ResponseTemplate::new(500)).await;

@@ -1,7 +1,7 @@
 //! Which calls of the help desk tell what is due: as few as keep every note complete and in order.
 //!
-//! Pure. The help desk allows some 300 calls in five minutes for everybody, so notes of one kind that pile up travel
-//! together, and of several values for the custom field only the last is written.
+//! Pure. The help desk allows some 300 calls in five minutes for everybody, so updates of one kind that pile up become one
+//! note, notes that follow each other travel in one call, and of several values for the custom field only the last is written.
 
 use std::collections::HashMap;
 
@@ -12,6 +12,8 @@ use crate::update::{Due, Marker, SetFields, Update};
 
 /// No note grows past this many updates.
 const MOST_PARTS: usize = 20;
+/// No call carries more notes: each is some kilobytes, and after one that failed all of them are looked for.
+const MOST_NOTES: usize = 8;
 
 /// The stories of executions that have ended, by execution.
 pub(crate) type Stories = HashMap<ExecutionId, Story>;
@@ -19,8 +21,8 @@ pub(crate) type Stories = HashMap<ExecutionId, Story>;
 /// One call of the help desk, and which updates are settled once it is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Dispatch {
-    /// A note, which may change the ticket as well.
-    Note(Note),
+    /// Notes in their order, each of which may change the ticket as well.
+    Notes(Vec<Note>),
     /// The custom field, and whatever else must hold of the ticket by then.
     Fields {
         /// Positions settled by it.
@@ -160,15 +162,18 @@ pub(crate) fn plan(due: &[Due], stories: &Stories) -> Vec<Dispatch> {
             .skip(index)
             .any(|later| answers(later, *execution, update));
         let (private, change) = manner(update);
-        let room = matches!(calls.last(), Some(Dispatch::Note(note)) if note.takes(private, change));
+        let room = matches!(calls.last(), Some(Dispatch::Notes(notes))
+            if notes.iter().all(|note| note.takes(private, change)));
         if !room {
-            calls.push(Dispatch::Note(Note {
+            calls.push(Dispatch::Notes(vec![Note {
                 covers: vec![],
                 parts: vec![],
                 private,
-            }));
+            }]));
         }
-        if let Some(Dispatch::Note(note)) = calls.last_mut() {
+        if let Some(Dispatch::Notes(notes)) = calls.last_mut()
+            && let Some(note) = notes.last_mut()
+        {
             note.covers.push(*position);
             if !superseded && let Some(text) = render(update, stories.get(execution)) {
                 note.parts.push(Part {
@@ -180,7 +185,22 @@ pub(crate) fn plan(due: &[Due], stories: &Stories) -> Vec<Dispatch> {
         }
     }
     calls.extend(fields.map(|(covers, status)| Dispatch::Fields { covers, status }));
-    calls
+    together(calls)
+}
+
+/// Notes that follow each other in one call.
+fn together(calls: Vec<Dispatch>) -> Vec<Dispatch> {
+    let mut merged: Vec<Dispatch> = Vec::with_capacity(calls.len());
+    for mut call in calls {
+        if let (Some(Dispatch::Notes(before)), Dispatch::Notes(notes)) = (merged.last_mut(), &mut call)
+            && before.len() + notes.len() <= MOST_NOTES
+        {
+            before.append(notes);
+        } else {
+            merged.push(call);
+        }
+    }
+    merged
 }
 
 /// `later` tells the answer to the question that `update` tells of, and the question with it.
@@ -275,6 +295,15 @@ mod tests {
         })
     }
 
+    fn public_note() -> Update {
+        Update::Note(PlaybookNote {
+            call: call("say"),
+            name: "say".to_owned(),
+            text: "Wait.".to_owned(),
+            public: true,
+        })
+    }
+
     fn status(status: AutomationStatus) -> Update {
         Update::Status { status }
     }
@@ -298,25 +327,29 @@ mod tests {
     }
 
     fn shape(dispatches: &[Dispatch]) -> Vec<String> {
+        let note = |note: &Note| {
+            let who = if note.private { "private" } else { "public" };
+            let markers: Vec<_> = note.parts.iter().map(|part| part.marker.as_str()).collect();
+            let markers = markers.join("+");
+            format!("{who} {markers} {:?} {:?}", note.change(), note.covers)
+        };
         let shape = |dispatch: &Dispatch| match dispatch {
             Dispatch::Fields { covers, status } => format!("fields {status} {covers:?}"),
             Dispatch::Set { position, fields, .. } => format!("set {:?} [{position}]", fields.fields),
-            Dispatch::Note(note) => {
-                let who = if note.private { "private" } else { "public" };
-                let markers: Vec<_> = note.parts.iter().map(|part| part.marker.as_str()).collect();
-                format!(
-                    "{who} {} {:?} {:?}",
-                    markers.join("+"),
-                    note.change(),
-                    note.covers
-                )
-            }
+            Dispatch::Notes(notes) => notes.iter().map(note).collect::<Vec<_>>().join("; "),
         };
         dispatches.iter().map(shape).collect()
     }
 
+    fn first_note(dispatches: &[Dispatch]) -> &Note {
+        match dispatches.first() {
+            Some(Dispatch::Notes(notes)) => &notes[0],
+            other => panic!("no note: {other:?}"),
+        }
+    }
+
     #[test]
-    fn a_run_that_was_over_in_a_moment_costs_three_notes_and_one_field() {
+    fn a_run_that_was_over_in_a_moment_costs_one_call_of_three_notes_and_one_field() {
         let due = due(vec![
             status(AutomationStatus::Running),
             asked("verify"),
@@ -330,9 +363,7 @@ mod tests {
         ]);
         let calls = plan(&due, &stories(Ending::Resolved));
         let expected = [
-            "private fl-4+fl-6 None [2, 4, 6]",
-            "public fl-7 Some(Resolve) [7]",
-            "private fl-8 None [8]",
+            "private fl-4+fl-6 None [2, 4, 6]; public fl-7 Some(Resolve) [7]; private fl-8 None [8]",
             "fields resolved [1, 3, 5, 9]",
         ];
         assert_eq!(shape(&calls), expected);
@@ -376,14 +407,10 @@ mod tests {
         let expected = [
             "private fl-1+fl-2 None [1, 2]",
             "set {\"CFurgent\": Bool(true)} [3]",
-            "public fl-4 None [4]",
-            "private fl-5 None [5]",
+            "public fl-4 None [4]; private fl-5 None [5]",
         ];
         assert_eq!(shape(&calls), expected);
-        let Dispatch::Note(first) = &calls[0] else {
-            panic!("{calls:?}")
-        };
-        let (text, _) = first.text().unwrap();
+        let (text, _) = first_note(&calls).text().unwrap();
         assert!(
             text.contains("\n> Ending: resolved\n> Done."),
             "no line of ours: {text}"
@@ -405,9 +432,7 @@ mod tests {
                 reason: "Denied".to_owned(),
             }),
         );
-        let Some(Dispatch::Note(note)) = calls.into_iter().next() else {
-            panic!("no note")
-        };
+        let note = first_note(&calls).clone();
         let first_stands = note.clone().without(|marker| marker.as_str() == "fl-1");
         assert_eq!(
             (first_stands.parts.len(), first_stands.change()),
@@ -425,17 +450,28 @@ mod tests {
     }
 
     #[test]
+    fn no_call_carries_notes_without_end() {
+        let turns = (0..10).flat_map(|step| [progress(&format!("s{step}")), public_note()]);
+        let calls = plan(&due(turns.collect()), &Stories::new());
+        let sizes: Vec<usize> = calls
+            .iter()
+            .map(|call| match call {
+                Dispatch::Notes(notes) => notes.len(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(sizes, [8, 8, 4]);
+    }
+
+    #[test]
     fn no_note_grows_without_end_and_none_is_lost_or_out_of_order() {
         let due = due((0..45).map(|step| progress(&format!("s{step}"))).collect());
         let calls = plan(&due, &Stories::new());
-        let told: Vec<i64> = calls
-            .iter()
-            .flat_map(|call| match call {
-                Dispatch::Note(note) => note.covers.clone(),
-                Dispatch::Fields { .. } | Dispatch::Set { .. } => vec![],
-            })
-            .collect();
-        assert_eq!(calls.len(), 3);
+        let [Dispatch::Notes(notes)] = &calls[..] else {
+            panic!("{calls:?}")
+        };
+        let told: Vec<i64> = notes.iter().flat_map(|note| note.covers.clone()).collect();
+        assert_eq!(notes.len(), 3);
         assert_eq!(told, (1..=45).collect::<Vec<i64>>());
     }
 }

@@ -47,7 +47,7 @@ FROM (
         FROM UNNEST($14::bigint[], $15::uuid[], $16::text[], $17::uuid[], $18::text[], $19::text[], $20::jsonb[], $22::bytea[])
              WITH ORDINALITY AS event (closing, id, ticket_id, execution_id, kind, actor, detail, digest, nth)
         WHERE closing = ANY(ARRAY(SELECT nth FROM ours))
-        ORDER BY nth
+        ORDER BY execution_id NULLS FIRST, nth
     ) AS events
 ) AS audit
 WHERE audit.added < 0

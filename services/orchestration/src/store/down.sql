@@ -140,7 +140,7 @@ FROM (
         FROM UNNEST($29::uuid[], $30::text[], $31::uuid[], $32::text[], $33::text[], $34::jsonb[], $56::bytea[])
              WITH ORDINALITY AS event (id, ticket_id, execution_id, kind, actor, detail, digest, nth)
         WHERE execution_id = ANY(ARRAY(SELECT id FROM ours))
-        ORDER BY nth
+        ORDER BY execution_id NULLS FIRST, nth
     ) AS events
 ) AS audit
 WHERE audit.added < 0

@@ -7,7 +7,7 @@ use common::{Ending, ExecutionId};
 use time::OffsetDateTime;
 
 use super::World;
-use crate::outbox::plan::{Dispatch, Stories, plan};
+use crate::outbox::plan::{Dispatch, Note, Stories, plan};
 use crate::sim::guard::Guard;
 use crate::sim::model::outbox::Taken;
 use crate::store::{Closing, Left, Settled, Then};
@@ -157,48 +157,63 @@ impl World<'_> {
             self.say(|| format!("replica {process} finds that another sender has taken over"));
             return false;
         }
-        let (covers, text) = match dispatch {
-            Dispatch::Note(note) => {
+        let (covers, texts) = match dispatch {
+            Dispatch::Notes(notes) => {
                 let standing = turn.standing.as_deref().unwrap_or_default();
                 let stands = |marker: &Marker| standing.iter().any(|note| note.contains(marker.as_str()));
-                let note = note.without(stands);
-                let text = note
-                    .text()
-                    .map(|(text, marker)| format!("{text}\n[{}]", marker.as_str()));
-                (note.covers, text)
+                let notes: Vec<_> = notes.into_iter().map(|note| note.without(stands)).collect();
+                let texts = notes.iter().filter_map(Note::text);
+                let texts: VecDeque<String> = texts
+                    .map(|(text, marker)| format!("{text}\n[{}]", marker.as_str()))
+                    .collect();
+                (notes.into_iter().flat_map(|note| note.covers).collect(), texts)
             }
-            Dispatch::Fields { covers, .. } => (covers, None),
-            Dispatch::Set { position, .. } => (vec![position], None),
+            Dispatch::Fields { covers, .. } => (covers, VecDeque::new()),
+            Dispatch::Set { position, .. } => (vec![position], VecDeque::new()),
         };
-        let settled = covers.iter().map(|position| (*position, Settled::Sent));
-        let Some(text) = text else {
+        if texts.is_empty() {
+            let settled = covers.iter().map(|position| (*position, Settled::Sent));
             turn.settled.extend(settled);
             turn.at = At::Tell(rest);
             return true;
-        };
+        }
+        turn.at = self.tell_notes(process, turn, covers, texts, rest);
+        true
+    }
+
+    /// One call with notes, and what comes of it.
+    fn tell_notes(
+        &mut self,
+        process: usize,
+        turn: &Turn,
+        covers: Vec<i64>,
+        mut texts: VecDeque<String>,
+        rest: VecDeque<Dispatch>,
+    ) -> At {
         let (now, ticket) = (self.model.now, turn.taken.ticket.clone());
-        let trouble = self.pick_trouble(5);
+        let trouble = self.pick_trouble(6);
         self.say(|| format!("replica {process} tells {ticket} {covers:?}, trouble {trouble}"));
         let again = |wait, doubt| At::Close(Then::Again { wait, doubt });
-        turn.at = match trouble {
+        let lands = match trouble {
             // It is away and took nothing.
-            1 => again(Duration::from_secs(1), false),
-            // It took the note, at once or a little later, and its answer was lost.
-            2 | 3 => {
-                let lands = if trouble == 2 { now } else { now + LATE };
-                self.desk.take(&ticket, text, lands, now);
-                again(BEFORE_LOOKING, true)
+            1 => return again(Duration::from_secs(1), false),
+            3 => now + LATE,
+            4 => now + SLOW,
+            // It took the first of them, and its answer was lost.
+            5 => {
+                texts.truncate(1);
+                now
             }
-            4 => {
-                self.desk.take(&ticket, text, now + SLOW, now);
-                At::Telling(now + SLOW, covers, rest)
-            }
-            _ => {
-                self.desk.take(&ticket, text, now, now);
-                At::Telling(now, covers, rest)
-            }
+            _ => now,
         };
-        true
+        for text in texts {
+            self.desk.take(&ticket, text, lands, now);
+        }
+        match trouble {
+            // It took them, at once or a little later, and its answer was lost.
+            2 | 3 | 5 => again(BEFORE_LOOKING, true),
+            _ => At::Telling(lands, covers, rest),
+        }
     }
 
     fn close(&mut self, process: usize, turn: &mut Turn, then: Then) -> bool {
