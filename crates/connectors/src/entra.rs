@@ -25,8 +25,6 @@ pub struct EntraSettings {
     pub login_url: Url,
     /// For instance `https://graph.microsoft.com/v1.0`.
     pub graph_url: Url,
-    /// Base of the MFA connector, up to and with `/Connector`.
-    pub mfa_url: Url,
     /// Directory id or a verified domain of the customer's tenant.
     pub tenant_id: String,
     /// App id of our registration.

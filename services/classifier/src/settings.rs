@@ -318,8 +318,6 @@ fn entra(from: &mut Reader<'_>) -> Option<EntraSettings> {
     Some(EntraSettings {
         login_url: login_url?,
         graph_url: graph_url?,
-        // The classifier pushes to nobody.
-        mfa_url: literal("https://strongauthenticationservice.auth.microsoft.com"),
         tenant_id: tenant_id?,
         client_id: client_id?,
         client_secret: client_secret?,

@@ -74,14 +74,6 @@ impl Settings for ExecutorSettings {
                 .expect("built from a literal"),
             "Microsoft Graph",
         );
-        // Part of how the directory is reached, though the executor pushes to nobody.
-        let mfa_url = from.or(
-            "MFA_URL",
-            "https://strongauthenticationservice.auth.microsoft.com/StrongAuthenticationService.svc/Connector"
-                .parse()
-                .expect("built from a literal"),
-            "the MFA connector (not used by this service)",
-        );
         let tenant_id = from.required("ENTRA_TENANT_ID", "directory id or a verified domain of it");
         let client_id = from.required("ENTRA_CLIENT_ID", "app registration of the executor");
         let client_secret = from.secret("ENTRA_CLIENT_SECRET", "its secret");
@@ -98,7 +90,6 @@ impl Settings for ExecutorSettings {
             entra: EntraSettings {
                 login_url: login_url?,
                 graph_url: graph_url?,
-                mfa_url: mfa_url?,
                 tenant_id: tenant_id?,
                 client_id: client_id?,
                 client_secret: client_secret?,

@@ -109,7 +109,7 @@ impl Verifier {
         Ok(Self {
             committer: Committer::start(&store),
             store,
-            mfa: Mfa::new(settings.entra.clone(), entra.clone(), outside.clone()),
+            mfa: Mfa::new(&settings.mfa_url, &settings.entra, entra.clone(), outside.clone()),
             entra,
             orchestration: OrchestrationClient(
                 shell.peer(Service::Orchestration.name(), settings.orchestration_url),

@@ -77,6 +77,7 @@ impl Tripwires {
 pub struct VerificationSettings {
     pub(crate) base: BaseSettings,
     pub(crate) entra: EntraSettings,
+    pub(crate) mfa_url: Url,
     pub(crate) teams: TeamsSettings,
     pub(crate) teams_openid_url: Url,
     pub(crate) twilio: TwilioSettings,
@@ -97,6 +98,11 @@ impl Settings for VerificationSettings {
     fn read(from: &mut Reader<'_>) -> Option<Self> {
         let base = BaseSettings::read(from);
         let entra = entra(from);
+        let mfa_url = from.or(
+            "MFA_URL",
+            literal("https://strongauthenticationservice.auth.microsoft.com/StrongAuthenticationService.svc/Connector"),
+            "the connector that sends MFA pushes",
+        );
         let teams = teams(from, entra.as_ref());
         let teams_openid_url = from.or(
             "TEAMS_OPENID_URL",
@@ -118,6 +124,7 @@ impl Settings for VerificationSettings {
         Some(Self {
             base: base?,
             entra: entra?,
+            mfa_url: mfa_url?,
             teams: teams?,
             teams_openid_url: teams_openid_url?,
             twilio: twilio?,
@@ -145,11 +152,6 @@ fn entra(from: &mut Reader<'_>) -> Option<EntraSettings> {
         literal("https://graph.microsoft.com/v1.0"),
         "Microsoft Graph",
     );
-    let mfa_url = from.or(
-        "MFA_URL",
-        literal("https://strongauthenticationservice.auth.microsoft.com/StrongAuthenticationService.svc/Connector"),
-        "the connector that sends MFA pushes",
-    );
     let tenant_id = from.required::<String>(
         "ENTRA_TENANT_ID",
         "directory id (GUID) of the customer's tenant; presses in Teams must come from it",
@@ -159,7 +161,6 @@ fn entra(from: &mut Reader<'_>) -> Option<EntraSettings> {
     Some(EntraSettings {
         login_url: login_url?,
         graph_url: graph_url?,
-        mfa_url: mfa_url?,
         tenant_id: tenant_id?,
         client_id: client_id?,
         client_secret: client_secret?,

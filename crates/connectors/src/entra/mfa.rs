@@ -15,6 +15,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use quick_xml::escape::escape;
 use secrecy::SecretString;
+use url::Url;
 use uuid::Uuid;
 
 use self::access::Access;
@@ -80,25 +81,23 @@ pub enum NotPossible {
 pub struct Mfa {
     access: Arc<Access>,
     caller: Caller,
-    begin: url::Url,
+    begin: Url,
 }
 
 impl Mfa {
-    /// A client; nothing is sent yet. `entra` adds the connector's secret.
-    pub fn new(settings: EntraSettings, entra: Entra, http: reqwest::Client) -> Self {
-        let EntraSettings {
-            login_url,
-            mfa_url,
-            tenant_id,
-            ..
-        } = settings;
+    /// A client; nothing is sent yet. `connector` is the base of the MFA connector, up to and with `/Connector`; `entra`,
+    /// the client of the same directory, adds the connector's secret.
+    pub fn new(connector: &Url, settings: &EntraSettings, entra: Entra, http: reqwest::Client) -> Self {
         // The v1 endpoint, with `resource` in place of `scope`.
-        let token_url = join(&login_url, &[tenant_id.as_str(), "oauth2", "token"]);
+        let token_url = join(
+            &settings.login_url,
+            &[settings.tenant_id.as_str(), "oauth2", "token"],
+        );
         let issuer = Caller::new(System::Entra, http.clone());
         Self {
             access: Arc::new(Access::new(token_url, entra, issuer)),
             caller: Caller::new(System::Mfa, http),
-            begin: join(&mfa_url, &["BeginTwoWayAuthentication"]),
+            begin: join(connector, &["BeginTwoWayAuthentication"]),
         }
     }
 

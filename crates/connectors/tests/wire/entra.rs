@@ -28,7 +28,6 @@ pub(crate) fn settings(server: &MockServer) -> EntraSettings {
     EntraSettings {
         login_url: at("/login"),
         graph_url: at("/v1.0"),
-        mfa_url: at("/StrongAuthenticationService.svc/Connector"),
         tenant_id: "contoso".to_owned(),
         client_id: "our-id".to_owned(),
         client_secret: "our-secret".into(),

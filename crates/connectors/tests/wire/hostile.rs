@@ -80,7 +80,6 @@ fn entra_settings(server: &MockServer) -> EntraSettings {
     EntraSettings {
         login_url: at(server, "/login"),
         graph_url: at(server, "/v1.0"),
-        mfa_url: at(server, "/StrongAuthenticationService.svc/Connector"),
         tenant_id: "contoso".to_owned(),
         client_id: "our-id".to_owned(),
         client_secret: "our-secret".into(),
@@ -99,7 +98,8 @@ async fn ask_entra(server: &MockServer) {
     assert!(entra.create_pass(&maya(), Duration::from_hours(1)).await.is_err());
     assert!(entra.list_passes(&maya()).await.is_err());
     assert!(entra.delete_pass(&maya(), "1").await.is_err());
-    let mfa = Mfa::new(entra_settings(server), entra, http);
+    let connector = at(server, "/StrongAuthenticationService.svc/Connector");
+    let mfa = Mfa::new(&connector, &entra_settings(server), entra, http);
     let push = Push {
         user_principal_name: "maya@northwind.example".to_owned(),
         context: Uuid::new_v4(),

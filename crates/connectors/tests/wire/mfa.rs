@@ -6,6 +6,7 @@ use connectors::entra::Entra;
 use connectors::entra::mfa::{Mfa, NotPossible, Push, PushOutcome};
 use connectors::{CallError, http_client};
 use serde_json::{Value, json};
+use url::Url;
 use uuid::Uuid;
 use wiremock::{MockServer, ResponseTemplate};
 
@@ -50,6 +51,11 @@ fn not_known_yet() -> ResponseTemplate {
     )
 }
 
+fn connector(server: &MockServer) -> Url {
+    let connector = format!("{}/StrongAuthenticationService.svc/Connector", server.uri());
+    connector.parse().unwrap()
+}
+
 async fn start() -> (MockServer, Mfa) {
     let server = MockServer::start().await;
     tokens(&server, "/login/contoso/oauth2/v2.0/token").await;
@@ -69,7 +75,12 @@ async fn start() -> (MockServer, Mfa) {
     )
     .await;
     let entra = Entra::new(settings(&server), http_client().unwrap());
-    let mfa = Mfa::new(settings(&server), entra, http_client().unwrap());
+    let mfa = Mfa::new(
+        &connector(&server),
+        &settings(&server),
+        entra,
+        http_client().unwrap(),
+    );
     (server, mfa)
 }
 
@@ -246,7 +257,12 @@ async fn a_tenant_that_forbids_the_secret_is_a_matter_of_setup() {
     )
     .await;
     let entra = Entra::new(settings(&server), http_client().unwrap());
-    let mfa = Mfa::new(settings(&server), entra, http_client().unwrap());
+    let mfa = Mfa::new(
+        &connector(&server),
+        &settings(&server),
+        entra,
+        http_client().unwrap(),
+    );
     assert!(mfa.prepare().await.unwrap_err().is_refused("mfa_setup"));
 }
 
