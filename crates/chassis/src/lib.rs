@@ -24,6 +24,7 @@ mod problem;
 mod process;
 pub mod request_id;
 pub mod settings;
+mod serving;
 mod shell;
 pub mod switches;
 pub mod telemetry;

@@ -32,7 +32,7 @@ use crate::outbound::Stamp;
 use crate::settings::BaseSettings;
 use crate::window::Window;
 use crate::worker::Worker;
-use crate::{Api, ApiError, AuditLog, audit, body, clock, docs, metrics, observe};
+use crate::{Api, ApiError, AuditLog, audit, body, clock, docs, metrics, observe, serving};
 
 /// Enough for a burst of requests beside a handful of listening workers.
 const MAX_CONNECTIONS: u32 = 16;
@@ -315,15 +315,13 @@ impl Shell {
         tracing::info!(service = self.service().name(), "listening");
         self.seal_the_audit();
         let stopping = self.0.stopping.clone();
-        let serving = axum::serve(listener, app)
-            .with_graceful_shutdown(stopping.clone().cancelled_owned())
-            .into_future();
+        let serving = serving::serve(listener, app, serving::HEAD_LIMIT, stopping.clone());
         let overdue = async {
             stopping.cancelled().await;
             tokio::time::sleep(DRAIN_LIMIT).await;
         };
         tokio::select! {
-            served = serving => served.map_err(ServeError::Listener)?,
+            () = serving => {}
             () = overdue => tracing::warn!("some requests did not finish in time"),
         }
         self.drain().await;

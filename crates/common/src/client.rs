@@ -76,6 +76,10 @@ impl PeerError {
     }
 }
 
+/// How long a connection between services rests before whoever made it lets go. Shorter than the time after which a
+/// service closes it: a request that meets the closing half way gets no answer, and nobody knows whether it was read.
+pub const IDLE_LIMIT: Duration = Duration::from_secs(20);
+
 /// An HTTP client for internal calls: time-outs, no redirects, `TCP_NODELAY` on.
 ///
 /// # Errors
@@ -86,6 +90,7 @@ pub fn http_client(timeout: Duration) -> Result<reqwest::Client, reqwest::Error>
         .timeout(timeout)
         .redirect(reqwest::redirect::Policy::none())
         .tcp_nodelay(true)
+        .pool_idle_timeout(IDLE_LIMIT)
         .build()
 }
 
