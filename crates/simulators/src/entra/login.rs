@@ -28,23 +28,19 @@ const BOT_CONNECTOR: &str = "https://api.botframework.com";
 /// A bot's token lives about a day.
 const BOT_TOKEN_LIFE: Duration = Duration::from_secs(86_399);
 
-/// What each registration may do: the permissions that a service of ours needs, and the whole of them for the
-/// registration that all share.
-pub(crate) const CLASSIFIER: [&str; 5] = [
+/// What each registration may do: what `docs/operating.md` asks for, and not one permission more.
+pub(crate) const CLASSIFIER: [&str; 4] = [
     "User.Read.All",
     "GroupMember.Read.All",
     "RoleManagement.Read.Directory",
     "UserAuthenticationMethod.Read.All",
-    "UserAuthMethod-Phone.Read.All",
 ];
-pub(crate) const VERIFICATION: [&str; 7] = [
+pub(crate) const VERIFICATION: [&str; 5] = [
     "User.Read.All",
     "GroupMember.Read.All",
     "RoleManagement.Read.Directory",
-    "Application.ReadWrite.All",
     "UserAuthenticationMethod.Read.All",
-    "UserAuthMethod-Phone.Read.All",
-    "TeamsAppInstallation.ReadWriteSelfForUser.All",
+    "Application.ReadWrite.All",
 ];
 pub(crate) const EXECUTOR: [&str; 7] = [
     "User.Read.All",
@@ -55,6 +51,7 @@ pub(crate) const EXECUTOR: [&str; 7] = [
     "UserAuthMethod-TAP.ReadWrite.All",
     "Policy.Read.AuthenticationMethod",
 ];
+const BOT: [&str; 1] = ["TeamsAppInstallation.ReadWriteSelfForUser.All"];
 
 /// One whose consent was forgotten for all but people.
 const READER: [&str; 1] = ["User.Read.All"];
@@ -152,10 +149,7 @@ impl EntraSim {
             return Some((secrets.entra_client_secret.clone(), every));
         }
         if id == secrets.teams_app_id {
-            return Some((
-                secrets.teams_app_secret.clone(),
-                vec!["TeamsAppInstallation.ReadWriteSelfForUser.All"],
-            ));
+            return Some((secrets.teams_app_secret.clone(), BOT.to_vec()));
         }
         let services = [
             ("classifier", &CLASSIFIER[..]),
@@ -330,4 +324,65 @@ pub(crate) async fn v1(
         "resource": issued.audience, "access_token": issued.token,
     }))
     .into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    const OPERATING: &str = include_str!("../../../../docs/operating.md");
+
+    /// The table of `App registrations in Entra`: a row without a name goes on with the one above it.
+    fn documented() -> BTreeMap<String, BTreeSet<String>> {
+        let mut registrations: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut of = String::new();
+        let section = OPERATING.split("\n## App registrations in Entra\n").nth(1);
+        let section = section.expect("the section is there").split("\n## ").next();
+        for row in section.into_iter().flat_map(str::lines) {
+            let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+            let [registration, permission, id, _] = cells.as_slice() else {
+                continue;
+            };
+            let Some(permission) = permission
+                .strip_prefix('`')
+                .and_then(|name| name.strip_suffix('`'))
+            else {
+                continue;
+            };
+            assert!(id.parse::<Uuid>().is_ok(), "{row}");
+            if !registration.is_empty() {
+                of = (*registration).to_owned();
+            }
+            assert!(
+                registrations
+                    .entry(of.clone())
+                    .or_default()
+                    .insert(permission.to_owned()),
+                "twice: {row}"
+            );
+        }
+        registrations
+    }
+
+    fn set(permissions: &[&str]) -> BTreeSet<String> {
+        permissions.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn each_service_may_do_here_exactly_what_the_operator_is_told_to_consent_to() {
+        let simulated = BTreeMap::from([
+            ("classifier".to_owned(), set(&CLASSIFIER)),
+            ("verification".to_owned(), set(&VERIFICATION)),
+            ("executor".to_owned(), set(&EXECUTOR)),
+        ]);
+        assert_eq!(documented(), simulated);
+        for permission in BOT {
+            assert!(
+                OPERATING.contains(&format!("it also needs `{permission}`")),
+                "{permission}"
+            );
+        }
+    }
 }
