@@ -20,6 +20,7 @@ use trust::token::{ServiceToken, TokenError as ServiceTokenError};
 use crate::body::Buffered;
 use crate::jwks::TokenError;
 pub use crate::oidc::PersonCaller;
+use crate::refused::Refusal;
 use crate::shell::{Shell, unknown_method};
 use crate::{ApiError, AuditEvent};
 
@@ -116,7 +117,15 @@ pub(crate) async fn guard(State(guard): State<Arc<Guard>>, mut request: Request,
     let body = body.as_ref().map_or(&[][..], |buffered| &buffered.0);
     let caller = match authenticate(shell, door, request.headers(), body).await {
         Ok(caller) => caller,
-        Err(problem) => return refuse(shell, problem),
+        Err(problem) => {
+            // A busy issuer or a clock that is not known yet is nobody's attempt.
+            if problem.status == 401 {
+                shell.refusals().note(Refusal::Caller {
+                    code: problem.code.clone(),
+                });
+            }
+            return refuse(shell, problem);
+        }
     };
     if !admits(door, &caller) {
         let detail = format!("`{}` may not do this: it takes {}", caller.actor(), wanted(door));
@@ -133,7 +142,7 @@ fn route(request: &Request) -> String {
 }
 
 /// Somebody we know tried a door that is not theirs. Beside the answer, which does not wait for the database; strangers
-/// are only counted, or they could fill the record.
+/// are put on record by the minute ([`Refusal`]).
 async fn put_on_record(shell: Shell, caller: Caller, route: String) {
     let event =
         AuditEvent::new("access.refused", serde_json::json!({ "route": route })).actor(caller.actor());

@@ -71,6 +71,11 @@ impl AuditLog {
         Self { tenant, service }
     }
 
+    /// Whose log it is.
+    pub fn service(&self) -> Service {
+        self.service
+    }
+
     /// Add `event` to its chain, as the last of the caller's transaction.
     ///
     /// # Errors

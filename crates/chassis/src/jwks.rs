@@ -2,6 +2,8 @@
 //!
 //! Used for the tokens of people (OpenID Connect) and of the Bot Framework.
 
+mod flaw;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 use url::Url;
+
+pub use flaw::Flaw;
 
 /// How long keys are believed, as Microsoft's guidance says.
 const KEEP: Duration = Duration::from_hours(24);
@@ -32,7 +36,7 @@ const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
 pub enum TokenError {
     /// It is malformed, expired, for somebody else, by somebody else, or its signature is wrong.
     #[error("the token is not valid: {0}")]
-    Invalid(String),
+    Invalid(Flaw),
     /// The issuer cannot be asked for its keys at the moment. Not the caller's fault: ask again later.
     #[error("the issuer's keys cannot be read: {0}")]
     IssuerAway(String),
@@ -127,22 +131,17 @@ impl Cache {
         expected: &Expected<'_>,
     ) -> Result<Verified<C>, TokenError> {
         if token.len() > LONGEST_BYTES {
-            return Err(TokenError::Invalid("it is longer than any token".into()));
+            return Err(TokenError::Invalid(Flaw::TooLong));
         }
-        let header = jsonwebtoken::decode_header(token).map_err(invalid)?;
+        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid(Flaw::Malformed))?;
         if header.alg != Algorithm::RS256 {
-            return Err(TokenError::Invalid(format!(
-                "{:?} is not allowed, only RS256",
-                header.alg
-            )));
+            return Err(TokenError::Invalid(Flaw::Algorithm));
         }
         if header.crit.is_some() {
             // RFC 7515, section 4.1.11: whoever does not understand an extension that counts must refuse.
-            return Err(TokenError::Invalid("it asks for extensions (`crit`)".into()));
+            return Err(TokenError::Invalid(Flaw::Extensions));
         }
-        let kid = header
-            .kid
-            .ok_or_else(|| TokenError::Invalid("it names no key (`kid`)".into()))?;
+        let kid = header.kid.ok_or(TokenError::Invalid(Flaw::NoKey))?;
         let (key, issuer) = self.key(&kid).await?;
         let mut validation = Validation::new(Algorithm::RS256);
         // Done below, by the fleet's clock.
@@ -155,15 +154,15 @@ impl Cache {
             validation.set_issuer(expected.issuers);
         }
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-        let data =
-            jsonwebtoken::decode::<UniqueClaims>(token, &key.decoding, &validation).map_err(invalid)?;
+        let data = jsonwebtoken::decode::<UniqueClaims>(token, &key.decoding, &validation)
+            .map_err(|error| TokenError::Invalid(Flaw::of(&error)))?;
         let claims = Value::Object(data.claims.0);
         in_time(&claims, clock::now(), expected.leeway)?;
         if !is_for(expected.audience, &claims) {
-            return Err(TokenError::Invalid("it is for another audience (`aud`)".into()));
+            return Err(TokenError::Invalid(Flaw::Audience));
         }
         let claims = serde_json::from_value(claims)
-            .map_err(|error| TokenError::Invalid(format!("its claims are not what we need: {error}")))?;
+            .map_err(|error| TokenError::Invalid(Flaw::Claims(error.to_string())))?;
         Ok(Verified {
             claims,
             kid,
@@ -233,11 +232,6 @@ impl Cache {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
-fn invalid(error: jsonwebtoken::errors::Error) -> TokenError {
-    TokenError::Invalid(error.to_string())
-}
-
 /// The claims, each once: of two with one name, one reader believes the first and another the last (RFC 7519, section 4).
 struct UniqueClaims(serde_json::Map<String, Value>);
 
@@ -274,7 +268,7 @@ fn in_time(claims: &Value, now: OffsetDateTime, leeway: Duration) -> Result<(), 
         let seconds = claims.get(name).map(|at| at.as_f64().ok_or(name));
         seconds
             .transpose()
-            .map_err(|name| TokenError::Invalid(format!("its `{name}` is no time")))
+            .map_err(|name| TokenError::Invalid(Flaw::Claims(format!("its `{name}` is no time"))))
     };
     let (now, leeway) = (
         Duration::try_from(now - OffsetDateTime::UNIX_EPOCH)
@@ -283,13 +277,13 @@ fn in_time(claims: &Value, now: OffsetDateTime, leeway: Duration) -> Result<(), 
         leeway.as_secs_f64(),
     );
     if at("exp")?.is_none_or(|exp| exp < now - leeway) {
-        return Err(TokenError::Invalid("it has expired (`exp`)".into()));
+        return Err(TokenError::Invalid(Flaw::Expired));
     }
     if at("nbf")?.is_some_and(|nbf| nbf > now + leeway) {
-        return Err(TokenError::Invalid("it is not valid yet (`nbf`)".into()));
+        return Err(TokenError::Invalid(Flaw::NotYetValid));
     }
     if at("iat")?.is_some_and(|iat| iat > now + leeway) {
-        return Err(TokenError::Invalid("it comes from the future (`iat`)".into()));
+        return Err(TokenError::Invalid(Flaw::FromTheFuture));
     }
     Ok(())
 }
@@ -307,7 +301,7 @@ fn is_for(audience: &str, claims: &Value) -> bool {
 }
 
 fn unknown_kid() -> TokenError {
-    TokenError::Invalid("it is signed by a key that the issuer does not publish".into())
+    TokenError::Invalid(Flaw::UnknownKey)
 }
 
 fn usable(raw: RawKey) -> Option<(String, Arc<Key>)> {

@@ -29,6 +29,7 @@ use crate::idempotency::Store;
 use crate::key_files::{KeyFile, Watched};
 use crate::oidc::People;
 use crate::outbound::Stamp;
+use crate::refused::Refusals;
 use crate::settings::BaseSettings;
 use crate::window::Window;
 use crate::worker::Worker;
@@ -163,6 +164,7 @@ struct Inner {
     readiness: Readiness,
     stopping: CancellationToken,
     tasks: TaskTracker,
+    refusals: Refusals,
 }
 
 impl Shell {
@@ -185,12 +187,15 @@ impl Shell {
         clock::first(&database).await;
         let pool = pool(database);
         let tasks = TaskTracker::new();
+        let tenant = base.tenant_id.clone();
+        let audit = AuditLog::new(service, tenant.clone());
+        let refusals = Refusals::new(pool.clone(), audit, tasks.clone(), shutdown.clone());
         tasks.spawn(metrics::upkeep(shutdown.clone()));
         tasks.spawn(clock::keep(pool.clone(), shutdown.clone()));
         tasks.spawn(keys.clone().keep(shutdown.clone()));
         Ok(Self(Arc::new(Inner {
             service,
-            tenant: base.tenant_id.clone(),
+            tenant,
             pool,
             outbound: Arc::new(Stamp(keys.clone())),
             keys,
@@ -200,6 +205,7 @@ impl Shell {
             readiness,
             stopping: shutdown,
             tasks,
+            refusals,
         })))
     }
 
@@ -256,6 +262,11 @@ impl Shell {
     /// The audit log in this service's name.
     pub fn audit(&self) -> AuditLog {
         AuditLog::new(self.0.service, self.0.tenant.clone())
+    }
+
+    /// Where webhooks that are not believed are put on record.
+    pub fn refusals(&self) -> &Refusals {
+        &self.0.refusals
     }
 
     /// What `/readyz` says beside Postgres and Redis.

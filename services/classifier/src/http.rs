@@ -137,7 +137,6 @@ impl IntoResponse for IntakeError {
         match self {
             Self::Unproven(why) => {
                 tracing::warn!(%why, "refused a webhook");
-                metrics::counter!("firstline_refused_webhooks_total", "service" => "classifier", "vendor" => "halopsa").increment(1);
                 StatusCode::UNAUTHORIZED.into_response()
             }
             Self::Unreadable(why) => {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use chassis::telemetry;
+use chassis::{Refusal, Refusals, SentBy, telemetry};
 use common::TicketId;
 use common::clock;
 use connectors::halopsa::webhook::{self, BadBody, Refused, TicketEvent, WebhookAuth};
@@ -32,15 +32,23 @@ pub(crate) struct Intake {
     store: Store,
     gate: Gate,
     auth: Arc<WebhookAuth>,
+    refusals: Refusals,
     own_agent: i64,
 }
 
 impl Intake {
-    pub(crate) fn new(store: Store, gate: Gate, auth: WebhookAuth, own_agent: i64) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        gate: Gate,
+        auth: WebhookAuth,
+        refusals: Refusals,
+        own_agent: i64,
+    ) -> Self {
         Self {
             store,
             gate,
             auth: Arc::new(auth),
+            refusals,
             own_agent,
         }
     }
@@ -52,11 +60,10 @@ impl Intake {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<(), IntakeError> {
-        self.auth.verify(headers, body)?;
-        let events: Vec<NewEvent> = webhook::parse(body)?
-            .into_iter()
-            .map(|event| self.hint(source, event))
-            .collect();
+        let proven = self.auth.verify(headers, body);
+        proven.inspect_err(|why| self.refuse(SentBy::Stranger, why.code()))?;
+        let events = webhook::parse(body).inspect_err(|_| self.refuse(SentBy::Vendor, "no_event"))?;
+        let events: Vec<NewEvent> = events.into_iter().map(|event| self.hint(source, event)).collect();
         let count = events.len();
         // The help desk tells of one at a time; where it tells of several, they wait for workers.
         let place = match events.as_slice() {
@@ -74,6 +81,14 @@ impl Intake {
             self.gate.begin(claim, place);
         }
         Ok(())
+    }
+
+    fn refuse(&self, sender: SentBy, reason: &'static str) {
+        self.refusals.note(Refusal::Webhook {
+            vendor: "halopsa",
+            sender,
+            reason,
+        });
     }
 
     fn hint(&self, source: Source, event: TicketEvent) -> NewEvent {

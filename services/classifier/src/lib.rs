@@ -138,6 +138,7 @@ pub async fn serve(
         store.clone(),
         gate.clone(),
         settings.webhook.clone(),
+        shell.refusals().clone(),
         settings.own_agent,
     );
     let api = http::api(&shell, gate, intake, store, modes, playbooks);

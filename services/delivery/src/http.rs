@@ -4,7 +4,7 @@ use ::http::{HeaderMap, StatusCode};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use chassis::{ApiError, Json, Path};
+use chassis::{ApiError, Json, Path, Refusal, Refusals, SentBy};
 use common::{OperationId, OperationView, Pending, Problem, StepAnswer, StepRequest, StepResult};
 use connectors::twilio::webhook::{Form, StatusUpdate, verify_form};
 use secrecy::SecretString;
@@ -75,15 +75,29 @@ struct Inner {
     account_sid: String,
     /// As Twilio was given it, whatever a proxy made of it since.
     callback: String,
+    refusals: Refusals,
+}
+
+impl Inner {
+    fn refuse(&self, sender: SentBy, reason: &'static str, status: StatusCode) -> Response {
+        tracing::warn!(callback = self.callback, reason, "refused a status callback");
+        self.refusals.note(Refusal::Webhook {
+            vendor: "twilio",
+            sender,
+            reason,
+        });
+        status.into_response()
+    }
 }
 
 impl Statuses {
-    pub(crate) fn new(follow: Follow, settings: &DeliverySettings) -> Self {
+    pub(crate) fn new(follow: Follow, settings: &DeliverySettings, refusals: Refusals) -> Self {
         Self(Arc::new(Inner {
             follow,
             auth_token: settings.twilio.auth_token.clone(),
             account_sid: settings.twilio.account_sid.clone(),
             callback: settings.status_callback(),
+            refusals,
         }))
     }
 }
@@ -104,14 +118,12 @@ async fn sms_status(
         .get("x-twilio-signature")
         .and_then(|value| value.to_str().ok());
     if let Err(refused) = verify_form(&inner.auth_token, &inner.callback, &form, signature) {
-        tracing::warn!(callback = inner.callback, %refused, "refused a status callback");
-        metrics::counter!("firstline_refused_webhooks_total", "service" => "delivery", "vendor" => "twilio")
-            .increment(1);
-        return Err(StatusCode::FORBIDDEN.into_response());
+        return Err(inner.refuse(SentBy::Stranger, refused.code(), StatusCode::FORBIDDEN));
     }
-    let update = StatusUpdate::try_from(&form).map_err(|_| StatusCode::BAD_REQUEST.into_response())?;
+    let update = StatusUpdate::try_from(&form)
+        .map_err(|_| inner.refuse(SentBy::Vendor, "no_status", StatusCode::BAD_REQUEST))?;
     if update.account_sid != inner.account_sid {
-        return Err(StatusCode::FORBIDDEN.into_response());
+        return Err(inner.refuse(SentBy::Vendor, "another_account", StatusCode::FORBIDDEN));
     }
     let hinted = inner.follow.hinted(&update.sid).await;
     hinted.map_err(|error| ApiError::internal(&error).into_response())?;

@@ -47,7 +47,7 @@ pub async fn serve(
     follow.woken_by(wake);
 
     let send = send::Sender::new(&shell, store.clone(), twilio, seal_key, follow.clone(), &settings);
-    let statuses = http::Statuses::new(follow, &settings);
+    let statuses = http::Statuses::new(follow, &settings, shell.refusals().clone());
     let api = Api::new(&shell)
         .guarded(http::routes(send, store))
         .webhooks(http::webhooks(statuses));

@@ -4,6 +4,7 @@ mod hiccups;
 mod house;
 mod questions;
 mod renewal;
+mod tokens;
 mod tripwires;
 
 use std::time::Duration;
@@ -389,7 +390,12 @@ async fn only_a_sound_token_and_the_right_person_press_the_button() {
         let answer = press(&|press| press.flaw = flaw).await;
         assert_eq!((answer.status, answer.body.as_str()), (status, ""), "{flaw:?}");
     }
-    assert_eq!(house.audit().await, before, "nothing is stored of a bad token");
+    let mut since = house.audit().await;
+    since.retain(|kind| kind != "webhook.refused");
+    assert_eq!(
+        since, before,
+        "a bad token is refused before anything else is looked at"
+    );
     for by in [
         Presser::Person(ADELE.to_owned()),
         Presser::Person("alex@contoso.example".to_owned()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use chassis::{AuditEvent, Did};
+use chassis::{AuditEvent, Did, Refusal, SentBy};
 use common::Service;
 use tokio::sync::{Notify, mpsc};
 
@@ -185,6 +185,56 @@ async fn a_known_caller_at_the_wrong_door_is_put_on_record() {
             .unwrap();
     let expected = ["access.refused", "service:executor", "POST /api/v1/sample/act"].map(str::to_owned);
     assert_eq!(rows, [expected.into()]);
+}
+
+#[tokio::test]
+async fn strangers_are_on_record_the_first_of_a_kind_at_once_and_the_others_by_their_number() {
+    let (world, database) = (World::new(), launcher::testing::database().await);
+    let owner = database.owner().await;
+    let shell = world.grounded(Service::Delivery, &database).await;
+    let stranger = World::new().token(Service::Orchestration, "delivery", b"{}");
+    for _ in 0..20 {
+        for token in [None, Some("x.y.z"), Some(stranger.as_str())] {
+            let refused = ask(&shell, post("/api/v1/sample/act", token, "{}")).await;
+            assert_eq!(refused.status(), 401);
+        }
+    }
+    let webhook = Refusal::Webhook {
+        vendor: "twilio",
+        sender: SentBy::Stranger,
+        reason: "signature",
+    };
+    shell.refusals().note(webhook);
+    // The end of a service waits for what runs beside its answers, and for what was only counted so far.
+    let (_, serving) = serve(shell, &Sample::default()).await;
+    world.shutdown.cancel();
+    within_reason("the end", serving).await.unwrap();
+    let rows: Vec<(String, String, String, i64, i64)> = sqlx::query_as(
+        "SELECT kind, actor, COALESCE(detail->>'code', detail->>'reason'), count(*),
+                sum((detail->>'count')::bigint)::bigint
+         FROM audit_events
+         GROUP BY 1, 2, 3
+         ORDER BY 1, 3",
+    )
+    .fetch_all(&owner)
+    .await
+    .unwrap();
+    let expected = [
+        ("access.unproven", "token_malformed", 20),
+        ("access.unproven", "token_missing", 20),
+        ("access.unproven", "token_unknown_key", 20),
+        ("webhook.refused", "signature", 1),
+    ];
+    for (row, (kind, code, count)) in rows.iter().zip(expected) {
+        let (told, actor, why, events, all) = row;
+        assert_eq!(
+            (told.as_str(), actor.as_str(), why.as_str()),
+            (kind, "stranger", code)
+        );
+        assert_eq!(*all, count, "each of them: {rows:?}");
+        assert!(*events <= 3, "and not a row for each: {rows:?}");
+    }
+    assert_eq!(rows.len(), expected.len(), "{rows:?}");
 }
 
 #[tokio::test]

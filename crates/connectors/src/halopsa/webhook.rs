@@ -65,6 +65,16 @@ pub enum Refused {
     Wrong,
 }
 
+impl Refused {
+    /// Stable: of the audit.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Missing => "proof_missing",
+            Self::Wrong => "proof",
+        }
+    }
+}
+
 /// The body is not a webhook of HaloPSA; answer 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadBody {

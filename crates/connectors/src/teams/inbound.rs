@@ -56,6 +56,20 @@ pub enum Unauthentic {
     Channel,
 }
 
+impl Unauthentic {
+    /// Stable: of the audit.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Issuer => "token_issuer",
+            Self::Audience => "token_audience",
+            Self::Time => "token_expired",
+            Self::ServiceUrl => "service_url_differs",
+            Self::Endorsement => "key_not_endorsed",
+            Self::Channel => "not_teams",
+        }
+    }
+}
+
 /// The body is no activity; answer 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the body is no activity")]

@@ -24,6 +24,16 @@ pub enum Refused {
     Wrong,
 }
 
+impl Refused {
+    /// Stable: of the audit.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Missing => "signature_missing",
+            Self::Wrong => "signature",
+        }
+    }
+}
+
 /// A decoded form: all parameters, untrimmed, repeated ones too. No `Debug`: it holds texts and numbers.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Form(Vec<(String, String)>);

@@ -8,7 +8,8 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use chassis::jwks::{Expected, TokenError};
+use chassis::jwks::{Expected, Flaw, TokenError};
+use chassis::{Refusal, SentBy};
 use common::clock;
 use connectors::teams::inbound::{
     self, Activity, Claims, Form, ISSUER, Kind, Unauthentic, authenticate, invoke_card, invoke_failure,
@@ -33,10 +34,7 @@ pub async fn approval_action(State(verifier): State<Verifier>, headers: HeaderMa
     let now = clock::now();
     let (activity, proof) = match authentic(&verifier, &headers, &body, now).await {
         Ok(authentic) => authentic,
-        Err(status) => {
-            metrics::counter!("firstline_refused_webhooks_total", "service" => "verification", "vendor" => "teams").increment(1);
-            return status.into_response();
-        }
+        Err(refused) => return refused.answer(&verifier),
     };
     match &activity.kind {
         Kind::Other => StatusCode::OK.into_response(),
@@ -87,14 +85,75 @@ fn unknown_invoke(body: &[u8]) -> Response {
     }
 }
 
-/// The activity, once its token is good. Everything else is a bare status.
+/// Why an activity is not taken.
+enum Refused {
+    /// No token in the scheme of the contract.
+    NoToken,
+    Token(Flaw),
+    /// Microsoft's keys cannot be asked for: nobody's fault, and the Connector comes again.
+    KeysAway(String),
+    NoActivity,
+    Unauthentic(Unauthentic),
+    /// The token vouches for an address that is not Teams'.
+    ForeignService,
+}
+
+impl Refused {
+    /// 401 where the token is not good for us, 403 where it is and the activity is not (contract, section 6).
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NoToken
+            | Self::Token(_)
+            | Self::Unauthentic(Unauthentic::Issuer | Unauthentic::Audience | Unauthentic::Time) => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::Unauthentic(Unauthentic::ServiceUrl | Unauthentic::Endorsement | Unauthentic::Channel)
+            | Self::ForeignService => StatusCode::FORBIDDEN,
+            Self::NoActivity => StatusCode::BAD_REQUEST,
+            Self::KeysAway(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoToken => "token_missing",
+            Self::Token(flaw) => flaw.code(),
+            Self::KeysAway(_) => "keys_away",
+            Self::NoActivity => "no_activity",
+            Self::Unauthentic(unauthentic) => unauthentic.code(),
+            Self::ForeignService => "foreign_service_url",
+        }
+    }
+
+    /// The bare status: whoever cannot show who they are learns nothing.
+    fn answer(self, verifier: &Verifier) -> Response {
+        if let Self::KeysAway(detail) = &self {
+            tracing::warn!(detail, "an activity could not be checked");
+        } else {
+            let reason = self.code();
+            tracing::warn!(reason, "refused an activity");
+            let sender = match self {
+                Self::NoActivity => SentBy::Vendor,
+                _ => SentBy::Stranger,
+            };
+            verifier.shell.refusals().note(Refusal::Webhook {
+                vendor: "teams",
+                sender,
+                reason,
+            });
+        }
+        self.status().into_response()
+    }
+}
+
+/// The activity, once its token is good.
 async fn authentic(
     verifier: &Verifier,
     headers: &HeaderMap,
     body: &[u8],
     now: OffsetDateTime,
-) -> Result<(Activity, Proof), StatusCode> {
-    let token = bearer(headers).ok_or(StatusCode::UNAUTHORIZED)?;
+) -> Result<(Activity, Proof), Refused> {
+    let token = bearer(headers).ok_or(Refused::NoToken)?;
     let expected = Expected {
         issuers: &[ISSUER],
         audience: &verifier.bot.app_id,
@@ -105,43 +164,24 @@ async fn authentic(
         .keys
         .verify::<Claims>(token, &expected)
         .await
-        .map_err(|error| untrusted(&error))?;
-    let activity = inbound::parse(body).map_err(|_| StatusCode::BAD_REQUEST)?;
+        .map_err(|error| match error {
+            TokenError::Invalid(flaw) => Refused::Token(flaw),
+            TokenError::IssuerAway(detail) => Refused::KeysAway(detail),
+        })?;
+    let activity = inbound::parse(body).map_err(|_| Refused::NoActivity)?;
     let endorsements = (!token.endorsements.is_empty()).then_some(token.endorsements.as_slice());
-    if let Err(error) = authenticate(&token.claims, endorsements, &activity, &verifier.bot.app_id, now) {
-        return Err(unauthentic(error));
-    }
+    authenticate(&token.claims, endorsements, &activity, &verifier.bot.app_id, now)
+        .map_err(Refused::Unauthentic)?;
     // INVARIANT: our bot's token goes to this address when the card is closed.
-    if activity
-        .service_url
-        .as_ref()
-        .is_some_and(|url| !verifier.teams.trusts(url))
-    {
-        tracing::warn!("refused an activity of a service url that is not Teams'");
-        return Err(StatusCode::FORBIDDEN);
+    let foreign = |url| !verifier.teams.trusts(url);
+    if activity.service_url.as_ref().is_some_and(foreign) {
+        return Err(Refused::ForeignService);
     }
     let proof = Proof {
         audience: token.claims.aud,
         key: token.kid,
     };
     Ok((activity, proof))
-}
-
-fn untrusted(error: &TokenError) -> StatusCode {
-    tracing::warn!(error = %chassis::chain(error), "refused an activity");
-    match error {
-        TokenError::Invalid(_) => StatusCode::UNAUTHORIZED,
-        TokenError::IssuerAway(_) => StatusCode::SERVICE_UNAVAILABLE,
-    }
-}
-
-/// 401 where the token is not good for us, 403 where it is and the activity is not (contract, section 6).
-fn unauthentic(error: Unauthentic) -> StatusCode {
-    tracing::warn!(%error, "refused an activity");
-    match error {
-        Unauthentic::Issuer | Unauthentic::Audience | Unauthentic::Time => StatusCode::UNAUTHORIZED,
-        Unauthentic::ServiceUrl | Unauthentic::Endorsement | Unauthentic::Channel => StatusCode::FORBIDDEN,
-    }
 }
 
 /// The scheme must be exactly `Bearer` (contract, section 6).

@@ -5,6 +5,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use chassis::{Refusal, SentBy};
 use common::clock;
 use connectors::twilio::webhook::{Form, InboundSms, twiml, verify_form};
 
@@ -29,14 +30,22 @@ pub async fn sms_response(State(verifier): State<Verifier>, headers: HeaderMap, 
         &form,
         signature,
     ) {
-        return refused(&error, StatusCode::FORBIDDEN);
+        return refused(&verifier, SentBy::Stranger, error.code(), StatusCode::FORBIDDEN);
     }
     let received = match InboundSms::try_from(&form) {
         Ok(received) => received,
-        Err(error) => return refused(&error, StatusCode::BAD_REQUEST),
+        Err(error) => {
+            tracing::warn!(%error, "a text message cannot be read");
+            return refused(&verifier, SentBy::Vendor, "no_message", StatusCode::BAD_REQUEST);
+        }
     };
     if received.account_sid != verifier.twilio_webhook.account {
-        return refused(&"the message is for another account", StatusCode::FORBIDDEN);
+        return refused(
+            &verifier,
+            SentBy::Vendor,
+            "another_account",
+            StatusCode::FORBIDDEN,
+        );
     }
     // Twilio has answered the opt-out itself; a second message would be one too many.
     if form.first("OptOutType").is_some_and(|word| !word.is_empty()) {
@@ -55,9 +64,12 @@ fn reply(text: Option<&str>) -> Response {
     ([(CONTENT_TYPE, "text/xml")], twiml(text)).into_response()
 }
 
-fn refused(why: &dyn std::fmt::Display, status: StatusCode) -> Response {
-    tracing::warn!(%why, %status, "refused a webhook of Twilio");
-    metrics::counter!("firstline_refused_webhooks_total", "service" => "verification", "vendor" => "twilio")
-        .increment(1);
+fn refused(verifier: &Verifier, sender: SentBy, reason: &'static str, status: StatusCode) -> Response {
+    tracing::warn!(reason, %status, "refused a webhook of Twilio");
+    verifier.shell.refusals().note(Refusal::Webhook {
+        vendor: "twilio",
+        sender,
+        reason,
+    });
     status.into_response()
 }
