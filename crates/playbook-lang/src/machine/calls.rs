@@ -279,7 +279,8 @@ impl<'m> Turn<'m> {
     /// Sent, and no answer: it may have happened, so it is asked for again. Where the very first answer failed to come
     /// until the deadline, it is asked for once more; else the attempt counts as timed out.
     pub(super) fn unanswered(&mut self, attempt: Attempt, deadline: OffsetDateTime) -> Led {
-        if self.moment.now < deadline || attempt.repeats == 0 {
+        // Whoever answers rubbish at once would else be asked anew each time the deadline falls between two questions.
+        if later(self.moment.now, REPEAT_AFTER) < deadline || attempt.repeats == 0 {
             return Ok(self.repeat_soon(attempt, deadline));
         }
         let explanation = "The service did not answer in time.";

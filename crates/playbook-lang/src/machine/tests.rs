@@ -387,6 +387,32 @@ fn a_lost_answer_is_asked_for_with_the_same_key_and_once_more_after_the_deadline
 }
 
 #[test]
+fn rubbish_at_once_is_asked_again_until_the_deadline_and_then_the_attempt_is_spent() {
+    let mut rehearsal = verified_rehearsal();
+    let first = rehearsal.called();
+    let mut asked = 0;
+    loop {
+        rehearsal.tell(Event::Unanswered {
+            call: first.call.clone(),
+        });
+        rehearsal.now = rehearsal.state.due_at().unwrap();
+        let next = rehearsal.calls(Event::TimerFired);
+        if next.call != first.call {
+            assert_eq!(next.call.attempt, 2);
+            break;
+        }
+        assert_eq!(next, first, "the same key and body");
+        assert!(rehearsal.now < first.deadline);
+        asked += 1;
+    }
+    assert!(asked > 1, "{asked}");
+    let Some(attempt) = rehearsal.state.phase().attempt() else {
+        panic!("{:?}", rehearsal.state);
+    };
+    assert_eq!(attempt.failures, 1);
+}
+
+#[test]
 fn a_call_whose_caller_died_past_its_deadline_goes_on_as_a_further_attempt_and_the_story_says_so() {
     let mut rehearsal = verified_rehearsal();
     let first = rehearsal.called();
