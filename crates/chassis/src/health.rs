@@ -120,8 +120,11 @@ pub(crate) async fn readyz(State(shell): State<Shell>) -> Response {
 }
 
 async fn postgres(shell: &Shell) -> Result<(), String> {
-    let hello = sqlx::query("SELECT 1").execute(shell.pool());
-    let answer = match tokio::time::timeout(CHECK_LIMIT, hello).await {
+    let hello = sqlx::query_scalar::<_, String>("SELECT current_setting('transaction_read_only')");
+    let answer = match tokio::time::timeout(CHECK_LIMIT, hello.fetch_one(shell.pool())).await {
+        Ok(Ok(read_only)) if read_only == "on" => {
+            Err("it takes no writes: see whether DATABASE_URL names a standby".to_owned())
+        }
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no answer within {} s", CHECK_LIMIT.as_secs())),

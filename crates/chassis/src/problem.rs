@@ -11,22 +11,71 @@ use http::{HeaderValue, StatusCode};
 /// A Postgres that restarts is back in seconds.
 const DATABASE_PAUSE_S: u64 = 2;
 
-/// Whether somewhere in the chain Postgres could not be reached, or took no connection.
-///
-/// A connection lost in the middle of a statement is not among them: whether that statement took effect is unknown.
-fn database_away(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        match error.downcast_ref::<sqlx::Error>() {
-            Some(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => return true,
-            // 57P03, cannot connect now: it is starting or stopping.
-            Some(sqlx::Error::Database(said)) => return said.code().as_deref() == Some("57P03"),
-            // Refused: nothing was sent.
-            Some(sqlx::Error::Io(io)) => return io.kind() == std::io::ErrorKind::ConnectionRefused,
-            _ => cause = error.source(),
+/// Why Postgres takes nothing at the moment. In each case nothing was changed, and the same request is good later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// It could not be reached, or took no connection.
+    Away,
+    /// It answers and writes nothing: a standby, or a primary that a fail-over or an operator has put out of service.
+    ReadOnly,
+    /// Its disk is full.
+    Full,
+}
+
+impl Trouble {
+    /// What stands in the chain of `error`.
+    ///
+    /// A connection lost in the middle of a statement is none: whether that statement took effect is unknown.
+    fn of(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            match error.downcast_ref::<sqlx::Error>() {
+                Some(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => return Some(Self::Away),
+                Some(sqlx::Error::Database(said)) => return Self::of_state(said.code().as_deref()?),
+                // Refused: nothing was sent.
+                Some(sqlx::Error::Io(io)) => {
+                    return (io.kind() == std::io::ErrorKind::ConnectionRefused).then_some(Self::Away);
+                }
+                _ => cause = error.source(),
+            }
+        }
+        None
+    }
+
+    /// Source: Postgres manual, appendix A, `SQLSTATE` codes.
+    fn of_state(code: &str) -> Option<Self> {
+        match code {
+            // Cannot connect now (it is starting or stopping); too many connections.
+            "57P03" | "53300" => Some(Self::Away),
+            // The statement needs a transaction that writes.
+            "25006" => Some(Self::ReadOnly),
+            // The transaction is rolled back. A disk that fills up while it commits stops the server instead.
+            "53100" => Some(Self::Full),
+            _ => None,
         }
     }
-    false
+
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Away => "database_away",
+            Self::ReadOnly => "database_read_only",
+            Self::Full => "database_full",
+        }
+    }
+
+    const fn detail(self) -> &'static str {
+        match self {
+            Self::Away => "the database does not answer at the moment; nothing was changed, ask again",
+            Self::ReadOnly => {
+                "the database takes no writes at the moment; nothing was changed, ask again (operators: see whether \
+                 DATABASE_URL names a standby)"
+            }
+            Self::Full => {
+                "the database has no room left; nothing was changed, ask again (operators: give it room, or archive \
+                 with RETENTION_DAYS)"
+            }
+        }
+    }
 }
 
 /// A problem on its way out. A service's error enums convert into it.
@@ -34,12 +83,18 @@ fn database_away(error: &(dyn std::error::Error + 'static)) -> bool {
 pub struct ApiError(pub Problem);
 
 impl ApiError {
-    /// 500 without detail, or 503 `database_away` where Postgres is what failed; `error` is logged with its whole chain.
+    /// 500 without detail, or 503 `database_away`, `database_read_only`, `database_full` where Postgres is what failed; `error` is logged with its whole chain.
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
-        if database_away(error) {
-            tracing::warn!(error = %chain(error), "the database is away");
-            let detail = "the database does not answer at the moment; nothing was changed, ask again";
-            let mut problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "database_away", detail);
+        if let Some(trouble) = Trouble::of(error) {
+            match trouble {
+                Trouble::Away => tracing::warn!(error = %chain(error), "the database is away"),
+                // No waiting mends it.
+                Trouble::ReadOnly | Trouble::Full => {
+                    tracing::error!(error = %chain(error), code = trouble.code(), "the database takes no writes");
+                }
+            }
+            let (status, detail) = (StatusCode::SERVICE_UNAVAILABLE, trouble.detail());
+            let mut problem = Problem::new(status, trouble.code(), detail);
             problem.retry_after_s = Some(DATABASE_PAUSE_S);
             return Self(problem);
         }
@@ -121,6 +176,21 @@ mod tests {
             (sqlx::Error::RowNotFound, 500),
         ] {
             assert_eq!(ApiError::internal(&Store(error)).0.status, status);
+        }
+    }
+
+    #[test]
+    fn a_database_that_takes_no_writes_says_which_kind_it_is() {
+        for (state, trouble) in [
+            ("25006", Some(Trouble::ReadOnly)),
+            ("53100", Some(Trouble::Full)),
+            ("53300", Some(Trouble::Away)),
+            ("57P03", Some(Trouble::Away)),
+            // Of ours: a row that is there, a statement that took too long.
+            ("23505", None),
+            ("57014", None),
+        ] {
+            assert_eq!(Trouble::of_state(state), trouble, "{state}");
         }
     }
 

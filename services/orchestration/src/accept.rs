@@ -110,11 +110,7 @@ impl Intake {
         request: ExecutePlaybook,
         traceparent: Option<String>,
     ) -> Result<ExecutionAccepted, ExecuteError> {
-        for tenant in [&request.tenant_id, &request.subject.tenant_id] {
-            if tenant != self.store.tenant() {
-                return Err(ExecuteError::WrongTenant(tenant.clone()));
-            }
-        }
+        self.must_be_ours(&request).await?;
         let known = self.library.known_pinned(&request.playbook.digest);
         let Admitted { playbook, pins } = if let Some(playbook) = known {
             Admitted {

@@ -41,6 +41,7 @@ impl From<StoreError> for ApiError {
 impl From<SignalRefused> for ApiError {
     fn from(error: SignalRefused) -> Self {
         match &error {
+            SignalRefused::WrongTenant(_) => Problem::forbidden("wrong_tenant", &error).into(),
             SignalRefused::UnknownExecution(_) => Problem::not_found("execution_not_found", &error).into(),
             SignalRefused::Foreign(_) => Problem::conflict("operation_foreign", &error).into(),
             SignalRefused::Store(_) => Self::internal(&error),
@@ -68,7 +69,7 @@ async fn execute_playbook(
     Ok((StatusCode::ACCEPTED, Json(accepted)))
 }
 
-/// Bring the result of an operation. Late and repeated signals are recorded and change nothing.
+/// Bring the result of an operation. Late, repeated and refused signals are recorded and change nothing.
 #[utoipa::path(post, path = "/api/v1/orchestration/executions/{id}/signals", request_body = Signal,
     params(("id" = ExecutionId, Path, description = "the execution")), responses(
     (status = 202, description = "it is stored"),
@@ -85,11 +86,8 @@ async fn signal(
     let Caller::Service(sender) = caller else {
         return Err(Problem::forbidden("caller_not_allowed", "signals come from services").into());
     };
-    if &signal.tenant_id != intake.store.tenant() {
-        return Err(Problem::forbidden("wrong_tenant", "the tenant is not this fleet's").into());
-    }
     signal.result = manners::result(signal.result);
-    intake.runner.hear(id, &signal, sender.name()).await?;
+    intake.hear(id, &signal, sender).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -17,6 +17,7 @@ mod library;
 mod manners;
 mod operators;
 mod outbox;
+mod refused;
 mod retention;
 mod runner;
 mod settings;

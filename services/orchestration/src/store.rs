@@ -107,6 +107,13 @@ impl Store {
         self.tenant.as_str()
     }
 
+    /// Put on record what changed nothing.
+    pub(crate) async fn note(&self, event: &AuditEvent) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        self.audit.record(&mut connection, event).await?;
+        Ok(())
+    }
+
     /// Add `events` to the record, in their order.
     async fn record(&self, connection: &mut PgConnection, events: &[AuditEvent]) -> Result<(), sqlx::Error> {
         self.audit.record_all(connection, events).await

@@ -1,7 +1,7 @@
 //! Signals: stored before they are acknowledged, each operation once; what they change is the runner's affair.
 
 use chassis::audit::AuditEvent;
-use common::{ActionName, ExecutionId, OperationId, Signal};
+use common::{ActionName, ExecutionId, OperationId, Signal, TenantId};
 use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -25,6 +25,9 @@ pub(crate) enum Heard {
 /// Why a signal was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum SignalRefused {
+    /// It names another tenant than this fleet's.
+    #[error("tenant `{0}` is not this fleet's")]
+    WrongTenant(TenantId),
     /// No such execution.
     #[error("execution `{0}` not found")]
     UnknownExecution(ExecutionId),

@@ -479,10 +479,14 @@ impl Stage {
 
     pub(crate) async fn ended(&self, running: &Running, id: ExecutionId) -> ExecutionView {
         let client = self.client(running, Service::Classifier);
-        eventually("the execution ends", async || {
-            client.execution(id).await.ok().filter(|view| view.status.ended())
-        })
-        .await
+        let mut seen = None;
+        let ended = seen_within(PATIENCE, async || {
+            seen = client.execution(id).await.ok();
+            seen.clone().filter(|view| view.status.ended())
+        });
+        ended
+            .await
+            .unwrap_or_else(|| panic!("waited in vain for an end: {seen:#?}"))
     }
 
     /// The help desk has been told everything.
@@ -501,6 +505,16 @@ impl Stage {
         self.server.reset().await;
         self.mount().await;
         publish(&self.server, source).await
+    }
+
+    /// Take the playbook out of use: from now on the playbook service knows of none.
+    pub(crate) async fn withdraw(&self) {
+        self.server.reset().await;
+        self.mount().await;
+        Mock::given(path_regex("^/api/v1/playbooks/"))
+            .respond_with(ResponseTemplate::new(404))
+            .mount(&self.server)
+            .await;
     }
 
     /// It was let go of because no step of it may begin.
@@ -567,9 +581,12 @@ impl Stage {
     }
 }
 
-/// Wait for a state, at most a minute: the longest lease is half of that.
+/// The longest lease is half of that.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Wait for a state.
 pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
-    seen_within(Duration::from_mins(1), look)
+    seen_within(PATIENCE, look)
         .await
         .unwrap_or_else(|| panic!("waited in vain: {what}"))
 }

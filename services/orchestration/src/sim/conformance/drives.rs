@@ -313,7 +313,7 @@ impl Pair {
         let real = real.map_err(|error| match error {
             SignalRefused::UnknownExecution(_) => Some(NotHeard::UnknownExecution),
             SignalRefused::Foreign(_) => Some(NotHeard::Foreign),
-            SignalRefused::Store(_) => None,
+            SignalRefused::Store(_) | SignalRefused::WrongTenant(_) => None,
         });
         self.same("heard", real, model.map_err(Some));
         let unheard = self.store.unheard(execution).await.expect("it can be read");
