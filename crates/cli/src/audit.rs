@@ -3,6 +3,8 @@
 mod database;
 mod evidence;
 mod export;
+mod kept;
+mod records;
 mod verify;
 
 use std::path::{Path, PathBuf};

@@ -79,6 +79,22 @@ impl Archive {
         assert!(told["events"].as_u64().unwrap() > 20, "{told}");
     }
 
+    /// The file of a ticket, as text.
+    fn exported(&self, ticket: i64) -> String {
+        let file = self.directory.path().join("evidence.json");
+        let out = file.display().to_string();
+        let ran = self.firstline(&["audit", "export", &ticket.to_string(), "--out", &out]);
+        assert!(ran.status.success(), "{ran:?}");
+        std::fs::read_to_string(&file).unwrap()
+    }
+
+    /// What an auditor elsewhere is told of such a file.
+    fn checked_elsewhere(&self, evidence: &Value) -> (Option<i32>, String) {
+        let file = self.directory.path().join("shown.json");
+        std::fs::write(&file, evidence.to_string()).unwrap();
+        elsewhere(&file, &self.keys())
+    }
+
     async fn tamper(&self, change: &str) {
         let done = sqlx::query(AssertSqlSafe(change.to_owned()))
             .execute(self.fleet.owner())
@@ -170,6 +186,131 @@ async fn the_story_of_a_ticket_is_proven_on_another_machine_and_a_changed_byte_i
     // What is no evidence is told apart from what is broken.
     std::fs::write(&file, "{}").unwrap();
     assert_eq!(elsewhere(&file, &archive.keys()).0, Some(2));
+}
+
+/// The records of a kind in a file of evidence.
+fn records_of<'e>(evidence: &'e mut Value, holds: &str) -> Vec<&'e mut Value> {
+    let records = evidence["records"].as_array_mut().unwrap();
+    records
+        .iter_mut()
+        .filter(|record| record["holds"] == holds)
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_words_and_the_states_are_in_the_evidence_and_none_of_them_can_be_changed_or_taken_out() {
+    let (archive, ticket) = Archive::of_two_tickets().await;
+    archive.sealed().await;
+    let sound: Value = serde_json::from_str(&archive.exported(ticket)).unwrap();
+    let (code, told) = archive.checked_elsewhere(&sound);
+    assert_eq!(code, Some(0), "{told}");
+
+    // Every note that stands on the ticket, word for word.
+    let mut copy = sound.clone();
+    let notes: Vec<String> = records_of(&mut copy, "note")
+        .into_iter()
+        .map(|record| record["content"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(notes.len() > 2, "{notes:?}");
+    // The help desk keeps no blank lines.
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let standing = archive.fleet.world().halo().ticket(ticket).unwrap().notes;
+    for note in &notes {
+        let stands = standing
+            .iter()
+            .any(|on_ticket| words(&on_ticket.text).contains(&words(note)));
+        assert!(stands, "{note}\nin {standing:#?}");
+    }
+    let before = records_of(&mut copy, "state_before")[0].clone();
+    assert_eq!(before["content"]["account_enabled"], true, "{before}");
+    let mobile = before["content"]["mobile"].as_str().unwrap();
+    assert!(mobile.contains('•'), "{mobile}");
+    let after = records_of(&mut copy, "state_after")[0].clone();
+    assert!(after["content"]["pass"]["id"].is_string(), "{after}");
+    assert!(
+        !records_of(&mut copy, "reasoning")[0]["content"]
+            .as_str()
+            .unwrap()
+            .is_empty()
+    );
+
+    let changes: [(&str, &str, fn(&mut Value)); 4] = [
+        ("note", "the words of the note", |content| {
+            *content = Value::from(content.as_str().unwrap().replacen(' ', " not ", 1));
+        }),
+        ("reasoning", "the reasoning", |content| {
+            *content = Value::from(format!("{}.", content.as_str().unwrap()));
+        }),
+        ("state_before", "the state before", |content| {
+            content["guest"] = true.into()
+        }),
+        ("state_after", "the state after", |content| {
+            content["pass"]["lifetime_minutes"] = 480.into();
+        }),
+    ];
+    for (holds, named, change) in changes {
+        let mut changed = sound.clone();
+        change(&mut records_of(&mut changed, holds)[0]["content"]);
+        let (code, told) = archive.checked_elsewhere(&changed);
+        assert_eq!(code, Some(1), "{holds}: {told}");
+        assert!(told.starts_with(&format!("BROKEN  {named} of event ")), "{told}");
+        assert!(told.contains("was changed after it was written down"), "{told}");
+
+        let mut without = sound.clone();
+        let records = without["records"].as_array_mut().unwrap();
+        let nth = records
+            .iter()
+            .position(|record| record["holds"] == holds)
+            .unwrap();
+        records.remove(nth);
+        let (code, told) = archive.checked_elsewhere(&without);
+        assert_eq!(code, Some(1), "{holds}: {told}");
+        assert!(told.starts_with(&format!("BROKEN  {named} of event ")), "{told}");
+        assert!(told.contains("was taken out of the file"), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_archived_is_in_the_evidence_and_what_was_erased_is_said_to_be() {
+    let (archive, ticket) = Archive::of_two_tickets().await;
+    archive.sealed().await;
+    let sound = archive.exported(ticket);
+    archive
+        .tamper(
+            "INSERT INTO archived_executions (tenant_id, id, ticket_id, decision_id, ended_at, record)
+             SELECT tenant_id, id, ticket_id, decision_id, ended_at, jsonb_build_object('updates', (
+                 SELECT jsonb_agg(to_jsonb(update)) FROM ticket_updates update WHERE update.execution_id = execution.id
+             ))
+             FROM playbook_executions execution",
+        )
+        .await;
+    archive.tamper("DELETE FROM ticket_updates").await;
+    assert_eq!(archive.exported(ticket), sound, "the archive has the same words");
+
+    for erasure in [
+        "DELETE FROM archived_executions",
+        "UPDATE classification_results SET reasoning = ''",
+        "UPDATE effects SET state_before = NULL",
+    ] {
+        archive.tamper(erasure).await;
+    }
+    let mut erased: Value = serde_json::from_str(&archive.exported(ticket)).unwrap();
+    for holds in ["state_before", "reasoning"] {
+        assert_eq!(records_of(&mut erased, holds)[0]["not_kept"], "erased");
+    }
+    for note in records_of(&mut erased, "note") {
+        assert_eq!(note["not_kept"], "row_gone");
+    }
+    let (code, told) = archive.checked_elsewhere(&erased);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(
+        told.contains("of their records were erased before this was exported"),
+        "{told}"
+    );
+    assert!(
+        told.contains("not in the database any more when this was exported"),
+        "{told}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

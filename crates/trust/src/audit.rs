@@ -4,6 +4,7 @@
 //! `digest = SHA-256(JCS(event))` (RFC 8785), `link[n] = SHA-256(link[n-1] || digest[n])` with 32 zero bytes before the
 //! first. A seal is a JWS over heads, with the digest of the seal before it.
 
+mod records;
 mod walk;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use uuid::Uuid;
 use crate::jws::{self, JwsError};
 use crate::keys::{Identity, SigningFailed, TrustedKeys};
 
+pub use records::{Holds, Named, record_digest};
 pub use walk::{Broken, Place, Walk};
 
 const TYP: &str = "firstline-audit-seal";

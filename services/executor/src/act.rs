@@ -15,9 +15,10 @@ use trust::{Binding, Credential, Purpose};
 
 use crate::eligibility::Plan;
 use crate::leftovers::CLOCKS;
+use crate::observed::After;
 use crate::refusal::ResetError;
 use crate::reset::{ACTION, Reset};
-use crate::store::{LEASE, Mandate};
+use crate::store::{Ended, LEASE, Mandate};
 
 /// One lost answer is made up for at once; after a second the directory is taken for away.
 const TRIES: u32 = 2;
@@ -141,7 +142,7 @@ impl Reset {
                 source: "a request given up for lost arrived after the one that replaced it".into(),
             }));
         }
-        let expires = pass.expires();
+        let (expires, after) = (pass.expires(), After::made(&pass));
         let sealed = match self.seal(request, plan, pass) {
             Ok(sealed) => sealed,
             Err(error) => {
@@ -159,12 +160,13 @@ impl Reset {
         );
         result.output = output(plan, minutes, expires);
         result.sealed = Some(sealed);
-        let now = clock::now();
-        if self
-            .store
-            .finish(request, mandate, Some(&id), &result, now)
-            .await?
-        {
+        let ended = Ended {
+            made: Some(&id),
+            after,
+            result: &result,
+            at: clock::now(),
+        };
+        if self.store.finish(request, mandate, &ended).await? {
             metrics::counter!("firstline_effects_total", "action" => ACTION, "outcome" => "success")
                 .increment(1);
             Ok(Acted::Answer(result))

@@ -3,16 +3,20 @@
 use std::time::Duration;
 
 use common::Person;
-use common::methods::RecentChange;
+use common::methods::{RecentChange, SignInMethod};
 use common::protection::Protection;
 use connectors::PhoneNumber;
 use connectors::entra::PassPolicy;
+
+use crate::observed::Before;
 
 /// What the directory said.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
     pub(crate) person: Option<Person>,
     pub(crate) protection: Option<Protection>,
+    /// By what they sign in; `None` where that was not asked for.
+    pub(crate) methods: Option<Vec<SignInMethod>>,
     /// A sign-in method that is too new to be believed.
     pub(crate) changed: Option<RecentChange>,
     pub(crate) mobile: Option<PhoneNumber>,
@@ -25,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) person: Person,
     pub(crate) destination: PhoneNumber,
     pub(crate) lifetime: Duration,
+    /// How it was before.
+    pub(crate) before: Before,
 }
 
 /// Why a person must see to it. A sentence in the past tense: it becomes a note on the ticket.
@@ -66,10 +72,13 @@ impl Ineligible {
 
 /// Weigh the facts; the first objection counts.
 pub(crate) fn decide(facts: Facts, wanted: Duration) -> Result<Plan, Ineligible> {
+    let before = Before::of(&facts).ok_or(Ineligible::Unknown)?;
     // Destructured on purpose: a new fact does not compile until it is weighed here.
     let Facts {
         person,
         protection,
+        // Weighed in `changed`.
+        methods: _,
         changed,
         mobile,
         policy,
@@ -96,6 +105,7 @@ pub(crate) fn decide(facts: Facts, wanted: Duration) -> Result<Plan, Ineligible>
         lifetime: policy.clamp(wanted),
         person,
         destination,
+        before,
     })
 }
 
@@ -121,6 +131,7 @@ mod tests {
                 mobile_phone: None,
             }),
             protection: None,
+            methods: None,
             changed: None,
             mobile: Some("+447700900123".parse().unwrap()),
             policy: PassPolicy {

@@ -5,6 +5,7 @@ mod act;
 mod eligibility;
 mod http;
 mod leftovers;
+mod observed;
 mod refusal;
 mod reset;
 mod settings;

@@ -19,8 +19,9 @@ use trust::{Expected, Identity, Permit, PermitError, SealPublicKey};
 
 use crate::eligibility::{Facts, Ineligible, Plan, decide};
 use crate::leftovers;
+use crate::observed::After;
 use crate::refusal::ResetError;
-use crate::store::{Begun, Mandate, Store, Visit};
+use crate::store::{Begun, Ended, Mandate, Store, Visit};
 
 pub(crate) const ACTION: &str = "executor.reset_password";
 /// What the action asks for: possession of an enrolled device, or a manager who answers for the person.
@@ -204,7 +205,12 @@ impl Reset {
                     .and_then(|person| self.caution.protected.why(person, &memberships)),
                 // By their object id and nothing else: under another name they would have other limits.
                 person: person.filter(|person| person.id.as_str().eq_ignore_ascii_case(user.as_str())),
-                changed: recent_change(&methods, self.caution.method_change_days, clock::now()),
+                changed: recent_change(
+                    methods.as_deref().unwrap_or_default(),
+                    self.caution.method_change_days,
+                    clock::now(),
+                ),
+                methods,
                 mobile,
                 policy,
             },
@@ -218,11 +224,11 @@ impl Reset {
         Ok(decide(facts, wanted)?)
     }
 
-    /// By which methods they sign in; none where their age does not matter.
-    async fn methods(&self, user: &UserId) -> Result<Vec<SignInMethod>, CallError> {
+    /// By which methods they sign in; `None` where their age does not matter.
+    async fn methods(&self, user: &UserId) -> Result<Option<Vec<SignInMethod>>, CallError> {
         match self.caution.method_change_days {
-            0 => Ok(vec![]),
-            _ => self.entra.sign_in_methods(user).await,
+            0 => Ok(None),
+            _ => self.entra.sign_in_methods(user).await.map(Some),
         }
     }
 
@@ -233,9 +239,14 @@ impl Reset {
         explanation: String,
     ) -> Result<StepResult, ResetError> {
         let result = StepResult::new(Outcome::Failure, explanation);
-        let now = clock::now();
+        let ended = Ended {
+            made: None,
+            after: After::NOTHING,
+            result: &result,
+            at: clock::now(),
+        };
         metrics::counter!("firstline_effects_total", "action" => ACTION, "outcome" => "failure").increment(1);
-        if self.store.finish(request, &mandate, None, &result, now).await? {
+        if self.store.finish(request, &mandate, &ended).await? {
             Ok(result)
         } else {
             Err(ResetError::UnderWay)

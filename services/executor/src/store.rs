@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 use crate::eligibility::Plan;
 use effects::{Effects, Entry, Found, Intent, ending};
+use crate::observed::{After, Kept};
 pub(crate) use limits::Limits;
 pub(crate) use undo::{Target, Undo, UndoMandate, Undone, VisitKey};
 
@@ -124,6 +125,19 @@ pub(crate) enum Visit {
 }
 
 /// What came of an intent.
+/// What came of an effect.
+#[derive(Debug)]
+pub(crate) struct Ended<'e> {
+    /// The vendor's id of what was made.
+    pub(crate) made: Option<&'e str>,
+    /// What is there now.
+    pub(crate) after: After,
+    /// The answer.
+    pub(crate) result: &'e StepResult,
+    /// When.
+    pub(crate) at: OffsetDateTime,
+}
+
 #[derive(Debug)]
 pub(crate) enum Begun {
     /// Act.
@@ -255,6 +269,7 @@ impl Store {
             "one_time": true,
         });
         let told = [
+        let before = Kept::of(&plan.before);
             about(
                 request,
                 "permit.spent",
@@ -266,7 +281,9 @@ impl Store {
             about(
                 request,
                 "effect.intended",
-                json!({"effect": effect, "subject": claims.subject, "plan": planned}),
+                json!({
+                    "effect": effect, "subject": claims.subject, "plan": planned, "before": before.digest,
+                }),
             ),
         ];
         let intent = Intent {
@@ -277,6 +294,7 @@ impl Store {
             ticket: request.ticket_id.clone(),
             planned,
             now,
+            before: before.state,
             told,
             places: self
                 .limits
@@ -350,11 +368,9 @@ impl Store {
         &self,
         request: &StepRequest,
         mandate: &Mandate,
-        made: Option<&str>,
-        result: &StepResult,
-        now: OffsetDateTime,
+        ended: &Ended<'_>,
     ) -> Result<bool, StoreError> {
-        let ending = ending(request, mandate, made, result, now)?;
+        let ending = ending(request, mandate, ended)?;
         let found = self.line.commit(Entry::Ending(Box::new(ending))).await?;
         Ok(matches!(found, Found::Ended(true)))
     }

@@ -81,6 +81,7 @@ struct Turn {
     /// What ended executions did, for the notes that tell it.
     stories: Stories,
     settled: Vec<(i64, Settled)>,
+    words: Vec<(i64, String)>,
     audit: Vec<AuditEvent>,
 }
 
@@ -91,6 +92,7 @@ impl Turn {
             due: vec![],
             stories: Stories::new(),
             settled: vec![],
+            words: vec![],
             audit: vec![],
         }
     }
@@ -100,10 +102,14 @@ impl Turn {
         self.record(told, None, settled, why);
     }
 
-    /// The note stands there. Of what was told just now the text is on record: whoever reads the ticket can compare.
+    /// The note stands there. Of what was told just now the event has the digest of the words, and the first update that it
+    /// tells has the words: whoever reads the ticket can compare.
     fn settle_note(&mut self, note: &Note) {
-        let text = note.text().map(|(text, _)| Digest::of(&text));
-        self.record(&note.told(), text.as_ref(), Settled::Sent, None);
+        let text = note.text().map(|(text, _)| text);
+        let digest = text.as_ref().map(Digest::of);
+        self.record(&note.told(), digest.as_ref(), Settled::Sent, None);
+        let words = note.covers.first().copied().zip(text);
+        self.words.extend(words);
     }
 
     fn record(
@@ -463,6 +469,7 @@ fn closing(turn: &mut Turn, then: Then) -> Closing {
         fence: turn.claimed.fence,
         enqueued: turn.claimed.enqueued,
         settled: std::mem::take(&mut turn.settled),
+        words: std::mem::take(&mut turn.words),
         audit: std::mem::take(&mut turn.audit),
         then,
         lease: LEASE,

@@ -8,14 +8,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::format_description::well_known::Rfc3339;
 use trust::TrustedKeys;
-use trust::audit::{Broken, Chain, Event, Hash, Place, Seal, Walk};
+use trust::audit::{Broken, Chain, Event, Hash, Holds, Place, Seal, Walk};
 use uuid::Uuid;
 
+use super::records::{self, Content, Record};
 use crate::exit::{BadInput, Ending};
 use crate::terminal;
 
 /// The form that this program writes and reads.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// The whole file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,6 +29,8 @@ pub(super) struct Evidence {
     pub(super) stretches: Vec<Stretch>,
     /// The seals that sign those places (JWS).
     pub(super) seals: Vec<String>,
+    /// What events name by its digest only, as far as it was still there.
+    pub(super) records: Vec<Record>,
 }
 
 /// A part of a chain.
@@ -65,6 +68,9 @@ pub(super) struct Entry {
 struct Line<'e> {
     event: &'e Event,
     signed: bool,
+    /// What it names by its digest only.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    records: BTreeMap<Holds, &'e Content>,
 }
 
 pub(super) fn verify(file: &Path, trusted: &TrustedKeys, as_json: bool) -> anyhow::Result<Ending> {
@@ -74,7 +80,7 @@ pub(super) fn verify(file: &Path, trusted: &TrustedKeys, as_json: bool) -> anyho
         .map_err(|error| BadInput(format!("`{name}` is no file of evidence: {error}")))?;
     if evidence.version != VERSION {
         let text = format!(
-            "`{name}` is of version {}, this program reads {VERSION}",
+            "`{name}` is of version {}, this program reads {VERSION}: export it again, or check it with the release that wrote it",
             evidence.version
         );
         return Err(BadInput(text).into());
@@ -104,6 +110,11 @@ fn check<'e>(evidence: &'e Evidence, trusted: &TrustedKeys) -> Result<Vec<Line<'
         lines.extend(follow(evidence, stretch, &signed)?);
     }
     lines.sort_by_key(|line| (line.event.at, line.event.id));
+    let events: Vec<&Event> = lines.iter().map(|line| line.event).collect();
+    for ((event, holds), content) in records::check(&events, &evidence.records)? {
+        let line = lines.iter_mut().find(|line| line.event.id == event);
+        line.map(|line| line.records.insert(holds, content));
+    }
     Ok(lines)
 }
 
@@ -163,6 +174,7 @@ fn follow<'e>(
         Some(Line {
             event: entry.event.as_ref()?,
             signed: entry.seq <= until,
+            records: BTreeMap::new(),
         })
     });
     Ok(lines.collect())
@@ -180,6 +192,15 @@ fn tell(evidence: &Evidence, checked: Result<&[Line<'_>], &String>) {
                 lines.len(),
                 lines.len() - unsigned
             ));
+            let gone = lines.iter().flat_map(|line| line.records.values());
+            let gone = gone
+                .filter(|content| matches!(content, Content::NotKept(_)))
+                .count();
+            if gone > 0 {
+                terminal::line(&format!(
+                    "{gone} of their records were erased before this was exported: each is named where it belongs"
+                ));
+            }
             for line in lines {
                 let Event {
                     at,
@@ -193,6 +214,12 @@ fn tell(evidence: &Evidence, checked: Result<&[Line<'_>], &String>) {
                 let at = at.format(&Rfc3339).unwrap_or_default();
                 let mark = if line.signed { "signed" } else { "not signed yet" };
                 terminal::line(&format!("{at}  {mark}  {service}  {kind}  by {actor}  {detail}"));
+                for (holds, content) in &line.records {
+                    terminal::line(&format!("    {}:", holds.in_words()));
+                    for text in records::shown(content) {
+                        terminal::line(&format!("    | {text}"));
+                    }
+                }
             }
         }
     }

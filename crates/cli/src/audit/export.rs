@@ -9,6 +9,7 @@ use trust::audit::{Chain, Hash, Place};
 
 use super::database::{self, Stored};
 use super::evidence::{At, Entry, Evidence, Stretch, VERSION};
+use super::kept;
 use crate::exit::{BadInput, Ending};
 use crate::migrate::owner;
 use crate::terminal;
@@ -52,6 +53,7 @@ async fn gather(url: &str, tenant: &str, ticket: &str) -> anyhow::Result<Evidenc
         ticket: ticket.to_owned(),
         stretches: vec![],
         seals: vec![],
+        records: vec![],
     };
     let mut chains: BTreeMap<Chain, Vec<Stored>> = BTreeMap::new();
     for stored in events {
@@ -62,9 +64,11 @@ async fn gather(url: &str, tenant: &str, ticket: &str) -> anyhow::Result<Evidenc
         let sealed = sealed(&mut view, &chain).await?;
         for part in parts(&stored, &sealed) {
             let rows = database::stretch(&mut view, &chain, part.after.seq + 1, part.until).await?;
-            evidence
-                .stretches
-                .push(shown(&chain, part.after, rows, &evidence.ticket));
+            let stretch = shown(&chain, part.after, rows, &evidence.ticket);
+            for event in stretch.entries.iter().filter_map(|entry| entry.event.as_ref()) {
+                evidence.records.extend(kept::records(&mut view, event).await?);
+            }
+            evidence.stretches.push(stretch);
             evidence.seals.extend(part.seals.into_iter().map(str::to_owned));
         }
     }

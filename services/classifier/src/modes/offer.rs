@@ -13,12 +13,14 @@ use time::OffsetDateTime;
 use url::Url;
 
 use super::{AWAITS_AGENT, SHADOW_MODE};
-use crate::store::{Store, StoreError};
+use crate::store::{Offer, Store, StoreError};
 
 /// How long a suggestion can be approved.
 const VALID: Duration = Duration::from_hours(24);
 /// Webhooks tell of a ticket's end; this is for the one that never came.
 const FIRST_LOOK: Duration = Duration::from_hours(1);
+/// Stands for the code where the words of the note are kept.
+const WITHHELD: &str = "...";
 
 /// Not everything is on the ticket yet.
 #[derive(Debug, thiserror::Error)]
@@ -96,10 +98,14 @@ impl Offers {
         }
         let (code, now) = (Code::fresh(), clock::now());
         let (digest, expires_at) = (code.digest(), now + VALID);
-        self.store
-            .suggest(ticket, decision.decision_id, &digest, now, expires_at)
-            .await?;
-        let text = note(decision, &link(public_url, &code), expires_at);
+        let offer = Offer {
+            code: &digest,
+            words: &note(decision, &link(public_url, WITHHELD), expires_at),
+            now,
+            expires_at,
+        };
+        self.store.suggest(ticket, decision.decision_id, offer).await?;
+        let text = note(decision, &link(public_url, &code.0), expires_at);
         let note = NewNote {
             text: &text,
             private: true,
@@ -122,9 +128,9 @@ fn marker(digest: &Digest) -> String {
     format!("firstline/suggestion/{beginning}")
 }
 
-fn link(public_url: &Url, code: &Code) -> String {
+fn link(public_url: &Url, code: &str) -> String {
     let base = public_url.as_str().trim_end_matches('/');
-    format!("{base}/suggestions/{}", code.0)
+    format!("{base}/suggestions/{code}")
 }
 
 /// What the agent reads. Nothing of it is the requester's words.
@@ -198,7 +204,7 @@ mod tests {
         let base = "https://desk.example/firstline/".parse().unwrap();
         let code = Code::read(&"0a".repeat(16)).unwrap();
         let until = datetime!(2026-11-29 19:30 UTC);
-        insta::assert_snapshot!(note(&decision, &link(&base, &code), until));
+        insta::assert_snapshot!(note(&decision, &link(&base, &code.0), until));
         assert!(!marker(&code.digest()).contains(&code.0));
     }
 }

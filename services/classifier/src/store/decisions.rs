@@ -1,7 +1,9 @@
 //! Decisions: written once, with their audit event, in the transaction that moves the ticket on.
 
 use chassis::AuditEvent;
-use common::{Blocker, Decision, DecisionId, ExecutePlaybook, ExecutionId, PlaybookRef, TicketId, UserId};
+use common::{
+    Blocker, Decision, DecisionId, Digest, ExecutePlaybook, ExecutionId, PlaybookRef, TicketId, UserId,
+};
 use connectors::halopsa::TicketRef;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -164,7 +166,7 @@ fn parse<T: DeserializeOwned>(ticket: &TicketId, json: Value) -> Result<T, Store
     })
 }
 
-/// Ids, codes and numbers; what a model wrote stays in its own table.
+/// Ids, codes and numbers; what a model wrote stays in its own table, and its digest is here.
 fn recorded(decision: &Decision, requester: Option<&UserId>) -> AuditEvent {
     let blockers: Vec<&str> = decision
         .blockers
@@ -179,6 +181,7 @@ fn recorded(decision: &Decision, requester: Option<&UserId>) -> AuditEvent {
         "confidence": decision.confidence,
         "model": decision.model,
         "prompt_version": decision.prompt_version,
+        "reasoning": Digest::of(&decision.reasoning),
         "blockers": blockers,
         "playbook": decision.playbook,
         "requester": requester,

@@ -26,6 +26,17 @@ pub(crate) struct Suggestion {
     pub(crate) approved_at: Option<OffsetDateTime>,
 }
 
+/// What is about to be offered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Offer<'o> {
+    /// The digest of the code in its link.
+    pub(crate) code: &'o Digest,
+    /// What the note says, without that code.
+    pub(crate) words: &'o str,
+    pub(crate) now: OffsetDateTime,
+    pub(crate) expires_at: OffsetDateTime,
+}
+
 /// What came of an approval.
 #[derive(Debug)]
 pub(crate) enum Approved {
@@ -113,31 +124,35 @@ impl Store {
         &self,
         ticket: &TicketId,
         decision: DecisionId,
-        code: &Digest,
-        now: OffsetDateTime,
-        expires_at: OffsetDateTime,
+        Offer {
+            code,
+            words,
+            now,
+            expires_at,
+        }: Offer<'_>,
     ) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await?;
-        let fresh = sqlx::query_scalar!(
-            r#"INSERT INTO suggestions AS kept (
-                 tenant_id, decision_id, ticket_id, code_digest, offered_at, expires_at
+        let kept = sqlx::query!(
+            "INSERT INTO suggestions AS kept (
+                 tenant_id, decision_id, ticket_id, code_digest, offered_at, expires_at, told
              )
-             VALUES ($1, $2, $3, $4, $5, $6)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
              ON CONFLICT (tenant_id, decision_id) DO UPDATE
-             SET code_digest = $4, expires_at = $6
-             WHERE kept.approved_at IS NULL
-             RETURNING xmax = 0 AS "fresh!""#,
+             SET code_digest = $4, expires_at = $6, told = $7
+             WHERE kept.approved_at IS NULL",
             self.tenant.as_str(),
             decision.0,
             ticket.as_str(),
             code.as_str(),
             now,
             expires_at,
+            words,
         )
-        .fetch_optional(&mut *tx)
+        .execute(&mut *tx)
         .await?;
-        if fresh == Some(true) {
-            let event = AuditEvent::new("suggestion.offered", json!({ "decision": decision })).ticket(ticket);
+        if kept.rows_affected() > 0 {
+            let detail = json!({ "decision": decision, "text": Digest::of(words) });
+            let event = AuditEvent::new("suggestion.offered", detail).ticket(ticket);
             self.audit.record(&mut tx, &event).await?;
         }
         tx.commit().await?;

@@ -4,7 +4,7 @@ use chassis::group_commit::Ledger;
 use chassis::switches::{self, Off};
 use chassis::{AuditEvent, AuditLog, tripwires};
 use common::velocity::{Place, Windows};
-use common::{ExecutionId, Outcome, StepId, StepRequest, StepResult, TenantId, TicketId};
+use common::{ExecutionId, Outcome, StepId, StepRequest, TenantId, TicketId};
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
@@ -12,7 +12,8 @@ use trust::SpentPermit;
 use uuid::Uuid;
 
 use super::limits::EffectWindows;
-use super::{Begun, Mandate, StoreError, about, lease, undo};
+use super::{Begun, Ended, Mandate, StoreError, about, lease, undo};
+use crate::observed::Kept;
 
 /// The ledger's tables.
 #[derive(Debug, Clone)]
@@ -46,6 +47,8 @@ pub(super) struct Intent {
     pub(super) visit: i32,
     pub(super) ticket: TicketId,
     pub(super) planned: Value,
+    /// What the directory said.
+    pub(super) before: Value,
     pub(super) now: OffsetDateTime,
     pub(super) told: [AuditEvent; 2],
     /// What it uses up.
@@ -60,6 +63,7 @@ pub(super) struct Ending {
     fence: i64,
     state: &'static str,
     made: Option<String>,
+    after: Value,
     stored: Value,
     now: OffsetDateTime,
     told: AuditEvent,
@@ -151,8 +155,8 @@ impl Effects {
         let begun = sqlx::query!(
             r#"WITH begun AS (
                  INSERT INTO effects (tenant_id, id, execution_id, step_id, visit, ticket_id, action, subject_id,
-                     parameters_digest, permit_id, plan, state, intended_at, asked_at, leased_until)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'INTENDED', $12, $12, now() + $13)
+                     parameters_digest, permit_id, plan, state, intended_at, asked_at, leased_until, state_before)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'INTENDED', $12, $12, now() + $13, $14)
                  ON CONFLICT (tenant_id, execution_id, step_id, visit) DO NOTHING
                  RETURNING id, fence, permit_id
              ), burnt AS (
@@ -176,6 +180,7 @@ impl Effects {
             intent.planned,
             intent.now,
             lease(),
+            intent.before,
         )
         .fetch_optional(connection)
         .await?;
@@ -200,10 +205,14 @@ impl Effects {
 pub(super) fn ending(
     request: &StepRequest,
     mandate: &Mandate,
-    made: Option<&str>,
-    result: &StepResult,
-    now: OffsetDateTime,
+    Ended {
+        made,
+        after,
+        result,
+        at,
+    }: &Ended<'_>,
 ) -> Result<Ending, StoreError> {
+    let after = Kept::of(after);
     let done = result.outcome == Outcome::Success;
     let (state, kind) = if done {
         ("DONE", "effect.done")
@@ -212,15 +221,16 @@ pub(super) fn ending(
     };
     let detail = json!({
         "effect": mandate.effect, "outcome": result.outcome, "made": made, "output": result.output,
-        "sealed": result.sealed.as_ref().map(trust::seal::fingerprint),
+        "sealed": result.sealed.as_ref().map(trust::seal::fingerprint), "after": after.digest,
     });
     Ok(Ending {
         effect: mandate.effect,
         fence: mandate.fence,
         state,
         made: made.map(str::to_owned),
+        after: after.state,
         stored: serde_json::to_value(result).map_err(|_| StoreError::Corrupt(mandate.effect))?,
-        now,
+        now: *at,
         told: about(request, kind, detail),
     })
 }
@@ -229,7 +239,7 @@ pub(super) fn ending(
 async fn end(connection: &mut PgConnection, tenant: &TenantId, ending: &Ending) -> Result<bool, StoreError> {
     let ended = sqlx::query!(
         "UPDATE effects
-         SET state = $4, made = $5, result = $6, ended_at = $7, leased_until = NULL
+         SET state = $4, made = $5, result = $6, ended_at = $7, leased_until = NULL, state_after = $8
          WHERE tenant_id = $1 AND id = $2 AND fence = $3 AND state = 'INTENDED'",
         tenant.as_str(),
         ending.effect,
@@ -238,6 +248,7 @@ async fn end(connection: &mut PgConnection, tenant: &TenantId, ending: &Ending) 
         ending.made,
         ending.stored,
         ending.now,
+        ending.after,
     )
     .execute(connection)
     .await?;

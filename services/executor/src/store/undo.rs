@@ -7,7 +7,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::effects::{end_recorded, ending};
-use super::{Mandate, Store, StoreError, about, lease};
+use super::{Ended, Mandate, Store, StoreError, about, lease};
+use crate::observed::After;
 use crate::reset;
 
 /// How a reset ends that was taken back before anybody knew what came of it.
@@ -308,7 +309,13 @@ impl Store {
         let mut transaction = self.pool.begin().await?;
         if let Target::Open(effect) = &mandate.target {
             let withdrawn = StepResult::new(Outcome::Failure, WITHDRAWN);
-            let ending = ending(request, effect, None, &withdrawn, now)?;
+            let ended = Ended {
+                made: None,
+                after: After::NOTHING,
+                result: &withdrawn,
+                at: now,
+            };
+            let ending = ending(request, effect, &ended)?;
             if !end_recorded(&mut transaction, (&self.tenant, &self.audit), &ending).await? {
                 return Ok(false);
             }

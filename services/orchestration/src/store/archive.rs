@@ -204,6 +204,7 @@ mod tests {
                 .iter()
                 .map(|due| (due.position, Settled::Sent))
                 .collect(),
+            words: vec![(due[&claimed.ticket][0].position, "Adele was asked.".to_owned())],
             audit: vec![],
             then: Then::Rest,
             lease: MONTH,
@@ -218,7 +219,7 @@ mod tests {
             .await
             .unwrap();
         assert!(
-            record.contains("\"updates\": [{") && !record.contains("a secret"),
+            record.contains("\"told\": \"Adele was asked.\"") && !record.contains("a secret"),
             "{record}"
         );
         assert_eq!(store.archive(MONTH, 10).await.unwrap(), 0);

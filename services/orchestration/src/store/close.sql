@@ -1,5 +1,5 @@
--- See `outbox.rs`. $1: tenant. $2 to $8: tickets to be let go of. $9 to $12: what was settled. $13 to $22: audit. What was
--- settled and what is audited names the closing it belongs to by its number, from 1 on. The chains of the audit are locked last.
+-- See `outbox.rs`. $1: tenant. $2 to $8: tickets to be let go of. $9 to $12: what was settled, $23: the words that told it. $13 to
+-- $22: audit. What was settled and what is audited names the closing it belongs to by its number, from 1 on. The chains of the audit are locked last.
 -- Tickets are locked in one order everywhere, so that nobody waits for each other.
 WITH ours AS (
     SELECT outbox.ticket_id, closing.*
@@ -28,8 +28,9 @@ WITH ours AS (
     RETURNING outbox.ticket_id, outbox.fence, outbox.held, outbox.enqueued
 ), settled AS (
     UPDATE ticket_updates update
-    SET settled = told.settled, settled_at = now()
-    FROM UNNEST($9::bigint[], $10::text[], $11::bigint[], $12::text[]) AS told (nth, ticket_id, position, settled)
+    SET settled = told.settled, settled_at = now(), told = told.words
+    FROM UNNEST($9::bigint[], $10::text[], $11::bigint[], $12::text[], $23::text[])
+         AS told (nth, ticket_id, position, settled, words)
     WHERE told.nth = ANY(ARRAY(SELECT nth FROM ours))
       AND update.tenant_id = $1 AND update.ticket_id = told.ticket_id AND update.position = told.position
       AND update.settled IS NULL

@@ -267,6 +267,7 @@ mod tests {
             fence: claimed.fence,
             enqueued: claimed.enqueued,
             settled: vec![],
+            words: vec![],
             audit: vec![],
             then,
             lease: LEASE,

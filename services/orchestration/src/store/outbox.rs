@@ -37,6 +37,8 @@ pub(crate) struct Closing {
     pub(crate) enqueued: i64,
     /// Positions of updates, and what became of each.
     pub(crate) settled: Vec<(i64, Settled)>,
+    /// What notes said, by the position of the first update that each tells.
+    pub(crate) words: Vec<(i64, String)>,
     pub(crate) audit: Vec<AuditEvent>,
     pub(crate) then: Then,
     /// How long the ticket is kept where more came meanwhile.
@@ -250,6 +252,7 @@ impl Store {
             &audit.details as &[&serde_json::Value],
             audit.at,
             &audit.digests as &[Vec<u8>],
+            &column.settled_words as &[Option<&str>],
         )
         .fetch_all(&mut *connection)
         .await?;
@@ -284,6 +287,7 @@ struct ClosingColumns<'c> {
     settled_tickets: Vec<&'c str>,
     settled_positions: Vec<i64>,
     settled_how: Vec<&'static str>,
+    settled_words: Vec<Option<&'c str>>,
     audit_of: Vec<i64>,
 }
 
@@ -308,6 +312,8 @@ impl<'c> ClosingColumns<'c> {
                 columns.settled_tickets.push(ticket);
                 columns.settled_positions.push(*position);
                 columns.settled_how.push(how.as_str());
+                let words = closing.words.iter().find(|(told, _)| told == position);
+                columns.settled_words.push(words.map(|(_, words)| words.as_str()));
             }
             columns.audit_of.extend(closing.audit.iter().map(|_| nth));
         }

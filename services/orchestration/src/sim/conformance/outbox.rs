@@ -88,6 +88,7 @@ impl Pair {
                 .into_iter()
                 .map(|position| (position, Settled::Sent))
                 .collect(),
+            words: vec![],
             audit: vec![],
             then,
             lease: LONG,

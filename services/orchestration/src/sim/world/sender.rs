@@ -227,6 +227,7 @@ impl World<'_> {
             fence: turn.taken.fence,
             enqueued: turn.taken.enqueued,
             settled: std::mem::take(&mut turn.settled),
+            words: vec![],
             audit: vec![],
             then,
             lease: LEASE,
