@@ -170,6 +170,15 @@ impl fmt::Display for Alarm {
     }
 }
 
+impl Alarm {
+    /// What follows whatever else the ticket is told that tripped it.
+    pub fn on_ticket(reason: &str) -> String {
+        format!(
+            "With this, Firstline froze the whole tenant: nothing more is done until a person switches it on. {reason}"
+        )
+    }
+}
+
 /// A limit, by the name of what is limited.
 pub fn limit(from: &mut Reader<'_>, limited: Limited, default: Limit, meaning: &str) -> Option<Limit> {
     from.or(

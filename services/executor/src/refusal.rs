@@ -3,6 +3,7 @@
 use ::http::StatusCode;
 use chassis::ApiError;
 use chassis::switches::{Off, SWITCHED_OFF};
+use chassis::tripwires::Alarm;
 use common::Problem;
 use common::velocity::Exceeded;
 use connectors::CallError;
@@ -45,6 +46,9 @@ pub(crate) enum ResetError {
     /// Too much in too short a time: a person must see to it.
     #[error("Nothing was reset: {0}.")]
     Limited(Exceeded),
+    /// This was one too many of those that no honest fleet asks for: nothing more is done for the tenant.
+    #[error("{0} {words}", words = Alarm::on_ticket(&.1.to_string()))]
+    Froze(Box<ResetError>, Alarm),
     /// Nothing is done at the moment.
     #[error("nothing was reset: {0}")]
     SwitchedOff(Off),
@@ -76,6 +80,7 @@ impl ResetError {
             Self::Ineligible(why) => Some(("effect.refused", why.code())),
             Self::Limited(exceeded) => Some(("effect.refused", exceeded.code())),
             Self::SwitchedOff(_) => Some(("effect.refused", SWITCHED_OFF)),
+            Self::Froze(why, _) => why.audited(),
             Self::Refused(_) => Some(("effect.refused", "directory_refused")),
             Self::UnderWay | Self::Away(_) | Self::Seal(_) | Self::Store(_) => None,
         }
@@ -88,7 +93,9 @@ impl ResetError {
             Self::Permit(error) => !matches!(error, PermitError::Expired),
             Self::PermitMissing | Self::PermitSpent => true,
             Self::Ineligible(why) => matches!(why, Ineligible::Protected { .. }),
-            Self::Misdirected(_)
+            // Counted already.
+            Self::Froze(..)
+            | Self::Misdirected(_)
             | Self::Parameters(_)
             | Self::OtherEffect
             | Self::Undone
@@ -112,6 +119,11 @@ impl From<ResetError> for ApiError {
             | ResetError::Ineligible(_)
             | ResetError::Limited(_) => Problem::unprocessable(code, &error),
             ResetError::SwitchedOff(off) => off.problem(),
+            // Only what held no proof, and people who are protected, raise it.
+            ResetError::Froze(why, _) if matches!(**why, ResetError::Ineligible(_)) => {
+                Problem::unprocessable(code, &error)
+            }
+            ResetError::Froze(..) => Problem::forbidden(code, &error),
             ResetError::PermitMissing | ResetError::Permit(_) | ResetError::PermitSpent => {
                 Problem::forbidden(code, &error)
             }

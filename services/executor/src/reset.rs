@@ -73,10 +73,10 @@ impl Reset {
             && let Some((kind, code)) = error.audited()
         {
             tracing::warn!(execution.id = %request.execution_id, code, "refused to reset a password");
-            if error.is_alarm() {
-                self.store.alarmed(request, kind, code).await?;
-            } else {
+            if !error.is_alarm() {
                 self.store.refused(request, kind, code).await?;
+            } else if let Some(alarm) = self.store.alarmed(request, kind, code).await? {
+                return answer.map_err(|why| ResetError::Froze(Box::new(why), alarm));
             }
         }
         answer

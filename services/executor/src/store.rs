@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use chassis::group_commit::{Failure, Line, refused};
 use chassis::switches::{self, Off};
+use chassis::tripwires::Alarm;
 use chassis::{AuditEvent, AuditLog};
 use common::clock;
 use common::velocity::Exceeded;
@@ -24,8 +25,8 @@ use trust::{Permit, parameters_digest};
 use uuid::Uuid;
 
 use crate::eligibility::Plan;
-use effects::{Effects, Entry, Found, Intent, ending};
 use crate::observed::{After, Kept};
+use effects::{Effects, Entry, Found, Intent, ending};
 pub(crate) use limits::Limits;
 pub(crate) use undo::{Target, Undo, UndoMandate, Undone, VisitKey};
 
@@ -124,7 +125,6 @@ pub(crate) enum Visit {
     Mine(Mandate),
 }
 
-/// What came of an intent.
 /// What came of an effect.
 #[derive(Debug)]
 pub(crate) struct Ended<'e> {
@@ -138,6 +138,7 @@ pub(crate) struct Ended<'e> {
     pub(crate) at: OffsetDateTime,
 }
 
+/// What came of an intent.
 #[derive(Debug)]
 pub(crate) enum Begun {
     /// Act.
@@ -268,8 +269,8 @@ impl Store {
             "lifetime_minutes": plan.lifetime.as_secs() / 60,
             "one_time": true,
         });
-        let told = [
         let before = Kept::of(&plan.before);
+        let told = [
             about(
                 request,
                 "permit.spent",
@@ -293,8 +294,8 @@ impl Store {
             visit: visit(request),
             ticket: request.ticket_id.clone(),
             planned,
-            now,
             before: before.state,
+            now,
             told,
             places: self
                 .limits
@@ -388,21 +389,22 @@ impl Store {
         Ok(())
     }
 
-    /// As [`Self::refused`], and count it as an alarm: the one too many freezes the tenant.
+    /// As [`Self::refused`], and count it as an alarm. The one too many freezes the tenant, and is answered.
     pub(crate) async fn alarmed(
         &self,
         request: &StepRequest,
         kind: &'static str,
         code: &str,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Alarm>, StoreError> {
         let mut transaction = self.pool.begin().await?;
         let frozen = self.limits.alarm(&mut transaction, &self.tenant).await?;
+        let (frozen, alarm) = frozen.unzip();
         let frozen = frozen.map(|event| event.ticket(&request.ticket_id).execution(request.execution_id));
         let event = refusal(request, kind, code);
         let told = std::iter::once(&event).chain(&frozen);
         self.audit.record_all(&mut transaction, told).await?;
         transaction.commit().await?;
-        Ok(())
+        Ok(alarm)
     }
 }
 

@@ -6,8 +6,8 @@
 use time::{Duration, OffsetDateTime};
 
 use crate::operation::{
-    Answer, Command, Duty, Ended, Ending, Event, Matter, Note, Obstacle, Request, Silence, State, Step,
-    Verdict, wait,
+    Answer, Command, Duty, Ended, Ending, Event, HELD_WAIT, Matter, Note, Obstacle, Request, Silence, State,
+    Step, Verdict, wait,
 };
 use crate::posting::{CardReport, Posting};
 
@@ -85,6 +85,8 @@ pub enum SmsReport {
         /// What was asked for.
         retry_after: Option<Duration>,
     },
+    /// Nothing was sent, for a switch is off: nobody is asked anything for now.
+    Held,
     /// Sent, and the answer was lost.
     Lost,
     /// No number, a bad number, or the carrier will not have it.
@@ -240,6 +242,13 @@ impl Approval {
             }
             (Sms::Sending { sent, duty, .. }, SmsReport::Busy { retry_after }) => {
                 self.sms = later_sms(sent - 1, duty, retry_after, now);
+            }
+            (Sms::Due { sent, duty }, SmsReport::Held) => {
+                let at = now + HELD_WAIT;
+                self.sms = Sms::Due {
+                    sent: *sent,
+                    duty: Duty { at, ..duty.clone() },
+                };
             }
             (Sms::Sending { sent, duty, code }, SmsReport::Lost) => {
                 self.sms = lost_sms(*sent, duty, code.clone(), now);

@@ -30,6 +30,8 @@ pub struct Ended {
     pub open_card: Option<(CardMessage, Duty)>,
     /// Orchestration has not acknowledged the result yet.
     pub signal: Option<Duty>,
+    /// It was the one no too many, and froze the tenant: why.
+    pub alarm: Option<String>,
 }
 
 impl Ended {
@@ -42,6 +44,7 @@ impl Ended {
             code: None,
             open_card: None,
             signal: Some(Duty::due(now)),
+            alarm: None,
         }
     }
 

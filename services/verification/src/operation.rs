@@ -73,6 +73,9 @@ impl Duty {
     }
 }
 
+/// How soon to look again whether a switch that held something back is on.
+pub const HELD_WAIT: Duration = Duration::seconds(5);
+
 /// How long to wait before attempt `attempts + 1`: 1, 2, 4 ... 30 s, or what the other side asks for, up to 2 min.
 pub fn wait(attempts: u16, retry_after: Option<Duration>) -> Duration {
     let own = Duration::seconds(1 << attempts.saturating_sub(1).min(5)).min(Duration::seconds(30));

@@ -4,7 +4,7 @@
 
 use time::{Duration, OffsetDateTime};
 
-use crate::operation::{CardMessage, Duty, wait};
+use crate::operation::{CardMessage, Duty, HELD_WAIT, wait};
 
 /// Cards that may exist of one request before we stop trying.
 const MAX_UNCONFIRMED: u8 = 3;
@@ -41,6 +41,8 @@ pub enum CardReport {
         /// What Teams asked for.
         retry_after: Option<Duration>,
     },
+    /// Nothing was sent, for a switch is off: nobody is asked anything for now.
+    Held,
     /// Sent, and the answer was lost.
     Lost,
     /// Teams will not have it: not installed, blocked, not set up.
@@ -111,6 +113,11 @@ impl Posting {
                 let attempts = duty.attempts.saturating_add(1);
                 let at = now + wait(attempts, retry_after);
                 self.card = Card::Due(Duty { attempts, at });
+            }
+            // No try: how long a switch stays off says nothing about Teams.
+            CardReport::Held => {
+                let at = now + HELD_WAIT;
+                self.card = Card::Due(Duty { at, ..duty });
             }
             CardReport::Lost => self.lost(&duty, now),
             CardReport::Refused => self.card = Card::Off,

@@ -2,6 +2,7 @@
 //!
 //! Never a phone number in clear, never ticket text or what a requester typed in an explanation.
 
+use chassis::tripwires::Alarm;
 use common::{AuthorizedAction, OperationView, Outcome, Person, StepResult, TicketId};
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -133,6 +134,14 @@ fn asked(approval: &Approval) -> String {
 
 /// How it ended, for the ticket.
 pub fn explanation(facts: &Facts, ended: &Ended) -> String {
+    let said = ending_in_words(facts, ended);
+    match &ended.alarm {
+        Some(reason) => format!("{said} {}", Alarm::on_ticket(reason)),
+        None => said,
+    }
+}
+
+fn ending_in_words(facts: &Facts, ended: &Ended) -> String {
     let subject = facts.subject.name.as_str();
     let manager = ended
         .request()

@@ -248,7 +248,7 @@ impl Verifier {
                 until,
             } => self.push(user_principal_name, *until).await,
             Command::SendCard => match card::outgoing(&claim.operation) {
-                Some(outgoing) => Done::Reported(Event::Card(self.send_card(&outgoing).await)),
+                Some(outgoing) => Done::Reported(Event::Card(self.send_card(&outgoing).await?)),
                 None => Done::LetGo,
             },
             Command::SendSms => match claim.operation.state.request() {
@@ -279,23 +279,34 @@ impl Verifier {
         }
     }
 
-    async fn send_card(&self, outgoing: &Outgoing<'_>) -> CardReport {
+    async fn send_card(&self, outgoing: &Outgoing<'_>) -> Result<CardReport, StoreError> {
+        if self.store.is_held().await? {
+            return Ok(CardReport::Held);
+        }
         let conversation = match self.teams.conversation(outgoing.to).await {
             Ok(conversation) => conversation,
-            Err(error) => return card_report(&error, |retry_after| CardReport::Busy { retry_after }),
+            Err(error) => {
+                return Ok(card_report(&error, |retry_after| CardReport::Busy {
+                    retry_after,
+                }));
+            }
         };
+        // Again: Teams may have taken its time.
+        if self.store.is_held().await? {
+            return Ok(CardReport::Held);
+        }
         let sent = self
             .teams
             .send_card(&conversation, &outgoing.summary, &outgoing.card)
             .await;
-        match sent {
+        Ok(match sent {
             Ok(activity) => CardReport::Sent(CardMessage {
                 service_url: conversation.service_url.to_string(),
                 conversation: conversation.id,
                 activity,
             }),
             Err(error) => card_report(&error, |_| CardReport::Lost),
-        }
+        })
     }
 
     async fn send_sms(&self, claim: &Claim, request: &Request) -> Result<Done, WorkError> {
@@ -309,6 +320,9 @@ impl Verifier {
                 return report(SmsReport::Busy { retry_after });
             }
         };
+        if self.store.is_held().await? {
+            return report(SmsReport::Held);
+        }
         let Some(code) = self.intend_sms(claim, &to).await? else {
             return Ok(Done::LetGo);
         };

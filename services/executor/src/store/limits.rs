@@ -72,7 +72,7 @@ impl Limits {
         &self,
         connection: &mut PgConnection,
         tenant: &TenantId,
-    ) -> Result<Option<AuditEvent>, sqlx::Error> {
+    ) -> Result<Option<(AuditEvent, Alarm)>, sqlx::Error> {
         let limit = self.tripwires.refusals;
         let Some(place) = Place::of(Limited::Refusals, tenant.as_str(), limit) else {
             return Ok(None);
@@ -84,7 +84,9 @@ impl Limits {
             return Ok(None);
         }
         let limited = place.limited;
-        switches::freeze(connection, tenant, Alarm { limited, limit }).await
+        let alarm = Alarm { limited, limit };
+        let frozen = switches::freeze(connection, tenant, alarm).await?;
+        Ok(frozen.map(|event| (event, alarm)))
     }
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 use common::Outcome;
+use common::client::PeerError;
 use launcher::testing::{next_attempt, refusal, until};
 use simulators::System;
 use simulators::faults::{Fault, FaultKind};
@@ -208,12 +209,23 @@ async fn proofs_that_do_not_hold_freeze_the_tenant_which_says_so_until_a_person_
         assert_eq!(refusal(house.ask(&replicas[0], &request).await), "permit_expired");
     }
     assert_eq!(house.off_by().await, None);
+    let mut told = vec![];
     let mut last = house.unproven(ADELE);
     for replica in [&replicas[0], &replicas[1], &replicas[0]] {
         assert_eq!(house.off_by().await, None);
         last = house.unproven(ADELE);
-        assert_eq!(refusal(house.ask(replica, &last).await), "permit_missing");
+        let Err(PeerError::Refused { problem, .. }) = house.ask(replica, &last).await else {
+            panic!("not refused");
+        };
+        assert_eq!(problem.code, "permit_missing");
+        told.push(problem.detail);
     }
+    // The ticket that tripped it says so, and no other.
+    insta::assert_snapshot!(told.join("\n"), @r"
+    The step came without a permit, so nothing was reset.
+    The step came without a permit, so nothing was reset.
+    The step came without a permit, so nothing was reset. With this, Firstline froze the whole tenant: nothing more is done until a person switches it on. Possible attack: requests came with a proof that does not hold (ANOMALY_REFUSALS 3/3600). Look into these tickets before switching on.
+    ");
     let (by, reason) = house.off_by().await.unwrap();
     assert_eq!(by, "service:executor");
     assert_eq!(

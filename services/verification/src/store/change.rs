@@ -10,7 +10,7 @@ use super::limits::MayPush;
 use super::rows::Moving;
 use super::{Store, StoreError, notify};
 use crate::mfa::PushAnswer;
-use crate::operation::{Command, Ending, Event, Method, Obstacle, Operation};
+use crate::operation::{Command, Ending, Event, Method, Obstacle, Operation, State};
 use crate::record;
 
 /// What a transition does to the lease of whoever works on the operation.
@@ -100,10 +100,12 @@ impl Store {
             self.wake_others(connection, &after.facts.subject.id, now).await?;
         }
         if was_open
-            && let Some(ended) = after.state.ended()
+            && let State::Ended(ended) = &mut after.state
             && matches!(ended.ending, Ending::Denied { .. })
+            && let Some((frozen, reason)) = self.alarm(connection, &after.facts, now).await?
         {
-            told.extend(self.alarm(connection, &after.facts, now).await?);
+            told.push(frozen);
+            ended.alarm = Some(reason);
         }
         Ok((after, commands, told))
     }

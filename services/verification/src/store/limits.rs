@@ -99,6 +99,12 @@ impl Store {
         }
     }
 
+    /// Whether a switch is off: asked right before a card or a text message goes out, for it may have been put while
+    /// somebody was looked up.
+    pub async fn is_held(&self) -> Result<bool, StoreError> {
+        Ok(switches::off(&self.pool, &self.tenant, None).await?.is_some())
+    }
+
     /// Look whether what is about to happen to an operation that was begun before may; `None` where it is no push.
     pub(super) async fn may_push(
         &self,
@@ -122,13 +128,14 @@ impl Store {
         }))
     }
 
-    /// Count a no; where it is one too many, freeze the tenant. A ticket counts once, whoever of its people say no.
+    /// Count a no; where it is one too many, freeze the tenant, and keep with the operation why, so that its ticket says
+    /// so: what to record, and that. A ticket counts once, whoever of its people say no.
     pub(super) async fn alarm(
         &self,
         connection: &mut PgConnection,
         facts: &Facts,
         now: OffsetDateTime,
-    ) -> Result<Option<AuditEvent>, StoreError> {
+    ) -> Result<Option<(AuditEvent, String)>, StoreError> {
         let limit = self.tripwires.denials;
         let Some(place) = Place::of(Limited::Denials, self.tenant.as_str(), limit) else {
             return Ok(None);
@@ -141,7 +148,24 @@ impl Store {
             return Ok(None);
         }
         let limited = place.limited;
-        let frozen = switches::freeze(connection, &self.tenant, Alarm { limited, limit }).await?;
-        Ok(frozen.map(|event| event.ticket(&facts.ticket).execution(facts.execution)))
+        let alarm = Alarm { limited, limit };
+        let Some(frozen) = switches::freeze(connection, &self.tenant, alarm).await? else {
+            return Ok(None);
+        };
+        let reason = alarm.to_string();
+        sqlx::query!(
+            "UPDATE verifications
+             SET alarm = $3
+             WHERE tenant_id = $1 AND id = $2",
+            self.tenant.as_str(),
+            facts.id.0,
+            reason,
+        )
+        .execute(connection)
+        .await?;
+        Ok(Some((
+            frozen.ticket(&facts.ticket).execution(facts.execution),
+            reason,
+        )))
     }
 }

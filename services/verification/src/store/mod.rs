@@ -107,7 +107,7 @@ macro_rules! select {
                 pushes, push_attempts, push_at, push_open,
                 card, card_attempts, card_at, card_service_url, card_conversation, card_activity, cards_unconfirmed,
                 sms, sms_attempts, sms_at, sms_count, sms_number_hash, sms_answer_hash, sms_masked, sms_wrong,
-                permit_id, permit_issued_at, permit_expires_at, signal_attempts, signal_at
+                permit_id, permit_issued_at, permit_expires_at, signal_attempts, signal_at, alarm
              FROM verifications
              WHERE tenant_id = $1 AND id = $2 " + $rest,
             $($argument),*

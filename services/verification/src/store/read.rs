@@ -66,6 +66,7 @@ pub(super) struct Row {
     pub(super) permit_expires_at: Option<OffsetDateTime>,
     pub(super) signal_attempts: Option<i16>,
     pub(super) signal_at: Option<OffsetDateTime>,
+    pub(super) alarm: Option<String>,
 }
 
 impl Row {
@@ -253,6 +254,7 @@ impl Row {
             code: self.code()?,
             open_card,
             signal: duty(self.signal_attempts, self.signal_at)?,
+            alarm: self.alarm,
         })
     }
 

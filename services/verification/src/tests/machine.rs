@@ -253,6 +253,35 @@ fn while_teams_is_away_the_text_message_still_goes_out_in_its_time() {
 }
 
 #[test]
+fn what_a_switch_holds_back_costs_no_try_and_is_due_again_in_a_moment() {
+    let mut story = Story::of(approval_operation());
+    let mut when = 0;
+    while when < 300 {
+        let commands = story.then(when, Event::Woken);
+        assert_eq!(commands, [Command::SendCard], "{when}");
+        story.then(when, Event::Card(CardReport::Held));
+        assert_eq!(story.operation.state.wake_at(), Some(at(when + 5)));
+        when += 5;
+    }
+    assert_eq!(
+        story.then(when, Event::Woken),
+        [Command::SendCard, Command::SendSms]
+    );
+    story.then(when, Event::Card(CardReport::Held));
+    story.then(when, Event::Sms(SmsReport::Held));
+    assert_eq!(story.operation.state.wake_at(), Some(at(when + 5)));
+    // On again, as if nothing had been.
+    assert_eq!(
+        story.then(when + 5, Event::Woken),
+        [Command::SendCard, Command::SendSms]
+    );
+    // Nobody was asked: that is another silence than one that was.
+    story.then(when + 5, Event::Card(CardReport::Held));
+    story.then(600, Event::Woken);
+    assert_eq!(story.ended().ending, Ending::TimedOut(Silence::Unreachable));
+}
+
+#[test]
 fn nobody_reached_and_nobody_answering_are_told_apart() {
     let mut away = Story::of(approval_operation());
     away.then(0, Event::Woken);
@@ -357,12 +386,12 @@ fn any_event() -> impl Strategy<Value = Event> {
         ].prop_map(Event::Push),
         1 => Just(Event::PromptOpenElsewhere),
         2 => prop_oneof![
-            Just(CardReport::Sent(card_message())), Just(CardReport::Busy { retry_after: None }),
+            Just(CardReport::Sent(card_message())), Just(CardReport::Busy { retry_after: None }), Just(CardReport::Held),
             Just(CardReport::Lost), Just(CardReport::Refused),
         ].prop_map(Event::Card),
         3 => prop_oneof![
             Just(SmsReport::Intended(code())), Just(SmsReport::Sent { message: None }),
-            Just(SmsReport::Busy { retry_after: None }), Just(SmsReport::Lost), Just(SmsReport::Refused),
+            Just(SmsReport::Busy { retry_after: None }), Just(SmsReport::Held), Just(SmsReport::Lost), Just(SmsReport::Refused),
         ].prop_map(Event::Sms),
         1 => prop_oneof![
             Just(answer(Verdict::Approve, Channel::Teams)), Just(answer(Verdict::Deny, Channel::Teams)),

@@ -34,7 +34,7 @@ use verification::VerificationSettings;
 pub(crate) const ADELE: &str = "adele@contoso.example";
 pub(crate) const MEGAN: &str = "megan@contoso.example";
 /// How long a test waits for anything: generous, as machines are slow; nothing waits for it to pass.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Everything around the service. Keep it to the end of the test.
 pub(crate) struct House {

@@ -5,12 +5,14 @@
 use std::time::Duration;
 
 use common::{ExecutionId, Outcome, StepAnswer, StepRequest};
-use launcher::testing::refusal;
+use launcher::testing::{refusal, seen_within};
+use simulators::System;
 use simulators::entra::Push;
+use simulators::faults::{Fault, FaultKind};
 use simulators::teams::CardReaction;
 use time::OffsetDateTime;
 
-use crate::house::{ADELE, House, MEGAN};
+use crate::house::{ADELE, House, MEGAN, PATIENCE};
 use crate::{MANAGER, MFA};
 
 const ALEX: &str = "alex@contoso.example";
@@ -34,6 +36,23 @@ impl House {
             .execute(&self.owner)
             .await
             .unwrap();
+    }
+
+    /// Wait until the operation that is open is as `condition` says.
+    async fn row_is(&self, condition: &str) {
+        let query = format!("SELECT id FROM verifications WHERE state = 'open' AND {condition}");
+        let look = async || {
+            let query = sqlx::query_scalar::<_, uuid::Uuid>(sqlx::AssertSqlSafe(query.clone()));
+            query.fetch_optional(&self.owner).await.unwrap()
+        };
+        if seen_within(PATIENCE, look).await.is_none() {
+            let row: Option<String> =
+                sqlx::query_scalar("SELECT to_jsonb(v)::text FROM verifications v WHERE state = 'open'")
+                    .fetch_optional(&self.owner)
+                    .await
+                    .unwrap();
+            panic!("waited for `{condition}` in vain: {row:?}");
+        }
     }
 
     /// Who switched the tenant off, and why.
@@ -267,6 +286,46 @@ async fn whoever_waits_for_a_phone_is_not_asked_while_a_switch_is_off_and_is_aft
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_card_that_was_on_its_way_when_a_switch_was_put_is_not_sent_before_it_is_on_again() {
+    let house = House::new().await;
+    let running = house.run(&[("APPROVAL_SMS_AFTER_S", "1")]);
+    house.world.teams().react(MEGAN, CardReaction::ignore());
+    for scope in ["tenant", "global"] {
+        let (sent, texts) = (
+            house.world.teams().cards().len(),
+            house.world.twilio().messages().len(),
+        );
+        // Teams takes its time to say where the card is to lie: the switch is put meanwhile.
+        let slow = Fault::new(FaultKind::Latency(Duration::from_secs(2))).times(1);
+        house.world.faults(System::Teams).inject(slow);
+        let pending = house.begin(&running, &house.request(MANAGER, ADELE)).await;
+        house.row_is("card = 'sending'").await;
+        house.switch_off(scope).await;
+        // Neither the card nor, when it is due, the text message: both will be looked at again.
+        house
+            .row_is("card = 'due' AND card_attempts = 0 AND cards_unconfirmed = 0")
+            .await;
+        house
+            .row_is("sms = 'due' AND sms_at > asked_at + interval '3 seconds'")
+            .await;
+        assert_eq!(house.world.teams().cards().len(), sent, "{scope}");
+        assert_eq!(house.world.twilio().messages().len(), texts, "{scope}");
+        assert_eq!(house.look(&running, &pending).await.result, None, "{scope}");
+
+        house.world.teams().react(MEGAN, CardReaction::approve());
+        house.switch_on().await;
+        let result = house.told(&pending).await;
+        assert_eq!(
+            result.outcome,
+            Outcome::Success,
+            "{scope}: {}",
+            result.explanation
+        );
+        assert_eq!(house.world.teams().cards().len(), sent + 1, "{scope}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn three_people_who_say_no_freeze_the_tenant_and_a_fourth_is_not_asked() {
     let house = House::new().await;
     let replicas = [
@@ -277,7 +336,7 @@ async fn three_people_who_say_no_freeze_the_tenant_and_a_fourth_is_not_asked() {
     house.world.entra().push(ALEX, Push::fraud());
     house.world.teams().react(MEGAN, CardReaction::deny());
     let request = house.request(MFA, ADELE);
-    let mut last = None;
+    let (mut last, mut explanations) = (None, vec![]);
     for (request, replica) in [
         request.clone(),
         house.request(MFA, ALEX),
@@ -288,9 +347,19 @@ async fn three_people_who_say_no_freeze_the_tenant_and_a_fourth_is_not_asked() {
     {
         assert_eq!(house.frozen().await, None);
         let pending = house.begin(replica, request).await;
-        assert_eq!(house.told(&pending).await.outcome, Outcome::Denied);
+        let result = house.told(&pending).await;
+        assert_eq!(result.outcome, Outcome::Denied);
+        // Asked again, it says the same.
+        assert_eq!(house.look(replica, &pending).await.result, Some(result.clone()));
+        explanations.push(result.explanation);
         last = Some(request.execution_id);
     }
+    // The ticket that tripped it says so, and no other.
+    insta::assert_snapshot!(explanations.join("\n"), @r"
+    Adele Vance denied the sign-in request.
+    Alex Wilber denied the sign-in request and reported it as fraud.
+    Megan Bowen denied in Teams. With this, Firstline froze the whole tenant: nothing more is done until a person switches it on. Possible attack: people who were asked said that it was not them, or said no (ANOMALY_DENIALS 3/3600). Look into these tickets before switching on.
+    ");
     let (by, reason) = house.frozen().await.expect("frozen with the third denial");
     assert_eq!(by, "service:verification");
     assert_eq!(
