@@ -330,7 +330,8 @@ pub(crate) struct Bench {
     /// How long each load lasts.
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) seconds: u64,
-    /// Executions a second of the open loop; left out, half of what the closed loop with 32 got done.
+    /// Executions or tickets a second of the open loop; left out, half of what the closed loop with 32 got done, and 15
+    /// for the gate.
     #[arg(long, value_name = "RATE", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rate: Option<u32>,
     /// Executions that wait for an approval at the same time.
@@ -354,6 +355,9 @@ pub(crate) enum Subject {
     Engine,
     /// The whole way of a ticket, from the help desk's webhook to the last write-back, through all six services.
     Ticket,
+    /// The classifier alone, with the embedded classifier and every playbook in shadow mode: from the help desk's webhook to
+    /// the stored decision.
+    Gate,
 }
 
 /// A part of a measurement.
@@ -369,6 +373,8 @@ pub(crate) enum Part {
     Recovery,
     /// Many have finished long ago.
     History,
+    /// 1,000 tickets at once, for the gate.
+    Burst,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,9 @@ mod caller;
 mod ends;
 mod engine;
 mod figures;
+mod gate;
 mod ground;
+mod hearing;
 mod history;
 mod load;
 mod probe;
@@ -44,12 +46,16 @@ pub(crate) async fn run(command: &Bench) -> anyhow::Result<Ending> {
         machine: Machine::this(cfg!(debug_assertions)),
         engine: None,
         ticket: None,
+        gate: None,
     };
     if matches!(command.subject, None | Some(Subject::Engine)) {
         figures.engine = Some(engine::measure(command).await?);
     }
     if matches!(command.subject, None | Some(Subject::Ticket)) {
         figures.ticket = Some(ticket::measure(command).await?);
+    }
+    if matches!(command.subject, None | Some(Subject::Gate)) {
+        figures.gate = Some(gate::measure(command).await?);
     }
     let verdicts = verdict::of(&figures);
     if command.json {

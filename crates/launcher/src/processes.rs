@@ -102,6 +102,11 @@ impl Processes {
         self.running.values().map(|running| running.0.id()).collect()
     }
 
+    /// The process of a service, where it runs.
+    pub fn id(&self, service: Service) -> Option<u32> {
+        self.running.get(&service).map(|running| running.0.id())
+    }
+
     /// Start a service. It is not ready yet.
     ///
     /// # Errors

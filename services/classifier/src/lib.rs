@@ -24,7 +24,7 @@ mod settings;
 mod store;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chassis::{ServeError, Settings as _, Shell, StartError};
 use common::Service;
@@ -122,7 +122,7 @@ pub async fn serve(
         &shell,
     );
     // Beside the start: until it is done, tickets wait the half second that it takes.
-    let _warming = tokio::task::spawn_blocking(embedded::warm_up);
+    let _warming = tokio::task::spawn_blocking(warm_up);
     shell.spawn(mark::check_fields(
         marker,
         shell.readiness().clone(),
@@ -143,6 +143,16 @@ pub async fn serve(
     );
     let api = http::api(&shell, gate, intake, store, modes, playbooks);
     shell.serve(api, listener).await
+}
+
+/// Load the embedded classifier, and say how long that took.
+fn warm_up() {
+    let began = Instant::now();
+    embedded::warm_up();
+    tracing::info!(
+        took_s = began.elapsed().as_secs_f64(),
+        "the embedded classifier is loaded"
+    );
 }
 
 fn run_gate(shell: &Shell, gate: &Gate) {

@@ -63,25 +63,16 @@ impl Ends {
         receiver
     }
 
-    /// Follow the log of a process until it ends, and keep it in `file`.
+    /// Follow the log of orchestration until it ends, and keep the rest of it in `file`.
     pub(super) fn follow(&self, log: impl Read + Send + 'static, file: &Path) -> std::io::Result<()> {
-        let mut file = std::fs::File::options().create(true).append(true).open(file)?;
         let ends = self.clone();
-        std::thread::Builder::new()
-            .name("ends".to_owned())
-            .spawn(move || {
-                let mut lines = BufReader::with_capacity(1 << 16, log);
-                let mut line = String::new();
-                // A line that is no text belongs to none of ours; the pipe ends with the process.
-                while lines.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
-                    match ended(&line) {
-                        Some((ticket, resolved)) => ends.tell(&ticket, resolved),
-                        None => drop(file.write_all(line.as_bytes())),
-                    }
-                    line.clear();
-                }
-            })
-            .map(drop)
+        follow(log, file, move |line| {
+            let ended = ended(line);
+            if let Some((ticket, resolved)) = &ended {
+                ends.tell(ticket, *resolved);
+            }
+            ended.is_some()
+        })
     }
 
     /// The end of `ticket` has come.
@@ -101,6 +92,29 @@ impl Ends {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Awaited>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Read the log of a process until it ends, line by line; what nobody `heard` is kept in `file`.
+pub(super) fn follow(
+    log: impl Read + Send + 'static,
+    file: &Path,
+    heard: impl Fn(&str) -> bool + Send + 'static,
+) -> std::io::Result<()> {
+    let mut file = std::fs::File::options().create(true).append(true).open(file)?;
+    std::thread::Builder::new()
+        .name("ends".to_owned())
+        .spawn(move || {
+            let mut lines = BufReader::with_capacity(1 << 16, log);
+            let mut line = String::new();
+            // A line that is no text belongs to none of ours; the pipe ends with the process.
+            while lines.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+                if !heard(&line) {
+                    let _ = file.write_all(line.as_bytes());
+                }
+                line.clear();
+            }
+        })
+        .map(drop)
 }
 
 #[derive(Deserialize)]

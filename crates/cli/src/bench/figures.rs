@@ -12,12 +12,16 @@ pub(super) struct Figures {
     pub(super) engine: Option<Engine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ticket: Option<Ticket>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) gate: Option<Gate>,
 }
 
 impl Figures {
     /// Nothing was lost, nothing was done twice, nothing failed.
     pub(super) fn unharmed(&self) -> bool {
-        self.engine.as_ref().is_none_or(Engine::unharmed) && self.ticket.as_ref().is_none_or(Ticket::unharmed)
+        self.engine.as_ref().is_none_or(Engine::unharmed)
+            && self.ticket.as_ref().is_none_or(Ticket::unharmed)
+            && self.gate.as_ref().is_none_or(Gate::unharmed)
     }
 }
 
@@ -37,6 +41,57 @@ impl Ticket {
         failed(self.closed.iter().chain(&self.open)) == 0
             && self.recovery.as_ref().is_none_or(Recovery::unharmed)
     }
+}
+
+/// The classifier alone, up to the stored decision.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Gate {
+    /// From its first instruction to load the model to the last.
+    pub(super) model_loaded_in_s: f64,
+    pub(super) memory: Memory,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) closed: Vec<Load>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) open: Option<Load>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) burst: Option<Burst>,
+}
+
+impl Gate {
+    fn unharmed(&self) -> bool {
+        let whole = |burst: &Burst| burst.lost == 0 && burst.stored == burst.tickets;
+        failed(self.closed.iter().chain(&self.open)) == 0 && self.burst.as_ref().is_none_or(whole)
+    }
+}
+
+/// What is resident of the classifier.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub(super) struct Memory {
+    /// Once it is ready and its model loaded.
+    pub(super) started_mib: f64,
+    /// After all loads.
+    pub(super) loaded_mib: f64,
+    /// The most there ever was.
+    pub(super) most_mib: f64,
+}
+
+/// Many tickets at once.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Burst {
+    pub(super) tickets: u32,
+    /// From the first one filed to the last decision.
+    pub(super) decided_in_s: f64,
+    pub(super) per_second: f64,
+    /// How long each waited.
+    pub(super) latency_ms: Latency,
+    /// Not decided on.
+    pub(super) lost: u32,
+    /// Decisions on them that the database holds.
+    pub(super) stored: u32,
+    /// CPU seconds for 1,000 of them.
+    pub(super) cpu_s: Cpu,
+    /// Resident memory of the classifier at the last decision.
+    pub(super) memory_mib: f64,
 }
 
 fn failed<'l>(loads: impl Iterator<Item = &'l Load>) -> u32 {

@@ -94,7 +94,10 @@ impl Ground {
     pub(super) async fn written_back(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + GIVEN_UP_AFTER;
         loop {
-            let open = sqlx::query_scalar("SELECT count(*) FROM ticket_outboxes WHERE wake_at IS NOT NULL");
+            let open = sqlx::query_scalar(
+                "SELECT (SELECT count(*) FROM ticket_outboxes WHERE wake_at IS NOT NULL)
+                      + (SELECT count(*) FROM tickets WHERE work_at IS NOT NULL)",
+            );
             let open: i64 = open.fetch_one(&self.owner).await?;
             if open == 0 {
                 return Ok(());

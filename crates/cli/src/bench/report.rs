@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::figures::{Engine, Figures, Load, Recovery, Ticket, Waiting};
+use super::figures::{Burst, Engine, Figures, Gate, Load, Recovery, Ticket, Waiting};
 use super::verdict::{Verdict, pace};
 use crate::terminal;
 
@@ -26,6 +26,9 @@ pub(super) fn text(figures: &Figures, verdicts: &[Verdict]) -> String {
     }
     if let Some(ticket) = &figures.ticket {
         lines.extend(of_ticket(ticket));
+    }
+    if let Some(gate) = &figures.gate {
+        lines.extend(of_gate(gate));
     }
     lines.push("\nWhat must be reached:".to_owned());
     let rows: Vec<Vec<String>> = verdicts
@@ -84,6 +87,34 @@ fn of_ticket(ticket: &Ticket) -> Vec<String> {
     lines
 }
 
+fn of_gate(gate: &Gate) -> Vec<String> {
+    let mut lines = vec![
+        "\nThe gate: from the ticket filed at the help desk to the stored decision, with the embedded classifier."
+            .to_owned(),
+    ];
+    lines.extend(of_loads(gate.closed.iter().chain(&gate.open)));
+    lines.extend(gate.burst.iter().map(of_burst));
+    lines.push(format!(
+        "\nThe classifier's memory: {:.0} MiB with its model loaded (in {:.2} s), {:.0} after all loads, {:.0} at most",
+        gate.memory.started_mib, gate.model_loaded_in_s, gate.memory.loaded_mib, gate.memory.most_mib
+    ));
+    lines
+}
+
+fn of_burst(burst: &Burst) -> String {
+    format!(
+        "\n{} at once: decided on in {:.1} s ({:.1} a second), p50 {:.1} s, {} lost; {:.1} ms of our CPU each, {:.1} of\n  Postgres'; the classifier has {:.0} MiB then",
+        burst.tickets,
+        burst.decided_in_s,
+        burst.per_second,
+        burst.latency_ms.p50 / 1000.0,
+        burst.lost,
+        burst.cpu_s.ours,
+        burst.cpu_s.postgres,
+        burst.memory_mib
+    )
+}
+
 /// Each beside what Postgres alone gets done of workflows of five dependent commits.
 fn of_loads<'l>(loads: impl Iterator<Item = &'l Load>) -> Vec<String> {
     let rows: Vec<Vec<String>> = loads.map(row).collect();
@@ -129,6 +160,7 @@ fn heads() -> Vec<String> {
         "p95 ms",
         "p99 ms",
         "commits",
+        "told after s",
         "CPU s per 1000: ours",
         "Postgres",
         "Redis",
@@ -161,7 +193,7 @@ fn row(load: &Load) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figures::{Cpu, History, Idle, Latency, Machine, Pace, Probe};
+    use super::super::figures::{Cpu, History, Idle, Latency, Machine, Memory, Pace, Probe};
     use super::super::verdict;
     use super::*;
 
@@ -202,6 +234,38 @@ mod tests {
             finished_in_s: 2.5,
             lost,
             repeated: 0,
+        }
+    }
+
+    fn gate() -> Gate {
+        Gate {
+            model_loaded_in_s: 0.55,
+            memory: Memory {
+                started_mib: 180.0,
+                loaded_mib: 239.0,
+                most_mib: 260.0,
+            },
+            closed: vec![load(Pace::AtOnce(32), 14.9, 1000.0, 2.0)],
+            open: Some(load(Pace::PerSecond(15.0), 15.0, 1000.0, 2.0)),
+            burst: Some(Burst {
+                tickets: 1000,
+                decided_in_s: 40.0,
+                per_second: 24.975,
+                latency_ms: Latency {
+                    p50: 20_000.0,
+                    p95: 38_000.0,
+                    p99: 39_900.0,
+                    longest: 40_000.0,
+                },
+                lost: 1,
+                stored: 999,
+                cpu_s: Cpu {
+                    ours: 60.5,
+                    postgres: 5.25,
+                    ..Cpu::default()
+                },
+                memory_mib: 230.0,
+            }),
         }
     }
 
@@ -249,6 +313,7 @@ mod tests {
                 open: None,
                 recovery: Some(recovery(1)),
             }),
+            gate: Some(gate()),
         }
     }
 
@@ -272,6 +337,8 @@ mod tests {
         let mut figures = figures();
         assert!(!figures.unharmed());
         figures.ticket = None;
+        assert!(!figures.unharmed());
+        figures.gate = None;
         assert!(figures.unharmed());
     }
 }

@@ -29,12 +29,21 @@ pub(super) fn cpu(ours: &[u32], servers: ServerProcesses) -> anyhow::Result<Cpu>
 
 /// Resident memory of a process, bytes. Zero where it is gone.
 pub(super) fn memory(id: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    resident(&status).unwrap_or_default()
+    of_status(id, "VmRSS:")
 }
 
-fn resident(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// The most that ever was resident of a process, bytes. Zero where it is gone.
+pub(super) fn most_memory(id: u32) -> u64 {
+    of_status(id, "VmHWM:")
+}
+
+fn of_status(id: u32, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    bytes(&status, name).unwrap_or_default()
+}
+
+fn bytes(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
 }
@@ -104,9 +113,9 @@ mod tests {
     #[test]
     fn resident_memory_is_told_in_bytes() {
         assert_eq!(
-            resident("Name:\tx\nVmRSS:\t    2048 kB\nThreads: 1\n"),
+            bytes("Name:\tx\nVmRSS:\t    2048 kB\nThreads: 1\n", "VmRSS:"),
             Some(2 << 20)
         );
-        assert_eq!(resident("Name:\tx\n"), None);
+        assert_eq!(bytes("Name:\tx\n", "VmRSS:"), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::figures::{Engine, Figures, Idle, Load, Pace, Recovery, Ticket};
+use super::figures::{Burst, Engine, Figures, Gate, Idle, Load, Pace, Recovery, Ticket};
 
 /// One of the promises.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -34,10 +34,22 @@ const RECOVERED_WITHIN_S: f64 = 5.0;
 /// What a history may cost.
 const MOST_SLOWER: f64 = 0.10;
 
+/// Decisions a second, and the median time to one at that rate.
+pub(super) const LEAST_DECISIONS: f64 = 15.0;
+const MOST_MS_TO_A_DECISION: f64 = 100.0;
+/// Resident memory of the classifier: 250 MB, in MiB.
+const MOST_MIB: f64 = 250e6 / 1_048_576.0;
+/// Time to load its model.
+const MOST_S_TO_LOAD: f64 = 1.0;
+
 /// Everything that must be reached and was measured.
 pub(super) fn of(figures: &Figures) -> Vec<Verdict> {
     let engine = figures.engine.iter().flat_map(engine);
-    engine.chain(figures.ticket.iter().flat_map(ticket)).collect()
+    let ticket = figures.ticket.iter().flat_map(ticket);
+    engine
+        .chain(ticket)
+        .chain(figures.gate.iter().flat_map(gate))
+        .collect()
 }
 
 fn engine(engine: &Engine) -> Vec<Verdict> {
@@ -88,6 +100,55 @@ fn ticket(ticket: &Ticket) -> Vec<Verdict> {
     // All six services take part in what comes after a kill: how soon is the engine's promise.
     verdicts.extend(ticket.recovery.iter().map(unharmed));
     verdicts
+}
+
+fn gate(gate: &Gate) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    let fastest = gate.closed.iter().map(|load| load.per_second).reduce(f64::max);
+    verdicts.extend(fastest.map(|per_second| Verdict {
+        promise: format!("at least {LEAST_DECISIONS:.0} decisions a second"),
+        measured: format!("{per_second:.1}"),
+        holds: per_second >= LEAST_DECISIONS,
+    }));
+    verdicts.extend(gate.open.iter().map(|load| Verdict {
+        promise: format!(
+            "a decision within {MOST_MS_TO_A_DECISION:.0} ms at the median ({})",
+            pace(load.pace)
+        ),
+        measured: format!("{:.1} ms", load.latency_ms.p50),
+        holds: load.latency_ms.p50 < MOST_MS_TO_A_DECISION && load.failed == 0,
+    }));
+    verdicts.extend(gate.burst.iter().flat_map(burst));
+    verdicts.push(Verdict {
+        promise: "at most 250 MB of memory for the classifier".to_owned(),
+        measured: format!(
+            "{:.0} MiB after its start, {:.0} after all loads",
+            gate.memory.started_mib, gate.memory.loaded_mib
+        ),
+        holds: gate.memory.started_mib.max(gate.memory.loaded_mib) <= MOST_MIB,
+    });
+    verdicts.push(Verdict {
+        promise: format!("its model is loaded within {MOST_S_TO_LOAD:.0} s"),
+        measured: format!("{:.2} s", gate.model_loaded_in_s),
+        holds: gate.model_loaded_in_s <= MOST_S_TO_LOAD,
+    });
+    verdicts
+}
+
+fn burst(burst: &Burst) -> [Verdict; 2] {
+    let within = f64::from(burst.tickets) / LEAST_DECISIONS;
+    [
+        Verdict {
+            promise: format!("{} at once are decided on within {within:.0} s", burst.tickets),
+            measured: format!("{:.1} s", burst.decided_in_s),
+            holds: burst.decided_in_s <= within && burst.lost == 0,
+        },
+        Verdict {
+            promise: "none of them is lost".to_owned(),
+            measured: format!("{} lost, {} decisions stored", burst.lost, burst.stored),
+            holds: burst.lost == 0 && burst.stored == burst.tickets,
+        },
+    ]
 }
 
 fn at(closed: &[Load], at_once: u32) -> Option<&Load> {
