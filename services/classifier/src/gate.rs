@@ -287,14 +287,17 @@ impl Gate {
         }
     }
 
-    /// The mode of the playbook that fits, as it is this moment; where none does, it does not matter.
-    async fn mode(&self, dossier: &Dossier) -> Result<Mode, StoreError> {
-        match dossier.facts.plan.offered() {
-            Some(offered) => {
-                let playbook = &offered.playbook.name;
-                self.modes.of(playbook, dossier.activation.as_ref()).await
-            }
-            None => Ok(Mode::Shadow),
+    /// The mode of the playbook that fits, as it is this moment. `None` where none fits, and where something else keeps the
+    /// ticket with a person anyway and the database would have to be asked.
+    async fn mode(&self, dossier: &Dossier) -> Result<Option<Mode>, StoreError> {
+        let Some(offered) = dossier.facts.plan.offered() else {
+            return Ok(None);
+        };
+        let (playbook, activation) = (&offered.playbook.name, dossier.activation.as_ref());
+        match self.modes.known(activation) {
+            Some(mode) => Ok(Some(mode)),
+            None if self.speaks_against(dossier) => Ok(None),
+            None => Ok(Some(self.modes.of(playbook, activation).await?)),
         }
     }
 

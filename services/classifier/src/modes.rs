@@ -16,7 +16,7 @@ use common::playbook::PlaybookView;
 use common::{Blocker, Mode, PlaybookName, PlaybookRef};
 use uuid::Uuid;
 
-use crate::store::{Store, StoreError};
+use crate::store::{Record, Store, StoreError};
 use standing::{Basis, drift};
 
 /// The blocker of what was left to a person because its playbook is in shadow.
@@ -82,6 +82,13 @@ impl Modes {
         Ok(effective(asked, fell_back.is_some(), self.agents_can_answer))
     }
 
+    /// The mode of a playbook, where its activation alone says it: nothing is asked.
+    pub(crate) fn known(&self, activation: Option<&Activation>) -> Option<Mode> {
+        let asked = self.asked(activation);
+        let can_be_lost = asked == Mode::Auto && !overridden(activation);
+        (!can_be_lost).then(|| effective(asked, false, self.agents_can_answer))
+    }
+
     /// The same, for people.
     pub(crate) async fn shown(&self, view: &PlaybookView) -> Result<ActiveMode, StoreError> {
         let activation = view.activation.as_ref();
@@ -113,11 +120,11 @@ impl Modes {
             return Ok(None);
         }
         let id = activation.map_or(Uuid::nil(), |activation| activation.id);
-        if let Some(known) = self.store.fell_back(playbook, id).await? {
-            return Ok(Some(known));
-        }
         let (bar, basis) = (bar(activation), basis(activation));
-        let judged = self.store.newest_judged(playbook, standing::window(bar)).await?;
+        let judged = match self.store.record_of(playbook, id, standing::window(bar)).await? {
+            Record::Lost(known) => return Ok(Some(known)),
+            Record::Judged(judged) => judged,
+        };
         match drift(&judged, bar, basis) {
             Some(drift) => Ok(Some(self.store.fall_back(playbook, id, &drift).await?)),
             None => Ok(None),

@@ -29,7 +29,7 @@ pub(crate) use decisions::{Decided, Judgement, Recorded};
 pub(crate) use events::{NewEvent, Source, Told};
 use hints::Hints;
 use moves::{Move, Moved, Moves};
-pub(crate) use outcomes::{Outcome, WATCH_CHANNEL, Watch, would_automate};
+pub(crate) use outcomes::{Outcome, Record, WATCH_CHANNEL, Watch, would_automate};
 pub(crate) use suggestions::{Approved, Offer, Suggestion};
 
 use crate::settings::Tripwires;

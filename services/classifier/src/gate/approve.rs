@@ -87,7 +87,7 @@ impl Gate {
         dossier: &Dossier,
         objection: Option<&Objection>,
     ) -> Judgement {
-        let mut judgement = self.conclude(dossier, objection, Mode::Auto, clock::now());
+        let mut judgement = self.conclude(dossier, objection, Some(Mode::Auto), clock::now());
         if let Some(execution) = &mut judgement.execution {
             execution.decision_id = suggestion.decision;
             let same = execution.playbook == suggestion.playbook

@@ -19,13 +19,22 @@ const LONGEST_DETAILS: usize = 4000;
 pub(crate) const OTHER: &str = "OTHER";
 
 impl Gate {
+    /// Whether something keeps the ticket with a person, whatever the mode of its playbook is.
+    pub(super) fn speaks_against(&self, dossier: &Dossier) -> bool {
+        let threshold = dossier.facts.reading.threshold(self.threshold);
+        matches!(
+            decide(weigh(&dossier.facts, threshold, None)),
+            Verdict::Manual { .. }
+        )
+    }
+
     /// Weigh the facts and write the verdict out, in the playbook's `mode`; with what an earlier one ran into when it was to
     /// be recorded.
     pub(super) fn conclude(
         &self,
         dossier: &Dossier,
         objection: Option<&Objection>,
-        mode: Mode,
+        mode: Option<Mode>,
         now: OffsetDateTime,
     ) -> Judgement {
         let Dossier {
@@ -40,7 +49,8 @@ impl Gate {
         let verdict = decide(answers.clone());
         let (blockers, execution) = match (verdict, &facts.plan, &facts.requester) {
             (Verdict::Automate, Plan::Fits(offered), Requester::Known(known)) => {
-                match held(mode, &offered.playbook) {
+                // Where nobody knows the mode, nobody allowed it to act.
+                match held(mode.unwrap_or(Mode::Shadow), &offered.playbook) {
                     None => (vec![], Some(self.execution(decision_id, ticket, offered, known))),
                     Some(held) => (vec![held], None),
                 }
@@ -58,8 +68,7 @@ impl Gate {
             details: &ticket.details,
         };
         let mut considered = Considered::new(facts, text, offers, answers, threshold, decision.automated);
-        // Where no playbook fits, there is none whose mode could count.
-        considered.view.mode = facts.plan.offered().map(|_| mode.to_string());
+        considered.view.mode = mode.map(|mode| mode.to_string());
         let known = match &facts.requester {
             Requester::Known(known) => Some(known),
             _ => None,

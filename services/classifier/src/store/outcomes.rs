@@ -34,6 +34,15 @@ pub(crate) struct Outcome {
     pub(crate) said_by: Option<String>,
 }
 
+/// What stands for or against a playbook that was asked to act by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Record {
+    /// It has lost that.
+    Lost(FellBack),
+    /// Whether each of the newest decisions in its favour was right, the newest first.
+    Judged(Vec<bool>),
+}
+
 /// A ticket whose end will say whether the gate was right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Watch {
@@ -192,24 +201,40 @@ impl Store {
         Ok(judged)
     }
 
-    /// Whether automation was lost under this activation.
-    pub(crate) async fn fell_back(
+    /// Whether automation was lost under this activation; where it was not, what is judged of `playbook`, as
+    /// [`Store::newest_judged`] tells it. In one question, for it is asked before each ticket that is automated.
+    pub(crate) async fn record_of(
         &self,
         playbook: &PlaybookName,
         activation: Uuid,
-    ) -> Result<Option<FellBack>, StoreError> {
+        most: u32,
+    ) -> Result<Record, StoreError> {
         let row = sqlx::query!(
-            "SELECT reason, at FROM gate_fallbacks WHERE tenant_id = $1 AND playbook = $2 AND activation_id = $3",
+            r#"SELECT lost.reason AS "reason?", lost.at AS "at?", coalesce(newest.judged, '{}') AS "judged!"
+             FROM (VALUES (TRUE)) AS asked
+             LEFT JOIN gate_fallbacks lost
+                 ON lost.tenant_id = $1 AND lost.playbook = $2 AND lost.activation_id = $3
+             LEFT JOIN LATERAL (
+                 SELECT array_agg(said.verdict = 'agreed' ORDER BY said.decision_id DESC) AS judged
+                 FROM (
+                     SELECT decision_id, verdict
+                     FROM gate_verdicts
+                     WHERE tenant_id = $1 AND playbook = $2 AND would_automate AND verdict <> 'unclear'
+                     ORDER BY decision_id DESC
+                     LIMIT $4
+                 ) AS said
+             ) AS newest ON lost.at IS NULL"#,
             self.tenant.as_str(),
             playbook.as_str(),
             activation,
+            i64::from(most),
         )
-        .fetch_optional(&self.pool)
+        .fetch_one(&self.pool)
         .await?;
-        Ok(row.map(|row| FellBack {
-            at: row.at,
-            reason: row.reason,
-        }))
+        Ok(match (row.at, row.reason) {
+            (Some(at), Some(reason)) => Record::Lost(FellBack { at, reason }),
+            _ => Record::Judged(row.judged),
+        })
     }
 
     /// Automation is lost, until the playbook is activated anew. Of two who notice at once, one writes it down.
