@@ -42,21 +42,39 @@ impl Store {
     }
 
     /// Forget who asked and in which words, for up to `most` decisions that were made `age` ago or earlier: how many. Why
-    /// they were made stays.
+    /// they were made stays. What is still to be carried out, or may be approved yet, is needed and waits.
     pub(crate) async fn forget(&self, age: Duration, most: i64) -> Result<u64, StoreError> {
+        let now = clock::now();
         let done = sqlx::query!(
-            "UPDATE classification_results
-             SET considered = considered - 'personal'
-             WHERE tenant_id = $1 AND decision_id = ANY(ARRAY(
-                 SELECT decision_id
-                 FROM classification_results
-                 WHERE tenant_id = $1 AND decision_id < $2 AND considered ? 'personal'
-                 ORDER BY decision_id
+            "WITH old AS (
+                 SELECT d.decision_id
+                 FROM classification_results d
+                 WHERE d.tenant_id = $1 AND d.decision_id < $2
+                   AND (d.considered ? 'personal' OR d.execution_request IS NOT NULL)
+                   AND NOT EXISTS (
+                       SELECT FROM tickets
+                       WHERE tickets.tenant_id = $1 AND tickets.ticket_id = d.ticket_id
+                         AND tickets.work_at IS NOT NULL
+                   )
+                   AND NOT EXISTS (
+                       SELECT FROM suggestions s
+                       WHERE s.tenant_id = $1 AND s.decision_id = d.decision_id
+                         AND s.approved_at IS NULL AND s.expires_at > $4
+                   )
+                 ORDER BY d.decision_id
                  LIMIT $3
-             ))",
+             ), approved AS (
+                 UPDATE suggestions
+                 SET execution_request = NULL, forgotten_at = $4
+                 WHERE tenant_id = $1 AND decision_id IN (SELECT decision_id FROM old) AND approved_at IS NOT NULL
+             )
+             UPDATE classification_results
+             SET considered = considered - 'personal', execution_request = NULL, forgotten_at = $4
+             WHERE tenant_id = $1 AND decision_id = ANY(ARRAY(SELECT decision_id FROM old))",
             self.tenant.as_str(),
-            first_id_at(clock::now() - age),
+            first_id_at(now - age),
             most,
+            now,
         )
         .execute(&self.pool)
         .await?;

@@ -39,6 +39,15 @@ impl Story {
         assert_eq!(answer.status(), 202);
     }
 
+    /// What orchestration was, or will be, asked.
+    async fn request_of(&self, ticket: i64) -> Option<Value> {
+        sqlx::query_scalar("SELECT execution_request FROM classification_results WHERE ticket_id = $1")
+            .bind(ticket.to_string())
+            .fetch_one(&self.database.owner().await)
+            .await
+            .unwrap()
+    }
+
     async fn kept(&self, ticket: i64) -> Value {
         sqlx::query_scalar("SELECT considered FROM classification_results WHERE ticket_id = $1")
             .bind(ticket.to_string())
@@ -196,6 +205,7 @@ async fn what_people_wrote_is_forgotten_with_retention_and_the_reasons_stay() {
     sqlx::query(copy).execute(&owner).await.unwrap();
     let personal = async |ticket: i64| story.kept(ticket).await.get("personal").cloned();
     assert!(personal(7).await.is_some());
+    assert_eq!(story.request_of(7).await.unwrap()["requester_mail"], ADELE);
     story.extra.insert("RETENTION_DAYS".to_owned(), "30".to_owned());
     let before = story.kept(7).await;
     story.start();
@@ -212,6 +222,54 @@ async fn what_people_wrote_is_forgotten_with_retention_and_the_reasons_stay() {
         "it is not old"
     );
     serde_json::from_value::<Considered>(forgotten).unwrap();
+    assert_eq!(story.request_of(7).await, None, "what orchestration was asked");
+    assert!(story.request_of(ticket).await.is_some(), "it is not old");
+    let row: String =
+        sqlx::query_scalar("SELECT to_jsonb(d)::text FROM classification_results d WHERE ticket_id = '7'")
+            .fetch_one(&owner)
+            .await
+            .unwrap();
+    for words in [RESET, ADELE, "Adele"] {
+        assert!(!row.contains(words), "{words}: {row}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_still_to_be_carried_out_is_not_forgotten() {
+    let mut story = Story::begin(&[]).await;
+    let (late, done) = (
+        story.file(ADELE, RESET),
+        story.file("alex@contoso.example", RESET),
+    );
+    for ticket in [late, done] {
+        assert_eq!(story.settled(ticket).await, "DONE");
+    }
+    story.stop().await;
+    let owner = story.database.owner().await;
+    // Both were decided on 31 days ago, and one of them could not be started since.
+    for statement in [
+        "ALTER TABLE tickets DROP CONSTRAINT tickets_tenant_id_decision_id_fkey".to_owned(),
+        "UPDATE classification_results d SET decision_id = (lpad(to_hex((EXTRACT(EPOCH FROM now() - interval '31 days')
+             * 1000)::bigint), 12, '0') || '7000' || lpad(d.ticket_id, 16, '8'))::uuid"
+            .to_owned(),
+        "UPDATE tickets t SET decision_id = d.decision_id FROM classification_results d WHERE d.ticket_id = t.ticket_id"
+            .to_owned(),
+        format!("UPDATE tickets SET state = 'DECIDED', execution_id = NULL, work_at = now() + interval '1 hour' WHERE ticket_id = '{late}'"),
+    ] {
+        let statement = sqlx::AssertSqlSafe(statement);
+        sqlx::query(statement).execute(&owner).await.unwrap();
+    }
+    story.extra.insert("RETENTION_DAYS".to_owned(), "30".to_owned());
+    story.start();
+    story
+        .until("the words forgotten", async || {
+            story.request_of(done).await.is_none().then_some(())
+        })
+        .await;
+    assert!(
+        story.request_of(late).await.is_some(),
+        "it is still to be started"
+    );
 }
 
 /// Every decision of a story, with what it was made of.
