@@ -5,16 +5,22 @@
 //! and any size of data, as long as the held-out tickets come from the same stream, were not trained on, and each stands
 //! for itself. It says nothing of a stream that has changed since; drift is watched elsewhere.
 //!
-//! **How.** Fixed-sequence testing (learn then test): a list of thresholds, strict ones first, is fixed before anything
-//! is known of errors; each in turn is tested for "the rate of errors above it is more than `alpha`" by the exact binomial
-//! bound at `delta`; the first that cannot be refuted ends the sequence, and the last refuted one is taken. As the order
-//! is fixed beforehand, testing many costs nothing, and stopping is what keeps the promise: a lower threshold that looks
-//! good after one that did not is luck until proven otherwise.
+//! **How.** Fixed-sequence testing (learn then test): a list of ranks, strict ones first, is fixed before anything is
+//! known of errors. At each in turn the threshold is the score that so many tickets pass, and "the rate of errors above it
+//! is more than `alpha`" is tested by the exact binomial bound at `delta`; the first that cannot be refuted ends the
+//! sequence, and the last refuted one is taken. As the order is fixed beforehand, testing many costs nothing, and stopping
+//! is what keeps the promise: a lower threshold that looks good after one that did not is luck until proven otherwise.
 //!
-//! The list is made of ranks: the threshold that the strictest `n` scores pass, then `n + 1`, and so on, where `n` is the
-//! first number that could refute anything at all (without an error). It follows from `alpha` and `delta` alone. Above
-//! the score at a rank, tickets are a sample of all that score higher, so that the binomial bound is valid for it; and
-//! the sequence is exact for as long as a higher score never means a higher rate of errors, which calibration sees to.
+//! **Which ranks** follows from `alpha`, `delta` and the number of held-out tickets alone ([`ranks`]). Only those are worth
+//! a test at which one more error is borne than at the one before (29, 46, 61 .. at .1 and .05): a test between them would
+//! end the sequence for an error that the next one bears. The first is the one that lies a third down the held-out
+//! tickets, where some errors are borne; at the very first, a single one would bar the kind for good. Simulations chose
+//! the third (`docs/decisions/0065-embedded-head.md`).
+//!
+//! **Why it holds.** Given the highest score that does not pass, those that pass are a sample of all that score higher, so
+//! that the binomial bound is valid for each rank. The promise is broken only where the first rank whose rate is too high is
+//! refuted. Which one that is depends on scores, not on errors, for as long as a higher score never means a higher rate of
+//! errors, which calibration sees to; its test is wrong with probability `delta` at most.
 //!
 //! Sources: A. Angelopoulos, S. Bates, E. Candes, M. Jordan, L. Lei, "Learn then Test" (2021), section 3 (fixed-sequence
 //! testing); Y. Geifman, R. El-Yaniv, "Selective Classification for Deep Neural Networks" (2017) for selection with
@@ -60,8 +66,20 @@ pub struct Threshold {
     pub bound: f64,
     /// How many tickets without an error are needed at least; a threshold of [`NEVER`] may have fewer, or errors.
     pub needed: u64,
+    /// What was found at the strictest rank; nothing where there were too few tickets for any.
+    #[serde(default)]
+    pub first: Option<Trial>,
     /// What the held-out tickets were: [`crate::labelled::digest`].
     pub data: String,
+}
+
+/// What was found at a rank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// So many tickets, the surest ones.
+    pub passing: u64,
+    /// The wrong ones among them.
+    pub errors: u64,
 }
 
 /// The threshold that no ticket passes: a probability is below one.
@@ -118,12 +136,31 @@ fn holds(errors: u64, passing: u64, risk: Risk) -> bool {
     bound::upper(errors, passing, 1.0 - risk.delta) <= risk.alpha
 }
 
+/// Of the held-out tickets, how many lie before the first test: the inverse of it.
+const BEFORE_THE_FIRST: u64 = 3;
+
+/// How many of the surest tickets pass at each test, strictest first; none where there are too few for any.
+///
+/// By the number of tickets alone: whoever looked at errors first would choose the ranks that suit them.
+pub fn ranks(held_out: u64, risk: Risk) -> Vec<u64> {
+    let mut bearing: Vec<u64> = vec![];
+    for errors in 0..held_out {
+        let after = bearing.last().copied().unwrap_or_default();
+        let Some(rank) = (after + 1..=held_out).find(|rank| holds(errors, *rank, risk)) else {
+            break;
+        };
+        bearing.push(rank);
+    }
+    let first = bearing.partition_point(|rank| *rank < held_out.div_ceil(BEFORE_THE_FIRST));
+    // Where even the last lies before it, better that one than none.
+    bearing.split_off(first.min(bearing.len().saturating_sub(1)))
+}
+
 /// The lowest threshold for which the promise holds, or [`NEVER`].
 ///
 /// `scored` are the held-out tickets that the classifier called this kind, in any order.
 pub fn choose(scored: &[Scored], risk: Risk, data: &str) -> Result<Threshold, ThresholdError> {
     check(scored, risk)?;
-    let needed = needed(risk);
     let mut chosen = Threshold {
         score: NEVER,
         risk,
@@ -131,36 +168,52 @@ pub fn choose(scored: &[Scored], risk: Risk, data: &str) -> Result<Threshold, Th
         passing: 0,
         errors: 0,
         bound: 1.0,
-        needed,
+        needed: needed(risk),
+        first: None,
         data: data.to_owned(),
     };
-    let mut strictest_first = scored.to_vec();
-    strictest_first.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let (mut passing, mut errors) = (0, 0);
-    for equals in strictest_first.chunk_by(|a, b| same(a.score, b.score)) {
-        // Equal scores pass together or not at all.
-        passing += count(equals);
-        errors += equals
-            .iter()
-            .map(|ticket| u64::from(!ticket.correct))
-            .sum::<u64>();
-        let Some(ticket) = equals.first() else { continue };
-        if passing < needed || ticket.score >= NEVER {
-            continue;
-        }
+    for (score, trial) in trials(scored, &ranks(count(scored), risk)) {
+        let Trial { passing, errors } = trial;
+        let first = chosen.first.or(Some(trial));
         let bound = bound::upper(errors, passing, 1.0 - risk.delta);
+        chosen = Threshold { first, ..chosen };
         if bound > risk.alpha {
             break;
         }
-        chosen = Threshold {
-            score: ticket.score,
-            passing,
-            errors,
-            bound,
-            ..chosen
-        };
+        // A score that calls itself certain is passed over, not admitted.
+        if score < NEVER {
+            chosen = Threshold {
+                score,
+                passing,
+                errors,
+                bound,
+                ..chosen
+            };
+        }
     }
     Ok(chosen)
+}
+
+/// What passes at each of `ranks`, with the score that it takes. Equal scores pass together or not at all.
+fn trials(scored: &[Scored], ranks: &[u64]) -> Vec<(f64, Trial)> {
+    let mut strictest_first = scored.to_vec();
+    strictest_first.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let mut due = ranks.iter().copied().peekable();
+    let mut trials = vec![];
+    let (mut passing, mut errors) = (0, 0);
+    for equals in strictest_first.chunk_by(|a, b| same(a.score, b.score)) {
+        let wrong = equals.iter().filter(|ticket| !ticket.correct).count();
+        passing += count(equals);
+        errors += wrong as u64;
+        let mut reached = false;
+        while due.next_if(|rank| *rank <= passing).is_some() {
+            reached = true;
+        }
+        if let Some(ticket) = equals.first().filter(|_| reached) {
+            trials.push((ticket.score, Trial { passing, errors }));
+        }
+    }
+    trials
 }
 
 fn same(a: f64, b: f64) -> bool {
@@ -190,190 +243,4 @@ fn check(scored: &[Scored], risk: Risk) -> Result<(), ThresholdError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const RISK: Risk = Risk {
-        alpha: 0.1,
-        delta: 0.1,
-    };
-
-    fn right(score: f64) -> Scored {
-        Scored { score, correct: true }
-    }
-
-    fn wrong(score: f64) -> Scored {
-        Scored {
-            score,
-            correct: false,
-        }
-    }
-
-    #[test]
-    fn too_little_data_means_never_and_says_how_much_there_must_be() {
-        // 0.9^22 = 0.098 is the first below 0.1.
-        let chosen = choose(&[right(0.9); 21], RISK, "digest").unwrap();
-        assert_eq!((chosen.score, chosen.needed, chosen.held_out), (NEVER, 22, 21));
-        assert!(!chosen.admits(1.0));
-        let chosen = choose(&[right(0.9); 22], RISK, "digest").unwrap();
-        assert_eq!((chosen.score, chosen.passing), (0.9, 22));
-        assert!(chosen.bound <= RISK.alpha);
-        assert!(chosen.admits(0.9) && !chosen.admits(0.899) && !chosen.admits(f64::NAN));
-    }
-
-    #[test]
-    fn five_per_cent_at_ninety_five_needs_the_fifty_nine_of_the_books() {
-        let risk = Risk {
-            alpha: 0.05,
-            delta: 0.05,
-        };
-        assert_eq!(needed(risk), 59);
-        let risk = Risk {
-            alpha: 0.01,
-            delta: 0.05,
-        };
-        assert_eq!(needed(risk), 299);
-    }
-
-    #[test]
-    fn luck_below_a_failure_is_not_taken() {
-        // Sure of 30, wrong in 8 of the next ten: more than alpha, and the many good ones below come too late.
-        let mut tickets = vec![right(0.95); 30];
-        tickets.extend([wrong(0.9); 8]);
-        tickets.extend([right(0.8); 1_000]);
-        let chosen = choose(&tickets, RISK, "").unwrap();
-        assert_eq!((chosen.score, chosen.passing, chosen.errors), (0.95, 30, 0));
-    }
-
-    #[test]
-    fn equal_scores_pass_together_or_not_at_all() {
-        let mut tickets = vec![right(0.9); 22];
-        tickets.extend([wrong(0.9); 10]);
-        let chosen = choose(&tickets, RISK, "").unwrap();
-        assert_eq!((chosen.score, chosen.held_out), (NEVER, 32));
-    }
-
-    #[test]
-    fn what_is_no_risk_or_no_score_is_refused() {
-        for risk in [
-            Risk { alpha: 0.0, ..RISK },
-            Risk { delta: 1.0, ..RISK },
-            Risk {
-                alpha: f64::NAN,
-                ..RISK
-            },
-        ] {
-            assert!(matches!(choose(&[], risk, ""), Err(ThresholdError::Risk { .. })));
-        }
-        for score in [f64::NAN, f64::INFINITY, 7.0, -0.1] {
-            assert!(matches!(
-                choose(&[right(0.5), right(score)], RISK, ""),
-                Err(ThresholdError::Score { index: 1, .. })
-            ));
-        }
-    }
-
-    #[test]
-    fn the_record_is_read_back_as_it_was_written() {
-        let chosen = choose(&[right(0.9); 40], RISK, "digest").unwrap();
-        let written = serde_json::to_string(&chosen).unwrap();
-        assert_eq!(serde_json::from_str::<Threshold>(&written).unwrap(), chosen);
-        assert!(written.contains("\"alpha\":0.1"), "{written}");
-    }
-
-    fn tickets() -> impl Strategy<Value = Vec<Scored>> {
-        let ticket = (0_u32..16, prop::bool::weighted(0.95)).prop_map(|(score, correct)| Scored {
-            score: f64::from(score) / 16.0,
-            correct,
-        });
-        prop::collection::vec(ticket, 0..160)
-    }
-
-    /// The procedure as a sentence: of all thresholds, the lowest below which none stricter (and testable) fails.
-    fn by_trying_all(tickets: &[Scored], risk: Risk) -> f64 {
-        let at = |score: f64| {
-            let passing: Vec<_> = tickets.iter().filter(|ticket| ticket.score >= score).collect();
-            let errors = passing.iter().filter(|ticket| !ticket.correct).count() as u64;
-            (passing.len() as u64, errors)
-        };
-        let testable = |score: f64| bound::upper(0, at(score).0, 1.0 - risk.delta) <= risk.alpha;
-        let good = |score: f64| bound::upper(at(score).1, at(score).0, 1.0 - risk.delta) <= risk.alpha;
-        let scores = || (0..16).map(|sixteenth| f64::from(sixteenth) / 16.0);
-        scores()
-            .filter(|score| tickets.iter().any(|ticket| same(ticket.score, *score)))
-            .filter(|score| testable(*score))
-            .filter(|score| scores().filter(|s| s >= score && testable(*s)).all(good))
-            .fold(NEVER, f64::min)
-    }
-
-    proptest! {
-        #[test]
-        fn it_is_the_lowest_that_trying_all_finds(tickets in tickets(), alpha in 0.03..0.3_f64) {
-            let risk = Risk { alpha, delta: 0.1 };
-            let chosen = choose(&tickets, risk, "").unwrap();
-            prop_assert!((chosen.score - by_trying_all(&tickets, risk)).abs() < 1e-12);
-            if chosen.score < NEVER {
-                prop_assert!(chosen.bound <= alpha);
-                prop_assert!(chosen.passing >= chosen.needed);
-            }
-        }
-
-        #[test]
-        fn the_order_of_tickets_is_nothing_to_it(tickets in tickets()) {
-            let mut turned = tickets.clone();
-            turned.reverse();
-            prop_assert_eq!(choose(&tickets, RISK, "").unwrap(), choose(&turned, RISK, "").unwrap());
-        }
-
-        #[test]
-        fn how_many_are_needed_is_exact(alpha in 0.005..0.5_f64, delta in 0.001..0.5_f64) {
-            let risk = Risk { alpha, delta };
-            let needed = needed(risk);
-            prop_assert!(holds(0, needed, risk));
-            prop_assert!(needed == 1 || !holds(0, needed - 1, risk));
-            let stricter = Risk { alpha: alpha / 2.0, delta };
-            prop_assert!(super::needed(stricter) >= needed, "bearing less takes no less data");
-        }
-    }
-
-    /// A generator of numbers that is the same everywhere.
-    fn numbers(mut state: u64) -> impl FnMut() -> f64 {
-        move || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            f64::from(u32::try_from(state >> 32).unwrap()) / f64::from(u32::MAX)
-        }
-    }
-
-    #[test]
-    fn over_many_draws_the_promise_is_broken_no_more_often_than_delta() {
-        // A stream whose error rate above a score s is known: errors fall linearly from 0.4 at 0 to 0 at 1, so the rate
-        // among scores of s and more is 0.2 (1 - s).
-        let (draws, mut broken) = (300, 0);
-        let mut next = numbers(7);
-        for _ in 0..draws {
-            let tickets: Vec<Scored> = (0..150)
-                .map(|_| {
-                    let score = next() * 0.999;
-                    Scored {
-                        score,
-                        correct: next() > 0.4 * (1.0 - score),
-                    }
-                })
-                .collect();
-            let chosen = choose(&tickets, RISK, "").unwrap();
-            if chosen.score < NEVER && 0.2 * (1.0 - chosen.score) > RISK.alpha {
-                broken += 1;
-            }
-        }
-        // 10 % of 300, and two standard deviations of what chance may add.
-        assert!(broken <= 30 + 11, "{broken} of {draws}");
-        assert!(
-            broken > 0,
-            "a procedure that is never wrong lets less pass than it could"
-        );
-    }
-}
+mod tests;
