@@ -20,6 +20,10 @@ pub fn objection(kind: Kind, subject: &str, text: &str) -> Option<&'static str> 
     };
     let on_accounts = || {
         said(&AGAINST_ACCOUNTS)
+            .or_else(|| match kind {
+                Kind::MfaReset => None,
+                _ => said(&AGAINST_PROOF_BY_DEVICE),
+            })
             .or_else(|| {
                 words
                     .names_a_place_to_sign_in()
@@ -162,26 +166,28 @@ const AGAINST_ACCOUNTS: [Sign; 3] = [
         ],
     },
     Sign {
-        says: "it tells of a lost device or a possible break-in",
-        phrases: &[
-            "hacked",
-            "stolen",
-            "phishing",
-            "compromised",
-            "suspicious",
-            "lost my phone",
-            "lost phone",
-            "new phone",
-            "authenticator",
-            "mfa",
-            "someone else",
-        ],
+        says: "it tells of a possible break-in",
+        phrases: &["hacked", "phishing", "compromised", "suspicious", "someone else"],
     },
     Sign {
         says: "it asks a question about rules rather than for help",
         phrases: &["policy", "how often", "what is our", "why do i have to"],
     },
 ];
+
+/// Against a password and a lock: the proof that these ask for is on the very device. A new second factor is asked for by
+/// nobody else, and its playbook proves who asks without it.
+const AGAINST_PROOF_BY_DEVICE: [Sign; 1] = [Sign {
+    says: "it tells of a lost device, by which the requester would prove who they are",
+    phrases: &[
+        "stolen",
+        "lost my phone",
+        "lost phone",
+        "new phone",
+        "authenticator",
+        "mfa",
+    ],
+}];
 
 #[cfg(test)]
 mod tests {
@@ -198,6 +204,16 @@ mod tests {
             assert_eq!(objection(Kind::PasswordReset, text, ""), None, "{text}");
             assert_eq!(objection(Kind::PasswordReset, "Help", text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_lost_device_is_why_a_second_factor_is_asked_for_and_no_reason_to_trust_the_old_one() {
+        let lost = "I lost my phone, and the authenticator with it";
+        assert_eq!(objection(Kind::MfaReset, lost, ""), None);
+        assert!(objection(Kind::PasswordReset, lost, "").is_some());
+        assert!(objection(Kind::AccountUnlock, lost, "").is_some());
+        let broken_into = "My authenticator shows suspicious requests";
+        assert!(objection(Kind::MfaReset, broken_into, "").is_some());
     }
 
     #[test]
