@@ -134,13 +134,8 @@ pub async fn serve(
     if let Some(age) = settings.retention {
         run_retention(&shell, store.clone(), age);
     }
-    let intake = Intake::new(
-        store.clone(),
-        gate.clone(),
-        settings.webhook.clone(),
-        shell.refusals().clone(),
-        settings.own_agent,
-    );
+    let (auth, refusals) = (settings.webhook.clone(), shell.refusals().clone());
+    let intake = Intake::new(store.clone(), gate.clone(), auth, refusals, settings.own_agent);
     let api = http::api(&shell, gate, intake, store, modes, playbooks);
     shell.serve(api, listener).await
 }
