@@ -17,6 +17,8 @@ mod text;
 
 use common::{Outcome, StepId};
 
+use crate::playbook::{Playbook, Step};
+
 pub use mermaid::mermaid;
 pub use svg::svg;
 
@@ -45,6 +47,12 @@ impl Taken {
 
     fn entered(&self, step: &StepId) -> bool {
         self.steps.contains(step)
+    }
+
+    /// It was to be entered once more than it may be.
+    fn ran_out(&self, playbook: &Playbook, step: &Step) -> bool {
+        let left = self.edges.iter().map(|(from, outcome)| (from, outcome));
+        crate::visits::ran_out(playbook, step, left)
     }
 
     fn followed(&self, step: &StepId, outcomes: &[Outcome]) -> bool {

@@ -42,6 +42,7 @@ mod simulate;
 mod template;
 mod trigger;
 mod trust;
+mod visits;
 mod yaml;
 
 pub use check::{Report, Shelf, calls, check, check_bytes, check_calling};
@@ -65,8 +66,8 @@ pub use registry::{Action, Credential, Output, Parameter, Registry, RegistryErro
 pub use retry::{Backoff, Retry};
 pub use roots::{Facts, Name};
 pub use simulate::{
-    Answer, Coverage, Edge, End, Expectation, Run, Scenario, Scenarios, coverage, edges, generate, scenarios,
-    simulate,
+    Answer, Bound, Coverage, Edge, End, Expectation, Run, Scenario, Scenarios, bounds, coverage, edges,
+    generate, scenarios, simulate,
 };
 pub use trigger::{admits, in_words};
 pub use trust::{Role, Trust};

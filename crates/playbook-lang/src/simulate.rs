@@ -21,7 +21,7 @@ use common::{Ending, Outcome, PlaybookName, StepId, Values};
 use crate::machine::Record;
 use crate::playbook::Playbook;
 use crate::roots::Facts;
-pub use coverage::{Coverage, Edge, coverage, edges};
+pub use coverage::{Bound, Coverage, Edge, bounds, coverage, edges};
 pub use generate::generate;
 pub use read::scenarios;
 

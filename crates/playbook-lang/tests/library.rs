@@ -141,7 +141,7 @@ fn every_story_comes_out_as_told() {
 }
 
 #[test]
-fn the_stories_of_each_playbook_follow_every_edge() {
+fn the_stories_of_each_playbook_follow_every_edge_and_reach_every_bound() {
     let mut missing = String::new();
     for (name, report) in library() {
         let playbook = report.playbook.unwrap();
@@ -159,6 +159,9 @@ fn the_stories_of_each_playbook_follow_every_edge() {
         );
         for edge in coverage.missing {
             let _ = writeln!(missing, "{name}: {edge}");
+        }
+        for bound in coverage.unreached {
+            let _ = writeln!(missing, "{name}: {bound}");
         }
     }
     assert!(missing.is_empty(), "\n{missing}");

@@ -159,6 +159,12 @@ fn tell_people(file: &Path, simulated: &Simulated, how: &How) {
     for missing in &coverage.missing {
         terminal::line(&format!("    not covered: {}", edge(missing)));
     }
+    for bound in &coverage.unreached {
+        terminal::line(&format!(
+            "    not covered: `{}` more than {} visits -> a person, by itself",
+            bound.step, bound.most
+        ));
+    }
     if let Some(least) = how.least.filter(|least| coverage.percent() < *least) {
         terminal::line(&format!(
             "    below the {least:.0} % asked for; `--generate` writes scenarios for what is missing"
@@ -172,6 +178,11 @@ fn as_json(file: &Path, simulated: &Simulated) -> Value {
         .missing
         .iter()
         .map(|edge| json!({"from": edge.from, "outcome": edge.outcome, "to": edge.to}))
+        .collect();
+    let bounds: Vec<Value> = coverage
+        .unreached
+        .iter()
+        .map(|bound| json!({"step": bound.step, "max_visits": bound.most}))
         .collect();
     let scenarios: Vec<Value> = runs
         .iter()
@@ -188,6 +199,7 @@ fn as_json(file: &Path, simulated: &Simulated) -> Value {
         "scenarios": scenarios,
         "coverage": {
             "covered": coverage.covered, "total": coverage.total, "percent": coverage.percent(), "missing": edges,
+            "unreached": bounds,
         },
     })
 }

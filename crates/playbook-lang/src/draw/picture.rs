@@ -37,7 +37,7 @@ pub(crate) enum Look {
     Fork,
     Resolved,
     Escalation,
-    /// Where a `denied` leads for which nobody wrote an edge.
+    /// Where a `denied` leads for which nobody wrote an edge, and one visit more than a step allows.
     Unwritten,
 }
 
@@ -119,6 +119,9 @@ impl Picture {
         for step in playbook.steps() {
             picture.draw_edges(step, &places, taken);
         }
+        for step in playbook.steps() {
+            picture.draw_bound(playbook, step, &places, taken);
+        }
         picture
     }
 
@@ -153,6 +156,34 @@ impl Picture {
                 lit: taken.is_some_and(|taken| taken.followed(&step.id, &outcomes)),
             });
         }
+    }
+
+    /// Entered once more than it may be, a step leads to a person.
+    fn draw_bound(
+        &mut self,
+        playbook: &Playbook,
+        step: &Step,
+        places: &IndexMap<&StepId, usize>,
+        taken: Option<&Taken>,
+    ) {
+        let (Some(&from), Some(most)) = (places.get(&step.id), step.max_visits) else {
+            return;
+        };
+        let lit = taken.is_some_and(|taken| taken.ran_out(playbook, step));
+        let frame = self.nodes.get(from).and_then(|node| node.frame);
+        let tip = format!(
+            "`{}` may be entered {most} times: once more, and the execution escalates by itself",
+            step.id
+        );
+        let to = self.add(Look::Unwritten, "escalates", tip, frame, lit);
+        self.lines.push(Line {
+            from,
+            to,
+            label: format!("more than {most} visits"),
+            tone: Tone::Failure,
+            main: false,
+            lit,
+        });
     }
 
     fn add_fork(&mut self, step: &Step, frame: usize, taken: Option<&Taken>) -> usize {

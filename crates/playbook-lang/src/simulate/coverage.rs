@@ -6,6 +6,7 @@ use common::{Outcome, StepId};
 
 use super::Run;
 use crate::playbook::{ActionStep, OTHERWISE, Playbook, Step, StepKind};
+use crate::visits::ran_out;
 
 /// A way from one step to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -26,6 +27,40 @@ impl std::fmt::Display for Edge {
             None => write!(f, "(a person)"),
         }
     }
+}
+
+/// A step may be entered only so often (`max_visits`). Once more, and the execution escalates: an ending that nobody drew.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Bound {
+    /// The step.
+    pub step: StepId,
+    /// How often it may be entered.
+    pub most: u32,
+}
+
+impl std::fmt::Display for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} --more than {} visits--> (a person)", self.step, self.most)
+    }
+}
+
+impl Bound {
+    /// Whether `run` came to it.
+    pub(super) fn reached(&self, playbook: &Playbook, run: &Run) -> bool {
+        let left = run.edges.iter().map(|edge| (&edge.from, &edge.outcome));
+        playbook
+            .step(&self.step)
+            .is_some_and(|step| ran_out(playbook, step, left))
+    }
+}
+
+/// Every such step, in the order of the playbook.
+pub fn bounds(playbook: &Playbook) -> Vec<Bound> {
+    let bound = |step: &Step| {
+        let step_id = step.id.clone();
+        step.max_visits.map(|most| Bound { step: step_id, most })
+    };
+    playbook.steps().filter_map(bound).collect()
 }
 
 /// Every edge that an execution can follow, in the order of the playbook. A time-out is an edge of its own also where it
@@ -86,12 +121,14 @@ fn answers(step: &ActionStep) -> Vec<Outcome> {
 /// How much of a playbook was walked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Coverage {
-    /// Edges that were followed.
+    /// Edges that were followed, and bounds that were reached.
     pub covered: usize,
-    /// Edges that there are.
+    /// Edges and bounds that there are.
     pub total: usize,
-    /// The others, in the order of the playbook.
+    /// The other edges, in the order of the playbook.
     pub missing: Vec<Edge>,
+    /// The other bounds.
+    pub unreached: Vec<Bound>,
 }
 
 impl Coverage {
@@ -108,22 +145,25 @@ impl Coverage {
     }
 }
 
-/// Which edges `runs` followed, together.
+/// Which edges `runs` followed and which bounds they reached, together.
 pub fn coverage(playbook: &Playbook, runs: &[Run]) -> Coverage {
     let followed: HashSet<(&StepId, &Outcome)> = runs
         .iter()
         .flat_map(|run| &run.edges)
         .map(|edge| (&edge.from, &edge.outcome))
         .collect();
-    let all = edges(playbook);
-    let total = all.len();
+    let (all, bounds) = (edges(playbook), bounds(playbook));
+    let total = all.len() + bounds.len();
     let missing: Vec<Edge> = all
         .into_iter()
         .filter(|edge| !followed.contains(&(&edge.from, &edge.outcome)))
         .collect();
+    let reached = |bound: &Bound| runs.iter().any(|run| bound.reached(playbook, run));
+    let unreached: Vec<Bound> = bounds.into_iter().filter(|bound| !reached(bound)).collect();
     Coverage {
-        covered: total - missing.len(),
+        covered: total - missing.len() - unreached.len(),
         total,
         missing,
+        unreached,
     }
 }

@@ -1,4 +1,5 @@
-//! Writing the scenarios that are missing: for each edge that nobody followed, a way there.
+//! Writing the scenarios that are missing: for each edge that nobody followed and each bound that nobody reached, a way
+//! there.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -6,7 +7,7 @@ use std::rc::Rc;
 
 use common::{Outcome, StepId};
 
-use super::coverage::{Edge, coverage};
+use super::coverage::{Bound, Coverage, Edge, coverage};
 use super::plan::Plan;
 use super::walks::{Leg, Walks};
 use super::{End, Expectation, Run, Scenario, drive, write};
@@ -22,8 +23,13 @@ pub fn generate(playbook: &Playbook, covered: &[Run]) -> String {
         playbook,
         walks: HashMap::new(),
     };
-    let mut missing = coverage(playbook, covered).missing;
+    let Coverage {
+        mut missing,
+        unreached: mut bounds,
+        ..
+    } = coverage(playbook, covered);
     missing.reverse();
+    bounds.reverse();
     let mut text = String::new();
     let mut unreached = Vec::new();
     let mut names: Vec<String> = covered.iter().map(|run| run.name.clone()).collect();
@@ -34,20 +40,31 @@ pub fn generate(playbook: &Playbook, covered: &[Run]) -> String {
         };
         missing.retain(|edge| !run.edges.contains(edge));
         unreached.retain(|edge| !run.edges.contains(edge));
-        scenario.name = fresh(&edge, &names);
+        bounds.retain(|bound| !bound.reached(playbook, &run));
+        scenario.name = fresh(format!("{} ends in {}", edge.from, edge.outcome), &names);
         names.push(scenario.name.clone());
         write::scenario(&scenario, &mut text);
     }
-    for edge in unreached {
-        let shown: String = edge.to_string().chars().filter(|c| !c.is_control()).collect();
+    let mut nowhere: Vec<String> = unreached.iter().map(Edge::to_string).collect();
+    while let Some(bound) = bounds.pop() {
+        let Some((mut scenario, run)) = author.beyond(&bound) else {
+            nowhere.push(bound.to_string());
+            continue;
+        };
+        bounds.retain(|bound| !bound.reached(playbook, &run));
+        scenario.name = fresh(format!("{} once more than allowed", bound.step), &names);
+        names.push(scenario.name.clone());
+        write::scenario(&scenario, &mut text);
+    }
+    for place in nowhere {
+        let shown: String = place.chars().filter(|c| !c.is_control()).collect();
         let _ = writeln!(text, "  # no way was found to: {shown}");
     }
     text
 }
 
 /// A name that no other scenario has.
-fn fresh(edge: &Edge, names: &[String]) -> String {
-    let name = format!("{} ends in {}", edge.from, edge.outcome);
+fn fresh(name: String, names: &[String]) -> String {
     if !names.contains(&name) {
         return name;
     }
@@ -68,11 +85,42 @@ impl<'p> Author<'p> {
     /// A scenario that follows this edge, and what comes of it.
     fn scenario(&mut self, edge: &Edge) -> Option<(Scenario, Run)> {
         let step = self.playbook.steps.get(&edge.from)?;
-        let ways = self.ways(step, &edge.outcome);
+        let mut ways = self.ways(step);
+        let last = self.last(step, &edge.outcome);
+        for way in &mut ways {
+            way.extend(last.iter().cloned());
+        }
+        self.tried(&ways, |run| run.edges.contains(edge))
+    }
+
+    /// A scenario that goes round until the step may not be entered again, and what comes of it.
+    fn beyond(&mut self, bound: &Bound) -> Option<(Scenario, Run)> {
+        let step = self.playbook.steps.get(&bound.step)?;
+        let round = self.round(step)?;
+        let mut ways = self.ways(step);
+        for way in &mut ways {
+            for _ in 0..bound.most {
+                way.extend(round.iter().cloned());
+            }
+        }
+        let playbook = self.playbook;
+        self.tried(&ways, |run| bound.reached(playbook, run))
+    }
+
+    /// The shortest way from a step back to it.
+    fn round(&mut self, step: &'p Step) -> Option<Vec<Leg<'p>>> {
+        let walks = self.walks(&step.id);
+        let round = walks.to(&step.id).find(|walk| !walk.is_empty())?;
+        let legs = round.into_iter();
+        Some(legs.flat_map(|leg| self.last(leg.step, &leg.outcome)).collect())
+    }
+
+    /// The first of `ways` that a scenario can go and that comes to what is wanted.
+    fn tried(&self, ways: &[Vec<Leg<'p>>], wanted: impl Fn(&Run) -> bool) -> Option<(Scenario, Run)> {
         ways.iter().find_map(|way| {
             let mut scenario = Plan::of(self.playbook, way).scenario()?;
             let run = drive::play(self.playbook, &scenario);
-            if !run.complaints.is_empty() || !run.edges.contains(edge) {
+            if !run.complaints.is_empty() || !wanted(&run) {
                 return None;
             }
             scenario.answers.retain(|step, _| run.path.contains(step));
@@ -91,8 +139,8 @@ impl<'p> Author<'p> {
         Rc::clone(walks.or_insert_with(|| Rc::new(Walks::from(playbook, from))))
     }
 
-    /// Walks that leave `step` like this: down through the branches that it stands in, level by level.
-    fn ways(&mut self, step: &'p Step, outcome: &Outcome) -> Vec<Vec<Leg<'p>>> {
+    /// Walks to `step`: down through the branches that it stands in, level by level.
+    fn ways(&mut self, step: &'p Step) -> Vec<Vec<Leg<'p>>> {
         let mut levels: Vec<(&'p Step, &'p Parallel, &'p str)> = Vec::new();
         let mut inner = step;
         while let Some(within) = &inner.within {
@@ -119,12 +167,7 @@ impl<'p> Author<'p> {
             };
             first = next;
         }
-        let mut ways = self.extended(&ways, first, step);
-        let last = self.last(step, outcome);
-        for way in &mut ways {
-            way.extend(last.iter().cloned());
-        }
-        ways
+        self.extended(&ways, first, step)
     }
 
     /// Each way, extended by each walk from `first` to `to`; the shortest first.

@@ -312,7 +312,44 @@ fn branches() -> Vec<Step> {
 fn scenarios_find_facts_for_decisions_answers_for_branches_and_ways_through_loops() {
     let (text, _, coverage) = written(&rich());
     assert_eq!(coverage.missing, [], "{text}");
+    assert_eq!(coverage.unreached, [], "{text}");
     assert!(!text.contains('#'), "{text}");
+}
+
+#[test]
+fn one_visit_more_than_allowed_is_an_ending_that_wants_a_scenario() {
+    let playbook = build::playbook([
+        action("ask", "house.look")
+            .at_most(3)
+            .on("success", "done")
+            .on("failure", "ask"),
+        terminal("done"),
+    ]);
+    let with = |answers: &str| {
+        let scenario = format!("  - name: {answers:?}\n    answers: {{ask: {answers}}}\n    expect: {{end: resolved}}\n");
+        simulate(&playbook, &read(&scenario)[0])
+    };
+    let mut runs: Vec<Run> = ["[failure, success]", "[timeout, success]", "up", "down"]
+        .map(with)
+        .into();
+    let before = coverage(&playbook, &runs);
+    assert_eq!((before.missing.len(), before.unreached.len()), (0, 1));
+    assert_eq!(
+        before.unreached[0].to_string(),
+        "ask --more than 3 visits--> (a person)"
+    );
+    assert!(before.percent() < 100.0);
+
+    let text = generate(&playbook, &runs);
+    assert!(text.contains("ask once more than allowed"), "{text}");
+    runs.push(simulate(&playbook, &read(&text)[0]));
+    let last = runs.last().unwrap();
+    assert!(
+        matches!(&last.ending, Ending::Escalated { reason } if reason.contains("more often")),
+        "{:?}",
+        last.ending
+    );
+    assert_eq!(coverage(&playbook, &runs).unreached, []);
 }
 
 #[test]
