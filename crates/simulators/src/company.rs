@@ -72,6 +72,8 @@ pub struct Person {
     pub management_restricted: bool,
     /// Groups beyond those of their department, by name.
     pub groups: Vec<String>,
+    /// Further addresses at which their mailbox takes mail (`proxyAddresses`); the help desk's record has them too.
+    pub aliases: Vec<String>,
 }
 
 impl Person {
@@ -164,6 +166,7 @@ fn hire(seed: Seed, index: usize, row: Row) -> Person {
         halo_inactive: false,
         halo_vip: false,
         management_restricted: false,
+        aliases: vec![],
         groups: vec![],
     }
 }
@@ -196,6 +199,7 @@ fn hire_further(seed: Seed, number: u32) -> Person {
         halo_inactive: false,
         halo_vip: false,
         management_restricted: false,
+        aliases: vec![],
         groups: vec![],
     }
 }
@@ -234,6 +238,12 @@ impl Directory {
 
     pub(crate) fn by_email(&self, email: &str) -> Option<Person> {
         self.find(|person| person.email.eq_ignore_ascii_case(email))
+    }
+
+    /// Whoever has this address, be it an alias.
+    pub(crate) fn by_address(&self, address: &str) -> Option<Person> {
+        let same = |known: &str| known.eq_ignore_ascii_case(address);
+        self.find(|person| same(&person.email) || person.aliases.iter().any(|alias| same(alias)))
     }
 
     /// By object id or sign-in name, as a Graph path addresses users.

@@ -107,7 +107,9 @@ impl Sources {
             made_by_agent: heard.made_by_agent,
             touched,
             kind: admitted_kind(&self.ticket_types, ticket.ticket_type_id),
-            sender: sender(ticket.reported_by.as_deref(), address.as_deref(), &requester),
+            sender: self
+                .sender(&ticket, address.as_deref(), &requester, &mut gaps)
+                .await,
         };
         let admission = playbooks.as_ref().map_or(Admission::Unread, |playbooks| {
             admission::admit(playbooks, &circumstances)
@@ -241,6 +243,27 @@ impl Sources {
         })))
     }
 
+    /// Whose address the ticket came from. An address that is not theirs at first sight may be an alias, which only the
+    /// directory can say: what the help desk or the ticket calls theirs, somebody may have entered.
+    async fn sender(
+        &self,
+        ticket: &Ticket,
+        address: Option<&str>,
+        requester: &Requester,
+        gaps: &mut Vec<Gap>,
+    ) -> Sender {
+        let reported = ticket.reported_by.as_deref();
+        let at_first_sight = sender(reported, address, requester);
+        match (at_first_sight, requester) {
+            (Sender::Another, Requester::Known(known)) => {
+                let own = self.entra.mail_addresses(&known.person.id).await;
+                let own = or_gap(own.map_err(|error| directory(&error)), vec![], gaps);
+                alias(reported, &own)
+            }
+            _ => at_first_sight,
+        }
+    }
+
     async fn active_playbooks(&self) -> Result<Vec<PlaybookView>, Gap> {
         match self.playbooks.list().await {
             Ok(playbooks) => Ok(playbooks.into_iter().filter(|playbook| playbook.active).collect()),
@@ -324,6 +347,16 @@ fn sender(reported_by: Option<&str>, address: Option<&str>, requester: &Requeste
     }
 }
 
+/// The same, of an address that is none of those known before, held against all at which the requester's mailbox takes mail.
+fn alias(reported_by: Option<&str>, own: &[String]) -> Sender {
+    let reported = reported_by.map(|reported| reported.trim().to_lowercase());
+    if reported.is_some_and(|reported| own.contains(&reported)) {
+        Sender::Requester
+    } else {
+        Sender::Another
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -355,5 +388,24 @@ mod tests {
             sender(Some("adele@contoso.example"), None, &nobody),
             Sender::Unsaid
         );
+    }
+
+    #[test]
+    fn an_alias_is_the_requesters_and_what_merely_looks_like_one_is_not() {
+        let own = [
+            "adele@contoso.example".to_owned(),
+            "a.vance@contoso.example".to_owned(),
+        ];
+        let said = |reported| alias(Some(reported), &own);
+        assert_eq!(said(" A.Vance@Contoso.example"), Sender::Requester);
+        for another in [
+            "vance@contoso.example",
+            "a.vance@contoso.example.evil.example",
+            "",
+        ] {
+            assert_eq!(said(another), Sender::Another, "{another}");
+        }
+        assert_eq!(alias(None, &own), Sender::Another);
+        assert_eq!(alias(Some("a.vance@contoso.example"), &[]), Sender::Another);
     }
 }

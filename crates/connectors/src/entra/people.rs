@@ -63,6 +63,19 @@ impl Entra {
         }
     }
 
+    /// Every address at which the mailbox of `id` takes mail: its own and its aliases, in lower case. Empty where the
+    /// directory does not know them.
+    ///
+    /// Exchange and administrators write them, within the organisation's domains, and no two people share one. `otherMails`
+    /// is not among them: people enter those themselves.
+    pub async fn mail_addresses(&self, id: &UserId) -> Result<Vec<String>, CallError> {
+        let path = ["users", id.as_str()];
+        let request = Request::get("mail_addresses", &path).with(&[("$select", "proxyAddresses")]);
+        let found: Option<Mailbox> = self.graph().find(request).await?;
+        let addresses = found.map(|mailbox| mailbox.proxy_addresses).unwrap_or_default();
+        Ok(addresses.iter().filter_map(|address| by_mail(address)).collect())
+    }
+
     /// The manager on record, as the directory says now; `None` where there is none or it is no person. An unknown `id`
     /// is refused with `user_not_found`.
     pub async fn manager(&self, id: &UserId) -> Result<Option<Person>, CallError> {
@@ -229,6 +242,21 @@ impl Method {
             created: self.created_date_time,
         })
     }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Mailbox {
+    #[serde(default)]
+    proxy_addresses: Vec<String>,
+}
+
+/// `SMTP:` is the primary address, `smtp:` another one; `x500:`, `SIP:` and what else there is are no addresses of mail.
+fn by_mail(address: &str) -> Option<String> {
+    let (scheme, address) = address.split_once(':')?;
+    scheme
+        .eq_ignore_ascii_case("smtp")
+        .then(|| address.to_lowercase())
 }
 
 #[derive(Deserialize)]

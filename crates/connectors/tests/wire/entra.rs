@@ -96,6 +96,28 @@ async fn an_account_that_is_not_said_to_be_enabled_is_not() {
 }
 
 #[tokio::test]
+async fn the_addresses_of_a_mailbox_are_those_of_mail_and_of_nobody_else() {
+    let (server, entra) = start().await;
+    let mailbox = json!({
+        "id": MAYA,
+        "otherMails": ["maya@home.example"],
+        "proxyAddresses": ["SMTP:Maya@northwind.example", "smtp:m.lee@northwind.example", "SIP:maya@northwind.example",
+                           "x500:/o=Northwind/cn=maya", "smtp"],
+    });
+    once(&server, "GET", &path(""), answer(200, &mailbox)).await;
+    let expected = ["maya@northwind.example", "m.lee@northwind.example"];
+    assert_eq!(entra.mail_addresses(&maya()).await.unwrap(), expected);
+    let request = only(&server).await;
+    spec().check(&request);
+    assert_eq!(
+        query(&request),
+        [("$select".to_owned(), "proxyAddresses".to_owned())]
+    );
+    on(&server, "GET", &path(""), answer(200, &json!({ "id": MAYA }))).await;
+    assert!(entra.mail_addresses(&maya()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn an_address_finds_one_person_none_or_too_many() {
     let (server, entra) = start().await;
     let users = |users: &[Value]| answer(200, &json!({ "value": users }));

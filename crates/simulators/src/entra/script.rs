@@ -149,6 +149,14 @@ impl EntraSim {
             .change(email, |person| person.management_restricted = restricted)
     }
 
+    /// Let the mailbox of `email` take mail for these addresses too, and for no others.
+    pub fn set_aliases(&self, email: &str, aliases: &[&str]) -> bool {
+        let aliases = aliases.iter().map(|alias| (*alias).to_owned()).collect();
+        self.core
+            .directory
+            .change(email, |person| person.aliases = aliases)
+    }
+
     /// Since when `email` has the phone on record; `None`: the directory does not say.
     pub fn set_mobile_since(&self, email: &str, since: Option<OffsetDateTime>) -> bool {
         self.core

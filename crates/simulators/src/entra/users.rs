@@ -38,7 +38,7 @@ fn user(person: &Person) -> Value {
     json!({
         "id": person.id, "userPrincipalName": person.upn, "displayName": person.name,
         "givenName": person.given_name(), "surname": person.surname(),
-        "mail": person.email, "otherMails": [], "proxyAddresses": [format!("SMTP:{}", person.email)],
+        "mail": person.email, "otherMails": [], "proxyAddresses": proxy_addresses(person),
         "accountEnabled": person.enabled, "userType": person.user_type,
         "department": person.department, "jobTitle": person.job_title, "companyName": "Contoso",
         "mobilePhone": person.contact_phone, "businessPhones": [], "officeLocation": "18/2111",
@@ -50,6 +50,14 @@ fn user(person: &Person) -> Value {
     })
 }
 
+/// The primary address in capitals, as Exchange writes it.
+fn proxy_addresses(person: &Person) -> Vec<String> {
+    let aliases = person.aliases.iter().map(|alias| format!("smtp:{alias}"));
+    std::iter::once(format!("SMTP:{}", person.email))
+        .chain(aliases)
+        .collect()
+}
+
 fn holds(person: &Person, term: &Term) -> Result<bool, GraphError> {
     let same = |field: &str| field.eq_ignore_ascii_case(&term.value);
     match term.property.as_str() {
@@ -57,7 +65,7 @@ fn holds(person: &Person, term: &Term) -> Result<bool, GraphError> {
         "userPrincipalName" => Ok(same(&person.upn)),
         "id" => Ok(same(&person.id.to_string())),
         "displayName" => Ok(same(&person.name)),
-        "proxyAddresses" => Ok(same(&format!("smtp:{}", person.email))),
+        "proxyAddresses" => Ok(proxy_addresses(person).iter().any(|address| same(address))),
         "otherMails" => Ok(false),
         other => Err(GraphError::bad_request(format!(
             "Invalid filter clause: '{other}'."

@@ -109,7 +109,7 @@ impl HaloSim {
         let core = &self.desk.core;
         let user = core
             .directory
-            .by_email(&from)
+            .by_address(&from)
             .filter(|person| !person.halo_inactive);
         let guid = core.fresh("halo/ticket");
         let id = {

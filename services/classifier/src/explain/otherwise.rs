@@ -56,7 +56,9 @@ fn of_code(code: &str) -> Option<&'static str> {
         }
         "requester_ambiguous" => "exactly one account would have to be the requester's",
         "directory_unavailable" => "the directory would have had to answer in time",
-        "sender_unverified" => "the ticket would have had to come from the requester's own address",
+        "sender_unverified" => {
+            "the ticket would have had to come from the requester's own address, or an alias that the directory has for them"
+        }
         "playbooks_unavailable" => "the playbook service would have had to answer in time",
         "trigger_unreadable" => "the playbook's trigger would have to be one that can be read",
         "no_active_playbook" => {

@@ -145,6 +145,24 @@ async fn only_tickets_of_admitted_types_are_automated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_alias_is_its_owners_as_long_as_the_directory_says_so() {
+    let alias = "Vance.A@contoso.example";
+    let mut story = Story::prepare(&[]).await;
+    story.accept_executions().await;
+    story.poll_in_an_hour().await;
+    story.start();
+    assert!(story.world.entra().set_aliases(ADELE, &[alias]));
+    let own = story.file(alias, RESET);
+    assert!(story.decision(own).await.automated);
+    // The help desk has linked them by it, and the directory knows nothing of it any more.
+    story.keep_silent();
+    let another = story.file(alias, RESET);
+    assert!(story.world.entra().set_aliases(ADELE, &[]));
+    story.told_by(another, 1).await;
+    assert_eq!(codes(&story.decision(another).await), ["sender_unverified"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_answer_says_what_was_considered_and_never_what_the_ticket_says() {
     let story = Story::begin(&[]).await;
     let secret = "my locker code is 90210\u{0}";
