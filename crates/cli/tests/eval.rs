@@ -331,6 +331,57 @@ fn a_head_is_learned_from_ones_own_tickets_and_judges_by_them() {
     );
 }
 
+/// A playbook of one's own, with examples for its category.
+fn playbook(directory: &TempDir, name: &str, sub_category: &str, example: &str) {
+    let source = format!(
+        "name: {name}\nversion: \"1.0\"\nenabled: false\ndescription: \"d\"\ncategory: REQUEST\n\
+         sub_category: {sub_category}\nexamples:\n  - \"{example}\"\nsteps:\n  - id: ended\n    name: \"Ended\"\n    \
+         type: escalation\n    reason: \"r\"\n"
+    );
+    file(directory, &format!("{name}.yml"), source.as_bytes());
+}
+
+#[test]
+fn the_examples_of_ones_own_playbooks_are_learned_from_where_a_kind_covers_them() {
+    let directory = TempDir::new().unwrap();
+    let tickets = file(&directory, "own.csv", own_tickets().as_bytes());
+    let head = directory.path().join("own.head");
+    let playbooks = TempDir::new().unwrap();
+    playbook(&playbooks, "labels", "PRINTER", "the zorblatt eats its ribbon");
+    playbook(
+        &playbooks,
+        "coffee",
+        "COFFEE",
+        "the machine in the hall has no milk",
+    );
+    let train = |more: &[&str]| {
+        let mut arguments = vec!["train", text(&tickets), "--out", text(&head)];
+        arguments.extend(more);
+        eval(&arguments)
+    };
+    let learned_from = |ran: &Output| -> (u64, u64) {
+        let found: Value = serde_json::from_slice(&ran.stdout).expect("one JSON object");
+        let base = &found["card"]["learned_from"][0]["tickets"];
+        (base.as_u64().unwrap(), found["examples"].as_u64().unwrap())
+    };
+    let (without, none) = learned_from(&train(&["--json"]));
+    let ran = train(&["--playbooks", text(playbooks.path()), "--json"]);
+    assert_eq!((learned_from(&ran), none), ((without + 1, 1), 0));
+    let ran = train(&["--playbooks", text(playbooks.path())]);
+    let told = stdout(&ran);
+    assert!(told.contains("1 of 2 examples of playbooks"), "{told}");
+    assert!(told.contains("COFFEE"), "{told}");
+    let complaint = refused(&[
+        "train",
+        text(&tickets),
+        "--out",
+        text(&head),
+        "--playbooks",
+        text(directory.path()),
+    ]);
+    assert!(complaint.contains("no folder with playbooks"), "{complaint}");
+}
+
 #[test]
 fn what_cannot_be_learned_from_leaves_no_head_behind() {
     let directory = TempDir::new().unwrap();

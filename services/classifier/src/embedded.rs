@@ -5,6 +5,7 @@
 //! speak against automation cannot be outweighed by anything. It never acts on what a text says, it only weighs it.
 
 pub mod corpus;
+pub mod examples;
 mod shipped;
 
 use std::sync::Arc;

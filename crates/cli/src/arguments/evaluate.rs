@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use triage::Kind;
 
+use super::Actions;
+
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Eval {
@@ -44,9 +46,15 @@ pub(crate) struct Train {
     /// With which probability more may slip through unnoticed.
     #[arg(long, value_name = "PROBABILITY", default_value_t = 0.05)]
     pub(crate) delta: f64,
-    /// Make the shipped head anew from this folder of labelled files, and what their texts mean. Takes minutes.
+    /// Make the shipped head anew from this folder of labelled files and the examples of this release's playbooks, and what
+    /// their texts mean. Takes minutes.
     #[arg(long, value_name = "DIR", conflicts_with = "files")]
     pub(crate) corpus: Option<PathBuf>,
+    /// Learn from the `examples:` of the playbooks in this folder (*.yml) as well, enabled or not.
+    #[arg(long, value_name = "DIR", conflicts_with = "corpus")]
+    pub(crate) playbooks: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) actions: Actions,
     /// Print what was found out as one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

@@ -6,17 +6,19 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use classifier::embedded::corpus::{Corpus, as_read};
+use classifier::embedded::corpus::{self, Corpus};
+use classifier::embedded::examples::{self, Examples};
 use classifier::embedded::meaning_of;
 use serde::Serialize;
 use triage::labelled::Labelled;
 use triage::learn::{Learned, Lesson, NEEDED, Origin, learn};
-use triage::threshold::{NEVER, Risk};
+use triage::threshold::{NEVER, Risk, Threshold};
 use triage::{Card, Kind};
 
 use super::{bytes, read};
 use crate::arguments::Train;
 use crate::exit::{BadInput, Ending};
+use crate::playbook::documents::all_in;
 use crate::terminal;
 
 /// What the shipped head bears: one wrong in ten automated tickets, at 95 %.
@@ -30,6 +32,9 @@ struct Found<'a> {
     card: &'a Card,
     held_out: usize,
     right: usize,
+    /// Examples of playbooks that were learned from, and the categories whose examples teach nothing.
+    examples: usize,
+    left_out: BTreeMap<String, usize>,
     seconds: f64,
 }
 
@@ -39,11 +44,17 @@ pub(super) fn run(wanted: &Train) -> anyhow::Result<Ending> {
         alpha: wanted.alpha,
         delta: wanted.delta,
     };
+    let examples = match &wanted.playbooks {
+        None => Examples::default(),
+        Some(folder) => examples::of(&all_in(folder, &wanted.actions)?),
+    };
+    let Examples { tickets, left_out } = examples;
+    let taught = tickets.len();
     let (learned, truth, meanings) = match &wanted.corpus {
         None => {
-            let tickets = read(&wanted.files)?;
-            let truth = kinds(&tickets);
-            (learned(tickets, risk)?, truth, None)
+            let own = read(&wanted.files)?;
+            let truth = kinds(&own);
+            (learned(own, tickets, risk)?, truth, None)
         }
         Some(folder) => of_corpus(folder, risk)?,
     };
@@ -61,6 +72,8 @@ pub(super) fn run(wanted: &Train) -> anyhow::Result<Ending> {
         card: learned.head.card(),
         held_out: truth.len(),
         right,
+        examples: taught,
+        left_out,
         seconds: began.elapsed().as_secs_f64(),
     };
     if wanted.json {
@@ -71,40 +84,32 @@ pub(super) fn run(wanted: &Train) -> anyhow::Result<Ending> {
     Ok(Ending::Well)
 }
 
-/// From one's own tickets beside everything that the shipped head learned from.
-fn learned(tickets: Vec<Labelled>, risk: Risk) -> anyhow::Result<Learned> {
+/// From one's own tickets, beside everything that the shipped head learned from and the examples of one's playbooks.
+fn learned(tickets: Vec<Labelled>, examples: Vec<Labelled>, risk: Risk) -> anyhow::Result<Learned> {
     let Corpus { mut base, held_out } = Corpus::shipped()?;
     base.extend(held_out);
-    let own = tickets
-        .into_iter()
-        .map(lesson)
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    base.extend(lessons(examples)?);
+    let own = lessons(tickets)?;
     Ok(learn(&base, &own, Origin::Queue, risk).map_err(|error| BadInput(error.to_string()))?)
 }
 
 /// The same for a part of them, be it as small as it may: too few to be calibrated on are learned from all the same.
 pub(super) fn learned_from_a_part(tickets: Vec<Labelled>) -> anyhow::Result<Learned> {
     if tickets.len() >= NEEDED {
-        return learned(tickets, RISK);
+        return learned(tickets, vec![], RISK);
     }
     let Corpus { mut base, held_out } = Corpus::shipped()?;
-    base.extend(
-        tickets
-            .into_iter()
-            .map(lesson)
-            .collect::<anyhow::Result<Vec<_>>>()?,
-    );
+    base.extend(lessons(tickets)?);
     Ok(learn(&base, &held_out, Origin::Written, RISK)?)
 }
 
-fn lesson(ticket: Labelled) -> anyhow::Result<Lesson> {
-    let ticket = as_read(ticket);
-    let meaning = meaning(&ticket).context("the sentence model of this release cannot be run")?;
-    Ok(Lesson { ticket, meaning })
-}
-
-fn meaning(ticket: &Labelled) -> Option<Vec<f32>> {
-    meaning_of(&triage::letter::read(&ticket.subject, &ticket.body).whole())
+fn lessons(tickets: Vec<Labelled>) -> anyhow::Result<Vec<Lesson>> {
+    let lessons = tickets
+        .into_iter()
+        .map(|ticket| corpus::lesson(ticket, meaning_of));
+    lessons
+        .collect::<Option<_>>()
+        .context("the sentence model of this release cannot be run")
 }
 
 fn kinds(tickets: &[Labelled]) -> Vec<Kind> {
@@ -122,7 +127,7 @@ fn of_corpus(folder: &Path, risk: Risk) -> anyhow::Result<OfCorpus> {
             files.insert(super::name(&path), bytes(&path)?);
         }
     }
-    let corpus = Corpus::of(&files, meaning).map_err(|error| BadInput(error.to_string()))?;
+    let corpus = Corpus::of(&files, meaning_of).map_err(|error| BadInput(error.to_string()))?;
     let learned = learn(&corpus.base, &corpus.held_out, Origin::Written, risk)
         .map_err(|error| BadInput(error.to_string()))?;
     let truth = corpus.held_out.iter().map(|lesson| lesson.ticket.kind).collect();
@@ -155,30 +160,53 @@ fn told(found: &Found<'_>, out: &Path) -> String {
         found.seconds,
         out.display()
     )];
+    let left_out: usize = found.left_out.values().sum();
+    if found.examples + left_out > 0 {
+        lines.push(format!(
+            "Learned from {} of {} examples of playbooks as well.",
+            found.examples,
+            found.examples + left_out
+        ));
+    }
+    for category in found.left_out.keys() {
+        lines.push(format!(
+            "Those of category {category} teach nothing, as it is none of the kinds below; likeness to them decides."
+        ));
+    }
     lines.push(String::new());
     lines.push(format!(
         "{:18} {:>9}  what the tickets carry",
         "category", "threshold"
     ));
     for (kind, threshold) in &found.card.thresholds {
-        let (from, why) = if threshold.score >= NEVER {
-            let why = format!(
-                "{} called so; {} without an error would be needed",
-                threshold.held_out, threshold.needed
-            );
-            ("never".to_owned(), why)
-        } else {
-            let why = format!(
-                "{} of {} called so pass, {} wrong: at most {:.1} % wrong, at {:.0} %",
-                threshold.passing,
-                threshold.held_out,
-                threshold.errors,
-                100.0 * threshold.bound,
-                100.0 * (1.0 - threshold.risk.delta)
-            );
-            (format!("{:.3}", threshold.score), why)
-        };
+        let (from, why) = carried(threshold);
         lines.push(format!("{:18} {from:>9}  {why}", kind.name()));
     }
     lines.join("\n")
+}
+
+/// The threshold, and what it stands on; or why there is none.
+fn carried(threshold: &Threshold) -> (String, String) {
+    if threshold.score < NEVER {
+        let why = format!(
+            "{} of {} called so pass, {} wrong: at most {:.1} % wrong, at {:.0} %",
+            threshold.passing,
+            threshold.held_out,
+            threshold.errors,
+            100.0 * threshold.bound,
+            100.0 * (1.0 - threshold.risk.delta)
+        );
+        return (format!("{:.3}", threshold.score), why);
+    }
+    let why = match threshold.first {
+        Some(first) => format!(
+            "{} called so; {} of the {} surest wrong, more than are borne",
+            threshold.held_out, first.errors, first.passing
+        ),
+        None => format!(
+            "{} called so; {} without an error would be needed",
+            threshold.held_out, threshold.needed
+        ),
+    };
+    ("never".to_owned(), why)
 }

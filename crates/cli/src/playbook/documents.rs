@@ -78,11 +78,11 @@ impl Documents {
     }
 }
 
-/// The playbooks of `folder` that would be active: those that are enabled, by name. Findings are told.
+/// The playbooks of `folder`, whether they are enabled or not. Findings are told.
 ///
 /// # Errors
 /// The folder or one of its documents makes no sense.
-pub(crate) fn enabled_in(folder: &Path, actions: &Actions) -> Result<Vec<Playbook>, BadInput> {
+pub(crate) fn all_in(folder: &Path, actions: &Actions) -> Result<Vec<Playbook>, BadInput> {
     let files = playbooks_in(folder);
     if files.is_empty() {
         let name = folder.display();
@@ -91,7 +91,7 @@ pub(crate) fn enabled_in(folder: &Path, actions: &Actions) -> Result<Vec<Playboo
         )));
     }
     let documents = Documents::read(&files, actions)?;
-    let mut enabled: Vec<Playbook> = vec![];
+    let mut all: Vec<Playbook> = vec![];
     for Document { file, source } in &documents.list {
         let source = source.as_ref().map_err(|why| BadInput(why.clone()))?;
         let report = documents.check(source);
@@ -102,10 +102,18 @@ pub(crate) fn enabled_in(folder: &Path, actions: &Actions) -> Result<Vec<Playboo
                 file.display()
             )));
         };
-        if playbook.enabled() {
-            enabled.push(playbook);
-        }
+        all.push(playbook);
     }
+    Ok(all)
+}
+
+/// The playbooks of `folder` that would be active: those that are enabled, by name. Findings are told.
+///
+/// # Errors
+/// The folder or one of its documents makes no sense.
+pub(crate) fn enabled_in(folder: &Path, actions: &Actions) -> Result<Vec<Playbook>, BadInput> {
+    let mut enabled = all_in(folder, actions)?;
+    enabled.retain(Playbook::enabled);
     enabled.sort_by(|one, other| one.name().as_str().cmp(other.name().as_str()));
     if let Some(twice) = enabled.windows(2).find_map(|pair| match pair {
         [one, other] if one.name() == other.name() => Some(one.name()),

@@ -1,13 +1,15 @@
 //! What the shipped head learned from, and what every head of one's own learns from beside one's own tickets.
 //!
-//! Short tickets that the project wrote itself (`models/corpus/README.md`). What their texts mean is kept beside them, in steps of a
-//! byte, since working it out for all of them takes minutes.
+//! Short tickets that the project wrote itself (`models/corpus/README.md`), and the examples of the playbooks that come with it.
+//! What their texts mean is kept beside them, in steps of a byte, since working it out for all of them takes minutes.
 
 use std::collections::BTreeMap;
 
 use triage::labelled::{self, File, Labelled, Refused, digest};
 use triage::learn::Lesson;
 use triage::letter;
+
+use super::examples::{self, ExamplesError};
 
 /// Components of a direction lie well within this; steps are a 127th of it.
 const REACH: f32 = 0.32;
@@ -31,6 +33,9 @@ pub enum CorpusError {
     /// A file of it is bad.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// A playbook of this release has no examples that could be read.
+    #[error(transparent)]
+    Examples(#[from] ExamplesError),
     /// Made for other tickets.
     #[error(
         "the meanings were made for other tickets: make them anew with `firstline eval train --corpus DIR --out HEAD`"
@@ -41,7 +46,7 @@ pub enum CorpusError {
 /// Names of the files whose tickets are held out begin with this.
 const HELD_OUT: &str = "heldout_";
 
-static FILES: [(&str, &[u8]); 8] = [
+static FILES: [(&str, &[u8]); 9] = [
     (
         "hardware_printer.jsonl",
         include_bytes!("../../models/corpus/hardware_printer.jsonl"),
@@ -53,6 +58,10 @@ static FILES: [(&str, &[u8]); 8] = [
     (
         "heldout_manufacturer.jsonl",
         include_bytes!("../../models/corpus/heldout_manufacturer.jsonl"),
+    ),
+    (
+        "heldout_proofs.jsonl",
+        include_bytes!("../../models/corpus/heldout_proofs.jsonl"),
     ),
     (
         "heldout_provider.jsonl",
@@ -93,31 +102,33 @@ impl Corpus {
         }
     }
 
-    /// Of `files` by their names, where `meaning` tells what a text means.
+    /// Of `files` by their names and of the examples of this release's playbooks, where `meaning` tells what a text means.
     ///
     /// # Errors
     /// One of them is bad, or a text has no meaning.
     pub fn of(
         files: &BTreeMap<String, Vec<u8>>,
-        mut meaning: impl FnMut(&Labelled) -> Option<Vec<f32>>,
+        mut meaning: impl FnMut(&str) -> Option<Vec<f32>>,
     ) -> Result<Self, CorpusError> {
-        let mut lessons = |held_out: bool| -> Result<Vec<Lesson>, CorpusError> {
-            let mut lessons = vec![];
+        let tickets = |held_out: bool| -> Result<Vec<Labelled>, CorpusError> {
+            let mut tickets = vec![];
             for (name, bytes) in files
                 .iter()
                 .filter(|(name, _)| name.starts_with(HELD_OUT) == held_out)
             {
-                for ticket in labelled::read(&[File { name, bytes }])? {
-                    let ticket = as_read(ticket);
-                    let meaning = meaning(&ticket).ok_or(CorpusError::Stale)?;
-                    lessons.push(Lesson { ticket, meaning });
-                }
+                tickets.extend(labelled::read(&[File { name, bytes }])?);
             }
-            Ok(lessons)
+            Ok(tickets)
+        };
+        let mut base = tickets(false)?;
+        base.extend(examples::shipped()?.tickets);
+        let mut lessons = |tickets: Vec<Labelled>| -> Result<Vec<Lesson>, CorpusError> {
+            let lessons = tickets.into_iter().map(|ticket| lesson(ticket, &mut meaning));
+            lessons.collect::<Option<_>>().ok_or(CorpusError::Stale)
         };
         Ok(Self {
-            base: lessons(false)?,
-            held_out: lessons(true)?,
+            base: lessons(base)?,
+            held_out: lessons(tickets(true)?)?,
         })
     }
 
@@ -156,14 +167,16 @@ pub fn held_out_as_written() -> Result<Vec<Labelled>, Refused> {
     labelled::read(&files)
 }
 
-/// A labelled ticket as the classifier reads it: what the writer says, and nothing around it.
-pub fn as_read(ticket: Labelled) -> Labelled {
+/// A labelled ticket as the classifier reads it, what the writer says and nothing around it, with what `meaning` makes of that.
+pub fn lesson(ticket: Labelled, meaning: impl FnOnce(&str) -> Option<Vec<f32>>) -> Option<Lesson> {
     let letter = letter::read(&ticket.subject, &ticket.body);
-    Labelled {
+    let meaning = meaning(&letter.whole())?;
+    let ticket = Labelled {
         subject: letter.subject,
         body: letter.text,
         ..ticket
-    }
+    };
+    Some(Lesson { ticket, meaning })
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "clamped to what a byte holds")]
@@ -193,5 +206,39 @@ impl<'a> Meanings<'a> {
                 .map(|byte| f32::from(byte.cast_signed()) * REACH / 127.0)
                 .collect(),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use triage::Kind;
+
+    use super::*;
+
+    #[test]
+    fn a_letter_is_read_once_and_means_what_its_writer_says() {
+        let ticket = Labelled {
+            id: None,
+            subject: "Re: Printer".to_owned(),
+            // Read twice, the bold words would be taken for a tag.
+            body: "<p>The sign says &lt;b&gt;out of order</p><p>> is it fixed?</p>".to_owned(),
+            kind: Kind::Printer,
+            automatable: None,
+            row: 1,
+        };
+        let mut asked = vec![];
+        let lesson = lesson(ticket.clone(), |text| {
+            asked.push(text.to_owned());
+            Some(vec![1.0])
+        })
+        .unwrap();
+        let letter = letter::read(&ticket.subject, &ticket.body);
+        assert_eq!(asked, [letter.whole()]);
+        assert!(asked[0].contains("<b>"), "{asked:?}");
+        assert_eq!(
+            (lesson.ticket.subject, lesson.ticket.body),
+            (letter.subject, letter.text)
+        );
+        assert_eq!(super::lesson(ticket, |_| None), None);
     }
 }
