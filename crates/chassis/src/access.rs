@@ -180,9 +180,25 @@ async fn authenticate(
             .map_err(|error| unbelieved(error, clock::ahead().is_some()))?;
         return Ok(Caller::Service(token.caller));
     }
+    person(shell, token).await.map(Caller::Person)
+}
+
+/// The person whose token came with a request to a route without a door; `None` where none came. A token that is not
+/// believed is a refusal: nobody becomes a stranger by a bad one.
+///
+/// # Errors
+/// The token is not believed, people are not configured, or (503) whoever issues tokens is away.
+pub async fn signed_in(shell: &Shell, headers: &HeaderMap) -> Result<Option<PersonCaller>, Problem> {
+    match bearer(headers) {
+        Some(token) => person(shell, token).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn person(shell: &Shell, token: &str) -> Result<PersonCaller, Problem> {
     let people = shell.people().ok_or_else(people_unknown)?;
     match people.authenticate(token).await {
-        Ok(person) => Ok(Caller::Person(person)),
+        Ok(person) => Ok(person),
         Err(error @ TokenError::Invalid(_)) => Err(Problem::unauthorized("token_invalid", &error)),
         Err(TokenError::IssuerAway(detail)) => {
             tracing::warn!(detail, "the token issuer is away");

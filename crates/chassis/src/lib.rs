@@ -33,7 +33,7 @@ pub mod tripwires;
 mod window;
 pub mod worker;
 
-pub use access::{Caller, PersonCaller};
+pub use access::{Caller, PersonCaller, signed_in};
 pub use api::Api;
 pub use audit::{AuditEvent, AuditLog};
 pub use extract::{Json, Path, Query};

@@ -17,6 +17,7 @@ use crate::explain::explain;
 use crate::gate::{Gate, NoDecision};
 use crate::intake::{Intake, IntakeError};
 use crate::modes::Modes;
+use crate::modes::approver::Approvers;
 use crate::store::{Source, Store, StoreError};
 
 #[derive(Clone, FromRef)]
@@ -26,6 +27,7 @@ struct Rooms {
     store: Store,
     modes: Modes,
     playbooks: PlaybookClient,
+    approvers: Approvers,
 }
 
 /// Every route behind its door.
@@ -36,6 +38,7 @@ pub(crate) fn api(
     store: Store,
     modes: Modes,
     playbooks: PlaybookClient,
+    approvers: Approvers,
 ) -> Api {
     let rooms = Rooms {
         gate,
@@ -43,6 +46,7 @@ pub(crate) fn api(
         store,
         modes,
         playbooks,
+        approvers,
     };
     let decisions = OpenApiRouter::new()
         .routes(routes!(classify_ticket))

@@ -41,6 +41,7 @@ use crate::gather::Sources;
 use crate::intake::Intake;
 use crate::mark::Marker;
 use crate::modes::Modes;
+use crate::modes::approver::Approvers;
 use crate::modes::offer::Offers;
 use crate::modes::truth::Truth;
 use crate::poll::Poller;
@@ -136,7 +137,11 @@ pub async fn serve(
     }
     let (auth, refusals) = (settings.webhook.clone(), shell.refusals().clone());
     let intake = Intake::new(store.clone(), gate.clone(), auth, refusals, settings.own_agent);
-    let api = http::api(&shell, gate, intake, store, modes, playbooks);
+    let approvers = Approvers {
+        shell: shell.clone(),
+        wanted: settings.approver,
+    };
+    let api = http::api(&shell, gate, intake, store, modes, playbooks, approvers);
     shell.serve(api, listener).await
 }
 

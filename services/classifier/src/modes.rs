@@ -3,6 +3,7 @@
 //! The numbers are [`standing`]'s and what people said is [`verdict`]'s; here they become the mode that counts, at each
 //! decision anew, so that nothing is automated between a loss and somebody noticing it.
 
+pub(crate) mod approver;
 pub(crate) mod offer;
 pub mod page;
 pub mod picture;

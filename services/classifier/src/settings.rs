@@ -1,5 +1,6 @@
 //! What the classifier reads at its start.
 
+mod approver;
 mod model;
 mod telling;
 
@@ -17,6 +18,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::embedded::Embedded;
+use crate::modes::approver::Wanted;
 pub use telling::Telling;
 
 /// All of them.
@@ -48,6 +50,8 @@ pub struct ClassifierSettings {
     pub(crate) default_mode: Mode,
     /// How agents reach us.
     pub(crate) public_url: Option<Url>,
+    /// Who may approve a suggestion.
+    pub(crate) approver: Wanted,
     /// What notes are filed under.
     pub(crate) outcome_note: Outcome,
 }
@@ -137,6 +141,7 @@ impl Settings for ClassifierSettings {
             "PUBLIC_URL",
             "how the outside reaches the gateway; not set: agents are offered nothing, what would be suggested is in shadow",
         );
+        let approver = approver::read(from, base.as_ref());
         let outcome_note = outcome_note(from);
         Some(Self {
             base: base?,
@@ -158,6 +163,7 @@ impl Settings for ClassifierSettings {
             tripwires: tripwires?,
             default_mode: default_mode?,
             public_url: public_url?,
+            approver: approver?,
             outcome_note: outcome_note?,
         })
     }

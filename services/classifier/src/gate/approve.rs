@@ -7,6 +7,7 @@ use common::{Blocker, Mode};
 use super::Gate;
 use crate::facts::Objection;
 use crate::gather::Dossier;
+use crate::modes::approver::Approver;
 use crate::modes::offer::Code;
 use crate::modes::page::Page;
 use crate::modes::verdict::{Source, of_approval};
@@ -14,19 +15,20 @@ use crate::store::{Approved, Judgement, Outcome, StoreError, Suggestion};
 
 impl Gate {
     /// What is to be seen under this code. Changes nothing.
-    pub(crate) async fn suggested(&self, code: &str) -> Result<Page, StoreError> {
+    pub(crate) async fn suggested(&self, code: &str, approver: &Approver) -> Result<Page, StoreError> {
         Ok(match self.open_suggestion(code).await? {
             Ok(suggestion) => Page::Offer {
                 ticket: suggestion.ticket.to_string(),
                 playbook: suggestion.playbook.name.to_string(),
                 version: suggestion.playbook.version.to_string(),
+                recorded: approver.told(),
             },
             Err(page) => page,
         })
     }
 
     /// The button was pressed.
-    pub(crate) async fn approve(&self, code: &str) -> Result<Page, StoreError> {
+    pub(crate) async fn approve(&self, code: &str, approver: &Approver) -> Result<Page, StoreError> {
         let suggestion = match self.open_suggestion(code).await? {
             Ok(suggestion) => suggestion,
             Err(page) => return Ok(page),
@@ -45,17 +47,24 @@ impl Gate {
         }
         let judgement = self.judged_anew(&suggestion, &dossier, None);
         if judgement.execution.is_none() {
-            return self.refuse(&suggestion, judgement.decision.blockers).await;
+            return self
+                .refuse(&suggestion, approver, judgement.decision.blockers)
+                .await;
         }
-        let outcome = agreement(&suggestion);
-        match self.store.approve(&suggestion, &judgement, &outcome).await? {
+        let outcome = agreement(&suggestion, approver);
+        match self
+            .store
+            .approve(&suggestion, &judgement, &outcome, approver)
+            .await?
+        {
             Approved::Now => {
                 tracing::info!(ticket.id = %suggestion.ticket, "an agent approved a suggestion");
                 Ok(Page::Started)
             }
             Approved::Not(objection) => {
                 let judgement = self.judged_anew(&suggestion, &dossier, Some(&objection));
-                self.refuse(&suggestion, judgement.decision.blockers).await
+                self.refuse(&suggestion, approver, judgement.decision.blockers)
+                    .await
             }
             Approved::InHand => Ok(Page::Away("the ticket".to_owned())),
             // Whoever was first, or the clock.
@@ -100,8 +109,13 @@ impl Gate {
         judgement
     }
 
-    async fn refuse(&self, suggestion: &Suggestion, against: Vec<Blocker>) -> Result<Page, StoreError> {
-        self.store.not_approved(suggestion, &against).await?;
+    async fn refuse(
+        &self,
+        suggestion: &Suggestion,
+        approver: &Approver,
+        against: Vec<Blocker>,
+    ) -> Result<Page, StoreError> {
+        self.store.not_approved(suggestion, &against, approver).await?;
         Ok(Page::Against(against))
     }
 }
@@ -113,16 +127,15 @@ fn outdated() -> Blocker {
     }
 }
 
-fn agreement(suggestion: &Suggestion) -> Outcome {
-    let sign = of_approval();
+fn agreement(suggestion: &Suggestion, approver: &Approver) -> Outcome {
     Outcome {
         ticket: suggestion.ticket.clone(),
         decision: suggestion.decision,
         playbook: suggestion.playbook.name.clone(),
         would_automate: true,
         source: Source::Approval,
-        verdict: sign.verdict,
-        reason: sign.reason.to_owned(),
-        said_by: None,
+        verdict: of_approval(),
+        reason: approver.in_words(&suggestion.ticket),
+        said_by: approver.person(),
     }
 }

@@ -15,6 +15,7 @@ use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use crate::gate::Gate;
+use crate::modes::approver::Approvers;
 use crate::modes::page::Page;
 use crate::modes::verdict::{Source, of_operator};
 use crate::modes::{Modes, picture, report};
@@ -155,15 +156,22 @@ fn wants_picture(headers: &HeaderMap) -> bool {
     get, path = "/suggestions/{code}", params(("code" = String, Path, description = "as it stands on the ticket")),
     responses(
         (status = 200, content_type = "text/html", body = String),
+        (status = 401, content_type = "text/html", body = String, description = "whoever approves must have signed in"),
+        (status = 403, content_type = "text/html", body = String, description = "they may not approve"),
         (status = 404, content_type = "text/html", body = String),
         (status = 410, content_type = "text/html", body = String)
     )
 )]
 pub(super) async fn suggestion(
     State(gate): State<Gate>,
+    State(approvers): State<Approvers>,
     Path(code): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    Ok(answer(&gate.suggested(&code).await?))
+    Ok(match approvers.who(&headers).await {
+        Ok(approver) => answer(&gate.suggested(&code, &approver).await?),
+        Err(page) => answer(&page),
+    })
 }
 
 /// Have a suggestion carried out. Everything is checked once more.
@@ -171,6 +179,8 @@ pub(super) async fn suggestion(
     post, path = "/suggestions/{code}", params(("code" = String, Path, description = "as it stands on the ticket")),
     responses(
         (status = 200, content_type = "text/html", body = String),
+        (status = 401, content_type = "text/html", body = String, description = "whoever approves must have signed in"),
+        (status = 403, content_type = "text/html", body = String, description = "they may not approve"),
         (status = 404, content_type = "text/html", body = String),
         (status = 409, content_type = "text/html", body = String),
         (status = 410, content_type = "text/html", body = String),
@@ -179,9 +189,14 @@ pub(super) async fn suggestion(
 )]
 pub(super) async fn approve(
     State(gate): State<Gate>,
+    State(approvers): State<Approvers>,
     Path(code): Path<String>,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    Ok(answer(&Box::pin(gate.approve(&code)).await?))
+    Ok(match approvers.who(&headers).await {
+        Ok(approver) => answer(&Box::pin(gate.approve(&code, &approver)).await?),
+        Err(page) => answer(&page),
+    })
 }
 
 /// The address is the secret: it is neither kept, nor sent on, nor framed.

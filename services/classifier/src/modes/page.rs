@@ -17,6 +17,8 @@ pub enum Page {
         playbook: String,
         /// Its version.
         version: String,
+        /// What will be known of who presses.
+        recorded: String,
     },
     /// It is being done.
     Started,
@@ -30,6 +32,10 @@ pub enum Page {
     Against(Vec<Blocker>),
     /// It cannot be decided on right now.
     Away(String),
+    /// Whoever presses must have signed in.
+    SignIn,
+    /// Whoever has signed in may not approve.
+    NotYours,
 }
 
 impl Page {
@@ -41,60 +47,81 @@ impl Page {
             Self::Unknown => StatusCode::NOT_FOUND,
             Self::Against(_) => StatusCode::CONFLICT,
             Self::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::SignIn => StatusCode::UNAUTHORIZED,
+            Self::NotYours => StatusCode::FORBIDDEN,
         }
     }
 
     /// The document.
     pub fn html(&self) -> String {
-        let (title, body) = match self {
-            Self::Offer {
-                ticket,
-                playbook,
-                version,
-            } => (
-                format!("Ticket {}", escaped(ticket)),
-                format!(
-                    "<p>Firstline suggests to run playbook <b>{}</b> {} for ticket <b>{}</b>.</p>\n\
-                     <p>The requester still has to prove who they are, and everything that speaks against it is checked \
-                     once more.</p>\n\
-                     <form method=\"post\"><button type=\"submit\">Run it</button></form>",
-                    escaped(playbook),
-                    escaped(version),
-                    escaped(ticket)
-                ),
-            ),
-            Self::Started => (
-                "It runs".to_owned(),
-                "<p>The playbook has been started. The ticket tells how it goes on.</p>".to_owned(),
-            ),
-            Self::Used => (
-                "Already approved".to_owned(),
-                "<p>This suggestion was approved before, and works once only. The ticket tells how it went on.</p>"
-                    .to_owned(),
-            ),
-            Self::Expired => (
-                "Too late".to_owned(),
-                "<p>Nobody approved this suggestion in time. The ticket is yours.</p>".to_owned(),
-            ),
-            Self::Unknown => (
-                "Nothing here".to_owned(),
-                "<p>There is no such suggestion. Open the link as it stands in the newest note on the ticket.</p>"
-                    .to_owned(),
-            ),
-            Self::Against(blockers) => ("Not run".to_owned(), against(blockers)),
-            Self::Away(what) => (
-                "Not now".to_owned(),
-                format!(
-                    "<p>Nothing was done: {} cannot be reached this moment. Go back and press the button again in a minute.</p>",
-                    escaped(what)
-                ),
-            ),
-        };
+        let (title, body) = self.words();
         format!(
             "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\">\
              <title>{title}</title></head>\n<body>\n<h1>{title}</h1>\n{body}\n</body>\n</html>\n"
         )
+    }
+}
+
+impl Page {
+    /// Heading and text, as HTML.
+    fn words(&self) -> (String, String) {
+        let plain = |title: &str, text: &str| (title.to_owned(), format!("<p>{text}</p>"));
+        match self {
+            Self::Offer {
+                ticket,
+                playbook,
+                version,
+                recorded,
+            } => (
+                format!("Ticket {}", escaped(ticket)),
+                format!(
+                    "<p>Firstline suggests to run playbook <b>{}</b> {} for ticket <b>{}</b>.</p>\n\
+                     <p>The requester still has to prove who they are, and everything that speaks against it is checked \
+                     once more. {}</p>\n\
+                     <form method=\"post\"><button type=\"submit\">Run it</button></form>",
+                    escaped(playbook),
+                    escaped(version),
+                    escaped(ticket),
+                    escaped(recorded)
+                ),
+            ),
+            Self::Started => plain(
+                "It runs",
+                "The playbook has been started. The ticket tells how it goes on.",
+            ),
+            Self::Used => plain(
+                "Already approved",
+                "This suggestion was approved before, and works once only. The ticket tells how it went on.",
+            ),
+            Self::Expired => plain(
+                "Too late",
+                "Nobody approved this suggestion in time. The ticket is yours.",
+            ),
+            Self::Unknown => plain(
+                "Nothing here",
+                "There is no such suggestion. Open the link as it stands in the newest note on the ticket.",
+            ),
+            Self::Against(blockers) => ("Not run".to_owned(), against(blockers)),
+            Self::Away(what) => {
+                let what = escaped(what);
+                plain(
+                    "Not now",
+                    &format!(
+                        "Nothing was done: {what} cannot be reached this moment. Go back and press the button again in a minute."
+                    ),
+                )
+            }
+            Self::SignIn => plain(
+                "Sign in first",
+                "Nothing was done: whoever approves must be known here. Sign in at your gateway, then open the link on the \
+                 ticket again.",
+            ),
+            Self::NotYours => plain(
+                "Not yours to approve",
+                "Nothing was done: you have signed in, and your account has not the role operator here.",
+            ),
+        }
     }
 }
 
@@ -125,6 +152,7 @@ pub(super) fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::approver::Approver;
     use super::*;
 
     #[test]
@@ -133,6 +161,7 @@ mod tests {
             ticket: "2041".to_owned(),
             playbook: "password_reset".to_owned(),
             version: "1.2".to_owned(),
+            recorded: Approver::Link.told(),
         };
         insta::assert_snapshot!(page.html());
     }
@@ -159,6 +188,8 @@ mod tests {
             (Page::Unknown, 404),
             (Page::Against(vec![]), 409),
             (Page::Away("the directory".to_owned()), 503),
+            (Page::SignIn, 401),
+            (Page::NotYours, 403),
         ] {
             assert_eq!(page.status().as_u16(), status, "{page:?}");
         }

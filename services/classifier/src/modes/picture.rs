@@ -12,18 +12,22 @@ const HEAD: u32 = 60;
 const ROW: u32 = 250;
 /// A plot: left edge of each, top within its row, size.
 const CALIBRATION_LEFT: u32 = 300;
-const TREND_LEFT: u32 = 560;
+const TREND_LEFT: u32 = 580;
 const PLOT_TOP: u32 = 54;
-const PLOT_WIDTH: u32 = 220;
+const PLOT_WIDTH: u32 = 230;
 const PLOT_HEIGHT: u32 = 150;
 /// Reasons that fit.
 const MOST_REASONS: usize = 5;
 /// Days that fit.
 const MOST_DAYS: usize = 60;
+/// A day is drawn no wider than this, or a few days look like many tickets.
+const WIDEST_DAY: f64 = 24.0;
+/// What the colours of the trend mean, and where each stands from the right edge.
+const LEGEND: [(&str, &str, u32); 3] = [("g", "right", 190), ("r", "wrong", 130), ("n", "not judged", 70)];
 
-const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2328}.t{font-size:18px}.b{font-weight:600}.s{font-size:11px;\
+const STYLE: &str = ".p{fill:#fff}text{font:13px system-ui,sans-serif;fill:#1f2328}.t{font-size:18px}.b{font-weight:600}.s{font-size:11px;\
 fill:#59636e}.x{stroke:#818b98;fill:none}.d{stroke:#818b98;stroke-dasharray:4 4;fill:none}.g{fill:#1a7f37}.r{fill:#cf222e}.n{\
-fill:#afb8c1}@media(prefers-color-scheme:dark){text{fill:#f0f6fc}.s{fill:#9198a1}.g{fill:#3fb950}.r{fill:#f85149}.n{\
+fill:#afb8c1}.e{text-anchor:end}.m{text-anchor:middle}@media(prefers-color-scheme:dark){.p{fill:#0d1117}text{fill:#f0f6fc}.s{fill:#9198a1}.g{fill:#3fb950}.r{fill:#f85149}.n{\
 fill:#565e67}}";
 
 /// Draw it.
@@ -32,7 +36,7 @@ pub fn svg(report: &GateReport) -> String {
     let height = HEAD.saturating_add(rows.saturating_mul(ROW)).saturating_add(20);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
-         aria-label=\"Report of the gate\">\n<style>{STYLE}</style>\n"
+         aria-label=\"Report of the gate\">\n<style>{STYLE}</style>\n<rect class=\"p\" width=\"100%\" height=\"100%\"/>\n"
     );
     let head = format!("The gate, {} to {}", report.since.date(), report.until.date());
     text(&mut svg, 20, 28, "t b", &head);
@@ -41,6 +45,14 @@ pub fn svg(report: &GateReport) -> String {
         report.seen, report.without_playbook
     );
     text(&mut svg, 20, 48, "s", &seen);
+    for (class, words, from_right) in LEGEND {
+        let left = WIDTH - 20 - from_right;
+        let _ = writeln!(
+            svg,
+            "<rect class=\"{class}\" x=\"{left}\" y=\"39\" width=\"9\" height=\"9\"/>"
+        );
+        text(&mut svg, left + 13, 48, "s", words);
+    }
     let mut top = HEAD;
     for playbook in &report.playbooks {
         row(&mut svg, top, playbook);
@@ -59,13 +71,13 @@ fn row(svg: &mut String, top: u32, playbook: &PlaybookReport) {
     );
     text(svg, 20, top + 30, "b", playbook.playbook.as_str());
     text(svg, CALIBRATION_LEFT, top + 30, "s", "right, by confidence");
-    text(
-        svg,
-        TREND_LEFT,
-        top + 30,
-        "s",
-        "would automate, by day: green right, red wrong, grey open",
-    );
+    let most = most(&playbook.trend);
+    let head = if most > 0 {
+        format!("would automate, by day: up to {most}")
+    } else {
+        "would automate, by day".to_owned()
+    };
+    text(svg, TREND_LEFT, top + 30, "s", &head);
     for (line, words) in (0_u32..).zip(facts(playbook)) {
         text(svg, 20, top + PLOT_TOP + line * 17, "", &words);
     }
@@ -124,11 +136,6 @@ fn frame(svg: &mut String, left: u32, top: u32) {
 fn calibration(svg: &mut String, top: u32, bins: &[CalibrationBin]) {
     frame(svg, CALIBRATION_LEFT, top);
     let bottom = top + PLOT_HEIGHT;
-    let _ = writeln!(
-        svg,
-        "<path class=\"d\" d=\"M{CALIBRATION_LEFT} {bottom}L{right} {top}\"/>",
-        right = CALIBRATION_LEFT + PLOT_WIDTH
-    );
     for bin in bins.iter().filter(|bin| bin.judged > 0) {
         let left = f64::from(CALIBRATION_LEFT) + bin.from * f64::from(PLOT_WIDTH);
         let width = (bin.to - bin.from) * f64::from(PLOT_WIDTH);
@@ -146,22 +153,28 @@ fn calibration(svg: &mut String, top: u32, bins: &[CalibrationBin]) {
             bin.judged
         );
     }
+    let right = CALIBRATION_LEFT + PLOT_WIDTH;
+    // Above the bars, or those that reach beyond it would hide it.
+    let _ = writeln!(
+        svg,
+        "<path class=\"d\" d=\"M{CALIBRATION_LEFT} {bottom}L{right} {top}\"/>"
+    );
+    if bins.iter().all(|bin| bin.judged == 0) {
+        nothing(svg, CALIBRATION_LEFT, top, "nothing judged yet");
+    }
     text(svg, CALIBRATION_LEFT, bottom + 14, "s", "0");
-    text(svg, CALIBRATION_LEFT + PLOT_WIDTH - 6, bottom + 14, "s", "1");
+    text(svg, CALIBRATION_LEFT + PLOT_WIDTH, bottom + 14, "s e", "1");
 }
 
 fn trend(svg: &mut String, top: u32, days: &[ReportDay]) {
     frame(svg, TREND_LEFT, top);
     let days = days.get(days.len().saturating_sub(MOST_DAYS)..).unwrap_or(days);
-    let (Some(first), Some(last)) = (days.first(), days.last()) else {
+    let (Some(first), Some(last), most @ 1..) = (days.first(), days.last(), most(days)) else {
+        nothing(svg, TREND_LEFT, top, "nothing yet");
         return;
     };
-    let most = days
-        .iter()
-        .map(|day| day.would_automate)
-        .max()
-        .unwrap_or_default();
     let step = f64::from(PLOT_WIDTH) / f64::from(u32::try_from(days.len()).unwrap_or(u32::MAX));
+    let width = (step - 1.0).clamp(0.5, WIDEST_DAY);
     let bottom = top + PLOT_HEIGHT;
     let mut left = f64::from(TREND_LEFT);
     for day in days {
@@ -178,8 +191,8 @@ fn trend(svg: &mut String, top: u32, days: &[ReportDay]) {
                     svg,
                     "<rect class=\"{class}\" x=\"{:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{height:.1}\"><title>{}: \
                      {count}</title></rect>",
-                    left + 0.5,
-                    (step - 1.0).max(0.5),
+                    left + (step - width) / 2.0,
+                    width,
                     escaped(&day.day)
                 );
             }
@@ -188,9 +201,26 @@ fn trend(svg: &mut String, top: u32, days: &[ReportDay]) {
     }
     text(svg, TREND_LEFT, bottom + 14, "s", &first.day);
     if last != first {
-        text(svg, TREND_LEFT + PLOT_WIDTH - 62, bottom + 14, "s", &last.day);
+        text(svg, TREND_LEFT + PLOT_WIDTH, bottom + 14, "s e", &last.day);
     }
-    text(svg, TREND_LEFT + 4, top + 12, "s", &format!("up to {most}"));
+}
+
+/// Of the days that fit.
+fn most(days: &[ReportDay]) -> u64 {
+    let days = days.get(days.len().saturating_sub(MOST_DAYS)..).unwrap_or(days);
+    let would = days.iter().map(|day| day.would_automate);
+    would.max().unwrap_or_default()
+}
+
+/// An empty plot says that it is meant to be.
+fn nothing(svg: &mut String, left: u32, top: u32, words: &str) {
+    text(
+        svg,
+        left + PLOT_WIDTH / 2,
+        top + PLOT_HEIGHT / 2 - 8,
+        "s m",
+        words,
+    );
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of tickets are far below 2^53")]

@@ -49,9 +49,9 @@ pub fn of_operator(right: bool) -> Verdict {
     }
 }
 
-/// An agent who has it done agrees with it.
-pub const fn of_approval() -> Sign {
-    sign(Verdict::Agreed, "an agent approved the suggestion")
+/// An agent who has it done agrees with it. Who it was is the approver's to say.
+pub const fn of_approval() -> Verdict {
+    Verdict::Agreed
 }
 
 /// Who carried out what the ticket asked for.
@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn an_agent_who_approves_agrees_and_an_operator_may_say_either() {
-        assert_eq!(of_approval().verdict, Verdict::Agreed);
+        assert_eq!(of_approval(), Verdict::Agreed);
         assert_eq!(of_operator(true), Verdict::Agreed);
         assert_eq!(of_operator(false), Verdict::Disagreed);
     }

@@ -12,6 +12,7 @@ use super::limits::GateWindows;
 use super::outcomes::{Outcome, judged};
 use super::{Judgement, Store, StoreError, notify};
 use crate::facts::Objection;
+use crate::modes::approver::Approver;
 
 /// A suggestion as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,6 +167,7 @@ impl Store {
         suggestion: &Suggestion,
         judgement: &Judgement,
         outcome: &Outcome,
+        approver: &Approver,
     ) -> Result<Approved, StoreError> {
         let Some(execution) = &judgement.execution else {
             return Ok(Approved::TooLate);
@@ -180,16 +182,17 @@ impl Store {
         if let Err(exceeded) = windows.take(&places, suggestion.decision.0, now) {
             return Ok(Approved::Not(Objection::Limit(exceeded)));
         }
-        if !self.spend(&mut tx, suggestion, execution, now).await? {
+        if !self.spend(&mut tx, suggestion, execution, approver, now).await? {
             return Ok(Approved::TooLate);
         }
         if !self.take_up_again(&mut tx, suggestion, now).await? {
             return Ok(Approved::InHand);
         }
         tripwires::keep::<GateWindows>(&mut tx, &self.tenant, &windows).await?;
-        let event = AuditEvent::new("suggestion.approved", json!({ "decision": suggestion.decision }))
+        let detail = json!({ "decision": suggestion.decision, "by": approver.in_words(&suggestion.ticket) });
+        let event = AuditEvent::new("suggestion.approved", detail)
             .ticket(&suggestion.ticket)
-            .actor("vendor:halopsa");
+            .actor(approver.actor());
         self.put(&mut tx, outcome).await?;
         self.audit.record_all(&mut tx, [&event, &judged(outcome)]).await?;
         notify(&mut tx).await?;
@@ -203,6 +206,7 @@ impl Store {
         connection: &mut PgConnection,
         suggestion: &Suggestion,
         execution: &ExecutePlaybook,
+        approver: &Approver,
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
         let request = serde_json::to_value(execution).map_err(|error| StoreError::Corrupt {
@@ -211,13 +215,14 @@ impl Store {
         })?;
         let done = sqlx::query!(
             "UPDATE suggestions
-             SET approved_at = $4, execution_request = $5
+             SET approved_at = $4, execution_request = $5, approved_by = $6
              WHERE tenant_id = $1 AND decision_id = $2 AND code_digest = $3 AND approved_at IS NULL AND expires_at > $4",
             self.tenant.as_str(),
             suggestion.decision.0,
             suggestion.code_digest.as_str(),
             now,
             request,
+            approver.person(),
         )
         .execute(connection)
         .await?;
@@ -250,12 +255,13 @@ impl Store {
         &self,
         suggestion: &Suggestion,
         against: &[Blocker],
+        approver: &Approver,
     ) -> Result<(), StoreError> {
         let codes: Vec<&str> = against.iter().map(|blocker| blocker.code.as_str()).collect();
         let detail = json!({ "decision": suggestion.decision, "blockers": codes });
         let event = AuditEvent::new("suggestion.refused", detail)
             .ticket(&suggestion.ticket)
-            .actor("vendor:halopsa");
+            .actor(approver.actor());
         let mut tx = self.pool.begin().await?;
         self.audit.record(&mut tx, &event).await?;
         tx.commit().await?;

@@ -282,6 +282,81 @@ async fn an_agent_presses_once_and_it_runs_once() {
     );
 }
 
+impl Story {
+    /// How often an approval of a ticket was told, with who is on record for it and what it says.
+    async fn approvals(&self, ticket: i64) -> Vec<(String, String)> {
+        sqlx::query_as(
+            "SELECT actor, detail->>'by' FROM audit_events WHERE kind = 'suggestion.approved' AND ticket_id = $1",
+        )
+        .bind(ticket.to_string())
+        .fetch_all(&self.database.owner().await)
+        .await
+        .unwrap()
+    }
+
+    async fn approved_by(&self, ticket: i64) -> Option<String> {
+        sqlx::query_scalar("SELECT approved_by FROM suggestions WHERE ticket_id = $1")
+            .bind(ticket.to_string())
+            .fetch_one(&self.database.owner().await)
+            .await
+            .unwrap()
+    }
+
+    async fn press_as(&self, role: &str, link: &str) -> (StatusCode, String) {
+        self.as_person(role, Method::POST, link, Value::Null).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_approved_is_on_record_as_far_as_it_is_proven() {
+    let story = Story::with(in_mode("suggest")).await;
+    let (by_link, _) = story.decided_on(ADELE).await;
+    let (by_person, _) = story.decided_on("alex@contoso.example").await;
+    let link = story.link(by_link);
+    let (_, page) = story.open(&link).await;
+    assert!(page.contains("and not by whom"), "{page}");
+    assert_eq!(story.press(&link).await.0, StatusCode::OK);
+    let said = format!("approved by the link in the private note of ticket {by_link}, shown to agents only");
+    assert_eq!(
+        story.approvals(by_link).await,
+        [("vendor:halopsa".to_owned(), said)]
+    );
+    assert_eq!(story.approved_by(by_link).await, None);
+
+    let link = story.link(by_person);
+    assert_eq!(story.press_as("auditor", &link).await.0, StatusCode::FORBIDDEN);
+    let forged = story.request(Method::POST, &link).bearer_auth("no.token.at-all");
+    assert_eq!(
+        told(forged).await.0,
+        StatusCode::UNAUTHORIZED,
+        "a bad token is no link alone"
+    );
+    assert_eq!(story.approved_by(by_person).await, None);
+    let (_, page) = story.as_person("operator", Method::GET, &link, Value::Null).await;
+    assert!(page.contains("that you approved it, Adele Vance"), "{page}");
+    assert_eq!(story.press_as("operator", &link).await.0, StatusCode::OK);
+    let operator = format!("person:{}", story.world.person(ADELE).id);
+    let approvals = story.approvals(by_person).await;
+    assert_eq!(approvals.len(), 1);
+    assert_eq!(approvals[0].0, operator);
+    assert_eq!(story.approved_by(by_person).await, Some(operator));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_person_is_wanted_a_link_alone_shows_and_starts_nothing() {
+    let mut story = Story::prepare(&[("SUGGESTION_APPROVER", "person")]).await;
+    story.now_offered(in_mode("suggest")).await;
+    story.start();
+    let (ticket, _) = story.decided_on(ADELE).await;
+    let link = story.link(ticket);
+    for (status, page) in [story.open(&link).await, story.press(&link).await] {
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+        assert!(page.contains("Sign in") && !page.contains(NAME), "{page}");
+    }
+    assert_eq!(story.executions().await.len(), 0);
+    assert_eq!(story.press_as("operator", &link).await.0, StatusCode::OK);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_gives_its_address_away_to_nobody() {
     let story = Story::with(in_mode("suggest")).await;
