@@ -5,6 +5,7 @@ mod evidence;
 mod export;
 mod kept;
 mod records;
+mod signed;
 mod verify;
 
 use std::path::{Path, PathBuf};

@@ -1,7 +1,9 @@
 //! What stops an attack that passes every single check: too much of it, and people who say no.
 
+use std::time::Duration;
+
 use common::operate::{Position, SetSwitch};
-use common::{Service, Switch};
+use common::{Outcome, Service, Switch};
 use launcher::testing::seen_within;
 use simulators::entra::Push;
 use simulators::teams::CardReaction;
@@ -84,10 +86,17 @@ async fn what_the_gate_lets_through_is_stopped_by_whoever_acts_and_a_person_read
 async fn three_people_who_say_no_freeze_the_tenant_until_a_person_lifts_it() {
     let fleet = fleet_with(&[("ANOMALY_DENIALS", "3/3600")]).await;
     let victims = [ADELE, ALEX, "isaiah@contoso.example"];
-    for email in victims {
+    for (nth, email) in (1..).zip(victims) {
         fleet.world().entra().push(email, Push::deny());
         let ticket = fleet.file_ticket(email, RESET);
-        assert_eq!(automation(&fleet.wait_for_end(ticket).await), "escalated");
+        let ended = fleet.wait_for_end(ticket).await;
+        assert_eq!(automation(&ended), "escalated");
+        // The one that tripped it says so.
+        let told = ended
+            .notes
+            .iter()
+            .any(|note| note.text.contains("Firstline froze the whole tenant"));
+        assert_eq!(told, nth == victims.len(), "{email}: {:#?}", ended.notes);
     }
     let operator = fleet.orchestration(&["admin"]);
     let tenant = operator
@@ -132,6 +141,43 @@ async fn what_has_begun_stands_still_while_everything_is_off_and_goes_on_afterwa
     assert!(begun.is_some());
     operator.switch(&set(Position::Off)).await.unwrap();
     fleet.fleet().start_service(Service::Verification).await.unwrap();
+    assert_no_effect(&fleet, ADELE);
+    operator.switch(&set(Position::On)).await.unwrap();
+    assert_eq!(automation(&fleet.wait_for_end(ticket).await), "resolved");
+    assert_eq!(fleet.world().entra().passes_created(ADELE), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_playbook_that_is_switched_off_between_two_steps_makes_nothing_until_it_is_on_again() {
+    let fleet = fleet().await;
+    let operator = fleet.orchestration(&["admin"]);
+    let set = |position| SetSwitch {
+        switch: Switch::Playbook {
+            name: "password_reset".parse().unwrap(),
+        },
+        position,
+        reason: "Something is odd.".parse().unwrap(),
+    };
+    // Proven, and not reset yet: the proof comes a moment after the switch.
+    let moment = Push::approve().after(Duration::from_secs(2));
+    fleet.world().entra().push_next(ADELE, moment);
+    let ticket = fleet.file_ticket(ADELE, RESET);
+    let asked = seen_within(SOON, async || {
+        (fleet.world().entra().pushes(ADELE) == 1).then_some(())
+    })
+    .await;
+    assert!(asked.is_some());
+    operator.switch(&set(Position::Off)).await.unwrap();
+    let held = seen_within(SOON, async || {
+        let view = fleet.execution(ticket).await?;
+        let proven = view
+            .steps
+            .iter()
+            .any(|step| step.outcome == Some(Outcome::Success));
+        (proven && view.standstill.is_some()).then_some(())
+    })
+    .await;
+    assert!(held.is_some(), "{:#?}", fleet.execution(ticket).await);
     assert_no_effect(&fleet, ADELE);
     operator.switch(&set(Position::On)).await.unwrap();
     assert_eq!(automation(&fleet.wait_for_end(ticket).await), "resolved");

@@ -59,16 +59,81 @@ const EVENTS: &str =
     "SELECT tenant_id, service, id, ticket_id, execution_id, kind, actor, detail, at, seq, digest, link
     FROM audit_events";
 
-/// Every event that stands in a chain, chain by chain, each from its start on.
-pub(super) fn events(connection: &mut PgConnection) -> impl Stream<Item = anyhow::Result<Stored>> {
-    let all = sqlx::AssertSqlSafe(format!(
-        "{EVENTS}
-         WHERE seq IS NOT NULL
-         ORDER BY tenant_id, service, execution_id NULLS FIRST, seq"
-    ));
-    sqlx::query_as::<_, EventRow>(all)
+/// What chains are made of, as [`chains`] answers it.
+#[derive(Debug)]
+pub(super) enum Row {
+    Event(Box<Stored>),
+    /// Where a chain ends, as its end says.
+    End(Chain, Place),
+}
+
+/// By place and not by name: there are millions of them.
+type ChainRow = (
+    String,
+    String,
+    Uuid,
+    i64,
+    Vec<u8>,
+    Option<Vec<u8>>,
+    Option<Uuid>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<Json<serde_json::Value>>,
+    Option<time::OffsetDateTime>,
+);
+
+/// Every event that stands in a chain and the end of each chain, chain by chain, each from its start on, in the order of
+/// [`Signed`](super::signed::Signed). The database sorts.
+pub(super) fn chains(connection: &mut PgConnection) -> impl Stream<Item = anyhow::Result<Row>> {
+    let all = "SELECT tenant_id, service, chain, seq, link, digest, id, ticket_id, kind, actor, detail, at
+         FROM (
+             SELECT tenant_id, service, COALESCE(execution_id, '00000000-0000-0000-0000-000000000000') AS chain, seq, link,
+                    digest, id, ticket_id, kind, actor, detail, at
+             FROM audit_events
+             WHERE seq IS NOT NULL
+             UNION ALL
+             SELECT tenant_id, service, chain, seq, link, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+             FROM audit_heads
+         ) AS rows
+         ORDER BY tenant_id COLLATE \"C\", service COLLATE \"C\", chain, seq, id NULLS LAST";
+    sqlx::query_as::<_, ChainRow>(all)
         .fetch(connection)
-        .map(|row| row.context("the events cannot be read")?.read())
+        .map(|row| read(row.context("the events cannot be read")?))
+}
+
+fn read(row: ChainRow) -> anyhow::Result<Row> {
+    let (tenant_id, service, chain, seq, link, digest, id, ticket_id, kind, actor, detail, at) = row;
+    let execution_id = Some(chain).filter(|chain| !chain.is_nil());
+    let (Some(digest), Some(id), Some(kind), Some(actor), Some(detail), Some(at)) =
+        (digest, id, kind, actor, detail, at)
+    else {
+        let chain = Chain {
+            tenant: tenant_id.parse()?,
+            service: service.parse()?,
+            execution: execution_id,
+        };
+        let place = Place {
+            seq: u64::try_from(seq)?,
+            link: Hash::from_bytes(&link).context("a link has 32 bytes")?,
+        };
+        return Ok(Row::End(chain, place));
+    };
+    let row = EventRow {
+        tenant_id,
+        service,
+        id,
+        ticket_id,
+        execution_id,
+        kind,
+        actor,
+        detail,
+        at,
+        seq,
+        digest,
+        link,
+    };
+    Ok(Row::Event(Box::new(row.read()?)))
 }
 
 /// The events of one chain from `from` to `to`, both included.
@@ -115,27 +180,6 @@ pub(super) async fn of_ticket(
         .fetch_all(connection)
         .await?;
     rows.into_iter().map(EventRow::read).collect()
-}
-
-/// Where each chain ends.
-pub(super) async fn heads(connection: &mut PgConnection) -> anyhow::Result<Vec<(Chain, Place)>> {
-    let rows: Vec<(String, String, Uuid, i64, Vec<u8>)> =
-        sqlx::query_as("SELECT tenant_id, service, chain, seq, link FROM audit_heads")
-            .fetch_all(connection)
-            .await?;
-    let read = |(tenant, service, chain, seq, link): (String, String, Uuid, i64, Vec<u8>)| {
-        let chain = Chain {
-            tenant: tenant.parse()?,
-            service: service.parse()?,
-            execution: Some(chain).filter(|chain| !chain.is_nil()),
-        };
-        let place = Place {
-            seq: u64::try_from(seq)?,
-            link: Hash::from_bytes(&link).context("a link has 32 bytes")?,
-        };
-        anyhow::Ok((chain, place))
-    };
-    rows.into_iter().map(read).collect()
 }
 
 /// A seal as it is stored.

@@ -1,6 +1,5 @@
 //! `firstline audit verify` of a database: every digest, link, end and seal.
 
-use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -12,7 +11,8 @@ use time::format_description::well_known::Rfc3339;
 use trust::TrustedKeys;
 use trust::audit::{Broken, Chain, Hash, Place, Seal, Walk};
 
-use super::database::{self, Stored, StoredSeal};
+use super::database::{self, Row, Stored, StoredSeal};
+use super::signed::{Signed, Sorted, Sorter};
 use crate::exit::Ending;
 use crate::migrate::owner;
 use crate::terminal;
@@ -81,91 +81,163 @@ async fn look(
     trusted: &TrustedKeys,
     report: &mut Report,
 ) -> anyhow::Result<Result<(), String>> {
-    let mut signed = match signed(connection, trusted, report).await? {
+    let signed = match signed(connection, trusted, report).await? {
         Ok(signed) => signed,
         Err(broken) => return Ok(Err(broken)),
     };
-    let mut ends: HashMap<Chain, Place> = database::heads(connection).await?.into_iter().collect();
-    report.chains = ends.len() as u64;
-    let mut walk: Option<Follow> = None;
-    let mut events = std::pin::pin!(database::events(connection));
-    while let Some(stored) = events.try_next().await? {
-        report.events += 1;
-        let chain = stored.event.chain();
-        if walk.as_ref().is_none_or(|walk| *walk.walk.chain() != chain) {
-            if let Some(Err(broken)) = walk.take().map(|walk| walk.end(report)) {
-                return Ok(Err(broken));
-            }
-            walk = Some(Follow {
-                end: ends.remove(&chain),
-                signed: signed.remove(&chain).unwrap_or_default(),
-                since_signed: None,
-                unsigned: 0,
-                walk: Walk::from_start(chain),
-            });
-        }
-        if let Some(Err(broken)) = walk.as_mut().map(|walk| walk.take(&stored)) {
+    let mut chains = Chains {
+        signed,
+        following: None,
+        report,
+    };
+    // One row at a time, each chain after the other: however long the record is, no more of it is here.
+    let mut rows = std::pin::pin!(database::chains(connection));
+    while let Some(row) = rows.try_next().await? {
+        if let Err(broken) = chains.take(row)? {
             return Ok(Err(broken));
         }
     }
-    if let Some(Err(broken)) = walk.map(|walk| walk.end(report)) {
-        return Ok(Err(broken));
-    }
-    let gone = ends.into_keys().chain(signed.into_keys()).next();
-    Ok(match gone {
-        Some(chain) => Err(format!("{chain}: none of its events is there any more")),
-        None => Ok(()),
-    })
+    chains.end()
+}
+
+/// The chains one after the other, in the order of [`Signed`].
+struct Chains<'r> {
+    signed: Sorted,
+    following: Option<Follow>,
+    report: &'r mut Report,
 }
 
 /// A chain being followed, and what is known of it beside its events.
 struct Follow {
     walk: Walk,
     end: Option<Place>,
-    signed: BTreeMap<u64, Hash>,
     unsigned: u64,
     since_signed: Option<OffsetDateTime>,
 }
 
+impl Chains<'_> {
+    /// The inner error is what is broken, as everywhere here.
+    fn take(&mut self, row: Row) -> anyhow::Result<Result<(), String>> {
+        let chain = match &row {
+            Row::Event(stored) => stored.event.chain(),
+            Row::End(chain, _) => chain.clone(),
+        };
+        if self
+            .following
+            .as_ref()
+            .is_none_or(|follow| *follow.walk.chain() != chain)
+            && let Err(broken) = self.turn_to(chain)?
+        {
+            return Ok(Err(broken));
+        }
+        let Some(follow) = &mut self.following else {
+            return Ok(Ok(()));
+        };
+        match row {
+            Row::End(_, end) => follow.end = Some(end),
+            Row::Event(stored) => {
+                self.report.events += 1;
+                return follow.take(&stored, &mut self.signed);
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Whatever came before is over.
+    fn turn_to(&mut self, chain: Chain) -> anyhow::Result<Result<(), String>> {
+        if let Err(broken) = self.leave()? {
+            return Ok(Err(broken));
+        }
+        let first = Signed::of(
+            &chain,
+            Place {
+                seq: 0,
+                link: Hash::NONE,
+            },
+        );
+        if let Some(passed) = self.signed.next_if(|signed| *signed < first)? {
+            return Ok(Err(gone(&passed.chain()?)));
+        }
+        self.report.chains += 1;
+        self.following = Some(Follow {
+            end: None,
+            unsigned: 0,
+            since_signed: None,
+            walk: Walk::from_start(chain),
+        });
+        Ok(Ok(()))
+    }
+
+    fn leave(&mut self) -> anyhow::Result<Result<(), String>> {
+        match self.following.take() {
+            Some(follow) => follow.end(&mut self.signed, self.report),
+            None => Ok(Ok(())),
+        }
+    }
+
+    fn end(&mut self) -> anyhow::Result<Result<(), String>> {
+        if let Err(broken) = self.leave()? {
+            return Ok(Err(broken));
+        }
+        Ok(match self.signed.peek() {
+            Some(signed) => Err(gone(&signed.chain()?)),
+            None => Ok(()),
+        })
+    }
+}
+
+fn gone(chain: &Chain) -> String {
+    format!("{chain}: none of its events is there any more")
+}
+
 impl Follow {
-    fn take(&mut self, stored: &Stored) -> Result<(), String> {
+    fn take(&mut self, stored: &Stored, signed: &mut Sorted) -> anyhow::Result<Result<(), String>> {
         let Stored {
             seq,
             event,
             digest,
             link,
         } = stored;
-        let followed = self.walk.stored(*seq, event, *digest, *link);
-        followed.map_err(|broken| self.told(&broken))?;
-        if let Some(link) = self.signed.remove(seq) {
-            let signed = self.walk.is_signed(Place { seq: *seq, link });
-            signed.map_err(|broken| self.told(&broken))?;
-            (self.unsigned, self.since_signed) = (0, None);
-        } else {
-            self.unsigned += 1;
-            self.since_signed.get_or_insert(event.at);
+        if let Err(broken) = self.walk.stored(*seq, event, *digest, *link) {
+            return Ok(Err(self.told(&broken)));
         }
-        Ok(())
+        self.unsigned += 1;
+        self.since_signed.get_or_insert(event.at);
+        while let Some(place) =
+            signed.next_if(|signed| signed.is_of(self.walk.chain()) && signed.place().seq <= *seq)?
+        {
+            if let Err(broken) = self.walk.is_signed(place.place()) {
+                return Ok(Err(self.told(&broken)));
+            }
+            (self.unsigned, self.since_signed) = (0, None);
+        }
+        Ok(Ok(()))
     }
 
-    fn end(self, report: &mut Report) -> Result<(), String> {
-        if let Some(seq) = self.signed.keys().next_back() {
-            let broken = Broken::Truncated {
-                expected: *seq,
-                found: self.walk.place().seq,
-            };
-            return Err(self.told(&broken));
+    fn end(self, signed: &mut Sorted, report: &mut Report) -> anyhow::Result<Result<(), String>> {
+        let found = self.walk.place().seq;
+        let mut signed_until = None;
+        while let Some(place) = signed.next_if(|signed| signed.is_of(self.walk.chain()))? {
+            signed_until = Some(place.place().seq);
+        }
+        if found == 0 {
+            return Ok(Err(gone(self.walk.chain())));
+        }
+        if let Some(expected) = signed_until {
+            return Ok(Err(self.told(&Broken::Truncated { expected, found })));
         }
         let Some(end) = self.end else {
-            return Err(format!("{}: its end is gone", self.walk.chain()));
+            return Ok(Err(format!("{}: its end is gone", self.walk.chain())));
         };
-        self.walk.ends(end).map_err(|broken| self.told(&broken))?;
+        if let Err(broken) = self.walk.ends(end) {
+            return Ok(Err(self.told(&broken)));
+        }
         report.unsealed += self.unsigned;
         report.oldest_unsealed = [report.oldest_unsealed, self.since_signed]
             .into_iter()
             .flatten()
             .min();
-        Ok(())
+        Ok(Ok(()))
     }
 
     fn told(&self, broken: &Broken) -> String {
@@ -173,15 +245,13 @@ impl Follow {
     }
 }
 
-type Signed = HashMap<Chain, BTreeMap<u64, Hash>>;
-
 /// What was signed of each chain; the inner error is what is wrong with a seal.
 async fn signed(
     connection: &mut PgConnection,
     trusted: &TrustedKeys,
     report: &mut Report,
-) -> anyhow::Result<Result<Signed, String>> {
-    let mut signed = Signed::new();
+) -> anyhow::Result<Result<Sorted, String>> {
+    let mut signed = Sorter::default();
     let mut before: Option<(StoredSeal, Hash)> = None;
     let mut seals = std::pin::pin!(database::seals(connection));
     while let Some(stored) = seals.try_next().await? {
@@ -198,12 +268,12 @@ async fn signed(
             }
         };
         for (chain, place) in seal.ends() {
-            signed.entry(chain).or_default().insert(place.seq, place.link);
+            signed.add(Signed::of(&chain, place))?;
         }
         let digest = Seal::digest(&stored.seal);
         before = Some((stored, digest));
     }
-    Ok(Ok(signed))
+    Ok(Ok(signed.sorted()?))
 }
 
 fn sound(stored: &StoredSeal, trusted: &TrustedKeys, expected: i64, before: Hash) -> Result<Seal, String> {
