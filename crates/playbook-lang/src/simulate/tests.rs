@@ -326,7 +326,9 @@ fn one_visit_more_than_allowed_is_an_ending_that_wants_a_scenario() {
         terminal("done"),
     ]);
     let with = |answers: &str| {
-        let scenario = format!("  - name: {answers:?}\n    answers: {{ask: {answers}}}\n    expect: {{end: resolved}}\n");
+        let scenario = format!(
+            "  - name: {answers:?}\n    answers: {{ask: {answers}}}\n    expect: {{end: resolved}}\n"
+        );
         simulate(&playbook, &read(&scenario)[0])
     };
     let mut runs: Vec<Run> = ["[failure, success]", "[timeout, success]", "up", "down"]

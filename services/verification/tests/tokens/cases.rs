@@ -2,7 +2,7 @@
 
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA384};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::{Connector, Edge, SKEW_S, head, part, sign, sign_by};
