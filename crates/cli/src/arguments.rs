@@ -334,10 +334,10 @@ pub(crate) struct Bench {
     /// for the gate.
     #[arg(long, value_name = "RATE", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rate: Option<u32>,
-    /// Executions that wait for an approval at the same time.
+    /// Executions or tickets that wait for an approval at the same time.
     #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) waiting: u32,
-    /// Finished executions that lie in the tables for the part `history`.
+    /// Finished executions or tickets that lie in the tables for the part `history`.
     #[arg(long, value_name = "COUNT", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) history: u32,
     /// Print the figures as one JSON object.

@@ -9,7 +9,10 @@ mod gate;
 mod ground;
 mod hearing;
 mod history;
+mod house;
+mod letters;
 mod load;
+mod patience;
 mod probe;
 mod report;
 mod rig;
@@ -17,6 +20,7 @@ mod steps;
 mod ticket;
 mod usage;
 mod verdict;
+mod waiting;
 
 use std::time::Duration;
 

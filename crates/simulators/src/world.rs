@@ -269,6 +269,11 @@ impl World {
         self.door(system).requests()
     }
 
+    /// How many requests all systems together were ever sent.
+    pub fn calls(&self) -> u64 {
+        self.doors.values().map(|door| door.calls()).sum()
+    }
+
     /// An OpenID Connect token as `email` would get it at sign-in, with these app roles.
     ///
     /// # Panics

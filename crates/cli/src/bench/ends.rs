@@ -8,11 +8,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
+use super::figures::count;
+use super::say;
+
 /// Longest wait for an end, or an answer, before a measurement is given up.
 pub(super) const GIVEN_UP_AFTER: Duration = Duration::from_mins(3);
+
+/// So many reasons are told of many failures.
+const REASONS: usize = 3;
 
 /// The line of `orchestration` that says it.
 const ENDED: &str = "\"the execution ended\"";
@@ -29,9 +37,14 @@ pub(super) type End = oneshot::Receiver<Ended>;
 
 /// When it ended, if it ended well.
 pub(super) async fn resolved(end: End) -> anyhow::Result<Instant> {
-    let ended = tokio::time::timeout(GIVEN_UP_AFTER, end).await;
-    let ended = ended.with_context(|| format!("no end within {GIVEN_UP_AFTER:?}"))?;
-    let ended = ended.context("nobody is there any more to say when it ends")?;
+    let ended = tokio::time::timeout(GIVEN_UP_AFTER, well(end)).await;
+    ended.with_context(|| format!("no end within {GIVEN_UP_AFTER:?}"))?
+}
+
+async fn well(end: End) -> anyhow::Result<Instant> {
+    let ended = end
+        .await
+        .context("nobody is there any more to say when it ends")?;
     if ended.resolved {
         Ok(ended.at)
     } else {
@@ -39,14 +52,54 @@ pub(super) async fn resolved(end: End) -> anyhow::Result<Instant> {
     }
 }
 
+/// What is under way, by a name for people.
+pub(super) struct Awaited {
+    pub(super) name: String,
+    pub(super) end: End,
+}
+
+impl Awaited {
+    /// When it was resolved.
+    pub(super) async fn resolved(self) -> anyhow::Result<Instant> {
+        resolved(self.end).await.context(self.name)
+    }
+}
+
+/// Wait until all have ended: how many were not resolved. However many there are, they are given up only when none has ended
+/// for [`GIVEN_UP_AFTER`].
+pub(super) async fn unresolved(awaited: Vec<Awaited>) -> u32 {
+    unresolved_within(GIVEN_UP_AFTER, awaited).await
+}
+
+async fn unresolved_within(patience: Duration, awaited: Vec<Awaited>) -> u32 {
+    let ended = |Awaited { name, end }| async move { well(end).await.context(name) };
+    let mut ends: FuturesUnordered<_> = awaited.into_iter().map(ended).collect();
+    let mut reasons = Vec::new();
+    loop {
+        match tokio::time::timeout(patience, ends.next()).await {
+            Ok(Some(ended)) => reasons.extend(ended.err().map(|error| format!("{error:#}"))),
+            Ok(None) => break,
+            Err(_) => {
+                let given_up = format!("no end, and none of any other for {patience:?}");
+                reasons.extend(std::iter::repeat_n(given_up, ends.len()));
+                break;
+            }
+        }
+    }
+    for reason in reasons.iter().take(REASONS) {
+        say(&format!("  failed: {reason}"));
+    }
+    count(reasons.len())
+}
+
 /// Who waits for the end of which ticket.
 #[derive(Clone, Default)]
-pub(super) struct Ends(Arc<Mutex<HashMap<String, Awaited>>>);
+pub(super) struct Ends(Arc<Mutex<HashMap<String, Known>>>);
 
 /// A ticket that somebody asked for, or that ended before anybody did.
-enum Awaited {
-    By(oneshot::Sender<Ended>),
-    Nobody(Ended),
+enum Known {
+    AskedBy(oneshot::Sender<Ended>),
+    Ended(Ended),
 }
 
 impl Ends {
@@ -54,11 +107,11 @@ impl Ends {
     pub(super) fn of(&self, ticket: &str) -> End {
         let (sender, receiver) = oneshot::channel();
         let mut all = self.lock();
-        if let Some(Awaited::Nobody(ended)) = all.remove(ticket) {
+        if let Some(Known::Ended(ended)) = all.remove(ticket) {
             // The receiver is in our hands.
             let _ = sender.send(ended);
         } else {
-            all.insert(ticket.to_owned(), Awaited::By(sender));
+            all.insert(ticket.to_owned(), Known::AskedBy(sender));
         }
         receiver
     }
@@ -84,12 +137,12 @@ impl Ends {
         let mut all = self.lock();
         match all.remove(ticket) {
             // Nobody listens any more where the measurement was given up.
-            Some(Awaited::By(waiting)) => drop(waiting.send(ended)),
-            _ => drop(all.insert(ticket.to_owned(), Awaited::Nobody(ended))),
+            Some(Known::AskedBy(waiting)) => drop(waiting.send(ended)),
+            _ => drop(all.insert(ticket.to_owned(), Known::Ended(ended))),
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Awaited>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -161,5 +214,18 @@ mod tests {
         ends.tell("2", false);
         assert!(before.await.unwrap().resolved);
         assert!(!ends.of("2").await.unwrap().resolved);
+    }
+
+    #[tokio::test]
+    async fn whatever_ends_otherwise_than_well_or_not_at_all_is_counted() {
+        let ends = Ends::default();
+        let awaited = ["1", "2", "3"].map(|name| Awaited {
+            name: name.to_owned(),
+            end: ends.of(name),
+        });
+        ends.tell("1", true);
+        ends.tell("2", false);
+        let failed = unresolved_within(Duration::from_millis(10), awaited.into()).await;
+        assert_eq!(failed, 2, "one ended badly, one not at all");
     }
 }

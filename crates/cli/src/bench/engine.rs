@@ -5,20 +5,20 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use common::Service;
 use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use launcher::Processes;
 
-use super::figures::{Cpu, Engine, History, Idle, Load, Pace, Recovery, Waiting, count, each};
+use super::ends::{Awaited, unresolved};
+use super::figures::{Engine, Load, Pace, Recovery, count};
+use super::ground::Ground;
+use super::history::{self, Past};
 use super::load::{self, Clock};
-use super::rig::{Begun, Rig, Work};
-use super::{AT_ONCE, MIDDLE, SETTLING, WARM_UP, ground, half_of, say, usage, wanted};
+use super::rig::{Rig, SUBJECT, Work};
+use super::waiting::{self, Approvals, HANDS};
+use super::{AT_ONCE, MIDDLE, SETTLING, WARM_UP, half_of, say, wanted};
 use crate::arguments::{Bench, Part};
 
 /// In flight when orchestration is killed.
 const IN_FLIGHT: u32 = 1000;
-/// Requests under way at once where many are made as fast as possible.
-const HANDS: usize = 64;
-/// Sessions tell what they did within ten seconds; a second to spare.
-const IDLE_FOR: Duration = Duration::from_secs(11);
 
 /// Measure what is wanted of it.
 pub(super) async fn measure(command: &Bench) -> anyhow::Result<Engine> {
@@ -45,7 +45,7 @@ pub(super) async fn measure(command: &Bench) -> anyhow::Result<Engine> {
     }
     if wanted(command, Part::Waiting) {
         say(&format!("engine: {} wait for an approval ...", command.waiting));
-        engine.waiting = Some(waiting(&rig, command.waiting).await?);
+        engine.waiting = Some(waiting::measure(&rig, command.waiting).await?);
     }
     if wanted(command, Part::Recovery) {
         say(&format!(
@@ -55,7 +55,12 @@ pub(super) async fn measure(command: &Bench) -> anyhow::Result<Engine> {
     }
     if wanted(command, Part::History) {
         say(&format!("engine: {} have finished long ago ...", command.history));
-        engine.history = Some(history(&rig, command.history, window).await?);
+        let past = Past {
+            playbook: Work::Three.name(),
+            people: vec![SUBJECT],
+        };
+        let closed = || closed(&rig, MIDDLE, window);
+        engine.history = Some(history::measure(&rig.ground.owner, &past, command.history, closed).await?);
     }
     Ok(engine)
 }
@@ -90,93 +95,48 @@ async fn half_of_what_it_can(rig: &Rig, engine: &Engine, window: Duration) -> an
     }
 }
 
-async fn waiting(rig: &Rig, executions: u32) -> anyhow::Result<Waiting> {
-    // As much as it ever needs at once is in its hands already, so that what grows from here on is for who waits.
-    let warm_up = begin(rig, Work::Approval, 1000).await?;
-    release(rig, warm_up).await?;
-    rig.ground.written_back().await?;
-    let idle_before = idle(rig).await?;
-    let memory = ground::memory(&rig.processes);
-    let begun = begin(rig, Work::Approval, executions).await?;
-    while rig.steps.pending() < begun.len() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+impl Approvals for Rig {
+    fn ground(&self) -> &Ground {
+        &self.ground
     }
-    rig.ground.written_back().await?;
-    let idle_waiting = idle(rig).await?;
-    let grown = ground::memory(&rig.processes);
-    let release_began = Instant::now();
-    let failed = release(rig, begun).await?;
-    let released_in = release_began.elapsed();
-    rig.ground.written_back().await?;
-    Ok(Waiting {
-        executions,
-        memory_before_mib: ground::mib(memory),
-        memory_waiting_mib: ground::mib(grown),
-        bytes_each: each(
-            i64::try_from(grown.saturating_sub(memory)).unwrap_or(i64::MAX),
-            executions,
-        ),
-        idle_before,
-        idle_waiting,
-        released_in_s: released_in.as_secs_f64(),
-        failed,
-    })
+
+    fn processes(&self) -> &Processes {
+        &self.processes
+    }
+
+    fn calls(&self) -> u64 {
+        self.steps.calls()
+    }
+
+    async fn begin(&self, executions: u32) -> anyhow::Result<Vec<Awaited>> {
+        let begun = begin(self, Work::Approval, executions).await?;
+        while self.steps.pending() < begun.len() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(begun)
+    }
+
+    async fn approve(&self) -> anyhow::Result<()> {
+        let verification = &self.verification;
+        let signals = futures::stream::iter(self.steps.approvals())
+            .map(|(execution, signal)| async move { verification.signal(execution, &signal).await })
+            .buffer_unordered(HANDS);
+        let sent: Vec<_> = signals.collect().await;
+        sent.into_iter()
+            .collect::<Result<Vec<()>, _>>()
+            .context("an approval was not taken")?;
+        Ok(())
+    }
 }
 
 /// Begin as many, as fast as it takes them.
-async fn begin(rig: &Rig, work: Work, executions: u32) -> anyhow::Result<Vec<Begun>> {
+async fn begin(rig: &Rig, work: Work, executions: u32) -> anyhow::Result<Vec<Awaited>> {
     let client = &rig.client;
     let asked = futures::stream::iter(0..executions)
         .map(|_| async move { client.begin(&client.ticket(work)).await })
         .buffer_unordered(HANDS);
-    let begun: Vec<anyhow::Result<Begun>> = asked.collect().await;
+    let begun: Vec<anyhow::Result<Awaited>> = asked.collect().await;
     begun.into_iter().collect()
-}
-
-/// Let everybody approve, and wait until all have ended: how many were not resolved.
-async fn release(rig: &Rig, begun: Vec<Begun>) -> anyhow::Result<u32> {
-    let verification = &rig.verification;
-    let signals = futures::stream::iter(rig.steps.approvals())
-        .map(|(execution, signal)| async move { verification.signal(execution, &signal).await })
-        .buffer_unordered(HANDS);
-    let sent: Vec<_> = signals.collect().await;
-    sent.into_iter()
-        .collect::<Result<Vec<()>, _>>()
-        .context("an approval was not taken")?;
-    Ok(unresolved(begun).await)
-}
-
-async fn unresolved(begun: Vec<Begun>) -> u32 {
-    let ends: FuturesUnordered<_> = begun.into_iter().map(Begun::resolved).collect();
-    let failed: Vec<String> = ends
-        .filter_map(|ended| async move { ended.err().map(|error| format!("{error:#}")) })
-        .collect()
-        .await;
-    for reason in failed.iter().take(3) {
-        say(&format!("  failed: {reason}"));
-    }
-    count(failed.len())
-}
-
-async fn idle(rig: &Rig) -> anyhow::Result<Idle> {
-    // What happened before is told by then.
-    tokio::time::sleep(IDLE_FOR).await;
-    let (transactions, calls, cpu) = (
-        usage::transactions(&rig.ground.owner).await?,
-        rig.steps.calls(),
-        rig.ground.cpu(&rig.processes)?,
-    );
-    let began = Instant::now();
-    tokio::time::sleep(IDLE_FOR).await;
-    let seconds = began.elapsed().as_secs_f64();
-    let transactions = usage::transactions(&rig.ground.owner).await? - transactions;
-    let Cpu { ours, .. } = rig.ground.cpu(&rig.processes)?.since(cpu);
-    let calls = rig.steps.calls() - calls;
-    Ok(Idle {
-        transactions_per_second: each(transactions, 1) / seconds,
-        calls_per_second: f64::from(u32::try_from(calls).unwrap_or(u32::MAX)) / seconds,
-        cpu_ms_per_second: ours * 1000.0 / seconds,
-    })
 }
 
 /// The hardest moment: steps have taken effect and nobody has heard of it; the rest has not begun.
@@ -197,20 +157,5 @@ async fn recovery(rig: &mut Rig) -> anyhow::Result<Recovery> {
         finished_in_s: finished_in.as_secs_f64(),
         lost,
         repeated: count(rig.steps.repeated() - repeated),
-    })
-}
-
-async fn history(rig: &Rig, executions: u32, window: Duration) -> anyhow::Result<History> {
-    let before = closed(rig, MIDDLE, window).await?;
-    let began = Instant::now();
-    super::history::lay_down(&rig.ground.owner, executions).await?;
-    let laid_down_in = began.elapsed();
-    let after = closed(rig, MIDDLE, window).await?;
-    Ok(History {
-        executions,
-        laid_down_in_s: laid_down_in.as_secs_f64(),
-        slower: 1.0 - after.ratio / before.ratio,
-        before,
-        after,
     })
 }

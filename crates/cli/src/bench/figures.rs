@@ -33,12 +33,17 @@ pub(super) struct Ticket {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) open: Option<Load>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) waiting: Option<Waiting>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) recovery: Option<Recovery>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) history: Option<History>,
 }
 
 impl Ticket {
     fn unharmed(&self) -> bool {
         failed(self.closed.iter().chain(&self.open)) == 0
+            && self.waiting.as_ref().is_none_or(Waiting::unharmed)
             && self.recovery.as_ref().is_none_or(Recovery::unharmed)
     }
 }
@@ -131,7 +136,7 @@ pub(super) struct Engine {
 impl Engine {
     fn unharmed(&self) -> bool {
         failed(self.closed.iter().chain(&self.open)) == 0
-            && self.waiting.as_ref().is_none_or(|waiting| waiting.failed == 0)
+            && self.waiting.as_ref().is_none_or(Waiting::unharmed)
             && self.recovery.as_ref().is_none_or(Recovery::unharmed)
     }
 }
@@ -272,12 +277,18 @@ pub(super) struct Waiting {
     pub(super) failed: u32,
 }
 
+impl Waiting {
+    const fn unharmed(&self) -> bool {
+        self.failed == 0
+    }
+}
+
 /// What goes on while nothing happens.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Idle {
     /// Transactions a second, those that only read among them.
     pub(super) transactions_per_second: f64,
-    /// Calls of the service a second that asks people.
+    /// Calls a second of whoever stands between us and people: the step service, or everything outside.
     pub(super) calls_per_second: f64,
     /// CPU milliseconds a second of our processes.
     pub(super) cpu_ms_per_second: f64,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::figures::{Burst, Engine, Figures, Gate, Load, Recovery, Ticket, Waiting};
+use super::figures::{Burst, Engine, Figures, Gate, History, Load, Recovery, Ticket, Waiting};
 use super::verdict::{Verdict, pace};
 use crate::terminal;
 
@@ -61,20 +61,29 @@ fn of_engine(engine: &Engine) -> Vec<String> {
             .to_owned(),
     ];
     lines.extend(of_loads(engine.closed.iter().chain(&engine.open)));
-    if let Some(waiting) = &engine.waiting {
-        lines.extend(of_waiting(waiting));
-    }
+    lines.extend(engine.waiting.iter().flat_map(of_waiting));
     lines.extend(engine.recovery.iter().map(of_recovery));
-    if let Some(history) = &engine.history {
-        lines.push(format!(
-            "\n{} finished executions in the tables (laid down in {:.0} s): {:.1} % slower",
-            history.executions,
-            history.laid_down_in_s,
-            history.slower * 100.0
-        ));
-        lines.extend(of_loads([&history.before, &history.after].into_iter()));
-    }
+    lines.extend(
+        engine
+            .history
+            .iter()
+            .flat_map(|history| of_history(history, "executions")),
+    );
     lines
+}
+
+fn of_history(history: &History, of: &str) -> Vec<String> {
+    let head = format!(
+        "\n{} finished {of} in the tables (laid down in {:.0} s): {:.1} % slower",
+        history.executions,
+        history.laid_down_in_s,
+        history.slower * 100.0
+    );
+    [
+        vec![head],
+        of_loads([&history.before, &history.after].into_iter()),
+    ]
+    .concat()
 }
 
 fn of_ticket(ticket: &Ticket) -> Vec<String> {
@@ -83,7 +92,14 @@ fn of_ticket(ticket: &Ticket) -> Vec<String> {
             .to_owned(),
     ];
     lines.extend(of_loads(ticket.closed.iter().chain(&ticket.open)));
+    lines.extend(ticket.waiting.iter().flat_map(of_waiting));
     lines.extend(ticket.recovery.iter().map(of_recovery));
+    lines.extend(
+        ticket
+            .history
+            .iter()
+            .flat_map(|history| of_history(history, "tickets")),
+    );
     lines
 }
 
@@ -125,8 +141,8 @@ fn of_loads<'l>(loads: impl Iterator<Item = &'l Load>) -> Vec<String> {
     [vec![String::new()], terminal::columns(&table)].concat()
 }
 
-fn of_waiting(waiting: &Waiting) -> Vec<String> {
-    vec![
+fn of_waiting(waiting: &Waiting) -> [String; 2] {
+    [
         format!(
             "\n{} waiting: {:.0} bytes of memory each ({:.1} MiB before, {:.1} while they wait); finished {:.1} s after the first was\n  released ({:.0} a second)",
             waiting.executions,
@@ -193,7 +209,7 @@ fn row(load: &Load) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figures::{Cpu, History, Idle, Latency, Machine, Memory, Pace, Probe};
+    use super::super::figures::{Cpu, Idle, Latency, Machine, Memory, Pace, Probe};
     use super::super::verdict;
     use super::*;
 
@@ -269,12 +285,35 @@ mod tests {
         }
     }
 
-    fn figures() -> Figures {
+    fn waiting(failed: u32) -> Waiting {
         let idle = Idle {
             transactions_per_second: 2.5,
             calls_per_second: 0.0,
             cpu_ms_per_second: 0.75,
         };
+        Waiting {
+            executions: 10_000,
+            memory_before_mib: 80.0,
+            memory_waiting_mib: 88.0,
+            bytes_each: 838.9,
+            idle_before: idle,
+            idle_waiting: idle,
+            released_in_s: 20.0,
+            failed,
+        }
+    }
+
+    fn history(load: Load) -> History {
+        History {
+            executions: 1_000_000,
+            laid_down_in_s: 200.0,
+            before: load.clone(),
+            after: load,
+            slower: 0.0,
+        }
+    }
+
+    fn figures() -> Figures {
         let closed = vec![
             load(Pace::AtOnce(1), 40.0, 100.0, 5.0),
             load(Pace::AtOnce(32), 250.0, 1000.0, 1.25),
@@ -289,29 +328,16 @@ mod tests {
             engine: Some(Engine {
                 closed: closed.clone(),
                 open: Some(load(Pace::PerSecond(125.0), 125.0, 1000.0, 5.5)),
-                waiting: Some(Waiting {
-                    executions: 10_000,
-                    memory_before_mib: 80.0,
-                    memory_waiting_mib: 88.0,
-                    bytes_each: 838.9,
-                    idle_before: idle,
-                    idle_waiting: idle,
-                    released_in_s: 20.0,
-                    failed: 0,
-                }),
+                waiting: Some(waiting(0)),
                 recovery: Some(recovery(0)),
-                history: Some(History {
-                    executions: 1_000_000,
-                    laid_down_in_s: 200.0,
-                    before: closed[1].clone(),
-                    after: closed[1].clone(),
-                    slower: 0.0,
-                }),
+                history: Some(history(closed[1].clone())),
             }),
             ticket: Some(Ticket {
                 closed: vec![load(Pace::AtOnce(100), 90.0, 1000.0, 12.0)],
                 open: None,
+                waiting: Some(waiting(2)),
                 recovery: Some(recovery(1)),
+                history: Some(history(load(Pace::AtOnce(32), 70.0, 1000.0, 12.0))),
             }),
             gate: Some(gate()),
         }

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use common::client::{OrchestrationClient, Peer, PeerError, http_client};
 use common::{
-    DecisionId, Digest, ExecutePlaybook, ExecutionId, PlaybookRef, Service, Subject, TenantId,
-    TicketSnapshot, UserId, Values,
+    DecisionId, Digest, ExecutePlaybook, PlaybookRef, Service, Subject, TenantId, TicketSnapshot, UserId,
+    Values,
 };
 use launcher::{NO_TRIPWIRES, Processes, SettingsMap};
 use simulators::halo::{NewTicket, WebhookMode};
@@ -18,7 +17,7 @@ use simulators::{World, WorldSettings};
 use uuid::Uuid;
 
 use super::caller::Caller;
-use super::ends::{End, Ends, GIVEN_UP_AFTER, resolved};
+use super::ends::{Awaited, Ends, GIVEN_UP_AFTER};
 use super::ground::Ground;
 use super::steps::{NAME, Steps};
 
@@ -42,7 +41,7 @@ pub(super) enum Work {
 impl Work {
     const ALL: [Self; 2] = [Self::Three, Self::Approval];
 
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Three => "bench_three",
             Self::Approval => "bench_approval",
@@ -140,22 +139,6 @@ pub(super) struct Client {
     world: Arc<World>,
 }
 
-/// An execution that was accepted.
-pub(super) struct Begun {
-    execution: ExecutionId,
-    end: End,
-}
-
-impl Begun {
-    /// When it was resolved.
-    pub(super) async fn resolved(self) -> anyhow::Result<Instant> {
-        let Self { execution, end } = self;
-        resolved(end)
-            .await
-            .with_context(|| format!("execution {execution}"))
-    }
-}
-
 impl Client {
     /// A fresh ticket in the help desk, and what its playbook is asked for with.
     pub(super) fn ticket(&self, work: Work) -> ExecutePlaybook {
@@ -183,14 +166,14 @@ impl Client {
     }
 
     /// Have it executed; asked again where orchestration is busy.
-    pub(super) async fn begin(&self, asked: &ExecutePlaybook) -> anyhow::Result<Begun> {
+    pub(super) async fn begin(&self, asked: &ExecutePlaybook) -> anyhow::Result<Awaited> {
         let end = self.ends.of(asked.ticket_id.as_str());
         let deadline = Instant::now() + GIVEN_UP_AFTER;
         loop {
             match self.orchestration.execute(asked).await {
                 Ok(accepted) => {
-                    return Ok(Begun {
-                        execution: accepted.execution_id,
+                    return Ok(Awaited {
+                        name: format!("execution {}", accepted.execution_id),
                         end,
                     });
                 }
@@ -209,11 +192,10 @@ impl Client {
 }
 
 /// Some person of the directory, in which nobody looks.
+pub(super) const SUBJECT: Uuid = Uuid::from_u128(0x1111_1111_2222_4333_8444_5555_5555_5555);
+
 fn subject() -> UserId {
-    Uuid::from_u128(0x1111_1111_2222_4333_8444_5555_5555_5555)
-        .to_string()
-        .parse()
-        .expect("a UUID is an object id")
+    SUBJECT.to_string().parse().expect("a UUID is an object id")
 }
 
 fn write_playbooks(directory: &Path) -> anyhow::Result<PathBuf> {

@@ -1,23 +1,20 @@
 //! The whole way of a ticket, from the help desk's webhook to the last write-back, through all six services and a world in
 //! which everybody answers at once.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::Service;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use launcher::stage::{self, STATUS_FIELD, shipped_playbooks};
-use launcher::{NO_TRIPWIRES, Processes, SettingsMap};
-use simulators::halo::NewTicket;
-use simulators::{Event, Targets, World, WorldSettings};
-use tokio::task::AbortHandle;
+use simulators::Event;
 
-use super::ends::{Ends, GIVEN_UP_AFTER, resolved};
+use super::ends::GIVEN_UP_AFTER;
 use super::figures::{Load, Pace, Recovery, Ticket, count};
-use super::ground::Ground;
+use super::history::{self, Past};
+use super::house::House;
 use super::load::{self, Clock};
+use super::patience::Patience;
+use super::waiting;
 use super::{AT_ONCE, MIDDLE, SETTLING, WARM_UP, half_of, say, wanted};
 use crate::arguments::{Bench, Part};
 
@@ -25,15 +22,28 @@ use crate::arguments::{Bench, Part};
 const PEOPLE: u32 = 1100;
 /// In flight when orchestration is killed.
 const IN_FLIGHT: usize = 1000;
-/// What they write.
-const WORDS: &str = "I forgot my password";
-/// The journal is followed for longer than any measurement takes.
-const LONG: Duration = Duration::from_hours(24);
+/// What becomes of their tickets.
+const PLAYBOOK: &str = "password_reset";
 
 /// Measure what is wanted of it.
 pub(super) async fn measure(command: &Bench) -> anyhow::Result<Ticket> {
+    let mut ticket = Ticket::default();
+    if command.only != Some(Part::Waiting) {
+        ticket = answered_at_once(command).await?;
+    }
+    if wanted(command, Part::Waiting) {
+        say("ticket: setting up all of it for people who do not answer ...");
+        let patience = Patience::new(command.waiting).await?;
+        say(&format!("ticket: {} wait for an approval ...", command.waiting));
+        ticket.waiting = Some(waiting::measure(&patience, command.waiting).await?);
+    }
+    Ok(ticket)
+}
+
+/// Everything but the wait.
+async fn answered_at_once(command: &Bench) -> anyhow::Result<Ticket> {
     say("ticket: setting up a private Postgres, Redis, the six services and a simulated world ...");
-    let mut house = House::new().await?;
+    let mut house = House::new(PEOPLE).await?;
     let window = Duration::from_secs(command.seconds);
     say("ticket: settling in ...");
     closed(&house, MIDDLE, SETTLING).await?;
@@ -60,123 +70,16 @@ pub(super) async fn measure(command: &Bench) -> anyhow::Result<Ticket> {
         ));
         ticket.recovery = Some(recovery(&mut house).await?);
     }
-    Ok(ticket)
-}
-
-/// A fleet in a world. Dropped, it is gone.
-struct House {
-    // In the order in which they must go.
-    processes: Processes,
-    street: Street,
-    following: AbortHandle,
-    ground: Ground,
-}
-
-impl Drop for House {
-    fn drop(&mut self) {
-        self.following.abort();
-    }
-}
-
-impl House {
-    async fn new() -> anyhow::Result<Self> {
-        let ground = Ground::new().await?;
-        let world = WorldSettings {
-            think: Duration::ZERO,
-            further_people: PEOPLE,
-            ..WorldSettings::default()
+    if wanted(command, Part::History) {
+        say(&format!("ticket: {} have finished long ago ...", command.history));
+        let past = Past {
+            playbook: PLAYBOOK,
+            people: house.street.writers().map(|(id, _)| id).collect(),
         };
-        let world = Arc::new(World::start(world).await?);
-        world.twilio().pace(Duration::ZERO);
-        let mut settings: SettingsMap = stage::settings_in(&world);
-        // The simulated help desk has no limit, and one of ours would measure that.
-        settings.insert("HALOPSA_RATE_PER_5MIN".into(), "0".into());
-        settings.extend(NO_TRIPWIRES.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let mut processes = ground.processes(settings, stage::overrides_in(&world), shipped_playbooks())?;
-        for service in Service::ALL {
-            processes.start(service)?;
-        }
-        for service in Service::ALL {
-            processes.wait_until_ready(service).await?;
-        }
-        world.set_targets(Targets {
-            classifier: Some(processes.url(Service::Classifier)),
-            verification: Some(processes.url(Service::Verification)),
-            delivery: Some(processes.url(Service::Delivery)),
-        });
-        let street = Street::of(world);
-        Ok(Self {
-            following: street.follow(),
-            street,
-            processes,
-            ground,
-        })
+        let load = || closed(&house, MIDDLE, window);
+        ticket.history = Some(history::measure(&house.ground.owner, &past, command.history, load).await?);
     }
-}
-
-/// People who write tickets, and how they learn what became of them. Cheap to clone.
-#[derive(Clone)]
-struct Street {
-    world: Arc<World>,
-    ends: Ends,
-    /// Those without an open ticket.
-    idle: Arc<Mutex<VecDeque<String>>>,
-}
-
-impl Street {
-    fn of(world: Arc<World>) -> Self {
-        let people = world.company().into_iter().map(|person| person.email);
-        let idle: VecDeque<String> = people.filter(|email| email.starts_with("employee")).collect();
-        Self {
-            world,
-            ends: Ends::default(),
-            idle: Arc::new(Mutex::new(idle)),
-        }
-    }
-
-    /// A ticket ends when the help desk is told that it has: the custom field is the last thing that is written.
-    fn follow(&self) -> AbortHandle {
-        let (journal, ends) = (self.world.journal().clone(), self.ends.clone());
-        let following = tokio::spawn(async move {
-            let told = |event: &Event| {
-                if let Event::CustomFieldChanged { ticket, field, value } = event
-                    && field == STATUS_FIELD
-                    && matches!(value.as_str(), "resolved" | "escalated" | "manual")
-                {
-                    ends.tell(&ticket.to_string(), value == "resolved");
-                }
-                false
-            };
-            // It never sees what it waits for; it sees everything.
-            let _ = journal.wait_for(LONG, told).await;
-        });
-        following.abort_handle()
-    }
-
-    fn somebody(&self) -> anyhow::Result<String> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let somebody = idle.pop_front();
-        somebody.ok_or_else(|| {
-            anyhow::anyhow!("everybody has an open ticket: the rate is beyond what the fleet does")
-        })
-    }
-
-    /// Somebody writes; the end of their ticket.
-    async fn write(&self, email: &str) -> anyhow::Result<Instant> {
-        let ticket = self.world.halo().file_ticket(NewTicket::new(email, WORDS));
-        resolved(self.ends.of(&ticket.to_string())).await
-    }
-
-    /// One ticket, from the webhook to its end.
-    async fn ticket(&self) -> anyhow::Result<Instant> {
-        let email = self.somebody()?;
-        let ended = self.write(&email).await;
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back(email);
-        ended
-    }
+    Ok(ticket)
 }
 
 async fn closed(house: &House, at_once: u32, window: Duration) -> anyhow::Result<Load> {
@@ -217,7 +120,7 @@ async fn recovery(house: &mut House) -> anyhow::Result<Recovery> {
         .iter()
         .map(|email| {
             let (street, email) = (street.clone(), email.clone());
-            tokio::spawn(async move { street.write(&email).await })
+            tokio::spawn(async move { street.write(&email).resolved().await })
         })
         .collect();
     let mut made = 0;
@@ -246,8 +149,7 @@ async fn recovery(house: &mut House) -> anyhow::Result<Recovery> {
         .zip(before)
         .filter(|(email, before)| passes(email) > before + 1);
     let repeated = count(repeated.count());
-    let mut idle = street.idle.lock().unwrap_or_else(PoisonError::into_inner);
-    idle.extend(writers.iter().cloned());
+    street.are_done(writers);
     Ok(Recovery {
         in_flight: count(IN_FLIGHT),
         finished_in_s: finished_in.as_secs_f64(),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::figures::{Burst, Engine, Figures, Gate, Idle, Load, Pace, Recovery, Ticket};
+use super::figures::{Burst, Engine, Figures, Gate, History, Idle, Load, Pace, Recovery, Ticket, Waiting};
 
 /// One of the promises.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -29,6 +29,7 @@ const NO_COLLAPSE: f64 = 0.8;
 const MOST_BYTES: f64 = 1024.0;
 /// What goes on while nothing happens may differ by so much a second without growing.
 const SAME_TRANSACTIONS: f64 = 5.0;
+const SAME_CALLS: f64 = 1.0;
 /// All of a kill are finished within so many seconds.
 const RECOVERED_WITHIN_S: f64 = 5.0;
 /// What a history may cost.
@@ -64,16 +65,9 @@ fn engine(engine: &Engine) -> Vec<Verdict> {
     if let (Some(hundred), Some(thousand)) = (at(&engine.closed, 100), at(&engine.closed, 1000)) {
         verdicts.push(collapse(hundred, thousand));
     }
-    verdicts.extend(waiting(engine));
+    verdicts.extend(engine.waiting.iter().flat_map(|all| waiting(all, "executions")));
     verdicts.extend(engine.recovery.iter().flat_map(recovered));
-    verdicts.extend(engine.history.iter().map(|history| Verdict {
-        promise: format!(
-            "{} finished executions slow it by less than 10 %",
-            history.executions
-        ),
-        measured: format!("{:.1} %", history.slower * 100.0),
-        holds: history.slower < MOST_SLOWER,
-    }));
+    verdicts.extend(engine.history.iter().map(|all| history(all, "executions")));
     verdicts
 }
 
@@ -97,8 +91,10 @@ fn ticket(ticket: &Ticket) -> Vec<Verdict> {
             },
         ]
     }));
+    verdicts.extend(ticket.waiting.iter().flat_map(|all| waiting(all, "tickets")));
     // All six services take part in what comes after a kill: how soon is the engine's promise.
     verdicts.extend(ticket.recovery.iter().map(unharmed));
+    verdicts.extend(ticket.history.iter().map(|all| history(all, "tickets")));
     verdicts
 }
 
@@ -195,29 +191,37 @@ fn collapse(hundred: &Load, thousand: &Load) -> Verdict {
     }
 }
 
-fn waiting(engine: &Engine) -> Vec<Verdict> {
-    let Some(waiting) = &engine.waiting else {
-        return vec![];
-    };
+fn waiting(waiting: &Waiting, of: &str) -> [Verdict; 3] {
     let (before, during) = (waiting.idle_before, waiting.idle_waiting);
-    vec![
+    [
         Verdict {
-            promise: format!("{} wait in less than 1 KiB of memory each", waiting.executions),
+            promise: format!(
+                "{} {of} wait in less than 1 KiB of memory each",
+                waiting.executions
+            ),
             measured: format!("{:.0} bytes", waiting.bytes_each),
             holds: waiting.bytes_each < MOST_BYTES,
         },
         Verdict {
-            promise: "no polling that grows with them".to_owned(),
+            promise: format!("no polling that grows with the {of} that wait"),
             measured: format!("{} before, {} during", told(before), told(during)),
             holds: during.transactions_per_second <= before.transactions_per_second + SAME_TRANSACTIONS
-                && during.calls_per_second <= before.calls_per_second,
+                && during.calls_per_second <= before.calls_per_second + SAME_CALLS,
         },
         Verdict {
-            promise: "all of them finish without error once released".to_owned(),
+            promise: format!("all {of} that waited finish without error once released"),
             measured: format!("{} failed, {:.1} s", waiting.failed, waiting.released_in_s),
             holds: waiting.failed == 0,
         },
     ]
+}
+
+fn history(history: &History, of: &str) -> Verdict {
+    Verdict {
+        promise: format!("{} finished {of} slow it by less than 10 %", history.executions),
+        measured: format!("{:.1} %", history.slower * 100.0),
+        holds: history.slower < MOST_SLOWER,
+    }
 }
 
 fn told(idle: Idle) -> String {
