@@ -28,7 +28,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bound;
+use crate::{Kind, bound};
 
 /// Of a held-out ticket: how sure the classifier was of the kind, and whether automating it would have been right.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,6 +46,19 @@ pub struct Risk {
     pub alpha: f64,
     /// With which probability more may slip through unnoticed, in (0, 1).
     pub delta: f64,
+}
+
+impl Risk {
+    /// What is borne of a kind: where a mistake is a breach, half of what is borne elsewhere.
+    #[must_use]
+    pub fn of(self, kind: Kind) -> Self {
+        let alpha = if kind.is_privileged() {
+            self.alpha / 2.0
+        } else {
+            self.alpha
+        };
+        Self { alpha, ..self }
+    }
 }
 
 /// The threshold of one kind, and what it stands on.

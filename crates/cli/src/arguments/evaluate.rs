@@ -40,7 +40,8 @@ pub(crate) struct Train {
     /// Write the head into this file.
     #[arg(long, value_name = "HEAD")]
     pub(crate) out: PathBuf,
-    /// The highest share of wrong ones among automated tickets that you bear.
+    /// The highest share of wrong ones among automated tickets that you bear; of kinds that act on how somebody proves who
+    /// they are, half of it.
     #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
     pub(crate) alpha: f64,
     /// With which probability more may slip through unnoticed.

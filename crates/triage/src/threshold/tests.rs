@@ -34,6 +34,15 @@ fn too_little_data_means_never_and_says_how_much_there_must_be() {
 }
 
 #[test]
+fn where_a_mistake_is_a_breach_half_as_many_are_borne() {
+    let borne = |kind| RISK.of(kind);
+    assert_eq!(borne(Kind::Printer), RISK);
+    for kind in [Kind::PasswordReset, Kind::AccountUnlock, Kind::MfaReset] {
+        assert_eq!(borne(kind), Risk { alpha: 0.05, ..RISK });
+    }
+}
+
+#[test]
 fn five_per_cent_at_ninety_five_needs_the_fifty_nine_of_the_books() {
     let risk = Risk {
         alpha: 0.05,
