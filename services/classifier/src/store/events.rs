@@ -92,7 +92,7 @@ impl Store {
         let rows = sqlx::query!(
             "SELECT DISTINCT source, event, agent_id, taken
              FROM ticket_events
-             WHERE tenant_id = $1 AND ticket_id = $2",
+             WHERE tenant_id = $1 AND ticket_id = $2 AND (taken = 'WORK' OR source = 'CREATED')",
             self.tenant.as_str(),
             ticket.as_str(),
         )
