@@ -1,17 +1,15 @@
 //! Group commit: what several have to write at the same moment goes down in one transaction.
 //!
 //! A transaction costs one wait for the disk and a handful of round trips, whether it carries one write or sixty. Whoever
-//! writes gets an answer when its write is durable, as if it had been alone.
+//! writes gets an answer when its write is durable, as if it had been alone. There is one transaction under way at a time: a
+//! second would hide its wait for the disk, and cost more than that by halving both (`docs/decisions/0021-commits-in-groups.md`).
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex as Turnstile, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::chain;
 
-/// Transactions under way at once: one waits for the disk while another is being built.
-const COMMITTERS: usize = 2;
 /// Entries in one transaction: enough to share its cost, few enough not to hold the others up.
 const MOST: usize = 64;
 /// Entries in line before whoever has another one must wait.
@@ -63,7 +61,7 @@ struct Waiting<L: Ledger> {
     done: oneshot::Sender<Result<L::Found, L::Error>>,
 }
 
-/// A line of entries to be committed; its committers end when the last sender is gone. Cheap to clone.
+/// A line of entries to be committed; its committer ends when the last sender is gone. Cheap to clone.
 pub struct Line<L: Ledger>(mpsc::Sender<Waiting<L>>);
 
 impl<L: Ledger> Clone for Line<L> {
@@ -75,20 +73,17 @@ impl<L: Ledger> Clone for Line<L> {
 impl<L: Ledger> Line<L> {
     /// Nobody waits for company: a committer takes what is there, and what comes meanwhile is there when it is back.
     pub fn start(ledger: &L) -> Self {
-        Self::with(ledger, COMMITTERS, None)
+        Self::with(ledger, None)
     }
 
     /// For entries that nobody is in a hurry for: the first waits this long for others.
     pub fn patient(ledger: &L, patience: Duration) -> Self {
-        Self::with(ledger, 1, Some(patience))
+        Self::with(ledger, Some(patience))
     }
 
-    fn with(ledger: &L, committers: usize, patience: Option<Duration>) -> Self {
+    fn with(ledger: &L, patience: Option<Duration>) -> Self {
         let (line, waiting) = mpsc::channel(LINE);
-        let waiting = Arc::new(Turnstile::new(waiting));
-        for _ in 0..committers {
-            tokio::spawn(commit_all(ledger.clone(), Arc::clone(&waiting), patience));
-        }
+        tokio::spawn(commit_all(ledger.clone(), waiting, patience));
         Self(line)
     }
 
@@ -107,11 +102,11 @@ impl<L: Ledger> Line<L> {
 
 async fn commit_all<L: Ledger>(
     ledger: L,
-    waiting: Arc<Turnstile<mpsc::Receiver<Waiting<L>>>>,
+    mut line: mpsc::Receiver<Waiting<L>>,
     patience: Option<Duration>,
 ) {
     loop {
-        let batch = gather(&mut *waiting.lock().await, patience).await;
+        let batch = gather(&mut line, patience).await;
         if batch.is_empty() {
             return;
         }
@@ -172,7 +167,7 @@ async fn commit<L: Ledger>(ledger: &L, entries: &[L::Entry]) -> Vec<Result<L::Fo
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     use super::*;
 
