@@ -184,12 +184,14 @@ pub(crate) async fn entra_token(world: &World, id: &str, secret: &str, scope: &s
     .await
 }
 
-/// A token for Graph with all permissions.
+/// A token for Graph, of the executor's registration.
 pub(crate) async fn graph_token(world: &World) -> String {
-    let (id, secret) = (
-        setting(world, "ENTRA_CLIENT_ID"),
-        setting(world, "ENTRA_CLIENT_SECRET"),
-    );
+    graph_token_of(world, "ENTRA_CLIENT_ID", "ENTRA_CLIENT_SECRET").await
+}
+
+/// A token for Graph, of the registration that these settings name.
+pub(crate) async fn graph_token_of(world: &World, id: &str, secret: &str) -> String {
+    let (id, secret) = (setting(world, id), setting(world, secret));
     let (status, body) = entra_token(world, &id, &secret, "https://graph.microsoft.com/.default").await;
     assert_eq!(status, 200, "{body}");
     body["access_token"].as_str().unwrap().to_owned()

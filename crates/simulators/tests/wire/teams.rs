@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use simulators::teams::{CardReaction, Choice, Press, Presser, TokenFlaw};
 use simulators::{Event, World};
 
-use crate::support::{Received, SOON, client, entra_token, graph_token, heard, read, setting};
+use crate::support::{Received, SOON, client, entra_token, graph_token_of, heard, read, setting};
 
 const MEGAN: &str = "megan@contoso.example";
 const DONE: &str =
@@ -76,7 +76,7 @@ async fn a_conversation_needs_the_bots_token_and_an_installed_bot() {
             .0,
         401
     );
-    let graph = graph_token(&world).await;
+    let graph = graph_token_of(&world, "TEAMS_APP_ID", "TEAMS_APP_SECRET").await;
     assert_eq!(
         call(&world, "POST", &graph, "v3/conversations", &megan).await.0,
         401,

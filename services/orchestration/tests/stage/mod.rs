@@ -226,7 +226,12 @@ impl Desk {
             ("GET", "/api/FieldInfo") => ok(json!([
                 {"id": 178, "name": "CFautomation_status"}, {"id": 179, "name": "CFfloor"},
             ])),
-            ("POST", "/api/Actions") => state.act(&body[0]),
+            ("POST", "/api/Actions") => {
+                // One after the other: what comes behind a refusal is not looked at.
+                let actions = body.as_array().unwrap().iter();
+                let added: Result<Vec<Value>, _> = actions.map(|action| state.act(action)).collect();
+                added.map_or_else(|refusal| refusal, |added| ok(added.into()))
+            }
             ("GET", "/api/Actions") if state.blind > 0 => {
                 state.blind -= 1;
                 ResponseTemplate::new(503)
@@ -249,9 +254,9 @@ impl Desk {
 }
 
 impl DeskState {
-    fn act(&mut self, action: &Value) -> ResponseTemplate {
+    fn act(&mut self, action: &Value) -> Result<Value, ResponseTemplate> {
         if self.stubborn && action["new_status"].is_i64() {
-            return ResponseTemplate::new(400).set_body_json("This status is not allowed here");
+            return Err(ResponseTemplate::new(400).set_body_json("This status is not allowed here"));
         }
         let private = action["hiddenfromuser"].as_bool().unwrap();
         self.notes
@@ -260,9 +265,9 @@ impl DeskState {
         self.agent = action["new_agent"].as_i64().or(self.agent);
         if self.swallow > 0 {
             self.swallow -= 1;
-            return ResponseTemplate::new(500);
+            return Err(ResponseTemplate::new(500));
         }
-        ok(json!({"id": self.notes.len()}))
+        Ok(json!({"id": self.notes.len()}))
     }
 
     fn change(&mut self, ticket: &Value) -> ResponseTemplate {
