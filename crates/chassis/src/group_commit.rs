@@ -100,11 +100,7 @@ impl<L: Ledger> Line<L> {
     }
 }
 
-async fn commit_all<L: Ledger>(
-    ledger: L,
-    mut line: mpsc::Receiver<Waiting<L>>,
-    patience: Option<Duration>,
-) {
+async fn commit_all<L: Ledger>(ledger: L, mut line: mpsc::Receiver<Waiting<L>>, patience: Option<Duration>) {
     loop {
         let batch = gather(&mut line, patience).await;
         if batch.is_empty() {

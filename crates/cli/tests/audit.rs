@@ -197,6 +197,9 @@ fn records_of<'e>(evidence: &'e mut Value, holds: &str) -> Vec<&'e mut Value> {
         .collect()
 }
 
+/// What somebody does to a record.
+type Change = fn(&mut Value);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_words_and_the_states_are_in_the_evidence_and_none_of_them_can_be_changed_or_taken_out() {
     let (archive, ticket) = Archive::of_two_tickets().await;
@@ -234,7 +237,7 @@ async fn the_words_and_the_states_are_in_the_evidence_and_none_of_them_can_be_ch
             .is_empty()
     );
 
-    let changes: [(&str, &str, fn(&mut Value)); 4] = [
+    let changes: [(&str, &str, Change); 4] = [
         ("note", "the words of the note", |content| {
             *content = Value::from(content.as_str().unwrap().replacen(' ', " not ", 1));
         }),
@@ -242,7 +245,7 @@ async fn the_words_and_the_states_are_in_the_evidence_and_none_of_them_can_be_ch
             *content = Value::from(format!("{}.", content.as_str().unwrap()));
         }),
         ("state_before", "the state before", |content| {
-            content["guest"] = true.into()
+            content["guest"] = true.into();
         }),
         ("state_after", "the state after", |content| {
             content["pass"]["lifetime_minutes"] = 480.into();

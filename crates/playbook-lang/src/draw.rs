@@ -52,7 +52,7 @@ impl Taken {
     /// It was to be entered once more than it may be.
     fn ran_out(&self, playbook: &Playbook, step: &Step) -> bool {
         let left = self.edges.iter().map(|(from, outcome)| (from, outcome));
-        crate::visits::ran_out(playbook, step, left)
+        crate::visits::ran_out(playbook, step, &left)
     }
 
     fn followed(&self, step: &StepId, outcomes: &[Outcome]) -> bool {

@@ -6,12 +6,12 @@ use crate::playbook::{Playbook, Step, StepKind};
 
 /// Whether whoever left steps like this wanted to enter `step` once more than it may be entered: then the execution has
 /// escalated by itself.
-pub(crate) fn ran_out<'r, I>(playbook: &Playbook, step: &Step, left: I) -> bool
+pub(crate) fn ran_out<'r, I>(playbook: &Playbook, step: &Step, left: &I) -> bool
 where
     I: Iterator<Item = (&'r StepId, &'r Outcome)> + Clone,
 {
     step.max_visits
-        .is_some_and(|most| wanted(playbook, step, &left) > most as usize)
+        .is_some_and(|most| wanted(playbook, step, left) > most as usize)
 }
 
 /// How often the way led to `step`.

@@ -107,7 +107,10 @@ pub fn learn(base: &[Lesson], own: &[Lesson], origin: Origin, risk: Risk) -> Res
     let data = digest(&tickets(&own));
     let mut thresholds = BTreeMap::new();
     for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Other) {
-        thresholds.insert(kind, choose(&scored(kind, &own, &readings), risk.of(kind), &data)?);
+        thresholds.insert(
+            kind,
+            choose(&scored(kind, &own, &readings), risk.of(kind), &data)?,
+        );
     }
     let card = Card {
         learned_from: [tickets(&base), tickets(&own)]

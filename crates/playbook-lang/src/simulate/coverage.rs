@@ -50,7 +50,7 @@ impl Bound {
         let left = run.edges.iter().map(|edge| (&edge.from, &edge.outcome));
         playbook
             .step(&self.step)
-            .is_some_and(|step| ran_out(playbook, step, left))
+            .is_some_and(|step| ran_out(playbook, step, &left))
     }
 }
 

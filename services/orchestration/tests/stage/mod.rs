@@ -230,7 +230,7 @@ impl Desk {
                 // One after the other: what comes behind a refusal is not looked at.
                 let actions = body.as_array().unwrap().iter();
                 let added: Result<Vec<Value>, _> = actions.map(|action| state.act(action)).collect();
-                added.map_or_else(|refusal| refusal, |added| ok(added.into()))
+                added.map_or_else(|refusal| *refusal, |added| ok(added.into()))
             }
             ("GET", "/api/Actions") if state.blind > 0 => {
                 state.blind -= 1;
@@ -254,9 +254,11 @@ impl Desk {
 }
 
 impl DeskState {
-    fn act(&mut self, action: &Value) -> Result<Value, ResponseTemplate> {
+    fn act(&mut self, action: &Value) -> Result<Value, Box<ResponseTemplate>> {
         if self.stubborn && action["new_status"].is_i64() {
-            return Err(ResponseTemplate::new(400).set_body_json("This status is not allowed here"));
+            return Err(Box::new(
+                ResponseTemplate::new(400).set_body_json("This status is not allowed here"),
+            ));
         }
         let private = action["hiddenfromuser"].as_bool().unwrap();
         self.notes
@@ -265,7 +267,7 @@ impl DeskState {
         self.agent = action["new_agent"].as_i64().or(self.agent);
         if self.swallow > 0 {
             self.swallow -= 1;
-            return Err(ResponseTemplate::new(500));
+            return Err(Box::new(ResponseTemplate::new(500)));
         }
         Ok(json!({"id": self.notes.len()}))
     }
