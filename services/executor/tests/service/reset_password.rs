@@ -192,31 +192,40 @@ async fn a_spent_permit_in_a_common_transaction_harms_nobody_else() {
     spent.step.visit = 2;
     let people =
         ["alex@contoso.example", "megan@contoso.example", ADELE, ADELE].map(|email| house.request(email));
-    // Until this ends no intent is written: those who are not the first two go down together.
+    let looked_up = || {
+        let asked = house.world.requests(System::Entra).into_iter();
+        asked
+            .filter(|asked| asked.path.ends_with("/phoneMethods") && asked.status.is_some())
+            .count()
+    };
+    // Until this ends no intent is written: the first waits for it, and the others go down together behind it.
     let mut locked = house.owner.begin().await.unwrap();
     sqlx::query("LOCK TABLE effects IN SHARE MODE")
         .execute(&mut *locked)
         .await
         .unwrap();
-    let unlocking = async {
-        until("two transactions that wait", async || {
+    let before = looked_up();
+    let [a, b, c, d] = &people;
+    let behind = async {
+        until("a transaction that waits", async || {
             let waiting =
-                "SELECT count(*) = 2 FROM pg_locks WHERE NOT granted AND relation = 'effects'::regclass";
+                "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND relation = 'effects'::regclass";
             sqlx::query_scalar(waiting).fetch_one(&house.owner).await.unwrap()
         })
         .await;
-        locked.rollback().await.unwrap();
+        let unlocking = async {
+            until("all of them are in line", async || looked_up() >= before + 5).await;
+            locked.rollback().await.unwrap();
+        };
+        tokio::join!(
+            house.ask(&running, &spent),
+            house.ask(&running, b),
+            house.ask(&running, c),
+            house.ask(&running, d),
+            unlocking
+        )
     };
-
-    let [a, b, c, d] = &people;
-    let (spent, a, b, c, d, ()) = tokio::join!(
-        house.ask(&running, &spent),
-        house.ask(&running, a),
-        house.ask(&running, b),
-        house.ask(&running, c),
-        house.ask(&running, d),
-        unlocking
-    );
+    let (a, (spent, b, c, d, ())) = tokio::join!(house.ask(&running, a), behind);
 
     assert_eq!(refusal(spent), "permit_spent");
     for result in [a, b, c, d] {
