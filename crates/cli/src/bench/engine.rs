@@ -8,13 +8,12 @@ use futures::StreamExt;
 use launcher::Processes;
 
 use super::ends::{Awaited, unresolved};
-use super::figures::{Engine, Load, Pace, Recovery, count};
+use super::figures::{Engine, Load, Recovery, count};
 use super::ground::Ground;
 use super::history::{self, Past};
-use super::load::{self, Clock};
 use super::rig::{Rig, SUBJECT, Work};
 use super::waiting::{self, Approvals, HANDS};
-use super::{AT_ONCE, MIDDLE, SETTLING, WARM_UP, half_of, say, wanted};
+use super::{AT_ONCE, MIDDLE, SETTLING, half_of, say, wanted};
 use crate::arguments::{Bench, Part};
 
 /// In flight when orchestration is killed.
@@ -71,10 +70,7 @@ async fn closed(rig: &Rig, at_once: u32, window: Duration) -> anyhow::Result<Loa
         let client = client.clone();
         async move { client.execute(Work::Three).await }
     };
-    let loaded = || load::closed(at_once, Clock::new(WARM_UP, window, at_once), one);
-    rig.ground
-        .measured(&rig.processes, Pace::AtOnce(at_once), at_once, loaded)
-        .await
+    rig.ground.closed(&rig.processes, at_once, window, one).await
 }
 
 async fn open(rig: &Rig, per_second: f64, window: Duration) -> anyhow::Result<Load> {
@@ -82,10 +78,7 @@ async fn open(rig: &Rig, per_second: f64, window: Duration) -> anyhow::Result<Lo
         let client = rig.client.clone();
         async move { client.execute(Work::Three).await }
     };
-    let loaded = || load::open(per_second, window, one);
-    rig.ground
-        .measured(&rig.processes, Pace::PerSecond(per_second), MIDDLE, loaded)
-        .await
+    rig.ground.open(&rig.processes, per_second, window, one).await
 }
 
 async fn half_of_what_it_can(rig: &Rig, engine: &Engine, window: Duration) -> anyhow::Result<f64> {

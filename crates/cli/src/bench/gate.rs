@@ -20,12 +20,11 @@ use simulators::{Targets, World, WorldSettings};
 use tokio::sync::watch;
 
 use super::ends::{self, Ends, GIVEN_UP_AFTER, resolved};
-use super::figures::{Burst, Gate, Latency, Load, Memory, Pace, count};
+use super::figures::{Burst, Gate, Latency, Load, Memory, count};
 use super::ground::{Ground, mib};
 use super::hearing::{self, Heard};
-use super::load::{self, Clock};
 use super::verdict::LEAST_DECISIONS;
-use super::{MIDDLE, SETTLING, WARM_UP, letters, say, usage, wanted};
+use super::{MIDDLE, SETTLING, letters, say, usage, wanted};
 use crate::arguments::{Bench, Part};
 
 /// So many at a time, one after the other.
@@ -229,11 +228,7 @@ async fn closed(house: &House, at_once: u32, window: Duration) -> anyhow::Result
         let street = street.clone();
         async move { street.ticket().await }
     };
-    let loaded = || load::closed(at_once, Clock::new(WARM_UP, window, at_once), one);
-    house
-        .ground
-        .measured(&house.processes, Pace::AtOnce(at_once), at_once, loaded)
-        .await
+    house.ground.closed(&house.processes, at_once, window, one).await
 }
 
 async fn open(house: &House, per_second: f64, window: Duration) -> anyhow::Result<Load> {
@@ -241,11 +236,7 @@ async fn open(house: &House, per_second: f64, window: Duration) -> anyhow::Resul
         let street = house.street.clone();
         async move { street.ticket().await }
     };
-    let loaded = || load::open(per_second, window, one);
-    house
-        .ground
-        .measured(&house.processes, Pace::PerSecond(per_second), MIDDLE, loaded)
-        .await
+    house.ground.open(&house.processes, per_second, window, one).await
 }
 
 /// All at once; how long until the last one is decided on.

@@ -15,9 +15,9 @@ use url::Url;
 
 use super::ends::GIVEN_UP_AFTER;
 use super::figures::{Cpu, Latency, Load, Pace, count, each};
-use super::load::Outcomes;
+use super::load::{self, Clock, Outcomes};
 use super::probe::Prober;
-use super::{say, usage};
+use super::{MIDDLE, WARM_UP, say, usage};
 
 /// Between two looks at whether write-backs are done.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -109,8 +109,43 @@ impl Ground {
         }
     }
 
+    /// Keep `at_once` under way for a while: one after the other of `one`, which ends when it says.
+    pub(super) async fn closed<O, F>(
+        &self,
+        processes: &Processes,
+        at_once: u32,
+        window: Duration,
+        one: O,
+    ) -> anyhow::Result<Load>
+    where
+        O: Fn() -> F + Clone + Send + 'static,
+        F: Future<Output = anyhow::Result<Instant>> + Send,
+    {
+        let clock = Clock::new(WARM_UP, window, at_once);
+        let loaded = || load::closed(at_once, clock, one);
+        self.measured(processes, Pace::AtOnce(at_once), at_once, loaded)
+            .await
+    }
+
+    /// Begin `per_second` of `one` for a while, however long each takes.
+    pub(super) async fn open<O, F>(
+        &self,
+        processes: &Processes,
+        per_second: f64,
+        window: Duration,
+        one: O,
+    ) -> anyhow::Result<Load>
+    where
+        O: Fn() -> F,
+        F: Future<Output = anyhow::Result<Instant>> + Send + 'static,
+    {
+        let loaded = || load::open(per_second, window, one);
+        self.measured(processes, Pace::PerSecond(per_second), MIDDLE, loaded)
+            .await
+    }
+
     /// Run a load between two looks at everything it uses, and between two probes with as many `clients`.
-    pub(super) async fn measured<F>(
+    async fn measured<F>(
         &self,
         processes: &Processes,
         pace: Pace,

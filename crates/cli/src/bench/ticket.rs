@@ -9,13 +9,12 @@ use futures::stream::FuturesUnordered;
 use simulators::Event;
 
 use super::ends::GIVEN_UP_AFTER;
-use super::figures::{Load, Pace, Recovery, Ticket, count};
+use super::figures::{Load, Recovery, Ticket, count};
 use super::history::{self, Past};
 use super::house::House;
-use super::load::{self, Clock};
 use super::patience::Patience;
 use super::waiting;
-use super::{AT_ONCE, MIDDLE, SETTLING, WARM_UP, half_of, say, wanted};
+use super::{AT_ONCE, MIDDLE, SETTLING, half_of, say, wanted};
 use crate::arguments::{Bench, Part};
 
 /// People who write: more than have an open ticket at the same time, so that nobody has two.
@@ -88,11 +87,7 @@ async fn closed(house: &House, at_once: u32, window: Duration) -> anyhow::Result
         let street = street.clone();
         async move { street.ticket().await }
     };
-    let loaded = || load::closed(at_once, Clock::new(WARM_UP, window, at_once), one);
-    house
-        .ground
-        .measured(&house.processes, Pace::AtOnce(at_once), at_once, loaded)
-        .await
+    house.ground.closed(&house.processes, at_once, window, one).await
 }
 
 async fn open(house: &House, per_second: f64, window: Duration) -> anyhow::Result<Load> {
@@ -100,11 +95,7 @@ async fn open(house: &House, per_second: f64, window: Duration) -> anyhow::Resul
         let street = house.street.clone();
         async move { street.ticket().await }
     };
-    let loaded = || load::open(per_second, window, one);
-    house
-        .ground
-        .measured(&house.processes, Pace::PerSecond(per_second), MIDDLE, loaded)
-        .await
+    house.ground.open(&house.processes, per_second, window, one).await
 }
 
 /// 1,000 people write at once; orchestration is killed when a tenth of them has a pass.
