@@ -310,6 +310,44 @@ fn every_source_file_begins_with_what_it_is_for() {
     );
 }
 
+/// What `cargo run` built serves `cargo test` too, or every user builds half of it twice (docs/decisions/0066).
+#[test]
+fn tests_ask_no_crate_for_more_than_the_fleet_does() {
+    let run = built_with(&["--package", "firstline", "--edges", "normal,build"]);
+    let tested = built_with(&["--workspace", "--edges", "normal,build,dev"]);
+    assert!(
+        run.iter().any(|built| built.starts_with("tract-core ")),
+        "{run:?}"
+    );
+    let twice: Vec<_> = run.difference(&tested).collect();
+    assert_eq!(
+        twice,
+        Vec::<&String>::new(),
+        "`cargo test --workspace` builds these with other features: name those in crates/cli/Cargo.toml"
+    );
+}
+
+/// Every crate with its version and features.
+fn built_with(selection: &[&str]) -> BTreeSet<String> {
+    let output = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--prefix", "none", "--format", "{p} {f}"])
+        .args(selection)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+        .output()
+        .expect("`cargo tree` runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let listed = String::from_utf8(output.stdout).expect("`cargo tree` writes UTF-8");
+    // The mark of what was listed before.
+    let listed = listed
+        .lines()
+        .map(|line| line.trim_end_matches(" (*)").to_owned());
+    listed.collect()
+}
+
 fn visit(directory: &Path, see: &mut dyn FnMut(&Path)) {
     for entry in std::fs::read_dir(directory).expect("a directory is readable") {
         let path = entry.expect("an entry is readable").path();

@@ -4,10 +4,12 @@
 //! no clock: whoever uses it hands in the model and its vocabulary. A crate of its own, so that only those who classify build the
 //! engine that runs the model.
 
+mod narrow;
 mod wordpiece;
 
 use std::io::Cursor;
 
+use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 use wordpiece::WordPiece;
 
@@ -87,11 +89,19 @@ impl Sentences {
 }
 
 fn plan(onnx: &[u8]) -> TractResult<Arc<TypedRunnableModel>> {
+    let mut file = tract_onnx::onnx().proto_model_for_read(&mut Cursor::new(onnx))?;
+    file.graph.iter_mut().for_each(narrow::look_up_narrow);
+    plan_of(file)
+}
+
+/// The file is let go of before the plan is optimised: that takes memory of its own.
+fn plan_of(file: ModelProto) -> TractResult<Arc<TypedRunnableModel>> {
     // Its shapes are written with names of its exporter's; ours has one row, and as many columns as a text has pieces.
     let mut model = tract_onnx::onnx()
         .with_ignore_output_shapes(true)
         .with_ignore_value_info(true)
-        .model_for_read(&mut Cursor::new(onnx))?;
+        .model_for_proto_model(&file)?;
+    drop(file);
     let length = model.symbols.sym("length");
     for input in 0..3 {
         let shape = InferenceFact::dt_shape(i64::datum_type(), tvec!(1.to_dim(), length.to_dim()));
@@ -104,13 +114,11 @@ fn plan(onnx: &[u8]) -> TractResult<Arc<TypedRunnableModel>> {
 mod tests {
     use super::*;
 
+    const ONNX: &[u8] = include_bytes!("../../../services/classifier/models/minilm.onnx");
+    const VOCABULARY: &str = include_str!("../../../services/classifier/models/minilm.vocab.txt");
+
     fn sentences() -> Sentences {
-        let onnx = include_bytes!("../../../services/classifier/models/minilm.onnx");
-        Sentences::load(
-            onnx,
-            include_str!("../../../services/classifier/models/minilm.vocab.txt"),
-        )
-        .unwrap()
+        Sentences::load(ONNX, VOCABULARY).unwrap()
     }
 
     fn likeness(a: &[f32], b: &[f32]) -> f32 {
@@ -148,6 +156,37 @@ mod tests {
             0.074_107_22_f32,
         ]) {
             assert!((ours - theirs).abs() < 0.01, "{ours} {theirs}");
+        }
+    }
+
+    #[test]
+    fn tables_that_stay_bytes_give_the_same_numbers() {
+        let wide = tract_onnx::onnx()
+            .proto_model_for_read(&mut Cursor::new(ONNX))
+            .unwrap();
+        let read_from = |file: &ModelProto| -> Vec<String> {
+            let nodes = file.graph.iter().flat_map(|graph| &graph.node);
+            let gathers = nodes.filter(|node| node.op_type == "Gather");
+            gathers.filter_map(|node| node.input.first().cloned()).collect()
+        };
+        let words = "inner.embeddings.word_embeddings.weight";
+        assert!(read_from(&wide).contains(&words.to_owned()));
+        let mut narrow = wide.clone();
+        narrow.graph.iter_mut().for_each(narrow::look_up_narrow);
+        let looked_up = read_from(&narrow);
+        assert!(looked_up.contains(&format!("{words}_q")) && !looked_up.contains(&words.to_owned()));
+
+        let narrow = sentences();
+        let wide = Sentences {
+            plan: plan_of(wide).unwrap(),
+            pieces: WordPiece::read(VOCABULARY).unwrap(),
+        };
+        for text in [
+            "I forgot my password",
+            "",
+            "VPN drops every few minutes, see ticket 4242",
+        ] {
+            assert_eq!(narrow.embed(text).unwrap(), wide.embed(text).unwrap(), "{text}");
         }
     }
 
