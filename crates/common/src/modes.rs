@@ -253,6 +253,9 @@ pub struct GateReport {
     pub seen: u64,
     /// Those that no active playbook fitted.
     pub without_playbook: u64,
+    /// Why those were left to people, the most frequent reason first.
+    #[serde(default)]
+    pub manual_without_playbook: Vec<ManualReason>,
     /// By name.
     pub playbooks: Vec<PlaybookReport>,
 }

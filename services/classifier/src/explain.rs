@@ -7,6 +7,8 @@ mod otherwise;
 use common::explain::{Check, Checked, ConsideredView, ExplainedDecision, Otherwise, Said, plain};
 use common::{Blocker, Decision};
 
+use crate::embedded::MODEL;
+
 /// The decision with everything that is to be said about it.
 pub fn explain(decision: Decision, considered: Option<ConsideredView>) -> ExplainedDecision {
     let otherwise: Vec<Otherwise> = standing(&decision, considered.as_ref())
@@ -52,6 +54,7 @@ fn sentences(
     otherwise: &[Otherwise],
 ) -> Vec<String> {
     let mut told = vec![verdict(decision), reading(decision, considered)];
+    told.extend(because(decision));
     told.extend(standing(decision, considered).iter().map(|(_, blocker)| {
         format!(
             "Against it: {} ({}).",
@@ -146,6 +149,12 @@ fn reading(decision: &Decision, considered: Option<&ConsideredView>) -> String {
             category(&scored.category, scored.sub_category.as_deref())
         ),
     }
+}
+
+/// Why it was read so, where the words for it are ours. A language model's may be anybody's.
+fn because(decision: &Decision) -> Option<String> {
+    let ours = decision.model == MODEL && !decision.reasoning.is_empty();
+    ours.then(|| format!("In the classifier's words, it {}.", stopless(&decision.reasoning)))
 }
 
 /// `REQUEST / PASSWORD_RESET`.

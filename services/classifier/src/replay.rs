@@ -63,7 +63,7 @@ pub enum Unrepeatable {
     #[error("playbook {} {} of then is not there any more", .0.name, .0.version)]
     DocumentGone(PlaybookRef),
     /// The categories on offer differ, and another classifier read it.
-    #[error("it was read by {0}, and other categories are on offer: name a classifier by --model")]
+    #[error("it was read by {0}, and other categories are on offer: name that head by --head, or a classifier by --model")]
     OtherReader(String),
     /// The classifier gave no answer.
     #[error("the classifier gave no answer")]
@@ -149,7 +149,19 @@ pub async fn again(
         (Ok(()), Reader::WhereOffersDiffer(_)) if asked && considered.view.model != embedded::MODEL => {
             return Err(Unrepeatable::OtherReader(considered.view.model.clone()));
         }
-        (Ok(()), Reader::WhereOffersDiffer(reader) | Reader::Every(reader)) => {
+        (Ok(()), Reader::WhereOffersDiffer(reader)) => {
+            let documents = change.playbooks.unwrap_or(documents);
+            let read = read(reader, considered, documents, &admission).await?;
+            // Another head may read it otherwise for itself, and not for what is on offer.
+            let then = &considered.view.prompt_version;
+            match &read.0 {
+                Reading::Read(now) if asked && now.prompt_version != *then => {
+                    return Err(Unrepeatable::OtherReader(then.clone()));
+                }
+                _ => read,
+            }
+        }
+        (Ok(()), Reader::Every(reader)) => {
             let documents = change.playbooks.unwrap_or(documents);
             read(reader, considered, documents, &admission).await?
         }

@@ -23,7 +23,7 @@ pub(crate) struct Replay {
     /// From when on: a day or moment (2026-11-01, RFC 3339), or so long ago (12h, 30d, 2w).
     #[arg(long, value_name = "WHEN", default_value = "30d")]
     pub(crate) since: String,
-    /// Another confidence from which a category is believed, 0 to 1.
+    /// Another confidence from which a category is believed, 0 to 1; in place of the setting and of what was measured.
     #[arg(long, value_name = "CONFIDENCE")]
     pub(crate) threshold: Option<f64>,
     /// The playbooks that are enabled in this folder (*.yml) instead of those that were active.
@@ -33,6 +33,9 @@ pub(crate) struct Replay {
     /// name; each ticket costs a question. Without it, what was read then counts.
     #[arg(long, value_enum)]
     pub(crate) model: Option<Model>,
+    /// The head of the embedded classifier, as `firstline eval train` wrote it; the release's own where none is named.
+    #[arg(long, value_name = "FILE", env = "EMBEDDED_HEAD_FILE")]
+    pub(crate) head: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
@@ -54,7 +57,7 @@ pub(crate) struct Replay {
 /// Who reads texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Model {
-    /// The embedded classifier of this very program.
+    /// The embedded classifier of this very program, with the head that --head names.
     Embedded,
     /// A language model.
     Openai,

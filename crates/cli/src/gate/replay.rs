@@ -34,8 +34,8 @@ pub(super) async fn run(replay: &Replay) -> anyhow::Result<Ending> {
         .as_deref()
         .map(|folder| active(folder, &replay.actions))
         .transpose()?;
-    let reader = reader(replay.model)?;
-    let embedded = Embedded::shipped();
+    let embedded = embedded(replay.head.as_deref())?;
+    let reader = reader(replay.model, &embedded)?;
     let change = Change {
         threshold,
         playbooks: playbooks.as_deref(),
@@ -122,11 +122,21 @@ fn threshold(asked: Option<f64>) -> Result<Option<f64>, BadInput> {
     }
 }
 
+/// The embedded classifier with the head of a file, or the release's own.
+fn embedded(head: Option<&Path>) -> Result<Embedded, BadInput> {
+    let Some(file) = head else {
+        return Ok(Embedded::shipped());
+    };
+    let bytes = std::fs::read(file)
+        .map_err(|error| BadInput(format!("--head {}: {error}", file.display())))?;
+    Embedded::with_head(&bytes).map_err(|error| BadInput(format!("--head {}: {error}", file.display())))
+}
+
 /// Who reads every text again; `None`: what was read then counts.
-fn reader(model: Option<Model>) -> anyhow::Result<Option<Box<dyn Classify>>> {
+fn reader(model: Option<Model>, embedded: &Embedded) -> anyhow::Result<Option<Box<dyn Classify>>> {
     Ok(match model {
         None => None,
-        Some(Model::Embedded) => Some(Box::new(Embedded::shipped())),
+        Some(Model::Embedded) => Some(Box::new(embedded.clone())),
         Some(Model::Openai) => {
             let settings = classifier::Telling::from_environment()
                 .map(|telling| telling.model)
@@ -184,6 +194,15 @@ mod tests {
                 "{slip}"
             );
         }
+    }
+
+    #[test]
+    fn a_head_that_is_none_is_a_slip() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "no head").unwrap();
+        let error = embedded(Some(file.path())).unwrap_err();
+        assert!(error.0.starts_with("--head /"), "{error}");
+        assert!(embedded(None).is_ok());
     }
 
     #[test]

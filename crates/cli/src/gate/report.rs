@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use common::TicketId;
 use common::client::PeerError;
-use common::modes::{GateReport, Judgement, PlaybookReport, ReviewDecision};
+use common::modes::{GateReport, Judgement, ManualReason, PlaybookReport, ReviewDecision};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -17,6 +17,8 @@ use crate::terminal;
 
 /// Reasons that are told.
 const MOST_REASONS: usize = 8;
+/// Days that are told one by one; the picture shows more.
+const MOST_DAYS: usize = 7;
 
 pub(super) async fn run(command: &Report) -> anyhow::Result<Ending> {
     let Report {
@@ -90,6 +92,7 @@ fn told(report: &GateReport) -> Vec<String> {
         report.since.date(),
         report.without_playbook
     )];
+    because("  ", &report.manual_without_playbook, &mut lines);
     for playbook in &report.playbooks {
         lines.push(String::new());
         of_playbook(playbook, &mut lines);
@@ -134,18 +137,20 @@ fn of_playbook(playbook: &PlaybookReport, lines: &mut Vec<String>) {
             bin.from, bin.to, bin.agreed, bin.judged
         ));
     }
-    for reason in playbook.manual.iter().take(MOST_REASONS) {
+    because("    ", &playbook.manual, lines);
+    let newest = playbook.trend.len().saturating_sub(MOST_DAYS);
+    for day in playbook.trend.iter().skip(newest) {
         lines.push(format!(
-            "    left to people {} times: {}",
-            reason.count, reason.code
+            "  {}: {} seen, {} would be automated, {} of {} judged were right",
+            day.day, day.seen, day.would_automate, day.agreed, day.judged
         ));
     }
-    if let Some(last) = playbook.trend.last() {
-        lines.push(format!(
-            "  last on {}: {} seen, {} would be automated, {} of {} judged were right",
-            last.day, last.seen, last.would_automate, last.agreed, last.judged
-        ));
-    }
+}
+
+/// Why tickets were left to people.
+fn because(indent: &str, reasons: &[ManualReason], lines: &mut Vec<String>) {
+    let told = reasons.iter().take(MOST_REASONS);
+    lines.extend(told.map(|reason| format!("{indent}left to people {} times: {}", reason.count, reason.code)));
 }
 
 fn mode(playbook: &PlaybookReport) -> String {
@@ -190,6 +195,7 @@ mod tests {
     fn the_report_reads_from_the_mode_to_the_last_day() {
         let report = json!({
             "since": "2026-10-29T12:00:00Z", "until": "2026-11-28T12:00:00Z", "seen": 160, "without_playbook": 40,
+            "manual_without_playbook": [{"code": "no_active_playbook", "count": 40}],
             "playbooks": [
                 {
                     "playbook": "password_reset",
@@ -212,7 +218,9 @@ mod tests {
                         {"from": 0.9, "to": 1.0, "judged": 60, "agreed": 60, "mean_confidence": 0.95},
                         {"from": 0.7, "to": 0.8, "judged": 0, "agreed": 0},
                     ],
-                    "trend": [{"day": "2026-11-27", "seen": 33, "would_automate": 3, "judged": 0, "agreed": 0}],
+                    "trend": (20..28).map(|day| json!({
+                        "day": format!("2026-11-{day}"), "seen": day, "would_automate": 3, "judged": 2, "agreed": 1,
+                    })).collect::<Vec<_>>(),
                 },
                 {
                     "playbook": "unlock", "seen": 0, "would_automate": 0, "automated": 0,

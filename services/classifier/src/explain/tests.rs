@@ -59,6 +59,20 @@ fn a_decision_from_before_reasons_were_kept_is_told_as_far_as_it_is_known() {
     insta::assert_snapshot!(explain(decision, None).explanation.join("\n"));
 }
 
+/// The embedded classifier's words are ours; a language model's may be the ticket's.
+#[test]
+fn why_it_was_read_so_is_told_in_our_own_words_only() {
+    let (mut decision, considered) = decided(&good(), None);
+    decision.reasoning = "reads like the category, but it asks for somebody else".to_owned();
+    let mut told = |model: &str| {
+        decision.model = model.to_owned();
+        explain(decision.clone(), Some(considered.view.clone())).explanation
+    };
+    let words = "In the classifier's words, it reads like the category, but it asks for somebody else.";
+    assert_eq!(told(MODEL)[2], words);
+    assert!(!told("gpt-5").join(" ").contains("somebody else"));
+}
+
 #[test]
 fn a_confidence_just_below_the_threshold_looks_below_it() {
     let mut facts = good();

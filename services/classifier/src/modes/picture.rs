@@ -40,8 +40,10 @@ pub fn svg(report: &GateReport) -> String {
     );
     let head = format!("The gate, {} to {}", report.since.date(), report.until.date());
     text(&mut svg, 20, 28, "t b", &head);
+    let mostly = report.manual_without_playbook.first();
+    let mostly = mostly.map_or_else(String::new, |reason| format!(" (mostly {})", reason.code));
     let seen = format!(
-        "{} tickets decided on, {} of them without a playbook",
+        "{} tickets decided on, {} of them without a playbook{mostly}",
         report.seen, report.without_playbook
     );
     text(&mut svg, 20, 48, "s", &seen);
@@ -253,6 +255,7 @@ mod tests {
         let empty = GateReport {
             seen: 0,
             without_playbook: 0,
+            manual_without_playbook: vec![],
             playbooks: vec![],
             ..example()
         };

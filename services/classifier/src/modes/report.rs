@@ -35,11 +35,11 @@ pub struct Cell {
     pub confidence: f64,
 }
 
-/// How often tickets of a playbook were left to people for one reason.
+/// How often tickets of a playbook, or of none, were left to people for one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reasons {
-    /// Which playbook.
-    pub playbook: PlaybookName,
+    /// Which playbook, where one fitted.
+    pub playbook: Option<PlaybookName>,
     /// The blocker's code.
     pub code: String,
     /// How often.
@@ -71,6 +71,7 @@ pub fn build(
         until,
         seen: sum(cells, |_| true),
         without_playbook: sum(cells, |cell| cell.playbook.is_none()),
+        manual_without_playbook: manual(None, reasons),
         playbooks: playbooks.collect(),
     }
 }
@@ -91,7 +92,7 @@ fn playbook(
         automated: sum(cells.iter().copied(), |cell| cell.automated),
         judgement: judgement(cells),
         coverage: share(would_automate, seen),
-        manual: manual(name, reasons),
+        manual: manual(Some(name), reasons),
         calibration: calibration(cells),
         trend: trend(cells),
     }
@@ -126,10 +127,10 @@ fn judgement(cells: &[&Cell]) -> Judgement {
     }
 }
 
-fn manual(name: &PlaybookName, reasons: &[Reasons]) -> Vec<ManualReason> {
+fn manual(name: Option<&PlaybookName>, reasons: &[Reasons]) -> Vec<ManualReason> {
     let mut manual: Vec<ManualReason> = reasons
         .iter()
-        .filter(|reason| reason.playbook == *name)
+        .filter(|reason| reason.playbook.as_ref() == name)
         .map(|reason| ManualReason {
             code: reason.code.clone(),
             count: reason.count,
@@ -229,13 +230,16 @@ pub(super) mod tests {
             },
             cell(None, date!(2026 - 11 - 27), 40),
         ];
+        let reset = Some("password_reset");
         let reasons = [
-            ("shadow_mode", 87),
-            ("below_threshold", 28),
-            ("touched_by_agent", 2),
+            (reset, "shadow_mode", 87),
+            (reset, "below_threshold", 28),
+            (reset, "touched_by_agent", 2),
+            (None, "no_active_playbook", 31),
+            (None, "ticket_type_not_admitted", 9),
         ]
-        .map(|(code, count)| Reasons {
-            playbook: name("password_reset"),
+        .map(|(playbook, code, count)| Reasons {
+            playbook: playbook.map(name),
             code: code.to_owned(),
             count,
         });

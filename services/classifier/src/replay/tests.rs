@@ -221,14 +221,14 @@ fn what_recording_ran_into_and_what_was_no_checks_answer_stand_as_they_stood() {
         .unwrap();
     assert_eq!(outcome.codes(), ["velocity_requester"]);
     decision.blockers.push(Blocker {
-        code: "in_shadow".to_owned(),
+        code: "shadow_mode".to_owned(),
         detail: "the playbook only watches".to_owned(),
     });
     let outcome = again(&decision, &considered, &[], nothing())
         .now_or_never()
         .unwrap()
         .unwrap();
-    assert_eq!(outcome.codes(), ["in_shadow", "velocity_requester"]);
+    assert_eq!(outcome.codes(), ["shadow_mode", "velocity_requester"]);
 }
 
 fn facts() -> impl Strategy<Value = Facts> {

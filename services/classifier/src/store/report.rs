@@ -46,12 +46,12 @@ impl Store {
         cells.collect()
     }
 
-    /// Why tickets of each playbook were left to people.
+    /// Why tickets of each playbook, and of none, were left to people.
     pub(crate) async fn reasons(&self, since: OffsetDateTime) -> Result<Vec<Reasons>, StoreError> {
         let rows = sqlx::query!(
-            r#"SELECT d.playbook->>'name' AS "playbook!", blocker->>'code' AS "code!", count(*) AS "count!"
+            r#"SELECT d.playbook->>'name' AS "playbook?", blocker->>'code' AS "code!", count(*) AS "count!"
              FROM classification_results d, jsonb_array_elements(d.blockers) AS blocker
-             WHERE d.tenant_id = $1 AND d.decision_id >= $2 AND d.playbook IS NOT NULL AND NOT d.automated
+             WHERE d.tenant_id = $1 AND d.decision_id >= $2 AND NOT d.automated
              GROUP BY 1, 2"#,
             self.tenant.as_str(),
             first_id_at(since),
@@ -60,7 +60,7 @@ impl Store {
         .await?;
         let reasons = rows.into_iter().map(|row| {
             Ok(Reasons {
-                playbook: named(&row.playbook)?,
+                playbook: row.playbook.map(|name| named(&name)).transpose()?,
                 code: row.code,
                 count: row.count.unsigned_abs(),
             })

@@ -139,7 +139,7 @@ impl Told {
         }
         if self.totals.would_be_automated > 0 {
             lines.push(
-                "Switches and limits are asked only where a ticket is about to be automated: they may still speak against those."
+                "Modes, switches and limits are asked only where a ticket is about to be automated: they may still speak against those."
                     .to_owned(),
             );
         }
