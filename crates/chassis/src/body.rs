@@ -77,7 +77,8 @@ async fn discard(parts: &Parts, body: Body) {
     _ = tokio::time::timeout(DISCARD_LIMIT, discarding).await;
 }
 
-fn refuse(problem: Problem) -> Response {
+/// Refuse a request whose body was not read.
+pub(crate) fn refuse(problem: Problem) -> Response {
     let mut response = ApiError(problem).into_response();
     // The rest of the body was not read: the connection cannot be used again.
     let close = http::HeaderValue::from_static("close");

@@ -8,6 +8,7 @@ mod api;
 pub mod audit;
 mod body;
 mod clock;
+mod crowd;
 mod describe;
 mod docs;
 mod extract;

@@ -18,6 +18,7 @@ use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgPool};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use trust::{Identity, SigningKey, TrustedKeys};
@@ -33,7 +34,7 @@ use crate::refused::Refusals;
 use crate::settings::BaseSettings;
 use crate::window::Window;
 use crate::worker::Worker;
-use crate::{Api, ApiError, AuditLog, audit, body, clock, docs, metrics, observe, serving};
+use crate::{Api, ApiError, AuditLog, audit, body, clock, crowd, docs, metrics, observe, serving};
 
 /// Enough for a burst of requests beside a handful of listening workers.
 const MAX_CONNECTIONS: u32 = 16;
@@ -369,6 +370,7 @@ impl Shell {
         let (routes, openapi) = api.split();
         let page: Arc<str> = docs::page(&openapi).into();
         let description: Arc<str> = openapi.to_json().unwrap_or_default().into();
+        let places = Arc::new(Semaphore::new(crowd::MOST_AT_ONCE));
         let own = Router::new()
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz).with_state(self.clone()))
@@ -382,6 +384,7 @@ impl Shell {
             .method_not_allowed_fallback(unknown_method)
             .layer(axum::extract::DefaultBodyLimit::disable())
             .layer(from_fn(body::buffer))
+            .layer(from_fn_with_state(places, crowd::bounded))
             .layer(from_fn_with_state(self.service(), observe::observe))
     }
 }
