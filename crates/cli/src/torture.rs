@@ -68,8 +68,9 @@ async fn perform(orders: Orders, logs: &Path) -> anyhow::Result<Ending> {
         "Firstline under torture. To have this storm again:\n  {}\n",
         report::again(orders)
     ));
-    let (clocks, faker) = (Clocks::of(orders.seed), Faker::found());
-    let mut rig = Rig::set(orders.seed, &clocks, faker.as_ref(), logs).await?;
+    let clocks = Clocks::of(orders.seed);
+    let faker = Faker::found(&|text| terminal::line(text));
+    let mut rig = Rig::set(orders.seed, &clocks, faker.as_ref().ok(), logs).await?;
     let people: Vec<String> = rig
         .world
         .company()
@@ -78,7 +79,7 @@ async fn perform(orders: Orders, logs: &Path) -> anyhow::Result<Ending> {
         .collect();
     let plan = Plan::of(orders, &people);
     report::tell_plan(&plan);
-    report::tell_clocks(faker.as_ref().map(|_| &clocks));
+    report::tell_clocks(faker.map(|_| &clocks));
     let teller = Teller::new();
     storm::perform(&mut rig, &plan, &teller).await?;
     teller.tell("the storm is over; everything is up");

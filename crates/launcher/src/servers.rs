@@ -16,6 +16,14 @@ use account::Account;
 use guarded::Guarded;
 use postgres::Profile;
 
+/// The library that puts the clock of a process wrong (`libfaketime`), installed now where it was missing; `say` gets a line about it.
+///
+/// # Errors
+/// It is missing and could not be installed.
+pub fn clock_faker(say: &dyn Fn(&str)) -> Result<PathBuf, ServersError> {
+    programs::clock_faker(say)
+}
+
 /// How many logical databases a private Redis has: one for each test that runs at the same time, and many to spare.
 pub(crate) const REDIS_DATABASES: u32 = 1024;
 

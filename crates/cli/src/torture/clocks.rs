@@ -3,10 +3,10 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use common::Service;
-use launcher::SettingsMap;
+use launcher::{ServersError, SettingsMap};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -14,14 +14,6 @@ use super::trouble::Victim;
 
 /// Minutes matter: a service token lives for one.
 const OFF_S: RangeInclusive<i64> = 60..=180;
-
-/// Where distributions put it.
-const LIBRARIES: [&str; 4] = [
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
-    "/usr/lib64/faketime/libfaketime.so.1",
-    "/usr/lib/faketime/libfaketime.so.1",
-];
 
 /// How far the clock of every process is off: a pure function of the seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,15 +52,14 @@ impl fmt::Display for Skew {
     }
 }
 
-/// The library that fakes clocks, where this machine has it.
+/// The library that fakes clocks.
 #[derive(Debug, Clone)]
 pub(super) struct Faker(PathBuf);
 
 impl Faker {
-    /// Look for it.
-    pub(super) fn found() -> Option<Self> {
-        let library = LIBRARIES.iter().map(Path::new).find(|path| path.is_file())?;
-        Some(Self(library.to_owned()))
+    /// Find it, or have it installed.
+    pub(super) fn found(say: &dyn Fn(&str)) -> Result<Self, ServersError> {
+        launcher::servers::clock_faker(say).map(Self)
     }
 
     /// What goes into the environment of a process. Only the time of day is faked: timers go by the monotonic clock.

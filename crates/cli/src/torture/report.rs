@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use launcher::ServersError;
+
 use super::clocks::Clocks;
 use super::invariants::Finding;
 use super::plan::{Orders, Plan};
@@ -38,15 +40,15 @@ pub(super) fn tell_plan(plan: &Plan) {
     ));
 }
 
-/// Whose clock is how far off; `None` where they all are right.
-pub(super) fn tell_clocks(clocks: Option<&Clocks>) {
-    let Some(clocks) = clocks else {
-        terminal::line(
-            "Clocks are not skewed: there is no libfaketime here (Debian's package `faketime`).\n",
-        );
-        return;
+/// Whose clock is how far off, or why they all are right.
+pub(super) fn tell_clocks(clocks: Result<&Clocks, ServersError>) {
+    let clocks = match clocks {
+        Ok(clocks) => clocks.all().iter(),
+        Err(error) => {
+            terminal::line(&format!("Clocks are not skewed: {error}.\n"));
+            return;
+        }
     };
-    let clocks = clocks.all().iter();
     let clocks: Vec<String> = clocks
         .map(|(process, skew)| format!("{process} {skew}"))
         .collect();

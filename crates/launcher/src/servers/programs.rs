@@ -1,4 +1,4 @@
-//! Finds the programs of Postgres and Redis on this machine, and has the system's package manager install what is
+//! Finds the programs of Postgres and Redis on this machine (and what puts clocks wrong, for who asks), and has the system's package manager install what is
 //! missing, saying so. It installs nothing else and configures nothing.
 
 use std::path::{Path, PathBuf};
@@ -21,6 +21,14 @@ const POSTGRES_HOMES: [(&str, &str); 6] = [
     ("/usr/local/pgsql", "bin"),
 ];
 
+/// Where distributions put the library that fakes clocks.
+const CLOCK_FAKERS: [&str; 4] = [
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib64/faketime/libfaketime.so.1",
+    "/usr/lib/faketime/libfaketime.so.1",
+];
+
 /// Directory with `initdb` and `postgres`, and the major version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PostgresPrograms {
@@ -34,6 +42,7 @@ pub(super) struct PostgresPrograms {
 pub(super) enum Program {
     Postgres,
     Redis,
+    ClockFaker,
 }
 
 impl Program {
@@ -41,6 +50,7 @@ impl Program {
         match self {
             Self::Postgres => "PostgreSQL 15 or newer",
             Self::Redis => "Redis 7 or newer",
+            Self::ClockFaker => "libfaketime",
         }
     }
 
@@ -52,6 +62,8 @@ impl Program {
             (Self::Postgres, Manager::Apt | Manager::Apk) => "postgresql",
             (Self::Redis, Manager::Apt) => "redis-server",
             (Self::Redis, Manager::Dnf | Manager::Apk | Manager::Brew) => "redis",
+            (Self::ClockFaker, Manager::Apt) => "faketime",
+            (Self::ClockFaker, Manager::Dnf | Manager::Apk | Manager::Brew) => "libfaketime",
         }
     }
 }
@@ -105,6 +117,12 @@ pub(super) fn postgres(say: &dyn Fn(&str)) -> Result<PostgresPrograms, ServersEr
 /// `redis-server` (or its successor `valkey-server`), installed now where it was missing.
 pub(super) fn redis(say: &dyn Fn(&str)) -> Result<PathBuf, ServersError> {
     found_or_installed(Program::Redis, find_redis, say)
+}
+
+/// The library that fakes the clock of a process, installed now where it was missing.
+pub(super) fn clock_faker(say: &dyn Fn(&str)) -> Result<PathBuf, ServersError> {
+    let find = || CLOCK_FAKERS.iter().map(PathBuf::from).find(|path| path.is_file());
+    found_or_installed(Program::ClockFaker, find, say)
 }
 
 fn found_or_installed<T>(
