@@ -1,7 +1,8 @@
 //! `firstline eval`: how well tickets are told apart, measured on labelled ones.
 //!
-//! What is measured is what the service runs: the same classifier, settings and threshold. The rules and blockers of the
-//! gate need a directory and a help desk and are not part of it; they only ever take away from what is automated here.
+//! What is measured is what the service runs: the same classifier, settings and threshold, and the examples of this release's
+//! playbooks. The rules and blockers of the gate need a directory and a help desk and are not part of it; they only ever take away
+//! from what is automated here.
 
 mod fleet;
 mod injection;

@@ -4,16 +4,14 @@ use std::collections::BTreeSet;
 
 use crate::phrase::Words;
 
-/// The greatest likeness, 0 to 1, of the subject alone or of the whole ticket to any example.
-pub fn likeness(subject: &str, text: &str, examples: &[String]) -> f64 {
-    let subject = Words::of(subject);
-    let (summary, all) = (shape(&subject), shape(&subject.followed_by(&Words::of(text))));
+/// The greatest likeness, 0 to 1, of a whole ticket to any example.
+///
+/// The whole of it, for a subject alone says little: "Cannot log on" stands over what turns out to be a network that is down.
+pub fn likeness(text: &str, examples: &[String]) -> f64 {
+    let text = shape(&Words::of(text));
     examples
         .iter()
-        .map(|example| {
-            let example = shape(&Words::of(example));
-            dice(&summary, &example).max(dice(&all, &example))
-        })
+        .map(|example| dice(&text, &shape(&Words::of(example))))
         .fold(0.0, f64::max)
 }
 
@@ -35,4 +33,19 @@ fn dice(a: &BTreeSet<(String, String)>, b: &BTreeSet<(String, String)>) -> f64 {
         return 0.0;
     }
     2.0 * a.intersection(b).count() as f64 / (a.len() + b.len()) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_ticket_says_beside_an_example_makes_it_less_like_it() {
+        let examples = ["Print job is stuck in the queue".to_owned()];
+        assert!((likeness("print job is STUCK in the queue!", &examples) - 1.0).abs() < f64::EPSILON);
+        let more = "Print job is stuck in the queue\nNo, the guest network of the canteen is gone since noon";
+        assert!(likeness(more, &examples) < 0.6);
+        assert!(likeness("", &examples).abs() < f64::EPSILON);
+        assert!(likeness("print job", &[]).abs() < f64::EPSILON);
+    }
 }

@@ -78,19 +78,19 @@ impl Judge {
                 return Err(BadInput(what.to_owned()).into());
             }
         };
-        Ok(Self::new(asked, name, judging.automate.clone(), threshold))
+        Self::new(asked, name, judging.automate.clone(), threshold)
     }
 
-    fn new(asked: Asked, name: String, automate: Vec<Kind>, threshold: f64) -> Self {
-        let (kinds, categories) = kinds::offered().into_iter().unzip();
-        Self {
+    fn new(asked: Asked, name: String, automate: Vec<Kind>, threshold: f64) -> anyhow::Result<Self> {
+        let (kinds, categories) = kinds::offered()?.into_iter().unzip();
+        Ok(Self {
             asked,
             name,
             kinds,
             categories,
             automate,
             threshold,
-        }
+        })
     }
 
     /// The same, after it has learnt from `tickets` beside what the shipped head learnt from.
@@ -102,12 +102,12 @@ impl Judge {
         let tickets: Vec<Labelled> = tickets.iter().map(|ticket| (*ticket).clone()).collect();
         let learned = train::learned_from_a_part(tickets)?;
         let embedded = Embedded::with_head(&learned.head.to_bytes())?;
-        Ok(Self::new(
+        Self::new(
             Asked::Embedded(embedded),
             self.name.clone(),
             self.automate.clone(),
             self.threshold,
-        ))
+        )
     }
 
     /// How reports name it.
@@ -135,15 +135,16 @@ impl Judge {
         }
     }
 
-    /// The figures are about the likeliest kind and how sure that is; what is automated, about what the gate compares.
+    /// The figures are about the kind that was chosen, by the head or by an example, and how sure the head is of it; what is
+    /// automated, about what the gate compares.
     fn by_head(&self, read: &embedded::Reading) -> Judged {
-        let kind = read.of_head.kind;
+        let chosen = read.choice.and_then(|choice| self.kinds.get(choice).copied());
+        let kind = chosen.unwrap_or(read.of_head.kind);
         let threshold = read.threshold.unwrap_or(self.threshold);
         Judged {
             kind,
-            confidence: read.of_head.confidence(),
-            automated: read.choice.is_some()
-                && self.is_automated(kind, read.confidence, threshold, read.about),
+            confidence: read.of_head.of(kind),
+            automated: chosen.is_some() && self.is_automated(kind, read.confidence, threshold, read.about),
         }
     }
 
@@ -219,7 +220,8 @@ mod tests {
             "always".to_owned(),
             vec![Kind::PasswordReset],
             0.85,
-        );
+        )
+        .unwrap();
         let judged = judge.judge("s", "b").await.unwrap();
         (judged.kind, judged.automated)
     }

@@ -93,7 +93,7 @@ pub fn of(playbooks: &[Playbook]) -> Examples {
 
 /// What a category's examples teach. A narrower one than a kind teaches that kind; it is still no offer for all of it, so that
 /// only the examples themselves lead to such a playbook.
-fn taught(category: &str) -> Option<Kind> {
+pub(super) fn taught(category: &str) -> Option<Kind> {
     match category {
         "NETWORK" | "VPN" => Some(Kind::VpnNetwork),
         "LICENCE" => Some(Kind::SoftwareInstall),

@@ -34,6 +34,7 @@ fn people_who_say_that_their_own_password_is_gone_are_understood() {
         "could you reset the password of my account please",
         "My password expired",
         "it says my password is incorrect",
+        "I forgot my password again",
         "Ich habe mein Passwort vergessen",
     ] {
         assert!(automated(text, ""), "`{text}` in the summary");
@@ -133,6 +134,130 @@ fn another_category_is_recognised_by_the_examples_of_its_playbook() {
     assert_eq!((close.choice, close.confidence >= THRESHOLD), (Some(0), true));
     let far = read("please give me a day off", "", std::slice::from_ref(&offer));
     assert!(far.choice.is_none() || far.confidence < THRESHOLD);
+}
+
+/// As the release's password reset gives them, with what stands under them: the subject is an example to the letter.
+#[test]
+fn a_body_that_says_something_else_is_not_outweighed_by_an_examples_subject() {
+    for (summary, details) in [
+        // The 282nd of the corpus' `heldout_provider.jsonl`.
+        (
+            "Cannot log on",
+            "\"There are currently no logon servers available to service the logon request\" on both PCs in the gatehouse. \
+             Password is fine elsewhere.",
+        ),
+        (
+            "I can't log in",
+            "It is about the account of Peter Nowak in purchasing.",
+        ),
+        (
+            "I can't log in",
+            "The booking page for the meeting rooms shows a white page.",
+        ),
+        ("Please reset my password", "For Tom Baker, he starts on Monday."),
+        (
+            "Please reset my password",
+            "It is for the scanner account on the second floor.",
+        ),
+        (
+            "Reset my password",
+            "The account svc-backup runs the nightly job and needs a new one.",
+        ),
+        ("I forgot my password", "Found it again, please close this."),
+    ] {
+        assert!(!automated(summary, details), "`{summary}`: `{details}`");
+    }
+    for details in [
+        "It says that my password is wrong.",
+        "I forgot my password, and my phone is at home.",
+        "My old password was Hunter2-Zebra-Sunrise, if it helps.",
+    ] {
+        assert!(automated("I can't log in", details), "`{details}`");
+    }
+}
+
+/// Neither goes above a measured threshold, least of all above one that says "never".
+#[test]
+fn an_example_carries_nothing_over_the_threshold_of_a_kind_of_accounts() {
+    let embedded = Embedded::shipped();
+    for (kind, text) in [
+        (
+            Kind::AccountUnlock,
+            "My account is locked, please unlock my account",
+        ),
+        (Kind::MfaReset, "Please reset my MFA, the old handset is broken"),
+        (
+            Kind::PasswordReset,
+            "Login fails with: incorrect username or password",
+        ),
+    ] {
+        let reading = read(text, "", &[offer(kind.name(), &[text])]);
+        assert_eq!(reading.of_head.kind, kind, "`{text}`");
+        assert_eq!(
+            reading.threshold,
+            Some(embedded.head().threshold(kind)),
+            "`{text}`"
+        );
+        assert!(Some(reading.confidence) < reading.threshold, "`{text}`");
+    }
+    // Nor in a category that only its author knows.
+    let unlock = offer(
+        "PLANT_UNLOCK",
+        &["My account is locked, please unlock my account"],
+    );
+    let reading = read("My account is locked, please unlock my account", "", &[unlock]);
+    assert_eq!(reading.choice, None);
+}
+
+#[test]
+fn an_example_says_nothing_of_whose_account_it_is() {
+    for text in [
+        "Please reset Maria's password",
+        "Reset the password of Peter Nowak in purchasing",
+    ] {
+        for category in ["PASSWORD_RESET", "TOWN_HALL_PASSWORD"] {
+            let reading = read(text, "", &[offer(category, &[text])]);
+            let automated = reading.choice.is_some()
+                && reading.about == About::Requester
+                && reading.confidence >= reading.threshold.unwrap_or(THRESHOLD);
+            assert!(!automated, "{category}: `{text}`: {reading:?}");
+        }
+    }
+}
+
+#[test]
+fn an_example_counts_where_the_head_is_not_sure_of_something_else() {
+    let by_example = |category: &str, text: &str| {
+        let reading = read(text, "", &[offer(category, &[text])]);
+        reading.choice.is_some() && reading.threshold.is_none() && reading.about == About::Requester
+    };
+    // Whose category the head does not know, whose category is a part of one that it knows, and whose is one.
+    assert!(by_example("COFFEE", "the machine in the hall has no milk"));
+    assert!(by_example(
+        "LICENCE",
+        "I need a Visio licence to draw network plans"
+    ));
+    assert!(by_example(
+        "PRINTER",
+        "Print job is stuck in the queue and cannot be deleted"
+    ));
+    assert!(!by_example("LICENCE", "The printer on floor 2 is out of toner"));
+    assert!(!by_example(
+        "PRINTER",
+        "VPN does not connect from home since the update"
+    ));
+}
+
+#[test]
+fn of_two_examples_the_nearer_one_counts() {
+    let offers = [
+        offer("COFFEE", &["the machine in the hall has no milk and no beans"]),
+        offer("TEA", &["the machine in the hall has no milk"]),
+    ];
+    assert_eq!(
+        read("the machine in the hall has no milk", "", &offers).choice,
+        Some(1)
+    );
 }
 
 proptest::proptest! {
