@@ -454,7 +454,9 @@ pub(crate) struct Migrate {
 pub(crate) enum Audit {
     /// Check every event, link and signature: of a whole database, or of one file of evidence with public keys alone.
     ///
-    /// Exit codes: 0 whole, 1 broken (the first thing that is, is named), 2 the input makes no sense.
+    /// What no service has signed is not proven: events of the last minute may be unsigned, older ones are a finding.
+    ///
+    /// Exit codes: 0 whole and signed, 1 broken or unproven (the first thing that is, is named), 2 the input makes no sense.
     Verify {
         /// A file that `audit export` wrote. Without it the database is checked.
         #[arg(value_name = "FILE")]
@@ -466,6 +468,9 @@ pub(crate) enum Audit {
         record: Record,
     },
     /// Write everything that was recorded about a ticket into one file, with the seals that prove it.
+    ///
+    /// What was written in the last seconds may not be signed yet. It is in the file, and proves nothing: export it again
+    /// before you hand it on.
     Export {
         /// The ticket's number at the help desk.
         #[arg(value_name = "TICKET")]

@@ -2,21 +2,39 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use common::Service;
 use launcher::testing::{TestFleet, TestFleetSettings, seen_within};
-use serde_json::Value;
+use serde_json::{Value, json};
 use simulators::WorldSettings;
 use sqlx::AssertSqlSafe;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use trust::TrustedKeys;
+use trust::audit::{Event, Hash, Seal};
+use uuid::Uuid;
 
 const ADELE: &str = "adele@contoso.example";
 const ALEX: &str = "alex@contoso.example";
 
 /// Seals are made every few seconds.
 const SEALED_WITHIN: Duration = Duration::from_mins(1);
+
+#[derive(sqlx::FromRow)]
+struct Rewritten {
+    tenant_id: String,
+    id: Uuid,
+    ticket_id: Option<String>,
+    execution_id: Option<Uuid>,
+    kind: String,
+    detail: Value,
+    at: OffsetDateTime,
+    seq: i64,
+}
 
 struct Archive {
     fleet: TestFleet,
@@ -108,6 +126,61 @@ impl Archive {
         assert!(!whole, "{told}");
         told["broken"].as_str().unwrap().to_owned()
     }
+
+    /// All events of `service` an hour earlier and saying something else, linked anew, and none of its seals left: what
+    /// whoever owns the database, and no key, can do.
+    async fn rewrite(&self, service: Service) {
+        let owner = self.fleet.owner();
+        let rows: Vec<Rewritten> = sqlx::query_as(
+            "SELECT tenant_id, id, ticket_id, execution_id, kind, detail, at, seq
+             FROM audit_events
+             WHERE service = $1
+             ORDER BY execution_id, seq",
+        )
+        .bind(service.name())
+        .fetch_all(owner)
+        .await
+        .unwrap();
+        let mut ends: BTreeMap<Option<Uuid>, Hash> = BTreeMap::new();
+        for row in rows {
+            let event = Event {
+                tenant: row.tenant_id.parse().unwrap(),
+                service,
+                id: row.id,
+                ticket: row.ticket_id,
+                execution: row.execution_id,
+                kind: row.kind,
+                actor: "person:somebody".to_owned(),
+                detail: row.detail,
+                at: row.at - Duration::from_hours(1),
+            };
+            let digest = event.digest().unwrap();
+            let end = ends.entry(event.execution).or_insert(Hash::NONE);
+            *end = end.then(digest);
+            sqlx::query("UPDATE audit_events SET actor = $2, at = $3, digest = $4, link = $5 WHERE id = $1")
+                .bind(event.id)
+                .bind(&event.actor)
+                .bind(event.at)
+                .bind(digest.0)
+                .bind(end.0)
+                .execute(owner)
+                .await
+                .unwrap();
+            sqlx::query("UPDATE audit_heads SET link = $3 WHERE service = $1 AND chain = $2 AND seq = $4")
+                .bind(service.name())
+                .bind(event.execution.unwrap_or_default())
+                .bind(end.0)
+                .bind(row.seq)
+                .execute(owner)
+                .await
+                .unwrap();
+        }
+        sqlx::query("DELETE FROM audit_seals WHERE service = $1")
+            .bind(service.name())
+            .execute(owner)
+            .await
+            .unwrap();
+    }
 }
 
 /// As an auditor would, on a machine that has nothing but the file and the public keys.
@@ -186,6 +259,13 @@ async fn the_story_of_a_ticket_is_proven_on_another_machine_and_a_changed_byte_i
     // What is no evidence is told apart from what is broken.
     std::fs::write(&file, "{}").unwrap();
     assert_eq!(elsewhere(&file, &archive.keys()).0, Some(2));
+}
+
+/// A file of evidence but for when it was exported.
+fn of_no_time(evidence: &str) -> Value {
+    let mut evidence: Value = serde_json::from_str(evidence).unwrap();
+    evidence["exported_at"].take();
+    evidence
 }
 
 /// The records of a kind in a file of evidence.
@@ -273,6 +353,132 @@ async fn the_words_and_the_states_are_in_the_evidence_and_none_of_them_can_be_ch
     }
 }
 
+/// The service that signed a seal.
+fn signed_by(seal: &Value, trusted: &TrustedKeys) -> Service {
+    Seal::open(seal.as_str().unwrap(), trusted).unwrap().iss
+}
+
+/// A file as of a time, with some of its seals.
+fn shown(sound: &Value, exported_at: OffsetDateTime, seals: impl Fn(&Value) -> bool) -> Value {
+    let mut shown = sound.clone();
+    shown["exported_at"] = exported_at.format(&Rfc3339).unwrap().into();
+    shown["seals"].as_array_mut().unwrap().retain(seals);
+    shown
+}
+
+/// What anybody can write about a ticket: links need no key. With the seals of a real file.
+fn invented(sound: &Value, ticket: i64) -> Value {
+    let event = Event {
+        tenant: "default".parse().unwrap(),
+        service: Service::Verification,
+        id: Uuid::now_v7(),
+        ticket: Some(ticket.to_string()),
+        execution: None,
+        kind: "permit.issued".to_owned(),
+        actor: "service:verification".to_owned(),
+        detail: json!({}),
+        at: OffsetDateTime::now_utc(),
+    };
+    let digest = event.digest().unwrap();
+    let entry = json!({"seq": 1, "digest": digest, "link": Hash::NONE.then(digest), "event": event});
+    let mut invented = shown(sound, event.at, |_| true);
+    invented["records"] = json!([]);
+    invented["stretches"] = json!([{
+        "service": "verification", "execution": null, "after": {"seq": 0, "link": Hash::NONE}, "entries": [entry],
+    }]);
+    invented
+}
+
+/// A file without what `service` wrote of its executions, and without the records of that; all of its stretches go where
+/// its seals went too, or they would begin where nobody signed.
+fn without(sound: &Value, service: Service, seals_too: Option<&TrustedKeys>) -> Value {
+    let mut without = sound.clone();
+    if let Some(trusted) = seals_too {
+        let seals = without["seals"].as_array_mut().unwrap();
+        seals.retain(|seal| signed_by(seal, trusted) != service);
+    }
+    let mut gone = vec![];
+    without["stretches"].as_array_mut().unwrap().retain(|stretch| {
+        let of_execution = !stretch["execution"].is_null();
+        let goes = stretch["service"] == service.name() && (of_execution || seals_too.is_some());
+        if goes {
+            let entries = stretch["entries"].as_array().unwrap().iter();
+            gone.extend(entries.map(|entry| entry["event"]["id"].clone()));
+        }
+        !goes
+    });
+    let records = without["records"].as_array_mut().unwrap();
+    records.retain(|record| !gone.contains(&record["event"]));
+    without
+}
+
+impl Archive {
+    /// The file is found to be that, with these words.
+    fn is_found(&self, found: &str, evidence: &Value, words: &str) {
+        let (code, told) = self.checked_elsewhere(evidence);
+        assert_eq!(code, Some(1), "{told}");
+        assert!(told.starts_with(found) && told.contains(words), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_proves_what_is_signed_in_it_whole_and_of_its_own_ticket() {
+    let (archive, ticket) = Archive::of_two_tickets().await;
+    let early = archive.exported(ticket);
+    assert!(early.contains("execution.ended"), "unsigned or not, it is exported");
+    archive.sealed().await;
+    let sound: Value = serde_json::from_str(&archive.exported(ticket)).unwrap();
+    let trusted = TrustedKeys::from_json(&std::fs::read(archive.keys()).unwrap()).unwrap();
+
+    let nobody = "no service signed for any event of this file";
+    let mut invented = invented(&sound, ticket);
+    archive.is_found("UNPROVEN  ", &invented, nobody);
+    invented["seals"] = json!([]);
+    archive.is_found("UNPROVEN  ", &invented, nobody);
+    invented["stretches"] = json!([]);
+    archive.is_found("UNPROVEN  ", &invented, nobody);
+
+    // All that a service wrote, taken out: the others tell of it, and its seals where they are left.
+    for service in [
+        Service::Verification,
+        Service::Executor,
+        Service::Delivery,
+        Service::Orchestration,
+    ] {
+        let with_seals = without(&sound, service, None);
+        archive.is_found("BROKEN  ", &with_seals, "a seal of the file says that there is one");
+        let wholly = without(&sound, service, Some(&trusted));
+        archive.is_found("BROKEN  ", &wholly, &format!("{service}'s chain of execution "));
+        archive.is_found("BROKEN  ", &wholly, " is missing: event ");
+    }
+    let mut cut = sound.clone();
+    let stretches = cut["stretches"].as_array_mut().unwrap().iter_mut();
+    let mut of_executor = stretches.filter(|stretch| stretch["service"] == "executor");
+    let entries = of_executor.next().unwrap()["entries"].as_array_mut().unwrap();
+    entries.pop();
+    archive.is_found("BROKEN  ", &cut, "the chain has ");
+
+    // Of another ticket than it says.
+    let mut other = sound.clone();
+    other["ticket"] = (ticket + 1).to_string().into();
+    let words = format!("is of ticket {ticket}, and the file is said to be of ticket");
+    archive.is_found("BROKEN  ", &other, &words);
+
+    // What was written in the seconds before the export may be unsigned; what is older was to be signed.
+    let exported_at = OffsetDateTime::parse(sound["exported_at"].as_str().unwrap(), &Rfc3339).unwrap();
+    let of_others = |seal: &Value| signed_by(seal, &trusted) != Service::Delivery;
+    let (code, told) = archive.checked_elsewhere(&shown(&sound, exported_at, of_others));
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("  not signed yet  delivery  delivery.done  "), "{told}");
+    assert!(told.contains("they prove nothing until it is exported again"), "{told}");
+    let later = exported_at + Duration::from_mins(5);
+    let unsigned = shown(&sound, later, of_others);
+    archive.is_found("UNPROVEN  ", &unsigned, "delivery's chain of execution ");
+    archive.is_found("UNPROVEN  ", &unsigned, "nobody signed for event ");
+    let (code, told) = archive.checked_elsewhere(&shown(&sound, later, |_| true));
+    assert_eq!(code, Some(0), "what is signed may be of any age: {told}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_archived_is_in_the_evidence_and_what_was_erased_is_said_to_be() {
     let (archive, ticket) = Archive::of_two_tickets().await;
@@ -288,7 +494,11 @@ async fn what_was_archived_is_in_the_evidence_and_what_was_erased_is_said_to_be(
         )
         .await;
     archive.tamper("DELETE FROM ticket_updates").await;
-    assert_eq!(archive.exported(ticket), sound, "the archive has the same words");
+    assert_eq!(
+        of_no_time(&archive.exported(ticket)),
+        of_no_time(&sound),
+        "the archive has the same words"
+    );
 
     for erasure in [
         "DELETE FROM archived_executions",
@@ -329,6 +539,52 @@ async fn whoever_may_write_everything_is_seen_to_have_written() {
         "{broken}"
     );
     assert!(broken.contains("`permit.issued`) was changed"), "{broken}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_seal_covers_is_no_record_once_there_was_time_to_sign_it() {
+    let (archive, _) = Archive::of_two_tickets().await;
+    archive.sealed().await;
+    archive.rewrite(Service::Verification).await;
+    let (whole, told) = archive.verify();
+    assert!(!whole, "{told}");
+    assert!(told["broken"].is_null(), "every link holds: {told}");
+    let unproven = told["unproven"].as_str().unwrap();
+    assert!(
+        unproven.starts_with("nobody signed for these events"),
+        "{unproven}"
+    );
+    assert!(
+        unproven.contains(" of verification (from event 1 of verification's chain"),
+        "{unproven}"
+    );
+    assert!(!unproven.contains(" of executor"), "{unproven}");
+
+    // Nor is what stands beside the chains.
+    archive
+        .tamper(
+            "UPDATE audit_events SET seq = NULL, link = NULL, digest = NULL, at = now() WHERE kind = 'verification.ended'",
+        )
+        .await;
+    archive
+        .tamper("DELETE FROM audit_events WHERE service = 'verification' AND seq IS NOT NULL")
+        .await;
+    archive
+        .tamper("DELETE FROM audit_heads WHERE service = 'verification'")
+        .await;
+    let broken = archive.broken();
+    assert!(broken.contains("an event after that stands in none"), "{broken}");
+    for change in [
+        "UPDATE audit_events SET seq = NULL, link = NULL, digest = NULL",
+        "DELETE FROM audit_heads",
+        "DELETE FROM audit_seals",
+    ] {
+        archive.tamper(change).await;
+    }
+    let (whole, told) = archive.verify();
+    assert!(!whole, "{told}");
+    let unproven = told["unproven"].as_str().unwrap();
+    assert!(unproven.contains("stands in a chain"), "{unproven}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

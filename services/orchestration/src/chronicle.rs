@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chassis::audit::AuditEvent;
 use common::execution::ExecutionStatus;
-use common::{Ending, ExecutionId, Outcome, StepCall, StepId, TicketId, Values};
+use common::{ActionName, Ending, ExecutionId, Outcome, StepCall, StepId, TicketId, Values};
 use playbook_lang::{Phase, Playbook, Record, State};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -126,7 +126,9 @@ impl Chronicle {
                 memory.going_on(&call.id);
                 let visit = (call.id.clone(), call.visit);
                 memory.asked.insert(visit, explanation.clone());
-                let detail = json!({"step": call, "operation": operation, "explanation": explanation});
+                let detail = json!({
+                    "step": call, "action": about.action(&call), "operation": operation, "explanation": explanation,
+                });
                 self.audit.push(about.event("step.asked", detail));
                 let name = about.step_name(&call.id);
                 self.step(StepRow {
@@ -184,8 +186,11 @@ impl Chronicle {
                 output,
                 next,
             } => {
-                let detail =
-                    json!({"step": call, "outcome": outcome, "explanation": explanation, "next": next});
+                // With whose action it was: who has the audit alone misses that service's part by it.
+                let detail = json!({
+                    "step": call, "action": about.action(&call), "outcome": outcome, "explanation": explanation,
+                    "next": next,
+                });
                 self.audit.push(about.event("step.ended", detail));
                 let next = next.map(|next| about.step_name(&next));
                 self.over(about, memory, call, outcome, explanation, output, next);
@@ -352,13 +357,18 @@ impl Subject<'_> {
             .map_or_else(|| id.to_string(), |step| step.name.clone())
     }
 
+    /// What the step calls, where it calls anything.
+    fn action(self, call: &StepCall) -> Option<ActionName> {
+        let action = self.playbook.step(&call.id).and_then(|step| step.action());
+        action.map(|action| action.name().clone())
+    }
+
     /// A call that is under way and of which nothing else is known.
     fn row(self, call: &StepCall) -> StepRow {
-        let action = self.playbook.step(&call.id).and_then(|step| step.action());
         StepRow {
             call: call.clone(),
             name: self.step_name(&call.id),
-            action: action.map(|action| action.name().clone()),
+            action: self.action(call),
             operation: None,
             asked: None,
             outcome: None,

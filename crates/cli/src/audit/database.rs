@@ -4,6 +4,7 @@ use anyhow::Context;
 use futures::{Stream, StreamExt, TryStreamExt};
 use sqlx::PgConnection;
 use sqlx::types::Json;
+use time::OffsetDateTime;
 use trust::audit::{Chain, Event, Hash, Place};
 use uuid::Uuid;
 
@@ -26,7 +27,7 @@ struct EventRow {
     kind: String,
     actor: String,
     detail: Json<serde_json::Value>,
-    at: time::OffsetDateTime,
+    at: OffsetDateTime,
     seq: i64,
     digest: Vec<u8>,
     link: Vec<u8>,
@@ -80,7 +81,7 @@ type ChainRow = (
     Option<String>,
     Option<String>,
     Option<Json<serde_json::Value>>,
-    Option<time::OffsetDateTime>,
+    Option<OffsetDateTime>,
 );
 
 /// Every event that stands in a chain and the end of each chain, chain by chain, each from its start on, in the order of
@@ -169,7 +170,9 @@ pub(super) async fn of_ticket(
         "{EVENTS}
          WHERE tenant_id = $1 AND seq IS NOT NULL AND (
              ticket_id = $2 OR execution_id IN (
-                 SELECT execution_id FROM audit_events WHERE tenant_id = $1 AND ticket_id = $2 AND execution_id IS NOT NULL
+                 SELECT execution_id
+                 FROM audit_events
+                 WHERE tenant_id = $1 AND ticket_id = $2 AND execution_id IS NOT NULL AND kind NOT LIKE '%refused'
              )
          )
          ORDER BY at, id"
@@ -211,11 +214,18 @@ pub(super) async fn seals_of(connection: &mut PgConnection, chain: &Chain) -> an
     Ok(seals)
 }
 
-/// How many events are from before there were chains.
-pub(super) async fn unchained(connection: &mut PgConnection) -> anyhow::Result<i64> {
+/// How many events are in no chain, as those from before there were any, and when the last of them was.
+pub(super) async fn unchained(
+    connection: &mut PgConnection,
+) -> anyhow::Result<(i64, Option<OffsetDateTime>)> {
     Ok(
-        sqlx::query_scalar("SELECT count(*) FROM audit_events WHERE seq IS NULL")
+        sqlx::query_as("SELECT count(*), max(at) FROM audit_events WHERE seq IS NULL")
             .fetch_one(connection)
             .await?,
     )
+}
+
+/// What time it is, as it was when the transaction began: all services go by this clock.
+pub(super) async fn now(connection: &mut PgConnection) -> anyhow::Result<OffsetDateTime> {
+    Ok(sqlx::query_scalar("SELECT now()").fetch_one(connection).await?)
 }

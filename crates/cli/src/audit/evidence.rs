@@ -1,22 +1,24 @@
 //! A file of evidence: everything that was written down about one ticket, and what proves it with public keys alone.
 
-use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use common::{Service, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use trust::TrustedKeys;
-use trust::audit::{Broken, Chain, Event, Hash, Holds, Place, Seal, Walk};
+use trust::audit::{Event, Hash};
 use uuid::Uuid;
 
+use super::Flaw;
+use super::check::{Line, check};
 use super::records::{self, Content, Record};
 use crate::exit::{BadInput, Ending};
 use crate::terminal;
 
 /// The form that this program writes and reads.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// The whole file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,6 +27,9 @@ pub(super) struct Evidence {
     pub(super) version: u32,
     pub(super) tenant: TenantId,
     pub(super) ticket: String,
+    /// By the database's clock: events of the seconds before it may not be signed yet.
+    #[serde(with = "time::serde::rfc3339")]
+    pub(super) exported_at: OffsetDateTime,
     /// Parts of chains, from one signed place to another.
     pub(super) stretches: Vec<Stretch>,
     /// The seals that sign those places (JWS).
@@ -63,16 +68,6 @@ pub(super) struct Entry {
     pub(super) event: Option<Event>,
 }
 
-/// An event of the file, and whether anybody signed for it.
-#[derive(Debug, Serialize)]
-struct Line<'e> {
-    event: &'e Event,
-    signed: bool,
-    /// What it names by its digest only.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    records: BTreeMap<Holds, &'e Content>,
-}
-
 pub(super) fn verify(file: &Path, trusted: &TrustedKeys, as_json: bool) -> anyhow::Result<Ending> {
     let name = file.display();
     let text = std::fs::read(file).map_err(|error| BadInput(format!("`{name}` cannot be read: {error}")))?;
@@ -85,11 +80,11 @@ pub(super) fn verify(file: &Path, trusted: &TrustedKeys, as_json: bool) -> anyho
         );
         return Err(BadInput(text).into());
     }
-    let checked = check(&evidence, trusted);
+    let checked = check(&evidence, trusted, OffsetDateTime::now_utc());
     if as_json {
         let told = match &checked {
             Ok(lines) => json!({"ok": true, "ticket": evidence.ticket, "lines": lines}),
-            Err(broken) => json!({"ok": false, "ticket": evidence.ticket, "broken": broken}),
+            Err(flaw) => flaw.told(json!({"ok": false, "ticket": evidence.ticket})),
         };
         terminal::line(&told.to_string());
     } else {
@@ -102,87 +97,9 @@ pub(super) fn verify(file: &Path, trusted: &TrustedKeys, as_json: bool) -> anyho
     })
 }
 
-/// The events in their order of time, or the first thing that is wrong.
-fn check<'e>(evidence: &'e Evidence, trusted: &TrustedKeys) -> Result<Vec<Line<'e>>, String> {
-    let signed = signed(evidence, trusted)?;
-    let mut lines = vec![];
-    for stretch in &evidence.stretches {
-        lines.extend(follow(evidence, stretch, &signed)?);
-    }
-    lines.sort_by_key(|line| (line.event.at, line.event.id));
-    let events: Vec<&Event> = lines.iter().map(|line| line.event).collect();
-    for ((event, holds), content) in records::check(&events, &evidence.records)? {
-        let line = lines.iter_mut().find(|line| line.event.id == event);
-        line.map(|line| line.records.insert(holds, content));
-    }
-    Ok(lines)
-}
-
-type Signed = HashMap<Chain, BTreeMap<u64, Hash>>;
-
-fn signed(evidence: &Evidence, trusted: &TrustedKeys) -> Result<Signed, String> {
-    let mut signed = Signed::new();
-    for (nth, text) in (1..).zip(&evidence.seals) {
-        let seal = Seal::open(text, trusted).map_err(|broken| format!("seal {nth} of the file: {broken}"))?;
-        for (chain, place) in seal.ends() {
-            signed.entry(chain).or_default().insert(place.seq, place.link);
-        }
-    }
-    Ok(signed)
-}
-
-fn follow<'e>(
-    evidence: &'e Evidence,
-    stretch: &'e Stretch,
-    signed: &Signed,
-) -> Result<Vec<Line<'e>>, String> {
-    let chain = Chain {
-        tenant: evidence.tenant.clone(),
-        service: stretch.service,
-        execution: stretch.execution,
-    };
-    let nothing = BTreeMap::new();
-    let signed = signed.get(&chain).unwrap_or(&nothing);
-    let At { seq, link } = stretch.after;
-    let known = (seq == 0 && link == Hash::NONE) || signed.get(&seq) == Some(&link);
-    if !known {
-        return Err(format!(
-            "{chain}: nobody signed for its event {seq}, where this part of it begins"
-        ));
-    }
-    let name = chain.to_string();
-    let mut walk = Walk::from(chain, Place { seq, link });
-    let mut until = seq;
-    for entry in &stretch.entries {
-        let told = |broken: Broken| format!("{name}: {broken}");
-        match &entry.event {
-            Some(event) => walk
-                .stored(entry.seq, event, entry.digest, entry.link)
-                .map_err(told)?,
-            None => walk.pass(entry.seq, entry.digest, entry.link).map_err(told)?,
-        }
-        if let Some(link) = signed.get(&entry.seq) {
-            let place = Place {
-                seq: entry.seq,
-                link: *link,
-            };
-            walk.is_signed(place).map_err(told)?;
-            until = entry.seq;
-        }
-    }
-    let lines = stretch.entries.iter().filter_map(|entry| {
-        Some(Line {
-            event: entry.event.as_ref()?,
-            signed: entry.seq <= until,
-            records: BTreeMap::new(),
-        })
-    });
-    Ok(lines.collect())
-}
-
-fn tell(evidence: &Evidence, checked: Result<&[Line<'_>], &String>) {
+fn tell(evidence: &Evidence, checked: Result<&[Line<'_>], &Flaw>) {
     match checked {
-        Err(broken) => terminal::line(&format!("BROKEN  {broken}")),
+        Err(flaw) => terminal::line(&flaw.to_string()),
         Ok(lines) => {
             let unsigned = lines.iter().filter(|line| !line.signed).count();
             terminal::line(&format!(
@@ -192,6 +109,12 @@ fn tell(evidence: &Evidence, checked: Result<&[Line<'_>], &String>) {
                 lines.len(),
                 lines.len() - unsigned
             ));
+            if unsigned > 0 {
+                terminal::line(&format!(
+                    "{unsigned} of its events were written in the last minute before this was exported and are not signed \
+                     yet: they prove nothing until it is exported again, which is to be within the hour"
+                ));
+            }
             let gone = lines.iter().flat_map(|line| line.records.values());
             let gone = gone
                 .filter(|content| matches!(content, Content::NotKept(_)))

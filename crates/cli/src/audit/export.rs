@@ -1,21 +1,22 @@
 //! `firstline audit export`: everything that was written down about a ticket, with what proves it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Context;
 use sqlx::{Connection, PgConnection};
 use trust::audit::{Chain, Hash, Place};
+use uuid::Uuid;
 
 use super::database::{self, Stored};
 use super::evidence::{At, Entry, Evidence, Stretch, VERSION};
-use super::kept;
+use super::{is_refusal, kept};
 use crate::exit::{BadInput, Ending};
 use crate::migrate::owner;
 use crate::terminal;
 
 pub(super) async fn run(url: &str, tenant: &str, ticket: &str, out: Option<&Path>) -> anyhow::Result<Ending> {
-    let evidence = gather(url, tenant, ticket).await?;
+    let (evidence, unsigned) = gather(url, tenant, ticket).await?;
     let text = serde_json::to_string_pretty(&evidence)?;
     match out {
         Some(file) => {
@@ -27,13 +28,20 @@ pub(super) async fn run(url: &str, tenant: &str, ticket: &str, out: Option<&Path
                 file.display(),
                 file.display()
             ));
+            if unsigned > 0 {
+                terminal::line(&format!(
+                    "{unsigned} of its events are not signed yet, and prove nothing: export it again in a minute, before you \
+                     hand it on. Where it is the same then, `firstline audit verify` says which service does not sign"
+                ));
+            }
         }
         None => terminal::line(&text),
     }
     Ok(Ending::Well)
 }
 
-async fn gather(url: &str, tenant: &str, ticket: &str) -> anyhow::Result<Evidence> {
+/// The file, and how many of its events nobody has signed for yet.
+async fn gather(url: &str, tenant: &str, ticket: &str) -> anyhow::Result<(Evidence, usize)> {
     let mut connection = PgConnection::connect_with(&owner(url)?)
         .await
         .context("the database does not answer")?;
@@ -51,10 +59,19 @@ async fn gather(url: &str, tenant: &str, ticket: &str) -> anyhow::Result<Evidenc
         version: VERSION,
         tenant: tenant.parse()?,
         ticket: ticket.to_owned(),
+        exported_at: database::now(&mut view).await?,
         stretches: vec![],
         seals: vec![],
         records: vec![],
     };
+    // An attempt that was refused may name somebody else's execution: that one is not opened for it.
+    let executions: BTreeSet<Uuid> = events
+        .iter()
+        .map(|stored| &stored.event)
+        .filter(|event| event.ticket.as_deref() == Some(ticket) && !is_refusal(&event.kind))
+        .filter_map(|event| event.execution)
+        .collect();
+    let mut unsigned = 0;
     let mut chains: BTreeMap<Chain, Vec<Stored>> = BTreeMap::new();
     for stored in events {
         chains.entry(stored.event.chain()).or_default().push(stored);
@@ -62,9 +79,14 @@ async fn gather(url: &str, tenant: &str, ticket: &str) -> anyhow::Result<Evidenc
     for (chain, mut stored) in chains {
         stored.sort_by_key(|stored| stored.seq);
         let sealed = sealed(&mut view, &chain).await?;
-        for part in parts(&stored, &sealed) {
+        let signed_until = sealed.last_key_value().map_or(0, |(seq, _)| *seq);
+        unsigned += stored.iter().filter(|stored| stored.seq > signed_until).count();
+        let whole = chain
+            .execution
+            .is_some_and(|execution| executions.contains(&execution));
+        for part in parts(&stored, &sealed, whole) {
             let rows = database::stretch(&mut view, &chain, part.after.seq + 1, part.until).await?;
-            let stretch = shown(&chain, part.after, rows, &evidence.ticket);
+            let stretch = shown(&chain, part.after, rows, &evidence.ticket, whole);
             for event in stretch.entries.iter().filter_map(|entry| entry.event.as_ref()) {
                 evidence.records.extend(kept::records(&mut view, event).await?);
             }
@@ -74,7 +96,7 @@ async fn gather(url: &str, tenant: &str, ticket: &str) -> anyhow::Result<Evidenc
     }
     evidence.seals.sort();
     evidence.seals.dedup();
-    Ok(evidence)
+    Ok((evidence, unsigned))
 }
 
 /// The places of a chain that were signed, each with its seal.
@@ -101,14 +123,13 @@ struct Part<'s> {
     seals: Vec<&'s str>,
 }
 
-/// For each event, from the signed place before it to the signed place at or after it; of an execution's chain all of it.
-fn parts<'s>(stored: &[Stored], sealed: &'s BTreeMap<u64, (Hash, String)>) -> Vec<Part<'s>> {
+/// For each event, from the signed place before it to the signed place at or after it; of the chain of one of its executions all of it.
+fn parts<'s>(stored: &[Stored], sealed: &'s BTreeMap<u64, (Hash, String)>, whole: bool) -> Vec<Part<'s>> {
     let mut parts: Vec<Part<'s>> = vec![];
-    for Stored { seq, event, .. } in stored {
+    for Stored { seq, .. } in stored {
         if parts.last().is_some_and(|part| *seq <= part.until) {
             continue;
         }
-        let whole = event.execution.is_some();
         let before = sealed.range(..*seq).next_back().filter(|_| !whole);
         let after = if whole {
             sealed.iter().next_back()
@@ -143,9 +164,9 @@ fn parts<'s>(stored: &[Stored], sealed: &'s BTreeMap<u64, (Hash, String)>) -> Ve
 }
 
 /// Of other tickets' events, nothing but the digest.
-fn shown(chain: &Chain, after: Place, rows: Vec<Stored>, ticket: &str) -> Stretch {
+fn shown(chain: &Chain, after: Place, rows: Vec<Stored>, ticket: &str, whole: bool) -> Stretch {
     let entries = rows.into_iter().map(|stored| {
-        let ours = chain.execution.is_some() || stored.event.ticket.as_deref() == Some(ticket);
+        let ours = whole || stored.event.ticket.as_deref() == Some(ticket);
         Entry {
             seq: stored.seq,
             digest: stored.digest,

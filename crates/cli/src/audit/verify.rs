@@ -1,10 +1,13 @@
 //! `firstline audit verify` of a database: every digest, link, end and seal.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Context;
+use common::Service;
 use futures::TryStreamExt;
 use serde::Serialize;
+use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -13,6 +16,7 @@ use trust::audit::{Broken, Chain, Hash, Place, Seal, Walk};
 
 use super::database::{self, Row, Stored, StoredSeal};
 use super::signed::{Signed, Sorted, Sorter};
+use super::{Flaw, SIGNED_WITHIN};
 use crate::exit::Ending;
 use crate::migrate::owner;
 use crate::terminal;
@@ -33,8 +37,19 @@ struct Report {
     oldest_unsealed: Option<OffsetDateTime>,
     /// Events from before there were chains: nothing is known of them.
     unchained: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    broken: Option<String>,
+    #[serde(skip)]
+    flaw: Option<Flaw>,
+    /// What was to be signed by now, of each service.
+    #[serde(skip)]
+    overdue: BTreeMap<Service, Overdue>,
+}
+
+/// Events that no seal covers, and that are older than the newest may be.
+#[derive(Debug)]
+struct Overdue {
+    events: u64,
+    /// The first of them to be found, and its chain.
+    first: String,
 }
 
 pub(super) async fn run(url: &str, trusted: &TrustedKeys, json: bool) -> anyhow::Result<Ending> {
@@ -44,7 +59,7 @@ pub(super) async fn run(url: &str, trusted: &TrustedKeys, json: bool) -> anyhow:
     let began = Instant::now();
     let report = check(&mut connection, trusted).await?;
     if json {
-        terminal::line(&serde_json::to_string(&report)?);
+        terminal::line(&report.as_json()?.to_string());
     } else {
         tell(&report, began.elapsed().as_secs_f64());
     }
@@ -57,7 +72,11 @@ pub(crate) async fn whole(
     trusted: &TrustedKeys,
 ) -> anyhow::Result<Result<u64, String>> {
     let report = check(connection, trusted).await?;
-    Ok(report.broken.map_or(Ok(report.events), Err))
+    Ok(match report.flaw {
+        // Services that were just killed have signed nothing of the last minutes; they will.
+        Some(Flaw::Broken(broken)) => Err(broken),
+        Some(Flaw::Unproven(_)) | None => Ok(report.events),
+    })
 }
 
 async fn check(connection: &mut PgConnection, trusted: &TrustedKeys) -> anyhow::Result<Report> {
@@ -65,22 +84,75 @@ async fn check(connection: &mut PgConnection, trusted: &TrustedKeys) -> anyhow::
     let mut transaction = connection
         .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         .await?;
+    let (unchained, last_unchained) = database::unchained(&mut transaction).await?;
+    let now = database::now(&mut transaction).await?;
     let mut report = Report {
-        unchained: database::unchained(&mut transaction).await?,
+        unchained,
         ..Report::default()
     };
-    let found = look(&mut transaction, trusted, &mut report).await?;
-    report.ok = found.is_ok();
-    report.broken = found.err();
+    let found = look(&mut transaction, trusted, &mut report, now).await?;
+    let found = found.and_then(|oldest| before_chains(last_unchained, oldest));
+    report.flaw = found.map_err(Flaw::Broken).err().or_else(|| report.unproven());
+    report.ok = report.flaw.is_none();
     Ok(report)
 }
 
-/// The inner error is what is broken.
+/// Since there are chains every event stands in one.
+fn before_chains(
+    last_unchained: Option<OffsetDateTime>,
+    oldest: Option<OffsetDateTime>,
+) -> Result<(), String> {
+    let since = oldest.and_then(|oldest| oldest.format(&Rfc3339).ok());
+    match (last_unchained, oldest, since) {
+        (Some(last), Some(oldest), Some(since)) if last > oldest => Err(format!(
+            "there are chains since {since}, and an event after that stands in none: it was taken out of its chain"
+        )),
+        _ => Ok(()),
+    }
+}
+
+impl Report {
+    fn as_json(&self) -> serde_json::Result<Value> {
+        let told = serde_json::to_value(self)?;
+        Ok(match &self.flaw {
+            Some(flaw) => flaw.told(told),
+            None => told,
+        })
+    }
+
+    /// What nobody signed for although there was time.
+    fn unproven(&self) -> Option<Flaw> {
+        if self.events == 0 && self.unchained > 0 {
+            return Some(Flaw::Unproven(format!(
+                "none of the {} events stands in a chain, so anybody who may write to the database may have written them: \
+                 either no service has run since there are chains, or all of them were taken out of theirs",
+                self.unchained
+            )));
+        }
+        let whose: Vec<String> = self
+            .overdue
+            .iter()
+            .map(|(service, overdue)| format!("{} of {service} ({})", overdue.events, overdue.first))
+            .collect();
+        (!whose.is_empty()).then(|| {
+            Flaw::Unproven(format!(
+                "nobody signed for these events, so anybody who may write to the database may have written them: {}. A \
+                 service signs what it writes down within seconds, and what it left unsigned as soon as it runs again: start \
+                 it and check again in a minute. Where that changes nothing, its seals were taken out, or it may not write \
+                 them: its log says",
+                whose.join(", ")
+            ))
+        })
+    }
+}
+
+/// When the oldest event in a chain was; the inner error is what is broken.
 async fn look(
     connection: &mut PgConnection,
     trusted: &TrustedKeys,
     report: &mut Report,
-) -> anyhow::Result<Result<(), String>> {
+    now: OffsetDateTime,
+) -> anyhow::Result<Result<Option<OffsetDateTime>, String>> {
     let signed = match signed(connection, trusted, report).await? {
         Ok(signed) => signed,
         Err(broken) => return Ok(Err(broken)),
@@ -88,6 +160,8 @@ async fn look(
     let mut chains = Chains {
         signed,
         following: None,
+        oldest: None,
+        now,
         report,
     };
     // One row at a time, each chain after the other: however long the record is, no more of it is here.
@@ -104,6 +178,9 @@ async fn look(
 struct Chains<'r> {
     signed: Sorted,
     following: Option<Follow>,
+    /// When the oldest event of all was.
+    oldest: Option<OffsetDateTime>,
+    now: OffsetDateTime,
     report: &'r mut Report,
 }
 
@@ -113,6 +190,10 @@ struct Follow {
     end: Option<Place>,
     unsigned: u64,
     since_signed: Option<OffsetDateTime>,
+    /// Of those that are unsigned: how many should not be, and the first of them.
+    overdue: u64,
+    first_overdue: Option<(u64, OffsetDateTime)>,
+    now: OffsetDateTime,
 }
 
 impl Chains<'_> {
@@ -137,6 +218,7 @@ impl Chains<'_> {
             Row::End(_, end) => follow.end = Some(end),
             Row::Event(stored) => {
                 self.report.events += 1;
+                self.oldest = self.oldest.into_iter().chain([stored.event.at]).min();
                 return follow.take(&stored, &mut self.signed);
             }
         }
@@ -163,6 +245,9 @@ impl Chains<'_> {
             end: None,
             unsigned: 0,
             since_signed: None,
+            overdue: 0,
+            first_overdue: None,
+            now: self.now,
             walk: Walk::from_start(chain),
         });
         Ok(Ok(()))
@@ -175,13 +260,13 @@ impl Chains<'_> {
         }
     }
 
-    fn end(&mut self) -> anyhow::Result<Result<(), String>> {
+    fn end(&mut self) -> anyhow::Result<Result<Option<OffsetDateTime>, String>> {
         if let Err(broken) = self.leave()? {
             return Ok(Err(broken));
         }
         Ok(match self.signed.peek() {
             Some(signed) => Err(gone(&signed.chain()?)),
-            None => Ok(()),
+            None => Ok(self.oldest),
         })
     }
 }
@@ -203,6 +288,11 @@ impl Follow {
         }
         self.unsigned += 1;
         self.since_signed.get_or_insert(event.at);
+        // Neither of the last minute nor, but for a clock that runs ahead, of one to come.
+        if (self.now - event.at).abs() > SIGNED_WITHIN {
+            self.overdue += 1;
+            self.first_overdue.get_or_insert((*seq, event.at));
+        }
         while let Some(place) =
             signed.next_if(|signed| signed.is_of(self.walk.chain()) && signed.place().seq <= *seq)?
         {
@@ -210,6 +300,7 @@ impl Follow {
                 return Ok(Err(self.told(&broken)));
             }
             (self.unsigned, self.since_signed) = (0, None);
+            (self.overdue, self.first_overdue) = (0, None);
         }
         Ok(Ok(()))
     }
@@ -233,6 +324,15 @@ impl Follow {
             return Ok(Err(self.told(&broken)));
         }
         report.unsealed += self.unsigned;
+        if let Some((seq, at)) = self.first_overdue {
+            let at = at.format(&Rfc3339).unwrap_or_default();
+            let chain = self.walk.chain();
+            let overdue = report.overdue.entry(chain.service).or_insert_with(|| Overdue {
+                events: 0,
+                first: format!("from event {seq} of {chain} on, of {at}"),
+            });
+            overdue.events += self.overdue;
+        }
         report.oldest_unsealed = [report.oldest_unsealed, self.since_signed]
             .into_iter()
             .flatten()
@@ -291,8 +391,8 @@ fn sound(stored: &StoredSeal, trusted: &TrustedKeys, expected: i64, before: Hash
 }
 
 fn tell(report: &Report, seconds: f64) {
-    if let Some(broken) = &report.broken {
-        terminal::line(&format!("BROKEN  {broken}"));
+    if let Some(flaw) = &report.flaw {
+        terminal::line(&flaw.to_string());
         return;
     }
     // Far below 2^52: exact.
@@ -307,7 +407,7 @@ fn tell(report: &Report, seconds: f64) {
         .and_then(|since| since.format(&Rfc3339).ok())
     {
         terminal::line(&format!(
-            "{} events are not sealed yet, the oldest of {since}: where that is more than a minute ago, a service does not run",
+            "{} events of the last minute are not signed yet, the oldest of {since}",
             report.unsealed
         ));
     }
