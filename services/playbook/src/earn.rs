@@ -27,6 +27,15 @@ pub(crate) enum NotEarned {
 }
 
 impl NotEarned {
+    /// As of [`PublishError::code`](crate::publish::PublishError::code).
+    pub(crate) const fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::BelowBar(_) => Some("mode_not_earned"),
+            Self::NothingToOverride => Some("override_without_auto"),
+            Self::Unknown(..) => None,
+        }
+    }
+
     pub(crate) fn problem(&self) -> Problem {
         match self {
             Self::BelowBar(standing) => Problem::conflict("mode_not_earned", self).with("standing", standing),

@@ -5,6 +5,7 @@ mod body;
 mod earn;
 mod http;
 mod publish;
+mod refused;
 mod settings;
 mod shelf;
 mod shipped;

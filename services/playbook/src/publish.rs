@@ -10,6 +10,7 @@ use common::{ActionName, Finding, Mode, PlaybookName, PlaybookRef, PlaybookVersi
 use playbook_lang::{Playbook, Registry, Report, check_calling};
 
 use crate::earn::{Earning, NotEarned};
+use crate::refused::Attempt;
 use crate::shelf::{Proven, called};
 use crate::store::{Inserted, Store, StoreError};
 
@@ -196,6 +197,11 @@ impl Library {
 
     /// Publish a document. The same content again answers the same; other content under the same version is refused.
     pub(crate) async fn publish(&self, source: &str, actor: &str) -> Result<PlaybookRef, PublishError> {
+        let published = self.publish_proven(source, actor).await;
+        self.on_record(Attempt::Publish(source), actor, published).await
+    }
+
+    async fn publish_proven(&self, source: &str, actor: &str) -> Result<PlaybookRef, PublishError> {
         let playbook = self.proven(source).await?;
         let reference = playbook.reference().clone();
         match self.0.store.publish(&playbook, source, actor).await? {
@@ -246,6 +252,17 @@ impl Library {
         wanted: &ActivatePlaybook,
         actor: &str,
     ) -> Result<PlaybookView, PublishError> {
+        let activated = self.activate_proven(id, wanted, actor).await;
+        self.on_record(Attempt::Activate(id, wanted.version.as_str()), actor, activated)
+            .await
+    }
+
+    async fn activate_proven(
+        &self,
+        id: &str,
+        wanted: &ActivatePlaybook,
+        actor: &str,
+    ) -> Result<PlaybookView, PublishError> {
         let version = &wanted.version;
         let stored = self.view(id, Some(version.as_str())).await?;
         let source = stored.source.as_deref().unwrap_or_default();
@@ -270,6 +287,11 @@ impl Library {
 
     /// New executions get no version. Running ones go on.
     pub(crate) async fn deactivate(&self, id: &str, actor: &str) -> Result<PlaybookView, PublishError> {
+        let deactivated = self.make_none_active(id, actor).await;
+        self.on_record(Attempt::Deactivate(id), actor, deactivated).await
+    }
+
+    async fn make_none_active(&self, id: &str, actor: &str) -> Result<PlaybookView, PublishError> {
         let name = known(id)?;
         let versions = self.versions(id).await?;
         let stopped = self.0.store.deactivate(&name, actor).await?;

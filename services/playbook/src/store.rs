@@ -497,6 +497,13 @@ impl Store {
         Ok(())
     }
 
+    /// Put on record what changed nothing.
+    pub(crate) async fn note(&self, event: &AuditEvent) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        self.audit.record(&mut connection, event).await?;
+        Ok(())
+    }
+
     async fn record(
         &self,
         connection: &mut PgConnection,

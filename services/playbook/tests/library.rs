@@ -23,14 +23,19 @@ fn version(number: &str) -> String {
 }
 
 /// What was done to playbooks, and to which version. Refused callers are on record too, a moment after their answer.
+/// What was done with which version, and what was refused with which code.
 async fn audited(house: &House) -> Vec<(String, String)> {
     sqlx::query_as(
-        "SELECT kind, detail ->> 'version' FROM audit_events
+        "SELECT kind, COALESCE(detail ->> 'code', detail ->> 'version') FROM audit_events
          WHERE service = 'playbook' AND kind LIKE 'playbook.%' ORDER BY id",
     )
     .fetch_all(&house.owner)
     .await
     .unwrap()
+}
+
+fn refused_with(code: &str) -> (String, String) {
+    ("playbook.refused".to_owned(), code.to_owned())
 }
 
 #[tokio::test]
@@ -86,7 +91,10 @@ async fn a_version_is_published_once_and_never_changes() {
     assert!(!stored.active, "publishing does not activate");
     assert_eq!(
         audited(&house).await,
-        [("playbook.published".to_owned(), "1.3".to_owned())]
+        [
+            ("playbook.published".to_owned(), "1.3".to_owned()),
+            refused_with("playbook_version_published"),
+        ]
     );
 
     // Not even the service itself could change it.
@@ -195,6 +203,14 @@ async fn what_is_not_there_is_told_apart() {
     }
     let missing = house.activate(&running, &ADMIN, "9").await;
     assert_eq!(missing.code(), (404, "playbook_version_not_found".to_owned()));
+    let refused = audited(&house).await;
+    assert_eq!(refused.last(), Some(&refused_with("playbook_version_not_found")));
+    let looked = refused.iter().filter(|(kind, _)| kind == "playbook.refused");
+    assert_eq!(
+        looked.count(),
+        1,
+        "whoever looks for something attempts nothing: {refused:?}"
+    );
 }
 
 #[tokio::test]
@@ -245,7 +261,21 @@ async fn a_playbook_with_findings_is_refused_with_all_of_them_and_their_places()
         .expect(200);
     assert!(!checked.ok);
     assert_eq!(checked.findings, findings);
-    assert_eq!(audited(&house).await, []);
+    assert_eq!(
+        audited(&house).await,
+        [refused_with("playbook_findings")],
+        "whoever only asks attempts nothing"
+    );
+    let (actor, detail): (String, serde_json::Value) =
+        sqlx::query_as("SELECT actor, detail FROM audit_events WHERE kind = 'playbook.refused'")
+            .fetch_one(&house.owner)
+            .await
+            .unwrap();
+    assert!(actor.starts_with("person:"), "{actor}");
+    assert_eq!(detail["verb"], "publish");
+    assert_eq!(detail["digest"], common::Digest::of(&unsafe_source).as_str());
+    let named = detail["findings"].as_array().unwrap();
+    assert!(named.contains(&"unverified-privileged-step".into()), "{detail}");
 }
 
 #[tokio::test]
