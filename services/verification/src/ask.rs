@@ -55,6 +55,19 @@ pub enum AskError {
     Permit(#[from] PermitError),
 }
 
+impl AskError {
+    /// Stable: of problems and the audit. `None` where nothing was refused for good; a switch that is off is on record with
+    /// what it held back.
+    const fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Misdirected(_) => Some("step_misdirected"),
+            Self::NoQuestion(_) => Some("no_question"),
+            Self::Taken(_) => Some("verification_taken"),
+            Self::Away(_) | Self::NotFound(_) | Self::Store(_) | Self::Permit(_) => None,
+        }
+    }
+}
+
 impl From<AskError> for ApiError {
     fn from(error: AskError) -> Self {
         match &error {
@@ -98,12 +111,17 @@ impl Verifier {
         request: StepRequest,
         now: OffsetDateTime,
     ) -> Result<StepAnswer, AskError> {
-        self.check(&request, "verification.mfa")?;
-        if let Some(known) = self.known(&request, Method::Mfa).await? {
+        let answer = Box::pin(self.ask_by_push(&request, now)).await;
+        self.on_record(&request, answer).await
+    }
+
+    async fn ask_by_push(&self, request: &StepRequest, now: OffsetDateTime) -> Result<StepAnswer, AskError> {
+        self.check(request, "verification.mfa")?;
+        if let Some(known) = self.known(request, Method::Mfa).await? {
             return Ok(known);
         }
-        let facts = facts(&request, Method::Mfa, Some(self.limits.mfa), now);
-        let operation = match self.subject(&request).await {
+        let facts = facts(request, Method::Mfa, Some(self.limits.mfa), now);
+        let operation = match self.subject(request).await {
             Ok(person) => Operation {
                 state: State::Mfa(Mfa {
                     subject: person.id.clone(),
@@ -120,7 +138,7 @@ impl Verifier {
             },
             Err((person, reason)) => impossible(facts, person.as_ref(), reason, now)?,
         };
-        self.begin(operation, &request).await
+        self.begin(operation, request).await
     }
 
     /// Ask the subject's manager.
@@ -129,17 +147,22 @@ impl Verifier {
         request: StepRequest,
         now: OffsetDateTime,
     ) -> Result<StepAnswer, AskError> {
-        self.check(&request, "verification.manager")?;
-        if let Some(known) = self.known(&request, Method::Manager).await? {
+        let answer = Box::pin(self.ask_by_card(&request, now)).await;
+        self.on_record(&request, answer).await
+    }
+
+    async fn ask_by_card(&self, request: &StepRequest, now: OffsetDateTime) -> Result<StepAnswer, AskError> {
+        self.check(request, "verification.manager")?;
+        if let Some(known) = self.known(request, Method::Manager).await? {
             return Ok(known);
         }
-        let facts = facts(&request, Method::Manager, Some(self.limits.approval), now);
-        let operation = match self.subject(&request).await {
+        let facts = facts(request, Method::Manager, Some(self.limits.approval), now);
+        let operation = match self.subject(request).await {
             Ok(person) => {
                 let facts = named(facts, &person);
                 match self.manager(&person).await {
                     Ok(manager) => {
-                        let asked = asked(&request, &facts, &person, &manager);
+                        let asked = asked(request, &facts, &person, &manager);
                         let sms_at = now + self.limits.sms_after;
                         let approval = Approval::new(asked, facts.deadline, sms_at, now);
                         Operation {
@@ -153,7 +176,27 @@ impl Verifier {
             }
             Err((person, reason)) => impossible(facts, person.as_ref(), reason, now)?,
         };
-        self.begin(operation, &request).await
+        self.begin(operation, request).await
+    }
+
+    /// The answer to `request`, and where that is a refusal, once it is on record: nothing of ours asks for such a thing.
+    async fn on_record(
+        &self,
+        request: &StepRequest,
+        answer: Result<StepAnswer, AskError>,
+    ) -> Result<StepAnswer, AskError> {
+        if let Err(refused) = &answer
+            && let Some(code) = refused.code()
+        {
+            let event = record::not_taken(request, self.is_ours(request), code);
+            self.store.refused(&event).await?;
+        }
+        answer
+    }
+
+    fn is_ours(&self, request: &StepRequest) -> bool {
+        let tenants = [&request.tenant_id, &request.subject.tenant_id];
+        tenants.into_iter().all(|tenant| *tenant == self.tenant)
     }
 
     /// How an operation stands, with its permit.
@@ -178,8 +221,7 @@ impl Verifier {
             let detail = format!("`{}` is not done here; this is `{action}`", request.action);
             return Err(AskError::Misdirected(detail));
         }
-        let tenants = [&request.tenant_id, &request.subject.tenant_id];
-        if tenants.into_iter().any(|tenant| *tenant != self.tenant) {
+        if !self.is_ours(request) {
             return Err(AskError::Misdirected(
                 "the request is for another tenant".to_owned(),
             ));

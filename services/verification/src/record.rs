@@ -2,7 +2,9 @@
 //! or codes. Pure.
 
 use chassis::AuditEvent;
+use common::{ExecutionId, StepRequest};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::inquiry::Given;
 use crate::operation::{Answer, Channel, Ending, Facts, Note, Operation, Reply, Verdict};
@@ -71,11 +73,37 @@ pub fn renewed(operation: &Operation) -> AuditEvent {
 }
 
 /// A permit got none.
-pub fn not_renewed(operation: &Operation) -> AuditEvent {
+pub fn not_renewed(operation: &Operation, code: &str) -> AuditEvent {
     let detail = json!({
-        "permit": operation.permit.as_ref().map(|permit| permit.id), "code": "permit_not_renewable",
+        "permit": operation.permit.as_ref().map(|permit| permit.id), "code": code,
     });
     event("permit.refused", &operation.facts, detail)
+}
+
+/// Time was asked for a permit that is none of this execution: which one it is in the words of whoever asked, and may be
+/// nobody's.
+pub fn no_permit(id: Uuid, execution: ExecutionId) -> AuditEvent {
+    let detail = json!({"id": id, "execution": execution, "code": "permit_not_found"});
+    AuditEvent::new("permit.refused", detail)
+}
+
+/// A step was asked for that we do not take.
+pub fn not_taken(request: &StepRequest, ours: bool, code: &str) -> AuditEvent {
+    let mut detail = json!({
+        "code": code, "action": request.action, "subject": request.subject.user_id, "step": request.step,
+    });
+    if ours {
+        return AuditEvent::new("verification.refused", detail)
+            .ticket(&request.ticket_id)
+            .execution(request.execution_id);
+    }
+    // Another tenant's numbers are told of, and not linked to ours.
+    if let Some(detail) = detail.as_object_mut() {
+        detail.insert("tenant".to_owned(), json!(request.tenant_id));
+        detail.insert("ticket".to_owned(), json!(request.ticket_id));
+        detail.insert("execution".to_owned(), json!(request.execution_id));
+    }
+    AuditEvent::new("verification.refused", detail)
 }
 
 fn of_note(facts: &Facts, note: &Note) -> AuditEvent {

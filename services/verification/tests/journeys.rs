@@ -166,6 +166,11 @@ async fn asked_again_it_is_the_same_operation_and_one_push() {
         matches!(error, PeerError::Refused { ref problem, .. } if problem.code == "verification_taken"),
         "{error}"
     );
+    let refused = house.refusals().await;
+    assert_eq!(
+        refused,
+        [("verification_taken".to_owned(), Some(other.execution_id.0))]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -553,6 +558,12 @@ async fn only_orchestration_may_ask() {
     assert!(
         matches!(error, PeerError::Refused { ref problem, .. } if problem.code == "step_misdirected"),
         "{error}"
+    );
+    let refused = house.refusals().await;
+    assert_eq!(
+        refused,
+        [("step_misdirected".to_owned(), None)],
+        "another tenant's execution is none of ours"
     );
     assert_eq!(house.world.entra().pushes(ADELE), 0);
 }

@@ -16,18 +16,27 @@ impl Verifier {
         request: StepRequest,
         now: OffsetDateTime,
     ) -> Result<StepAnswer, AskError> {
-        self.check(&request, "verification.ask")?;
+        let answer = Box::pin(self.ask_by_question(&request, now)).await;
+        self.on_record(&request, answer).await
+    }
+
+    async fn ask_by_question(
+        &self,
+        request: &StepRequest,
+        now: OffsetDateTime,
+    ) -> Result<StepAnswer, AskError> {
+        self.check(request, "verification.ask")?;
         if request.authorizes.is_some() {
             let detail = "a question proves nothing, so nothing can be authorized by its answer";
             return Err(AskError::Misdirected(detail.to_owned()));
         }
         let asked = Asked::read(&request.parameters)?;
-        if let Some(known) = self.known(&request, Method::Question).await? {
+        if let Some(known) = self.known(request, Method::Question).await? {
             return Ok(known);
         }
         // People answer when they next look: no rule of ours is shorter than the step's own time-out.
-        let facts = facts(&request, Method::Question, None, now);
-        let operation = match self.subject(&request).await {
+        let facts = facts(request, Method::Question, None, now);
+        let operation = match self.subject(request).await {
             Ok(person) => {
                 let inquiry = Inquiry {
                     reference: reference("qst"),
@@ -42,6 +51,6 @@ impl Verifier {
             }
             Err((person, reason)) => impossible(facts, person.as_ref(), reason, now)?,
         };
-        self.begin(operation, &request).await
+        self.begin(operation, request).await
     }
 }

@@ -43,6 +43,10 @@ impl Store {
         .fetch_optional(&mut *tx)
         .await?;
         let Some(found) = found else {
+            self.audit
+                .record(&mut tx, &record::no_permit(id, execution))
+                .await?;
+            tx.commit().await?;
             return Ok(Renewing::Unknown);
         };
         let mut operation = self.lock(&mut tx, OperationId(found)).await?;
@@ -51,14 +55,16 @@ impl Store {
             _ => None,
         });
         let (Some(answered), Some(permit)) = (answered, operation.permit.as_mut()) else {
+            let refused = record::not_renewed(&operation, "permit_not_given");
+            self.audit.record(&mut tx, &refused).await?;
+            tx.commit().await?;
             return Ok(Renewing::NotGiven);
         };
         match renew(answered, permit.expires_at, now) {
             Renewal::StillGood => return Ok(Renewing::Good(Box::new(operation))),
             Renewal::TooLate => {
-                self.audit
-                    .record(&mut tx, &record::not_renewed(&operation))
-                    .await?;
+                let refused = record::not_renewed(&operation, "permit_not_renewable");
+                self.audit.record(&mut tx, &refused).await?;
                 tx.commit().await?;
                 return Ok(Renewing::TooLate);
             }

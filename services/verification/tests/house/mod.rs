@@ -263,6 +263,16 @@ impl House {
         assert!(seen.is_some(), "no {kind}: {:?}", self.audit().await);
     }
 
+    /// Why steps were not taken, oldest first, and in the chain of which execution that stands.
+    pub(crate) async fn refusals(&self) -> Vec<(String, Option<uuid::Uuid>)> {
+        sqlx::query_as(
+            "SELECT detail->>'code', execution_id FROM audit_events WHERE kind = 'verification.refused' ORDER BY id",
+        )
+        .fetch_all(&self.owner)
+        .await
+        .unwrap()
+    }
+
     pub(crate) async fn audit(&self) -> Vec<String> {
         sqlx::query_scalar("SELECT kind FROM audit_events ORDER BY id")
             .fetch_all(&self.owner)

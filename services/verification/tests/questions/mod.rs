@@ -291,5 +291,7 @@ async fn what_is_no_question_is_refused_before_anybody_is_asked() {
         (422, "step_misdirected".to_owned()),
         "an answer allows nothing"
     );
+    let refused: Vec<String> = house.refusals().await.into_iter().map(|(code, _)| code).collect();
+    assert_eq!(refused, ["no_question", "step_misdirected"]);
     assert!(house.world.teams().cards().is_empty());
 }

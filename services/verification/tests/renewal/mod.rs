@@ -9,6 +9,7 @@ use common::client::PeerError;
 use common::{ExecutionId, OperationId, PermitId, PermitToken, Service, StepRequest, StepResult};
 use launcher::testing::Running;
 use simulators::entra::Push;
+use uuid::Uuid;
 
 use crate::MFA;
 use crate::house::{ADELE, House};
@@ -143,6 +144,19 @@ async fn what_nobody_approved_and_what_is_another_execution_s_is_not_renewed() {
     )
     .await;
     assert_eq!(code(refused), "permit_not_given");
+    let on_record: Vec<(String, Option<Uuid>)> = sqlx::query_as(
+        "SELECT detail->>'code', execution_id FROM audit_events WHERE kind = 'permit.refused' ORDER BY id",
+    )
+    .fetch_all(&house.owner)
+    .await
+    .unwrap();
+    let expected = [
+        // In the chain of no execution: it is only named by whoever asks.
+        ("permit_not_found".to_owned(), None),
+        ("permit_not_found".to_owned(), None),
+        ("permit_not_given".to_owned(), Some(denied.execution_id.0)),
+    ];
+    assert_eq!(on_record, expected);
     let delivery = house.client(&running, Service::Delivery);
     let wrong = delivery.renew_permit(first.id, request.execution_id).await;
     assert_eq!(code(wrong.map(|renewed| renewed.permit)), "caller_not_allowed");
