@@ -3,6 +3,8 @@
 //! Used for the tokens of people (OpenID Connect) and of the Bot Framework.
 
 mod flaw;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -100,7 +102,6 @@ struct Keys {
 pub struct Cache {
     http: reqwest::Client,
     discovery: Url,
-    unknown_kid_pause: Duration,
     keys: Mutex<Option<Keys>>,
 }
 
@@ -110,15 +111,8 @@ impl Cache {
         Self {
             http,
             discovery,
-            unknown_kid_pause: UNKNOWN_KID_PAUSE,
             keys: Mutex::new(None),
         }
-    }
-
-    /// Look again for unknown keys after `pause` (an hour where nothing is said).
-    pub fn unknown_kid_pause(mut self, pause: Duration) -> Self {
-        self.unknown_kid_pause = pause;
-        self
     }
 
     /// Check signature, `iss`, `aud`, `exp`, `nbf` and `iat` of `token`, all of which must be there but the last two.
@@ -129,6 +123,16 @@ impl Cache {
         &self,
         token: &str,
         expected: &Expected<'_>,
+    ) -> Result<Verified<C>, TokenError> {
+        self.verify_at(token, expected, Instant::now()).await
+    }
+
+    /// `now` is about how old our keys are; the token's times are held against the fleet's clock.
+    async fn verify_at<C: DeserializeOwned>(
+        &self,
+        token: &str,
+        expected: &Expected<'_>,
+        now: Instant,
     ) -> Result<Verified<C>, TokenError> {
         if token.len() > LONGEST_BYTES {
             return Err(TokenError::Invalid(Flaw::TooLong));
@@ -142,7 +146,7 @@ impl Cache {
             return Err(TokenError::Invalid(Flaw::Extensions));
         }
         let kid = header.kid.ok_or(TokenError::Invalid(Flaw::NoKey))?;
-        let (key, issuer) = self.key(&kid).await?;
+        let (key, issuer) = self.key(&kid, now).await?;
         let mut validation = Validation::new(Algorithm::RS256);
         // Done below, by the fleet's clock.
         validation.validate_exp = false;
@@ -170,18 +174,18 @@ impl Cache {
         })
     }
 
-    async fn key(&self, kid: &str) -> Result<(Arc<Key>, String), TokenError> {
+    async fn key(&self, kid: &str, now: Instant) -> Result<(Arc<Key>, String), TokenError> {
         // Held across the read on purpose: a burst of callers asks the issuer once.
         let mut keys = self.keys.lock().await;
         if let Some(known) = keys.as_ref() {
-            let age = known.read_at.elapsed();
+            let age = now.saturating_duration_since(known.read_at);
             match known.by_kid.get(kid) {
                 Some(key) if age < KEEP => return Ok((Arc::clone(key), known.issuer.clone())),
-                None if age < self.unknown_kid_pause => return Err(unknown_kid()),
+                None if age < UNKNOWN_KID_PAUSE => return Err(unknown_kid()),
                 _ => {}
             }
         }
-        let read = self.read().await?;
+        let read = self.read(now).await?;
         let found = read
             .by_kid
             .get(kid)
@@ -190,7 +194,7 @@ impl Cache {
         found.ok_or_else(unknown_kid)
     }
 
-    async fn read(&self) -> Result<Keys, TokenError> {
+    async fn read(&self, now: Instant) -> Result<Keys, TokenError> {
         let discovery: Discovery = self.document(self.discovery.clone()).await?;
         // Whoever answers for the issuer once must not be able to send us anywhere: we go to configured hosts only.
         if discovery.jwks_uri.origin() != self.discovery.origin() {
@@ -207,7 +211,7 @@ impl Cache {
         Ok(Keys {
             issuer: discovery.issuer,
             by_kid,
-            read_at: Instant::now(),
+            read_at: now,
         })
     }
 
