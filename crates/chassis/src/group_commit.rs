@@ -4,16 +4,26 @@
 //! writes gets an answer when its write is durable, as if it had been alone. There is one transaction under way at a time: a
 //! second would hide its wait for the disk, and cost more than that by halving both (`docs/decisions/0021-commits-in-groups.md`).
 
+use std::ops::{Deref, DerefMut};
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, PgPool, Postgres};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::chain;
+use crate::observe::panic_text;
 
 /// Entries in one transaction: enough to share its cost, few enough not to hold the others up.
 const MOST: usize = 64;
 /// Entries in line before whoever has another one must wait.
 const LINE: usize = 256;
+/// A commit that takes longer is given up. Well above what a statement may take (`statement_timeout`, 30 s): Postgres has
+/// ended that by then, so nobody is at the other end any more. Left to itself the kernel notices after a quarter of an
+/// hour, and with one commit under way at a time nothing would be written until then.
+const LIMIT: Duration = Duration::from_secs(45);
 
 /// Something that commits several entries at once. Cheap to clone.
 pub trait Ledger: Clone + Send + Sync + 'static {
@@ -24,7 +34,7 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// Why nothing was written.
     type Error: Failure;
 
-    /// All of them, or none: one answer for each, in their order.
+    /// All of them, or none: one answer for each, in their order. Given up after a while, so over a [`Lent`] connection.
     fn commit(
         &self,
         entries: &[Self::Entry],
@@ -55,6 +65,52 @@ pub fn refused(error: &sqlx::Error) -> bool {
     })
 }
 
+/// A connection for one commit. Dropped before it is given back, it is closed: a commit that was given up, or that panicked,
+/// leaves it in the middle of something, and to find out what would take as long as the commit did.
+#[derive(Debug)]
+pub struct Lent(Option<PoolConnection<Postgres>>);
+
+impl Lent {
+    /// One of `pool`.
+    ///
+    /// # Errors
+    /// None is to be had.
+    pub async fn from(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        pool.acquire().await.map(|connection| Self(Some(connection)))
+    }
+
+    /// The commit came to an end, good or bad.
+    pub fn give_back(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Deref for Lent {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.0.as_ref().expect(STILL_LENT)
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.0.as_mut().expect(STILL_LENT)
+    }
+}
+
+/// Only [`Lent::give_back`] and the drop take it out, and both are its end.
+const STILL_LENT: &str = "a connection stays lent until it is given back";
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            // Its place in the pool is free at once. Without a farewell, which might wait as well.
+            drop(connection.detach());
+        }
+    }
+}
+
 /// An entry, and who waits for it.
 struct Waiting<L: Ledger> {
     entry: L::Entry,
@@ -73,17 +129,22 @@ impl<L: Ledger> Clone for Line<L> {
 impl<L: Ledger> Line<L> {
     /// Nobody waits for company: a committer takes what is there, and what comes meanwhile is there when it is back.
     pub fn start(ledger: &L) -> Self {
-        Self::with(ledger, None)
+        Self::with(ledger, None, LIMIT)
+    }
+
+    /// The same, where a commit is given up after `limit`.
+    pub fn limited(ledger: &L, limit: Duration) -> Self {
+        Self::with(ledger, None, limit)
     }
 
     /// For entries that nobody is in a hurry for: the first waits this long for others.
     pub fn patient(ledger: &L, patience: Duration) -> Self {
-        Self::with(ledger, Some(patience))
+        Self::with(ledger, Some(patience), LIMIT)
     }
 
-    fn with(ledger: &L, patience: Option<Duration>) -> Self {
+    fn with(ledger: &L, patience: Option<Duration>, limit: Duration) -> Self {
         let (line, waiting) = mpsc::channel(LINE);
-        tokio::spawn(commit_all(ledger.clone(), waiting, patience));
+        tokio::spawn(commit_all(ledger.clone(), waiting, patience, limit));
         Self(line)
     }
 
@@ -95,12 +156,17 @@ impl<L: Ledger> Line<L> {
         let (done, found) = oneshot::channel();
         let waiting = Waiting { entry, done };
         self.0.send(waiting).await.map_err(|_| L::Error::stopped())?;
-        // A committer that panicked may have got to the end of its transaction.
+        // Its committer was stopped, and may have got to the end of its transaction.
         found.await.map_err(|_| L::Error::unclear())?
     }
 }
 
-async fn commit_all<L: Ledger>(ledger: L, mut line: mpsc::Receiver<Waiting<L>>, patience: Option<Duration>) {
+async fn commit_all<L: Ledger>(
+    ledger: L,
+    mut line: mpsc::Receiver<Waiting<L>>,
+    patience: Option<Duration>,
+    limit: Duration,
+) {
     loop {
         let batch = gather(&mut line, patience).await;
         if batch.is_empty() {
@@ -112,7 +178,7 @@ async fn commit_all<L: Ledger>(ledger: L, mut line: mpsc::Receiver<Waiting<L>>, 
             .into_iter()
             .map(|waiting| (waiting.entry, waiting.done))
             .unzip();
-        let results = commit(&ledger, &entries).await;
+        let results = commit(&ledger, &entries, limit).await;
         for (done, result) in waiting.into_iter().zip(results) {
             // Whoever is gone has been stopped, and what it did is taken up from what is stored.
             let _ = done.send(result);
@@ -139,8 +205,12 @@ async fn gather<T>(line: &mut mpsc::Receiver<T>, patience: Option<Duration>) -> 
 
 /// One transaction for all of them. Where the database refuses it, one for each, so that none is refused for another's sake.
 /// Where nobody can tell whether it was committed, none is tried again: it would be written twice.
-async fn commit<L: Ledger>(ledger: &L, entries: &[L::Entry]) -> Vec<Result<L::Found, L::Error>> {
-    let error = match ledger.commit(entries).await {
+async fn commit<L: Ledger>(
+    ledger: &L,
+    entries: &[L::Entry],
+    limit: Duration,
+) -> Vec<Result<L::Found, L::Error>> {
+    let error = match attempt(ledger, entries, limit).await {
         Ok(found) => return found.into_iter().map(Ok).collect(),
         Err(error) => error,
     };
@@ -155,10 +225,36 @@ async fn commit<L: Ledger>(ledger: &L, entries: &[L::Entry]) -> Vec<Result<L::Fo
     tracing::warn!(error = %cause, "a common transaction was refused; trying each entry alone");
     let mut results = Vec::with_capacity(entries.len());
     for entry in entries {
-        let alone = ledger.commit(std::slice::from_ref(entry)).await;
+        let alone = attempt(ledger, std::slice::from_ref(entry), limit).await;
         results.push(alone.and_then(|found| found.into_iter().next().ok_or_else(L::Error::unclear)));
     }
     results
+}
+
+/// One transaction. Whatever becomes of it, the next one has its turn: a committer that ended with a fault, or waited for
+/// an answer that never comes, would leave its process alive and unable to write.
+async fn attempt<L: Ledger>(
+    ledger: &L,
+    entries: &[L::Entry],
+    limit: Duration,
+) -> Result<Vec<L::Found>, L::Error> {
+    let committing = AssertUnwindSafe(ledger.commit(entries)).catch_unwind();
+    match tokio::time::timeout(limit, committing).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => {
+            let panic = panic_text(panic.as_ref());
+            tracing::error!(panic, "a commit panicked; whether it was written is not known");
+            Err(L::Error::unclear())
+        }
+        Err(_) => {
+            let limit_s = limit.as_secs();
+            tracing::error!(
+                limit_s,
+                "the database did not answer a commit in time and it was given up"
+            );
+            Err(L::Error::unclear())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -193,6 +289,11 @@ mod tests {
         }
     }
 
+    /// A fault of ours brings the ledger down.
+    const FATAL: u32 = 666;
+    /// The database never answers.
+    const ENDLESS: u32 = 1000;
+
     /// Writes numbers down, a batch at a time; refuses odd ones, or loses its answer.
     #[derive(Clone, Default)]
     struct Numbers {
@@ -209,6 +310,10 @@ mod tests {
             if entries.iter().any(|number| number % 2 == 1) {
                 return Err(Fault::Odd);
             }
+            assert!(!entries.contains(&FATAL), "a number that nobody foresaw");
+            if entries.contains(&ENDLESS) {
+                std::future::pending::<()>().await;
+            }
             self.written.lock().unwrap().push(entries.to_vec());
             if self.loses_answers {
                 return Err(Fault::Lost);
@@ -220,7 +325,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_refused_for_one_is_tried_for_each() {
         let numbers = Numbers::default();
-        let results = commit(&numbers, &[2, 3, 4]).await;
+        let results = commit(&numbers, &[2, 3, 4], LIMIT).await;
         assert_eq!(results, [Ok(20), Err(Fault::Odd), Ok(40)]);
         assert_eq!(*numbers.written.lock().unwrap(), [[2], [4]]);
     }
@@ -231,7 +336,7 @@ mod tests {
             loses_answers: true,
             ..Numbers::default()
         };
-        let results = commit(&numbers, &[2, 4]).await;
+        let results = commit(&numbers, &[2, 4], LIMIT).await;
         assert_eq!(results, [Err(Fault::Unclear), Err(Fault::Unclear)]);
         assert_eq!(*numbers.written.lock().unwrap(), [[2, 4]]);
     }
@@ -251,5 +356,28 @@ mod tests {
     async fn everybody_else_waits_for_nobody() {
         let numbers = Numbers::default();
         assert_eq!(Line::start(&numbers).commit(2).await, Ok(20));
+    }
+    #[tokio::test]
+    async fn a_panic_costs_the_entries_of_one_commit_and_nobody_elses() {
+        let numbers = Numbers::default();
+        let line = Line::start(&numbers);
+        let found = tokio::join!(line.commit(2), line.commit(FATAL));
+        assert_eq!(found, (Err(Fault::Unclear), Err(Fault::Unclear)));
+        assert_eq!(line.commit(4).await, Ok(40));
+    }
+
+    #[tokio::test]
+    async fn a_panic_over_one_that_is_tried_alone_costs_that_one() {
+        let numbers = Numbers::default();
+        let results = commit(&numbers, &[2, 3, FATAL, 4], LIMIT).await;
+        let unclear = Err(Fault::Unclear);
+        assert_eq!(results, [Ok(20), Err(Fault::Odd), unclear, Ok(40)]);
+    }
+
+    #[tokio::test]
+    async fn a_database_that_never_answers_is_given_up_and_the_next_commit_has_its_turn() {
+        let line = Line::limited(&Numbers::default(), Duration::from_millis(50));
+        assert_eq!(line.commit(ENDLESS).await, Err(Fault::Unclear));
+        assert_eq!(line.commit(4).await, Ok(40));
     }
 }

@@ -62,7 +62,7 @@ impl World {
             .await
     }
 
-    async fn standing_on(
+    pub(crate) async fn standing_on(
         &self,
         service: Service,
         oidc: Option<OidcSettings>,

@@ -13,6 +13,8 @@ use url::Url;
 pub struct Wire {
     url: Url,
     whole: watch::Sender<bool>,
+    /// How often it froze.
+    frozen: watch::Sender<u32>,
     relay: JoinHandle<()>,
 }
 
@@ -36,10 +38,12 @@ impl Wire {
         let mut relayed = url.clone();
         relayed.set_port(Some(port)).expect("the address has a host");
         let (whole, state) = watch::channel(true);
+        let (frozen, freezes) = watch::channel(0);
         Self {
             url: relayed,
             whole,
-            relay: tokio::spawn(relay(listener, server, state)),
+            frozen,
+            relay: tokio::spawn(relay(listener, server, state, freezes)),
         }
     }
 
@@ -51,6 +55,12 @@ impl Wire {
     /// Drop every connection and take no new one.
     pub fn cut(&self) {
         self.whole.send_replace(false);
+    }
+
+    /// Carry nothing more over the connections that there are, and leave them open: as where a host, or a firewall between,
+    /// vanished without a word. New ones are carried.
+    pub fn freeze(&self) {
+        self.frozen.send_modify(|times| *times += 1);
     }
 
     /// Let connections through again.
@@ -65,7 +75,12 @@ impl Drop for Wire {
     }
 }
 
-async fn relay(listener: TcpListener, server: SocketAddr, whole: watch::Receiver<bool>) {
+async fn relay(
+    listener: TcpListener,
+    server: SocketAddr,
+    whole: watch::Receiver<bool>,
+    mut frozen: watch::Receiver<u32>,
+) {
     let mut connections = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
@@ -73,7 +88,8 @@ async fn relay(listener: TcpListener, server: SocketAddr, whole: watch::Receiver
                 let Ok((client, _)) = accepted else { continue };
                 // Dropped at once while the wire is cut: the client sees its connection closed.
                 if *whole.borrow() {
-                    connections.spawn(carry(client, server, whole.clone()));
+                    frozen.mark_unchanged();
+                    connections.spawn(carry(client, server, whole.clone(), frozen.clone()));
                 }
             }
             Some(_) = connections.join_next() => {}
@@ -81,13 +97,23 @@ async fn relay(listener: TcpListener, server: SocketAddr, whole: watch::Receiver
     }
 }
 
-async fn carry(mut client: TcpStream, server: SocketAddr, mut whole: watch::Receiver<bool>) {
+async fn carry(
+    mut client: TcpStream,
+    server: SocketAddr,
+    mut whole: watch::Receiver<bool>,
+    mut frozen: watch::Receiver<u32>,
+) {
     let Ok(mut server) = TcpStream::connect(server).await else {
         return;
     };
-    tokio::select! {
+    let froze = tokio::select! {
         // However it ends, both sides see their connection closed.
-        _ = copy_bidirectional(&mut client, &mut server) => {}
-        _ = whole.wait_for(|whole| !whole) => {}
+        _ = copy_bidirectional(&mut client, &mut server) => false,
+        _ = whole.wait_for(|whole| !whole) => false,
+        _ = frozen.changed() => true,
+    };
+    if froze {
+        // Both sides stay open until the wire is gone.
+        std::future::pending::<()>().await;
     }
 }
