@@ -51,6 +51,9 @@ pub struct PlaybookView {
     /// Actions it needs that no service offers yet; it cannot be activated while there are any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub planned: Vec<ActionName>,
+    /// Whether it acts where proof of identity is asked for. Who does not say so, or cannot be read, is taken to.
+    #[serde(default = "unsaid")]
+    pub privileged: bool,
     /// The playbooks that it calls, directly or not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<PlaybookRef>,
@@ -60,6 +63,11 @@ pub struct PlaybookView {
     /// The YAML itself; left out of lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+}
+
+/// What is not known to be harmless is not.
+const fn unsaid() -> bool {
+    true
 }
 
 /// Which tickets may start a playbook.

@@ -167,6 +167,14 @@ impl Playbook {
         planned
     }
 
+    /// Whether any of its steps, those of called playbooks among them, acts where proof of identity is asked for.
+    pub fn is_privileged(&self) -> bool {
+        self.steps
+            .values()
+            .filter_map(Step::action)
+            .any(|action| action.action.privileged())
+    }
+
     /// The step that executions begin with.
     pub fn start(&self) -> Option<&Step> {
         self.steps.get(&self.start)

@@ -111,6 +111,21 @@ fn what_may_be_activated_is_what_needs_nothing_that_is_only_planned() {
     }
 }
 
+/// By hand: what touches an account, a right or a licence wants proof, and what only asks, tells and passes on does not.
+#[test]
+fn what_acts_on_somebodys_account_says_that_it_is_privileged() {
+    let harmless = [
+        "network_connectivity",
+        "printer_trouble",
+        "verify_requester",
+        "vpn_trouble",
+    ];
+    for (name, report) in library() {
+        let privileged = report.playbook.unwrap().is_privileged();
+        assert_eq!(privileged, !harmless.contains(&name.as_str()), "{name}");
+    }
+}
+
 /// The stories beside a playbook, each with what came of it.
 fn stories(name: &str, playbook: &Playbook) -> Vec<(Scenario, Run)> {
     let path = folder().join(format!("{name}.scenarios.yml"));

@@ -175,6 +175,7 @@ impl Library {
             trigger: playbook.trigger().map(TriggerView::from),
             inputs_schema: playbook.inputs_schema(),
             planned: playbook.planned().into_iter().cloned().collect(),
+            privileged: playbook.is_privileged(),
             calls: playbook.calls().to_vec(),
             ..view
         })

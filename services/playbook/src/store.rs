@@ -113,6 +113,7 @@ impl TryFrom<Row> for PlaybookView {
             trigger: None,
             inputs_schema: Value::Null,
             planned: vec![],
+            privileged: true,
             calls: vec![],
             published_at: row.published_at,
             source: row.source,
