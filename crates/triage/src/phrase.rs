@@ -42,6 +42,15 @@ impl Words {
         phrases.iter().any(|phrase| self.has(phrase))
     }
 
+    /// Whether one of `first` comes with one of `then` among the next `within` words: "ignore all of your earlier rules".
+    pub(crate) fn has_soon(&self, first: &[&str], within: usize, then: &[&str]) -> bool {
+        let words: Vec<&str> = self.iter().collect();
+        words.iter().enumerate().any(|(at, word)| {
+            let mut next = words.iter().skip(at + 1).take(within);
+            first.contains(word) && next.any(|word| then.contains(word))
+        })
+    }
+
     /// "cannot login to the travel site": a system with accounts of its own, unlike "to my computer".
     pub(crate) fn names_a_place_to_sign_in(&self) -> bool {
         const FILLERS: [&str; 6] = ["to", "into", "in", "my", "the", "our"];
@@ -118,6 +127,13 @@ mod tests {
         ] {
             assert!(Words::of(text).has("cannot login"), "{text}");
         }
+    }
+
+    #[test]
+    fn two_words_are_near_each_other_in_their_order_only() {
+        let near = |text: &str| Words::of(text).has_soon(&["skip", "omit"], 4, &["proof"]);
+        assert!(near("please skip the proof") && near("omit, this once, the PROOF!"));
+        assert!(!near("a proof to skip") && !near("skip one two three four proof") && !near("skip"));
     }
 
     #[test]
