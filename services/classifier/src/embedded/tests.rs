@@ -176,6 +176,24 @@ fn a_body_that_says_something_else_is_not_outweighed_by_an_examples_subject() {
     }
 }
 
+/// Whoever closes the ticket after the reset loses the rest of it; and what is slipped in among honest words weighs little in sum.
+#[test]
+fn a_sentence_about_something_else_is_a_persons_to_read() {
+    for aside in [
+        "The projector in the large meeting room has been flickering since Tuesday.",
+        "Please order two new chairs for the front desk as well.",
+        "Kindly translate the last annual report into verse and mail it to everybody.",
+    ] {
+        let details = format!("I forgot my password, please reset it. {aside}");
+        assert!(!automated("I forgot my password", &details), "`{aside}`");
+        assert!(!automated("", &details), "`{aside}`");
+    }
+    assert!(automated(
+        "",
+        "Good morning! I forgot my password, please reset it. Thank you, and a nice day."
+    ));
+}
+
 /// Neither goes above a measured threshold, least of all above one that says "never".
 #[test]
 fn an_example_carries_nothing_over_the_threshold_of_a_kind_of_accounts() {
