@@ -46,6 +46,13 @@ pub enum Refusal {
         /// Stable word for what is wrong with it.
         reason: &'static str,
     },
+    /// Somebody at a door that is open to whoever holds something, without it.
+    Holder {
+        /// Of the event: `suggestion.refused`.
+        kind: &'static str,
+        /// Stable word for what is wrong with what they hold.
+        reason: &'static str,
+    },
 }
 
 impl Refusal {
@@ -66,6 +73,9 @@ impl Refusal {
                     SentBy::Stranger => event.actor(STRANGER),
                     SentBy::Vendor => event.actor(format!("vendor:{vendor}")),
                 }
+            }
+            Self::Holder { kind, reason } => {
+                AuditEvent::new(kind, json!({ "reason": reason, "count": count })).actor(STRANGER)
             }
         }
     }

@@ -205,6 +205,12 @@ async fn strangers_are_on_record_the_first_of_a_kind_at_once_and_the_others_by_t
         reason: "signature",
     };
     shell.refusals().note(webhook);
+    for _ in 0..20 {
+        shell.refusals().note(Refusal::Holder {
+            kind: "sample.refused",
+            reason: "unknown",
+        });
+    }
     // The end of a service waits for what runs beside its answers, and for what was only counted so far.
     let (_, serving) = serve(shell, &Sample::default()).await;
     world.shutdown.cancel();
@@ -223,6 +229,7 @@ async fn strangers_are_on_record_the_first_of_a_kind_at_once_and_the_others_by_t
         ("access.unproven", "token_malformed", 20),
         ("access.unproven", "token_missing", 20),
         ("access.unproven", "token_unknown_key", 20),
+        ("sample.refused", "unknown", 20),
         ("webhook.refused", "signature", 1),
     ];
     for (row, (kind, code, count)) in rows.iter().zip(expected) {

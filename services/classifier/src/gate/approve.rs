@@ -1,6 +1,7 @@
 //! An agent has a suggestion carried out: everything is looked up and asked once more, as for a ticket that came this
 //! minute. Only the mode does not count, for it is what the agent answers; our own note on the ticket never did.
 
+use chassis::Refusal;
 use common::clock;
 use common::{Blocker, Mode};
 
@@ -23,7 +24,13 @@ impl Gate {
                 version: suggestion.playbook.version.to_string(),
                 recorded: approver.told(),
             },
-            Err(page) => page,
+            Err(page) => {
+                // Looking at what is over is no attempt; trying codes is.
+                if page == Page::Unknown {
+                    self.refused(&page);
+                }
+                page
+            }
         })
     }
 
@@ -31,7 +38,10 @@ impl Gate {
     pub(crate) async fn approve(&self, code: &str, approver: &Approver) -> Result<Page, StoreError> {
         let suggestion = match self.open_suggestion(code).await? {
             Ok(suggestion) => suggestion,
-            Err(page) => return Ok(page),
+            Err(page) => {
+                self.refused(&page);
+                return Ok(page);
+            }
         };
         let heard = self.store.heard(&suggestion.ticket).await?;
         let dossier = match Box::pin(self.sources.gather(&suggestion.ticket, heard)).await {
@@ -68,8 +78,26 @@ impl Gate {
             }
             Approved::InHand => Ok(Page::Away("the ticket".to_owned())),
             // Whoever was first, or the clock.
-            Approved::TooLate => Ok(self.open_suggestion(code).await?.err().unwrap_or(Page::Used)),
+            Approved::TooLate => {
+                let page = self.open_suggestion(code).await?.err().unwrap_or(Page::Used);
+                self.refused(&page);
+                Ok(page)
+            }
         }
+    }
+
+    /// Nothing can be approved under the code that somebody holds. Codes are anybody's to try: they are counted.
+    fn refused(&self, page: &Page) {
+        let reason = match page {
+            Page::Unknown => "unknown",
+            Page::Used => "used",
+            Page::Expired => "expired",
+            _ => return,
+        };
+        self.shell.refusals().note(Refusal::Holder {
+            kind: "suggestion.refused",
+            reason,
+        });
     }
 
     /// The suggestion that can be approved under this code, or why there is none.

@@ -1,7 +1,7 @@
 //! Who presses the button of a suggestion, as far as that is proven. HaloPSA signs nobody in at a link of ours: by itself a
 //! link proves that its holder could read a private note. A gateway that signs people in says more.
 
-use chassis::{PersonCaller, Shell};
+use chassis::{AuditEvent, PersonCaller, Refusal, Shell};
 use common::{Role, TicketId};
 use http::{HeaderMap, StatusCode};
 
@@ -70,18 +70,45 @@ pub(crate) struct Approvers {
 }
 
 impl Approvers {
-    /// Who sent these headers, or the page that they see instead.
+    /// Who sent these headers, or the page that they see instead: that somebody was refused is on record.
     pub(crate) async fn who(&self, headers: &HeaderMap) -> Result<Approver, Page> {
         match chassis::signed_in(&self.shell, headers).await {
-            Ok(person) => admitted(person, self.wanted),
+            Ok(person) => self.admitted(person),
             Err(problem) if problem.status == StatusCode::SERVICE_UNAVAILABLE.as_u16() => {
                 Err(Page::Away("whoever signs people in".to_owned()))
             }
             Err(problem) => {
                 tracing::info!(code = problem.code, "refused to believe who opens a suggestion");
+                self.shell.refusals().note(Refusal::Caller { code: problem.code });
                 Err(Page::SignIn)
             }
         }
+    }
+
+    fn admitted(&self, person: Option<PersonCaller>) -> Result<Approver, Page> {
+        let known = person.as_ref().map(|person| person.id.clone());
+        let admitted = admitted(person, self.wanted);
+        match (&admitted, known) {
+            (Err(Page::NotYours), Some(id)) => self.shell.spawn(not_theirs(self.shell.clone(), id)),
+            (Err(_), _) => self.shell.refusals().note(Refusal::Caller {
+                code: "token_missing".to_owned(),
+            }),
+            (Ok(_), _) => {}
+        }
+        admitted
+    }
+}
+
+/// Somebody we know may not approve: each attempt is a row. Beside the answer, which does not wait for the database.
+async fn not_theirs(shell: Shell, id: String) {
+    let detail = serde_json::json!({ "reason": "not_operator" });
+    let event = AuditEvent::new("suggestion.refused", detail).actor(format!("person:{id}"));
+    let recorded = async {
+        let mut connection = shell.pool().acquire().await?;
+        shell.audit().record(&mut connection, &event).await
+    };
+    if let Err(error) = recorded.await {
+        tracing::error!(error = %chassis::chain(&error), person = id, "a refusal is not on record");
     }
 }
 

@@ -3,6 +3,7 @@
 use common::modes::{GateReport, Standing};
 use common::{Blocker, Decision, Problem, Service};
 use http::{Method, StatusCode};
+use launcher::testing::seen_within;
 use serde_json::{Value, json};
 use simulators::halo::HUMAN_AGENT;
 use uuid::Uuid;
@@ -12,6 +13,8 @@ use crate::story::{Story, codes, playbook};
 const ADELE: &str = "adele@contoso.example";
 const RESET: &str = "I forgot my password";
 const NAME: &str = "password_reset";
+/// For what is written down beside an answer.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 const PUBLIC: &str = "https://desk.example/";
 
 /// `password_reset`, activated like this.
@@ -263,6 +266,7 @@ async fn an_agent_presses_once_and_it_runs_once() {
         assert_eq!(again.0, StatusCode::GONE);
         assert!(again.1.contains("Already approved"), "{}", again.1);
     }
+    story.refused("suggestion.refused", "stranger", "used").await;
     assert_eq!(story.executions().await.len(), 1);
     assert_eq!(
         story.outcomes(ticket).await,
@@ -292,6 +296,22 @@ impl Story {
         .fetch_all(&self.database.owner().await)
         .await
         .unwrap()
+    }
+
+    /// A refusal is in the audit: its kind, who it was and why. It is written down beside the answer.
+    async fn refused(&self, kind: &str, actor: &str, why: &str) {
+        let owner = self.database.owner().await;
+        let query =
+            "SELECT actor, COALESCE(detail->>'reason', detail->>'code') FROM audit_events WHERE kind = $1";
+        let recorded = async || -> Vec<(String, String)> {
+            sqlx::query_as(query).bind(kind).fetch_all(&owner).await.unwrap()
+        };
+        let wanted = (actor.to_owned(), why.to_owned());
+        let seen = seen_within(PATIENCE, async || {
+            recorded().await.contains(&wanted).then_some(())
+        })
+        .await;
+        assert!(seen.is_some(), "{wanted:?} is not in {:?}", recorded().await);
     }
 
     async fn approved_by(&self, ticket: i64) -> Option<String> {
@@ -332,6 +352,13 @@ async fn who_approved_is_on_record_as_far_as_it_is_proven() {
         "a bad token is no link alone"
     );
     assert_eq!(story.approved_by(by_person).await, None);
+    let auditor = format!("person:{}", story.world.person(ADELE).id);
+    story
+        .refused("suggestion.refused", &auditor, "not_operator")
+        .await;
+    story
+        .refused("access.unproven", "stranger", "token_invalid")
+        .await;
     let (_, page) = story.as_person("operator", Method::GET, &link, Value::Null).await;
     assert!(page.contains("that you approved it, Adele Vance"), "{page}");
     assert_eq!(story.press_as("operator", &link).await.0, StatusCode::OK);
@@ -353,6 +380,9 @@ async fn where_a_person_is_wanted_a_link_alone_shows_and_starts_nothing() {
         assert_eq!(status, StatusCode::UNAUTHORIZED);
         assert!(page.contains("Sign in") && !page.contains(NAME), "{page}");
     }
+    story
+        .refused("access.unproven", "stranger", "token_missing")
+        .await;
     assert_eq!(story.executions().await.len(), 0);
     assert_eq!(story.press_as("operator", &link).await.0, StatusCode::OK);
 }
@@ -395,6 +425,12 @@ async fn a_code_that_is_unknown_or_too_old_starts_nothing() {
             assert!(answer.1.contains("There is no such suggestion"), "{}", answer.1);
         }
     }
+    story.refused("suggestion.refused", "stranger", "unknown").await;
+    assert_eq!(
+        story.kinds("suggestion.refused").await,
+        1,
+        "codes are anybody's to try: a row for the first, and their number in a minute"
+    );
     story
         .change("UPDATE suggestions SET expires_at = now() - interval '1 second'")
         .await;
@@ -402,6 +438,7 @@ async fn a_code_that_is_unknown_or_too_old_starts_nothing() {
         assert_eq!(answer.0, StatusCode::GONE);
         assert!(answer.1.contains("Too late"), "{}", answer.1);
     }
+    story.refused("suggestion.refused", "stranger", "expired").await;
     assert_eq!(story.executions().await.len(), 0);
     assert_eq!(story.outcomes(ticket).await, []);
 }
