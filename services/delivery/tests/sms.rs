@@ -379,6 +379,46 @@ async fn a_callback_that_twilio_did_not_sign_is_refused_bare() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_callback_of_another_account_is_refused_though_its_signature_is_good() {
+    let house = House::new().await;
+    let other = format!("AC{}", "0".repeat(32));
+    let _running = house.run_with(&[("TWILIO_ACCOUNT_SID", &other)]);
+    // The account that Twilio knows sends a message and wants its callbacks here.
+    let twilio = house.world.settings_map();
+    let account = &twilio["TWILIO_ACCOUNT_SID"];
+    let base = twilio["TWILIO_URL"].trim_end_matches('/');
+    let callback = format!(
+        "{}/webhooks/twilio/sms_status",
+        twilio["PUBLIC_URL"].trim_end_matches('/')
+    );
+    let sent = common::client::http_client(PATIENCE)
+        .unwrap()
+        .post(format!("{base}/2010-04-01/Accounts/{account}/Messages.json"))
+        .basic_auth(account, Some(&twilio["TWILIO_AUTH_TOKEN"]))
+        .form(&[
+            ("To", house::NUMBER),
+            ("From", twilio["TWILIO_FROM"].as_str()),
+            ("Body", "Hello"),
+            ("StatusCallback", callback.as_str()),
+        ])
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(sent.status(), 201);
+
+    let refused = async || {
+        sqlx::query_scalar::<_, String>(
+            "SELECT detail ->> 'reason' FROM audit_events WHERE kind = 'webhook.refused'",
+        )
+        .fetch_optional(&house.owner)
+        .await
+        .unwrap()
+    };
+    let reason = launcher::testing::seen_within(PATIENCE, refused).await;
+    assert_eq!(reason.as_deref(), Some("another_account"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn past_its_deadline_nothing_is_sent() {
     let house = House::new().await;
     let running = house.run();

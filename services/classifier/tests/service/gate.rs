@@ -7,6 +7,7 @@ use serde_json::json;
 use simulators::halo::HUMAN_AGENT;
 use simulators::halo::WebhookMode;
 use simulators::openai::Scripted;
+use simulators::{Secrets, World, WorldSettings};
 
 use crate::story::{Story, codes, playbook};
 
@@ -49,6 +50,62 @@ async fn a_plain_request_is_queued_and_its_execution_started() {
     assert_eq!(
         story.audit(ticket).await,
         ["decision.recorded", "ticket.marked", "execution.requested"]
+    );
+}
+
+/// What speaks against automating a ticket of `from`, and that nothing was done.
+async fn left_to_a_person(story: &Story, from: &str) -> Vec<String> {
+    let ticket = story.file(from, RESET);
+    assert_eq!(story.settled(ticket).await, "DONE");
+    let decision = story.decision(ticket).await;
+    assert!(!decision.automated, "{decision:?}");
+    assert_eq!(
+        story.field(ticket, "CFautomation_status").as_deref(),
+        Some("manual")
+    );
+    assert!(story.executions().await.is_empty());
+    codes(&decision).into_iter().map(str::to_owned).collect()
+}
+
+/// A help desk and a directory that are not of one world, with the same registrations.
+async fn beside_another_directory(desk: WorldSettings, directory: WorldSettings) -> (Story, World) {
+    let directory = World::start(WorldSettings {
+        secrets: Some(Secrets::derived(desk.seed)),
+        ..directory
+    })
+    .await
+    .unwrap();
+    let addresses = directory.settings_map();
+    let other = ["ENTRA_LOGIN_URL", "GRAPH_URL"].map(|name| (name, addresses[name].as_str()));
+    (Story::begin_in(desk, &other).await, directory)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_the_help_desk_takes_for_another_account_is_not_known_well_enough() {
+    // The same people under other object ids: whoever had the address left, and somebody else has it by now.
+    let of_another_seed = WorldSettings {
+        seed: 2,
+        ..WorldSettings::default()
+    };
+    let (story, _directory) = beside_another_directory(WorldSettings::default(), of_another_seed).await;
+    let against = left_to_a_person(&story, "adele@contoso.example").await;
+    assert!(
+        against.iter().any(|code| code == "requester_ambiguous"),
+        "{against:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_the_help_desk_knows_and_the_directory_does_not_is_left_to_a_person() {
+    let with_one_more = WorldSettings {
+        further_people: 1,
+        ..WorldSettings::default()
+    };
+    let (story, _directory) = beside_another_directory(with_one_more, WorldSettings::default()).await;
+    let against = left_to_a_person(&story, "employee0001@contoso.example").await;
+    assert!(
+        against.iter().any(|code| code == "requester_not_in_directory"),
+        "{against:?}"
     );
 }
 

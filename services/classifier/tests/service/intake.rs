@@ -3,6 +3,8 @@
 use http::{HeaderMap, HeaderValue};
 use serde_json::Value;
 use simulators::halo::{WebhookMode, WebhookPayload};
+use simulators::settings::WebhookAuth;
+use simulators::{Secrets, WorldSettings};
 
 use crate::story::Story;
 
@@ -48,6 +50,73 @@ async fn a_webhook_without_proof_gets_the_bare_status_and_leaves_nothing() {
         story.count("ticket_events").await + story.count("tickets").await,
         0
     );
+}
+
+/// A help desk that proves its webhooks in another way than by a signature.
+async fn proven_by(auth: WebhookAuth) -> Story {
+    let world = WorldSettings::default();
+    let secrets = Secrets {
+        halo_webhook_auth: auth,
+        ..Secrets::derived(world.seed)
+    };
+    let world = WorldSettings {
+        secrets: Some(secrets),
+        ..world
+    };
+    Story::begin_in(world, &[]).await
+}
+
+fn authorization(value: &str) -> HeaderMap {
+    HeaderMap::from_iter([(http::header::AUTHORIZATION, HeaderValue::from_str(value).unwrap())])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_proven_by_a_password_or_a_token_is_taken_and_by_any_other_refused() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    for auth in [WebhookAuth::Basic, WebhookAuth::Bearer] {
+        let story = proven_by(auth).await;
+        let secrets = story.world.secrets();
+        let (name, secret) = (&secrets.halo_webhook_username, &secrets.halo_webhook_secret);
+        let basic = |text: String| format!("Basic {}", STANDARD.encode(text));
+        let (by_password, by_token) = (basic(format!("{name}:{secret}")), format!("Bearer {secret}"));
+        let (good, other) = match auth {
+            WebhookAuth::Basic => (by_password, by_token),
+            _ => (by_token, by_password),
+        };
+        let body = envelope("d-1", 987_002, "new ticket logged", 1);
+        let mut refused = vec![
+            ("nothing", HeaderMap::new()),
+            ("the other way", authorization(&other)),
+            ("a signature", signed(&story, body.as_bytes())),
+            ("a secret cut short", authorization(&good[..good.len() - 4])),
+            ("a secret and more", authorization(&format!("{good}AAAA"))),
+            ("the scheme alone", authorization(good.split(' ').next().unwrap())),
+        ];
+        for text in [
+            format!("{name}:{secret}x"),
+            format!("x{name}:{secret}"),
+            format!("{name}:"),
+            format!(":{secret}"),
+            secret.clone(),
+        ] {
+            refused.push(("another name or password", authorization(&basic(text))));
+        }
+        for (what, headers) in refused {
+            let answer = story.push(CREATED, headers, body.clone()).await;
+            assert_eq!(answer.status(), 401, "{auth:?}: {what}");
+            assert_eq!(answer.text().await.unwrap(), "", "{auth:?}: {what}");
+        }
+        assert_eq!(story.count("ticket_events").await, 0, "{auth:?}: nothing is left");
+        let answer = story.push(CREATED, authorization(&good), body).await;
+        assert_eq!(answer.status(), 202, "{auth:?}");
+        let ticket = story.file("adele@contoso.example", "I can't log in");
+        assert_eq!(
+            story.settled(ticket).await,
+            "DONE",
+            "{auth:?}: the help desk's own"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

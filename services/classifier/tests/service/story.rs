@@ -32,8 +32,13 @@ pub(crate) struct Story {
 impl Story {
     /// Everything but the classifier; `extra` settings on top of the world's.
     pub(crate) async fn prepare(extra: &[(&str, &str)]) -> Self {
+        Self::prepare_in(WorldSettings::default(), extra).await
+    }
+
+    /// The same in another world.
+    pub(crate) async fn prepare_in(world: WorldSettings, extra: &[(&str, &str)]) -> Self {
         let story = Self {
-            world: World::start(WorldSettings::default()).await.unwrap(),
+            world: World::start(world).await.unwrap(),
             database: launcher::testing::database().await,
             peers: MockServer::start().await,
             keys: TestKeys::fresh(),
@@ -50,7 +55,12 @@ impl Story {
 
     /// The same, with orchestration accepting whatever is asked, and the classifier running.
     pub(crate) async fn begin(extra: &[(&str, &str)]) -> Self {
-        let mut story = Self::prepare(extra).await;
+        Self::begin_in(WorldSettings::default(), extra).await
+    }
+
+    /// The same in another world.
+    pub(crate) async fn begin_in(world: WorldSettings, extra: &[(&str, &str)]) -> Self {
+        let mut story = Self::prepare_in(world, extra).await;
         story.accept_executions().await;
         story.start();
         story

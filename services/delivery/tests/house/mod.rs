@@ -87,7 +87,7 @@ impl House {
         self.keys.identity(service)
     }
 
-    fn settings(&self) -> DeliverySettings {
+    fn settings(&self, changes: &[(&str, &str)]) -> DeliverySettings {
         let mut map = self.world.settings_map();
         map.extend(self.keys.settings(Service::Delivery, &self.database));
         let own = [
@@ -96,12 +96,22 @@ impl House {
             ("HELP_DESK_NAME", "Contoso IT".to_owned()),
         ];
         map.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        map.extend(
+            changes
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
         chassis::from_map(&map).unwrap()
     }
 
     /// Start it, and let Twilio's callbacks reach it.
     pub(crate) fn run(&self) -> Running {
-        let running = self.run_without_callbacks();
+        self.run_with(&[])
+    }
+
+    /// The same with settings changed.
+    pub(crate) fn run_with(&self, changes: &[(&str, &str)]) -> Running {
+        let running = Running::start(Service::Delivery, self.settings(changes), delivery::serve);
         let delivery = Some(running.base.clone());
         self.world.set_targets(Targets {
             delivery,
@@ -111,7 +121,7 @@ impl House {
     }
 
     pub(crate) fn run_without_callbacks(&self) -> Running {
-        Running::start(Service::Delivery, self.settings(), delivery::serve)
+        Running::start(Service::Delivery, self.settings(&[]), delivery::serve)
     }
 
     pub(crate) fn client(&self, running: &Running, caller: Service) -> StepClient {
