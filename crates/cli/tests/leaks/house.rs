@@ -1,6 +1,5 @@
 //! A fleet of real processes that tell all they can: logs at `trace`, traces to a collector of ours, in a world of its own.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -19,8 +18,19 @@ use sqlx::PgPool;
 use crate::SOON;
 use crate::places::{Kind, Place, columns, holds, keys};
 
+/// A secret that the services were given, and the vendor to whom it is shown, if any.
+pub(crate) struct Secret {
+    pub(crate) name: String,
+    pub(crate) of: Option<System>,
+    pub(crate) value: String,
+}
+
 pub(crate) struct House {
     processes: Processes,
+    /// Of the classifier that asks a model, once it has taken the other one's place.
+    with_model: Option<Processes>,
+    /// What `processes` were started with.
+    settings: FleetSettings,
     pub(crate) world: World,
     owner: PgPool,
     database: TestDatabase,
@@ -75,8 +85,7 @@ impl House {
             settings,
             overrides: overrides_in(&world),
         };
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_firstline"));
-        let mut processes = Processes::of(program, settings, logs.path().to_owned()).unwrap();
+        let mut processes = Processes::of(program(), settings.clone(), logs.path().to_owned()).unwrap();
         for service in Service::ALL {
             processes.start(service).unwrap();
         }
@@ -90,6 +99,8 @@ impl House {
         });
         Self {
             processes,
+            with_model: None,
+            settings,
             owner: database.owner().await,
             world,
             database,
@@ -98,6 +109,37 @@ impl House {
             traces,
             http: common::client::http_client(SOON).unwrap(),
             answers: Mutex::default(),
+        }
+    }
+
+    /// From now on a language model reads the tickets: another classifier takes the place of the first.
+    pub(crate) async fn ask_the_model(&mut self) {
+        let mut settings = self.settings.clone();
+        let own = settings.overrides.entry(Service::Classifier).or_default();
+        own.extend(self.world.openai_settings());
+        for peer in [Service::Orchestration, Service::Playbook] {
+            own.insert(
+                format!("{}_URL", peer.name().to_uppercase()),
+                self.processes.url(peer).to_string(),
+            );
+        }
+        let mut with_model = Processes::of(program(), settings, self.logs.path().to_owned()).unwrap();
+        self.processes.kill(Service::Classifier);
+        with_model.start(Service::Classifier).unwrap();
+        with_model.wait_until_ready(Service::Classifier).await.unwrap();
+        let url = with_model.url(Service::Classifier);
+        self.with_model = Some(with_model);
+        self.world.set_targets(Targets {
+            classifier: Some(url),
+            verification: Some(self.url(Service::Verification)),
+            delivery: Some(self.url(Service::Delivery)),
+        });
+    }
+
+    fn url(&self, service: Service) -> url::Url {
+        match &self.with_model {
+            Some(with_model) if service == Service::Classifier => with_model.url(service),
+            _ => self.processes.url(service),
         }
     }
 
@@ -128,33 +170,50 @@ impl House {
     }
 
     /// What the services were given in confidence.
-    pub(crate) fn secrets(&self) -> BTreeMap<String, String> {
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
         let given = self.world.secrets();
-        let mut secrets: BTreeMap<String, String> = [
-            ("the help desk's client secret", &given.halo_client_secret),
-            ("the help desk's webhook secret", &given.halo_webhook_secret),
-            ("the bot's secret", &given.teams_app_secret),
-            ("the gateway's token", &given.twilio_auth_token),
-        ]
-        .map(|(name, secret)| (name.to_owned(), secret.clone()))
-        .into();
+        let mut secrets = vec![];
+        let mut of =
+            |name: String, of: Option<System>, value: String| secrets.push(Secret { name, of, value });
+        for (name, vendor, value) in [
+            (
+                "the help desk's client secret",
+                Some(System::Halo),
+                &given.halo_client_secret,
+            ),
+            // The help desk shows it to us.
+            ("the help desk's webhook secret", None, &given.halo_webhook_secret),
+            // The directory's login gives the bot its tokens.
+            ("the bot's secret", Some(System::Entra), &given.teams_app_secret),
+            (
+                "the gateway's token",
+                Some(System::Twilio),
+                &given.twilio_auth_token,
+            ),
+            ("the model's key", Some(System::OpenAi), &given.openai_api_key),
+        ] {
+            of(name.to_owned(), vendor, value.clone());
+        }
         for (service, settings) in overrides_in(&self.world) {
             let secret = settings["ENTRA_CLIENT_SECRET"].clone();
-            secrets.insert(format!("the directory's secret of {service}"), secret);
+            of(
+                format!("the directory's secret of {service}"),
+                Some(System::Entra),
+                secret,
+            );
         }
         for service in Service::ALL {
             if let Some(password) = self.database.url(service).password() {
-                secrets.insert(
+                of(
                     format!("the database's password of {service}"),
+                    None,
                     password.to_owned(),
                 );
             }
-            secrets.insert(
-                format!("the key of {service}"),
-                self.key(&format!("{service}.key")),
-            );
+            let key = self.key(&format!("{service}.key"));
+            of(format!("the key of {service}"), None, key);
         }
-        secrets.insert("the key of seals".to_owned(), self.key("seal.key"));
+        of("the key of seals".to_owned(), None, self.key("seal.key"));
         secrets
     }
 
@@ -210,7 +269,7 @@ impl House {
         path: &str,
         token: Option<&str>,
     ) {
-        let url = self.processes.url(service).join(path).unwrap();
+        let url = self.url(service).join(path).unwrap();
         let mut request = self.http.request(method, url);
         if let Some(token) = token {
             request = request.bearer_auth(token);
@@ -237,11 +296,12 @@ impl House {
         .await;
         let mut places = std::mem::take(self.answers.get_mut().unwrap());
         for service in Service::ALL {
-            let url = self.processes.url(service).join("metrics").unwrap();
+            let url = self.url(service).join("metrics").unwrap();
             let text = self.http.get(url).send().await.unwrap().text().await.unwrap();
             places.push(Place::new(Kind::Told, format!("metrics of {service}"), text));
         }
-        for id in self.processes.ids() {
+        let with_model = self.with_model.iter().flat_map(Processes::ids);
+        for id in self.processes.ids().into_iter().chain(with_model) {
             let arguments = std::fs::read(format!("/proc/{id}/cmdline")).unwrap();
             let name = String::from_utf8_lossy(&arguments).replace('\0', " ");
             let service = name.trim().trim_start_matches("firstline-").to_owned();
@@ -292,23 +352,39 @@ impl House {
                 .map(move |request| (system, request))
         });
         requests
-            .map(|(system, request)| {
-                let mut text = format!(
+            .flat_map(|(system, mut request)| {
+                let content = request.headers.get("content-type");
+                let is_form = content.is_some_and(|kind| kind.starts_with(FORM));
+                let mut credentials = format!("{:?}\n", request.headers.remove("authorization"));
+                if is_form {
+                    let form = std::mem::take(&mut request.body);
+                    writeln!(credentials, "{form}").unwrap();
+                    for (name, value) in url::form_urlencoded::parse(form.as_bytes()) {
+                        writeln!(credentials, "{name}={value}").unwrap();
+                    }
+                }
+                let sent = format!(
                     "{} {}?{}\n{:?}\n{}\n",
                     request.method, request.path, request.query, request.headers, request.body
                 );
-                for (name, value) in url::form_urlencoded::parse(request.body.as_bytes()) {
-                    writeln!(text, "{name}={value}").unwrap();
-                }
-                let kind = if system == System::Twilio {
-                    Kind::Gateway
-                } else {
-                    Kind::Vendor
-                };
-                Place::new(kind, format!("a request to {system:?}"), text)
+                [
+                    Place::new(Kind::Sent(system), format!("a request to {system:?}"), sent),
+                    Place::new(
+                        Kind::Credentials(system),
+                        format!("the credentials and form of a request to {system:?}"),
+                        credentials,
+                    ),
+                ]
             })
             .collect()
     }
+}
+
+/// How credentials are posted to a login, and messages to the gateway.
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_firstline"))
 }
 
 /// Every table, a place for each.

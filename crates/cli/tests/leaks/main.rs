@@ -2,7 +2,7 @@
 //! them could have been left.
 //!
 //! The pass may stand in delivery's request to the text gateway and nowhere else; numbers of phones only in requests to that
-//! gateway; secrets and keys nowhere at all.
+//! gateway; a vendor's secret only where whoever logs in at that vendor shows it; keys and passwords of our own nowhere at all.
 
 #![expect(
     clippy::unwrap_used,
@@ -29,6 +29,7 @@ const ADELE: &str = "adele@contoso.example";
 const ALEX: &str = "alex@contoso.example";
 const MEGAN: &str = "megan@contoso.example";
 const LEE: &str = "lee@contoso.example";
+const JOHANNA: &str = "johanna@contoso.example";
 /// Long enough for a busy machine; a wait ends as soon as it sees what it waits for.
 const SOON: Duration = Duration::from_mins(2);
 /// What somebody writes who should not have: no log, trace or metric repeats what tickets say.
@@ -36,8 +37,10 @@ const BLURTED: &str = "Hunter2-Zebra-Sunrise";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_must_not_be_told_is_told_to_nobody() {
-    let house = House::open().await;
-    let tickets = lived_through(&house).await;
+    let mut house = House::open().await;
+    let mut tickets = lived_through(&house).await;
+    house.ask_the_model().await;
+    tickets.push(read_by_a_model(&house).await);
     house.be_refused(&tickets).await;
     let canaries = canaries(&house);
     let places = house.places(&tickets).await;
@@ -53,13 +56,22 @@ async fn what_must_not_be_told_is_told_to_nobody() {
 
     let delivered = places.iter().filter(|place| place.is_gateway());
     let held: Vec<&Canary> = canaries.iter().filter(|canary| canary.is_pass()).collect();
-    assert_eq!(held.len(), 4, "three were delivered and one taken back");
+    assert_eq!(held.len(), 5, "four were delivered and one taken back");
     for pass in held {
         let texts = delivered
             .clone()
             .filter(|place| !found_in(place, pass).is_empty());
         assert_eq!(texts.count(), 1, "each pass went out, once");
     }
+}
+
+/// The simulated model reads a ticket, and what it says is acted on.
+async fn read_by_a_model(house: &House) -> i64 {
+    let details = format!("My old password was {BLURTED}, if it helps.");
+    let ticket = NewTicket::new(JOHANNA, "I forgot my password and can't log in").details(&details);
+    let id = house.world.halo().file_ticket(ticket);
+    house.ended(id).await;
+    id
 }
 
 /// Every way a proof and a delivery may go, to its end.
@@ -102,14 +114,14 @@ async fn lived_through(house: &House) -> Vec<i64> {
 
 fn canaries(house: &House) -> Vec<Canary> {
     let mut canaries: Vec<Canary> = house.passes().iter().map(|pass| Canary::pass(pass)).collect();
-    for email in [ADELE, ALEX, MEGAN, LEE] {
+    for email in [ADELE, ALEX, MEGAN, LEE, JOHANNA] {
         canaries.push(Canary::number(email, &house.number_of(email)));
     }
     canaries.extend(
         house
             .secrets()
             .iter()
-            .map(|(name, secret)| Canary::secret(name, secret)),
+            .map(|secret| Canary::secret(&secret.name, secret.of, &secret.value)),
     );
     canaries.push(Canary::words("what a ticket says", BLURTED));
     canaries
@@ -135,7 +147,25 @@ fn assert_searched(places: &[Place], tickets: &[i64]) {
     with("Redis", "A Temporary Access Pass for Adele Vance was created");
     with("a refusal", "\"code\"");
     with("an answer", "password_reset");
-    for system in [System::Halo, System::Entra, System::Teams, System::Twilio] {
+    // What is shown in a form is seen there; of a header the simulators keep the scheme alone.
+    for (name, system) in [
+        ("client_secret", System::Halo),
+        ("client_secret", System::Entra),
+        ("Body", System::Twilio),
+    ] {
+        with(
+            &format!("the credentials and form of a request to {system:?}"),
+            name,
+        );
+    }
+    with("a request to OpenAi", BLURTED);
+    for system in [
+        System::Halo,
+        System::Entra,
+        System::Teams,
+        System::Twilio,
+        System::OpenAi,
+    ] {
         with(&format!("a request to {system:?}"), "/");
     }
     with("the help desk's ticket", "Adele Vance");

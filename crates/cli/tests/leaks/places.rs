@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use simulators::System;
 use sqlx::{AssertSqlSafe, PgPool};
 use url::Url;
 
@@ -14,10 +15,10 @@ pub(crate) enum Kind {
     Told,
     /// A table of ours.
     Table,
-    /// A request to a vendor that is not the text gateway.
-    Vendor,
-    /// A request to the text gateway.
-    Gateway,
+    /// What a vendor is sent: the address, the headers that prove nothing, and a body that is no form.
+    Sent(System),
+    /// The `Authorization` header of a request to a vendor, or its form.
+    Credentials(System),
 }
 
 /// Something that was left behind, and what is in it in base64: stored answers, and the claims of what is signed.
@@ -35,8 +36,9 @@ impl Place {
         Self { name, kind, text }
     }
 
+    /// A form that was sent to the text gateway.
     pub(crate) fn is_gateway(&self) -> bool {
-        self.kind == Kind::Gateway
+        self.kind == Kind::Credentials(System::Twilio)
     }
 
     pub(crate) fn holds(&self, text: &str) -> bool {
@@ -46,9 +48,11 @@ impl Place {
     /// Whether `canary` has business here.
     pub(crate) fn may_hold(&self, canary: &Canary) -> bool {
         match canary.what {
-            What::Pass | What::Number => self.kind == Kind::Gateway,
-            // Whoever logs in somewhere sends a secret of that vendor's.
-            What::Secret => self.kind == Kind::Vendor || self.kind == Kind::Gateway,
+            What::Pass => self.is_gateway(),
+            // A message whose fate is not known is asked for by its number.
+            What::Number => self.is_gateway() || self.kind == Kind::Sent(System::Twilio),
+            // Whoever logs in somewhere sends the secret that belongs there, and no other.
+            What::Secret(of) => of.is_some_and(|of| self.kind == Kind::Credentials(of)),
             // What is asked of orchestration, word for word however often; what its templates may show; what a model reads.
             What::Words => [
                 "table classification_results",
@@ -64,7 +68,8 @@ impl Place {
 enum What {
     Pass,
     Number,
-    Secret,
+    /// Of this vendor, where it is one's; keys and passwords of our own are nobody's.
+    Secret(Option<System>),
     Words,
 }
 
@@ -88,8 +93,9 @@ impl Canary {
         canary
     }
 
-    pub(crate) fn secret(name: &str, value: &str) -> Self {
-        Self::of(What::Secret, name.to_owned(), value)
+    /// `of`: the vendor that it is shown to.
+    pub(crate) fn secret(name: &str, of: Option<System>, value: &str) -> Self {
+        Self::of(What::Secret(of), name.to_owned(), value)
     }
 
     pub(crate) fn words(name: &str, value: &str) -> Self {
