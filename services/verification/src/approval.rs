@@ -5,14 +5,20 @@
 
 use time::{Duration, OffsetDateTime};
 
+use crate::approver::Standing;
 use crate::operation::{
     Answer, Command, Duty, Ended, Ending, Event, HELD_WAIT, Matter, Note, Obstacle, Request, Silence, State,
     Step, Verdict, wait,
 };
+use crate::patience::Patience;
 use crate::posting::{CardReport, Posting};
+use crate::words;
 
 /// Text messages per request: the one that counts, and one more where the carrier's answer was lost.
 const MAX_SMS: u8 = 2;
+/// How long an approval may wait for the directory. A permit is good until half an hour after the person answered, renewals
+/// included, so that this leaves it its ten minutes.
+const FRESH: Duration = Duration::minutes(20);
 /// Wrong codes from the right number before text messages no longer count: 5 in 10,000 to guess.
 pub const MAX_WRONG_CODES: u8 = 5;
 
@@ -21,12 +27,32 @@ pub const MAX_WRONG_CODES: u8 = 5;
 pub struct Approval {
     /// Who is asked what.
     pub request: Request,
-    /// When we stop waiting.
-    pub deadline: OffsetDateTime,
+    /// Until when we wait.
+    pub patience: Patience,
     /// The card.
     pub posting: Posting,
     /// The text message.
     pub sms: Sms,
+    /// Their yes, until the directory says that they still are the one to say it. A no needs no such word.
+    pub kept: Option<Kept>,
+}
+
+/// A yes that came in time and does not count yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kept {
+    /// What they said. Where their card lies is known besides.
+    pub answer: Answer,
+    /// When.
+    pub at: OffsetDateTime,
+    /// When to ask the directory, and how often it did not answer.
+    pub duty: Duty,
+}
+
+impl Kept {
+    /// From then on it is too old to allow anything.
+    fn until(&self) -> OffsetDateTime {
+        self.at + FRESH
+    }
 }
 
 /// Where the text message stands.
@@ -105,15 +131,11 @@ impl Sms {
 
 impl Approval {
     /// A request just made: the card at once, the text message at `sms_at`.
-    pub fn new(
-        request: Request,
-        deadline: OffsetDateTime,
-        sms_at: OffsetDateTime,
-        now: OffsetDateTime,
-    ) -> Self {
+    pub fn new(request: Request, patience: Patience, sms_at: OffsetDateTime, now: OffsetDateTime) -> Self {
         Self {
             request,
-            deadline,
+            patience,
+            kept: None,
             posting: Posting::due(now),
             sms: Sms::Due {
                 sent: 0,
@@ -122,8 +144,19 @@ impl Approval {
         }
     }
 
+    /// Until when we wait: for an answer, or with one for the directory.
+    pub fn deadline(&self) -> OffsetDateTime {
+        match &self.kept {
+            Some(kept) => kept.until(),
+            None => self.patience.deadline,
+        }
+    }
+
     /// When to look at it again.
     pub fn wake_at(&self) -> OffsetDateTime {
+        if let Some(kept) = &self.kept {
+            return kept.duty.at.min(self.deadline());
+        }
         let sms = match &self.sms {
             Sms::Due { duty, .. } | Sms::Sending { duty, .. } => Some(duty.at),
             Sms::Sent { .. } | Sms::Off => None,
@@ -132,12 +165,12 @@ impl Approval {
         card.into_iter()
             .chain(sms)
             .min()
-            .unwrap_or(self.deadline)
-            .min(self.deadline)
+            .unwrap_or(self.deadline())
+            .min(self.deadline())
     }
 
     /// The manager may have seen the question.
-    fn was_asked(&self) -> bool {
+    pub fn was_asked(&self) -> bool {
         let sms = match &self.sms {
             Sms::Sending { .. } | Sms::Sent { .. } => true,
             Sms::Due { sent, .. } => *sent > 0,
@@ -149,15 +182,16 @@ impl Approval {
     /// Take an event; `None` where it makes no sense.
     pub fn apply(mut self: Box<Self>, event: Event, now: OffsetDateTime) -> Option<Step> {
         match event {
-            Event::Woken if now >= self.deadline => {
-                let silence = if self.was_asked() {
-                    Silence::NoAnswer
-                } else {
-                    Silence::Unreachable
+            Event::Woken if now >= self.deadline() => {
+                let silence = match (&self.kept, self.was_asked()) {
+                    (Some(_), _) => Silence::NotJudged,
+                    (None, true) => Silence::NoAnswer,
+                    (None, false) => Silence::Unreachable,
                 };
                 Some(self.end(Ending::TimedOut(silence), now))
             }
             Event::Woken => Some(self.woken(now)),
+            Event::Approver(standing) => Some(self.judged(standing, now)),
             Event::Card(report) => Some(self.card_report(report, now)),
             Event::Sms(report) => self.sms_report(report, now),
             Event::Answered(answer) => Some(self.answered(answer, now)),
@@ -183,6 +217,15 @@ impl Approval {
     }
 
     fn woken(mut self: Box<Self>, now: OffsetDateTime) -> Step {
+        if let Some(kept) = &self.kept {
+            let due = kept.duty.at <= now;
+            let step = Step::to(State::Approval(self));
+            return if due {
+                step.command(Command::LookUpApprover)
+            } else {
+                step
+            };
+        }
         let mut commands = vec![];
         if self.post(now, |posting| posting.woken(now)) {
             commands.push(Command::SendCard);
@@ -200,8 +243,10 @@ impl Approval {
     }
 
     fn card_report(mut self: Box<Self>, report: CardReport, now: OffsetDateTime) -> Step {
+        let away = matches!(report, CardReport::Busy { .. });
         match self.post(now, |posting| posting.reported(report, now)) {
             Some(message) => Step::to(State::Approval(self)).note(Note::CardSent(message)),
+            None if away => self.postponed(now),
             None => self.reachable_or_ended(now),
         }
     }
@@ -239,9 +284,11 @@ impl Approval {
             }
             (Sms::Due { sent, duty }, SmsReport::Busy { retry_after }) => {
                 self.sms = later_sms(*sent, duty, retry_after, now);
+                return Some(self.postponed(now));
             }
             (Sms::Sending { sent, duty, .. }, SmsReport::Busy { retry_after }) => {
                 self.sms = later_sms(sent - 1, duty, retry_after, now);
+                return Some(self.postponed(now));
             }
             (Sms::Due { sent, duty }, SmsReport::Held) => {
                 let at = now + HELD_WAIT;
@@ -263,29 +310,101 @@ impl Approval {
 
     fn answered(mut self: Box<Self>, answer: Answer, now: OffsetDateTime) -> Step {
         // INVARIANT: the deadline has spoken, even where no timer has noticed it yet.
-        if now >= self.deadline {
+        if now >= self.deadline() {
             let late = Note::AnsweredLate(answer);
-            return self
-                .ended(Ending::TimedOut(Silence::NoAnswer), now)
-                .step_after(late);
+            let silence = match self.kept {
+                Some(_) => Silence::NotJudged,
+                None => Silence::NoAnswer,
+            };
+            return self.ended(Ending::TimedOut(silence), now).step_after(late);
         }
         if let Some(pressed) = &answer.card {
             self.posting.pressed(pressed);
         }
-        let (by, channel) = (answer.by.clone(), answer.channel);
-        let ending = match answer.verdict {
-            Verdict::Approve => Ending::Approved { by, channel },
-            Verdict::Deny => Ending::Denied {
-                by,
-                channel,
-                fraud: false,
-            },
+        match answer.verdict {
+            // INVARIANT: a yes counts only once the directory has vouched for its giver. The first of several is the one.
+            Verdict::Approve => {
+                self.kept.get_or_insert_with(|| Kept {
+                    answer: Answer { card: None, ..answer },
+                    at: now,
+                    duty: Duty::due(now),
+                });
+                Step::to(State::Approval(self))
+            }
+            // A no counts at once, whoever they are by now, and whatever they said before.
+            Verdict::Deny => {
+                let ending = Ending::Denied {
+                    by: answer.by.clone(),
+                    channel: answer.channel,
+                    fraud: false,
+                };
+                self.ended(ending, now).step_after(Note::Answered(answer))
+            }
+        }
+    }
+
+    /// The directory has spoken, or is away.
+    fn judged(mut self: Box<Self>, standing: Standing, now: OffsetDateTime) -> Step {
+        let Some(mut kept) = self.kept.take() else {
+            // A no came meanwhile, or another look-up was quicker.
+            return Step::to(State::Approval(self));
         };
-        self.ended(ending, now).step_after(Note::Answered(answer))
+        match standing {
+            Standing::Lapsed(obstacle) => {
+                let lapsed = Note::Lapsed(kept.answer, obstacle);
+                self.ended(Ending::Impossible(obstacle), now).step_after(lapsed)
+            }
+            // INVARIANT: the deadline has spoken, even where no timer has noticed it yet.
+            Standing::Stands if now >= kept.until() => {
+                let late = Note::AnsweredLate(kept.answer);
+                let ending = Ending::TimedOut(Silence::NotJudged);
+                self.ended(ending, now).step_after(late)
+            }
+            Standing::Stands => {
+                let ending = Ending::Approved {
+                    by: kept.answer.by.clone(),
+                    channel: kept.answer.channel,
+                };
+                // How old a proof is counts from when the person spoke.
+                let ended = Ended {
+                    at: kept.at,
+                    ..self.ended(ending, now)
+                };
+                ended.step_after(Note::Answered(kept.answer))
+            }
+            Standing::Away { retry_after } => {
+                let first = kept.duty.attempts == 0;
+                kept.duty = kept.duty.again(now, retry_after);
+                let note = first.then(|| Note::Kept(kept.answer.clone()));
+                self.kept = Some(kept);
+                let mut step = Step::to(State::Approval(self));
+                step.notes.extend(note);
+                step
+            }
+        }
+    }
+
+    /// The outside is away. While nobody was asked, their time has not begun.
+    fn postponed(mut self: Box<Self>, now: OffsetDateTime) -> Step {
+        let next = self.wake_at();
+        if self.kept.is_some() || self.was_asked() {
+            return self.reachable_or_ended(now);
+        }
+        let first = self.patience.postpone(next);
+        if self.patience.is_postponed() {
+            self.request.shown.expires = words::clock(self.patience.deadline);
+        }
+        let latest = self.patience.latest;
+        let step = self.reachable_or_ended(now);
+        if first {
+            step.note(Note::Postponed(latest))
+        } else {
+            step
+        }
     }
 
     fn reachable_or_ended(self: Box<Self>, now: OffsetDateTime) -> Step {
-        if self.posting.failed() && matches!(self.sms, Sms::Off) {
+        if self.kept.is_none() && self.posting.failed() && matches!(self.sms, Sms::Off) {
             return self.end(Ending::Impossible(Obstacle::ManagerUnreachable), now);
         }
         Step::to(State::Approval(self))

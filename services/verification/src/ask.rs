@@ -11,7 +11,9 @@ use chassis::ApiError;
 use chassis::switches::SWITCHED_OFF;
 use common::clock;
 use common::methods::recent_change;
-use common::{OperationId, OperationView, Pending, Person, Problem, StepAnswer, StepRequest, StepResult};
+use common::{
+    OperationId, OperationView, Pending, Person, Problem, StepAnswer, StepRequest, StepResult, UserId,
+};
 use connectors::CallError;
 use rand::Rng as _;
 use time::{Duration, OffsetDateTime};
@@ -22,6 +24,7 @@ use crate::approval::Approval;
 use crate::inquiry::NoQuestion;
 use crate::mfa::{Mfa, Push};
 use crate::operation::{Ended, Ending, Facts, Method, Obstacle, Operation, Party, Request, State};
+use crate::patience::Postponed;
 use crate::store::{Begun, StoreError};
 use crate::work::LEASE;
 use crate::{permit, record, words};
@@ -47,6 +50,9 @@ pub enum AskError {
     /// The operation is not known.
     #[error("verification `{0}` not found")]
     NotFound(OperationId),
+    /// Nobody may be declared silent yet.
+    #[error("it has been given more time")]
+    Postponed(Postponed),
     /// The database.
     #[error("cannot record the verification")]
     Store(#[from] StoreError),
@@ -81,6 +87,7 @@ impl From<AskError> for ApiError {
                 let wait = call.retry_after().map(|wait| wait.as_secs().max(1));
                 Problem::outside_unavailable("the directory", wait).into()
             }
+            AskError::Postponed(why) => why.problem().into(),
             AskError::Store(_) | AskError::Permit(_) => Self::internal(&error),
         }
     }
@@ -120,13 +127,19 @@ impl Verifier {
         if let Some(known) = self.known(request, Method::Mfa).await? {
             return Ok(known);
         }
-        let facts = facts(request, Method::Mfa, Some(self.limits.mfa), now);
+        let facts = facts(
+            request,
+            Method::Mfa,
+            Some(self.limits.mfa),
+            self.limits.outside,
+            now,
+        );
         let operation = match self.subject(request).await {
             Ok(person) => Operation {
                 state: State::Mfa(Mfa {
                     subject: person.id.clone(),
                     user_principal_name: person.user_principal_name.clone(),
-                    deadline: facts.deadline,
+                    patience: facts.patience(),
                     push: Push::Due {
                         sent: 0,
                         attempts: 0,
@@ -156,7 +169,13 @@ impl Verifier {
         if let Some(known) = self.known(request, Method::Manager).await? {
             return Ok(known);
         }
-        let facts = facts(request, Method::Manager, Some(self.limits.approval), now);
+        let facts = facts(
+            request,
+            Method::Manager,
+            Some(self.limits.approval),
+            self.limits.outside,
+            now,
+        );
         let operation = match self.subject(request).await {
             Ok(person) => {
                 let facts = named(facts, &person);
@@ -164,7 +183,7 @@ impl Verifier {
                     Ok(manager) => {
                         let asked = asked(request, &facts, &person, &manager);
                         let sms_at = now + self.limits.sms_after;
-                        let approval = Approval::new(asked, facts.deadline, sms_at, now);
+                        let approval = Approval::new(asked, facts.patience(), sms_at, now);
                         Operation {
                             facts,
                             state: State::Approval(Box::new(approval)),
@@ -200,8 +219,14 @@ impl Verifier {
     }
 
     /// How an operation stands, with its permit.
-    pub async fn operation(&self, id: OperationId) -> Result<OperationView, AskError> {
+    ///
+    /// # Errors
+    /// [`AskError::Postponed`] where its time-out is over and it has been given more time all the same.
+    pub async fn operation(&self, id: OperationId, now: OffsetDateTime) -> Result<OperationView, AskError> {
         let operation = self.store.find(id).await?.ok_or(AskError::NotFound(id))?;
+        if let Some(why) = operation.postponed(now) {
+            return Err(AskError::Postponed(why));
+        }
         let result = self.result(&operation)?;
         Ok(words::view(&operation, result))
     }
@@ -358,7 +383,7 @@ impl Verifier {
     async fn manager(&self, subject: &Person) -> Result<Person, Lookup> {
         let manager = self.entra.manager(&subject.id).await?;
         let manager = manager.ok_or(Lookup::Obstacle(Obstacle::NoManager))?;
-        match manager_obstacle(subject, &manager) {
+        match manager_obstacle(&subject.id, &manager) {
             Some(obstacle) => Err(Lookup::Obstacle(obstacle)),
             None => Ok(manager),
         }
@@ -376,9 +401,9 @@ fn subject_obstacle(person: &Person) -> Option<Obstacle> {
     }
 }
 
-/// Why a manager is not asked.
-fn manager_obstacle(subject: &Person, manager: &Person) -> Option<Obstacle> {
-    if manager.id.as_str().eq_ignore_ascii_case(subject.id.as_str()) {
+/// Why a manager is not asked, nor believed.
+pub(crate) fn manager_obstacle(subject: &UserId, manager: &Person) -> Option<Obstacle> {
+    if manager.id.as_str().eq_ignore_ascii_case(subject.as_str()) {
         Some(Obstacle::ManagerIsSubject)
     } else if manager.guest {
         Some(Obstacle::ManagerGuest)
@@ -389,8 +414,16 @@ fn manager_obstacle(subject: &Person, manager: &Person) -> Option<Obstacle> {
     }
 }
 
-/// What an operation is begun for; it waits for `longest` at most, and else as long as its step says.
-fn facts(request: &StepRequest, method: Method, longest: Option<Duration>, now: OffsetDateTime) -> Facts {
+/// What an operation is begun for; people have `longest` at most, and else as long as its step says. While nobody can be
+/// asked, that time does not run, for as long as `outside` may be away.
+fn facts(
+    request: &StepRequest,
+    method: Method,
+    longest: Option<Duration>,
+    outside: Duration,
+    now: OffsetDateTime,
+) -> Facts {
+    let deadline = longest.map_or(request.deadline, |longest| request.deadline.min(now + longest));
     Facts {
         id: OperationId::fresh(),
         tenant: request.tenant_id.clone(),
@@ -404,7 +437,8 @@ fn facts(request: &StepRequest, method: Method, longest: Option<Duration>, now: 
         },
         authorizes: request.authorizes.clone(),
         asked_at: now,
-        deadline: longest.map_or(request.deadline, |longest| request.deadline.min(now + longest)),
+        deadline,
+        latest: deadline.max(now + outside),
         trace: chassis::telemetry::trace_context(),
     }
 }

@@ -10,6 +10,7 @@ use connectors::teams::{
 use crate::inquiry::{self, Answers, Inquiry};
 use crate::operation::{Channel, Ended, Ending, Facts, Matter, Operation, Request};
 use crate::words;
+use time::OffsetDateTime;
 
 /// A card as it goes out.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +35,7 @@ pub fn outgoing(operation: &Operation) -> Option<Outgoing<'_>> {
     let asked = state.inquiry().map(|inquiry| Outgoing {
         to: &facts.subject.id,
         summary: format!("A question about your ticket {}", facts.ticket),
-        card: inquiry_card(facts, inquiry),
+        card: inquiry_card(facts, inquiry, operation.deadline()),
     });
     approval.or(asked)
 }
@@ -110,7 +111,7 @@ fn on(ended: &Ended) -> String {
 }
 
 /// What a requester is asked.
-fn inquiry_card(facts: &Facts, inquiry: &Inquiry) -> Card {
+fn inquiry_card(facts: &Facts, inquiry: &Inquiry, until: OffsetDateTime) -> Card {
     let asked = &inquiry.asked;
     let choices = asked.choices();
     let choices: Vec<ShownChoice<'_>> = choices
@@ -124,7 +125,7 @@ fn inquiry_card(facts: &Facts, inquiry: &Inquiry) -> Card {
         question_id: &inquiry.reference,
         question: &asked.question,
         ticket: facts.ticket.as_str(),
-        until: &words::moment(facts.deadline),
+        until: &words::moment(until),
         answers: match &asked.answers {
             Answers::OneOf(_) => ShownAnswers::OneOf(&choices),
             Answers::Text => ShownAnswers::Text {

@@ -5,7 +5,7 @@ use connectors::teams::Card;
 use connectors::teams::inbound::{Activity, Press, Reply};
 use time::OffsetDateTime;
 
-use crate::operation::{Event, Operation};
+use crate::operation::{Ending, Event, Operation};
 use crate::press::{Proof, Refusal, judge, judge_reply};
 use crate::store::StoreError;
 use crate::{Verifier, card, record};
@@ -15,6 +15,8 @@ use crate::{Verifier, card, record};
 pub enum Pressed {
     /// How it ended, without buttons.
     Card(Card),
+    /// That their answer was taken, and counts once the directory can be asked.
+    Kept(&'static str),
     /// That it was not theirs to press, or that their answer does not fit.
     Refused(&'static str),
 }
@@ -64,7 +66,8 @@ impl Verifier {
         match (judged, operation) {
             (Ok(event), Some(operation)) => {
                 let was_open = operation.state.ended().is_none();
-                let after = self.store.answer(operation.facts.id, event, now).await?;
+                let events = self.with_standing(&operation, event).await;
+                let after = self.store.answer(operation.facts.id, events, now).await?;
                 Ok(shown(&after, was_open))
             }
             (Err(refusal), operation) => {
@@ -96,9 +99,16 @@ impl Verifier {
     }
 }
 
+/// What to tell somebody whose yes waits for the directory.
+const KEPT: &str = "Your answer was taken. It counts once the directory can be asked whether you are still the one to give it.";
+
 fn shown(after: &Operation, was_open: bool) -> Pressed {
+    if after.state.ended().is_none() && after.state.request().is_some() {
+        return Pressed::Kept(KEPT);
+    }
     let card = after.state.ended().and_then(|ended| {
-        if was_open && ended.counts() {
+        let was_theirs = ended.counts() || matches!(ended.ending, Ending::Impossible(_));
+        if was_open && was_theirs {
             card::closed(&after.facts, ended)
         } else {
             card::too_late(&after.facts, ended)

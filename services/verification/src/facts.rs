@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::inquiry::{Given, Inquiry};
+use crate::patience::Patience;
 
 /// A person, by object id, with the name to show to people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,10 +85,24 @@ pub struct Facts {
     pub authorizes: Option<AuthorizedAction>,
     /// When it was begun.
     pub asked_at: OffsetDateTime,
-    /// When we stop waiting.
+    /// When we stop waiting, as its step says.
     pub deadline: OffsetDateTime,
+    /// When we stop at the latest, where nobody could be asked because the outside was away.
+    pub latest: OffsetDateTime,
     /// The ticket's trace (`traceparent`), to go on with.
     pub trace: Option<String>,
+}
+
+impl Facts {
+    /// Until when an answer is waited for.
+    pub fn patience(&self) -> Patience {
+        Patience {
+            deadline: self.deadline,
+            timeout: self.deadline,
+            time: self.deadline - self.asked_at,
+            latest: self.latest,
+        }
+    }
 }
 
 /// What a manager is asked, word for word; the permit binds its digest.
@@ -175,6 +190,8 @@ pub enum Silence {
     Unreachable,
     /// They were asked, and what they answered was lost on the way.
     AnswerLost,
+    /// They approved, and while their answer was fresh the directory could not say whether they still may.
+    NotJudged,
 }
 
 /// Why somebody could not be asked at all.
@@ -212,6 +229,8 @@ pub enum Obstacle {
     ManagerGuest,
     /// The manager is the subject.
     ManagerIsSubject,
+    /// Another one is the manager by now.
+    ManagerReplaced,
     /// Neither Teams nor a text message reaches the manager.
     ManagerUnreachable,
     /// Teams does not reach the subject.
@@ -262,7 +281,10 @@ macro_rules! words {
     };
 }
 
-words!(Silence { NoAnswer = "no_answer", Unreachable = "unreachable", AnswerLost = "answer_lost" });
+words!(Silence {
+    NoAnswer = "no_answer", Unreachable = "unreachable", AnswerLost = "answer_lost",
+    NotJudged = "not_judged",
+});
 words!(Obstacle {
     SubjectUnknown = "subject_unknown",
     SubjectDisabled = "subject_disabled",
@@ -280,6 +302,7 @@ words!(Obstacle {
     ManagerDisabled = "manager_disabled",
     ManagerGuest = "manager_guest",
     ManagerIsSubject = "manager_is_subject",
+    ManagerReplaced = "manager_replaced",
     ManagerUnreachable = "manager_unreachable",
     SubjectUnreachable = "subject_unreachable",
     DirectoryRefused = "directory_refused",

@@ -4,6 +4,7 @@
 //! Settings -> state -> router -> serve. It acts on nothing in the directory.
 
 pub mod approval;
+pub mod approver;
 pub mod ask;
 pub mod card;
 pub mod decide;
@@ -13,6 +14,7 @@ pub mod http;
 pub mod inquiry;
 pub mod mfa;
 pub mod operation;
+pub mod patience;
 pub mod permit;
 pub mod posting;
 pub mod press;

@@ -10,6 +10,7 @@ use common::UserId;
 use crate::operation::{
     Answer, Channel, Command, Ended, Ending, Event, Note, Obstacle, Silence, State, Step, Verdict, wait,
 };
+use crate::patience::Patience;
 
 /// Prompts per operation: the one that counts, and one more where its answer was lost.
 pub const MAX_PUSHES: u8 = 2;
@@ -28,8 +29,8 @@ pub struct Mfa {
     pub subject: UserId,
     /// Their sign-in name: what the push is addressed to.
     pub user_principal_name: String,
-    /// When we stop waiting.
-    pub deadline: OffsetDateTime,
+    /// Until when we wait.
+    pub patience: Patience,
     /// The push.
     pub push: Push,
 }
@@ -70,8 +71,14 @@ pub enum PushAnswer {
     NoAnswer,
     /// It cannot be done for this person.
     Impossible(Obstacle),
-    /// Nothing was sent: the connector, or what it needs, is away. Asking again is safe.
+    /// Nothing was sent, and nothing is wrong outside: they look at a prompt already, or we are about to stop. Asking again
+    /// is safe.
     Busy {
+        /// What it asked for.
+        retry_after: Option<Duration>,
+    },
+    /// Nothing was sent: the connector, or what it needs, is away. Asking again is safe.
+    Away {
         /// What it asked for.
         retry_after: Option<Duration>,
     },
@@ -85,7 +92,7 @@ impl PushAnswer {
         match self {
             Self::Approved => Some(Verdict::Approve),
             Self::Denied | Self::Fraud => Some(Verdict::Deny),
-            Self::NoAnswer | Self::Impossible(_) | Self::Busy { .. } | Self::Lost => None,
+            Self::NoAnswer | Self::Impossible(_) | Self::Busy { .. } | Self::Away { .. } | Self::Lost => None,
         }
     }
 }
@@ -94,16 +101,21 @@ impl Mfa {
     /// When to look at it again.
     pub fn wake_at(&self) -> OffsetDateTime {
         match &self.push {
-            Push::Due { at, .. } => (*at).min(self.deadline),
+            Push::Due { at, .. } => (*at).min(self.patience.deadline),
             // Whoever holds the lease waits for it; once the lease is free, it is due.
             Push::Open { since, .. } => *since,
         }
     }
 
+    /// Nothing can be on their phone.
+    pub const fn asked_nobody(&self) -> bool {
+        matches!(self.push, Push::Due { sent: 0, .. })
+    }
+
     /// Take an event; `None` where it makes no sense.
     pub fn apply(self, event: Event, now: OffsetDateTime) -> Option<Step> {
         match (&self.push, event) {
-            (Push::Due { at, .. }, Event::Woken) if now < *at && now < self.deadline => {
+            (Push::Due { at, .. }, Event::Woken) if now < *at && now < self.patience.deadline => {
                 Some(Step::to(State::Mfa(self)))
             }
             (Push::Due { sent, attempts, .. }, Event::Woken) => {
@@ -140,13 +152,13 @@ impl Mfa {
     }
 
     fn push_or(self, sent: u8, attempts: u16, silence: Silence, now: OffsetDateTime) -> Step {
-        if now >= self.deadline || sent >= MAX_PUSHES {
+        if now >= self.patience.deadline || sent >= MAX_PUSHES {
             return Ended::owing(Ending::TimedOut(silence), now).step();
         }
         let number = sent + 1;
         let command = Command::Push {
             user_principal_name: self.user_principal_name.clone(),
-            until: self.deadline,
+            until: self.patience.deadline,
         };
         let push = Push::Open {
             number,
@@ -163,7 +175,9 @@ impl Mfa {
         let channel = Channel::Push;
         match answer {
             // An answer at or after the deadline changes nothing: orchestration has gone on without it.
-            PushAnswer::Approved | PushAnswer::Denied | PushAnswer::Fraud if now >= self.deadline => {
+            PushAnswer::Approved | PushAnswer::Denied | PushAnswer::Fraud
+                if now >= self.patience.deadline =>
+            {
                 let verdict = answer.verdict().unwrap_or(Verdict::Deny);
                 let late = Note::AnsweredLate(said(by, verdict));
                 Ended::owing(Ending::TimedOut(Silence::NoAnswer), now).step_after(late)
@@ -184,13 +198,29 @@ impl Mfa {
                 let attempts = attempts.saturating_add(1);
                 self.later(number - 1, attempts, now + wait(attempts, *retry_after))
             }
+            PushAnswer::Away { retry_after } => {
+                let attempts = attempts.saturating_add(1);
+                self.postponed(number - 1, attempts, now + wait(attempts, *retry_after))
+            }
             PushAnswer::Lost if number >= MAX_PUSHES => {
                 Ended::owing(Ending::TimedOut(Silence::AnswerLost), now).step()
             }
             PushAnswer::Lost => {
-                let pause = LOST_WAIT.min((self.deadline - now) / 2);
+                let pause = LOST_WAIT.min((self.patience.deadline - now) / 2);
                 self.later(number, 0, now + pause)
             }
+        }
+    }
+
+    /// Later, and where no push was ever sent, with all the time from then on.
+    fn postponed(mut self, sent: u8, attempts: u16, at: OffsetDateTime) -> Step {
+        let first = sent == 0 && self.patience.postpone(at);
+        let latest = self.patience.latest;
+        let step = self.later(sent, attempts, at);
+        if first {
+            step.note(Note::Postponed(latest))
+        } else {
+            step
         }
     }
 

@@ -7,8 +7,10 @@ use common::{PermitId, UserId};
 use time::{Duration, OffsetDateTime};
 
 use crate::approval::{Approval, Code, SmsReport};
+use crate::approver::Standing;
 use crate::inquiry::{Given, Inquiry};
 use crate::mfa::{Mfa, PushAnswer};
+use crate::patience::Postponed;
 use crate::posting::CardReport;
 use crate::question::Question;
 
@@ -110,6 +112,8 @@ pub enum Event {
     Sms(SmsReport),
     /// A person said yes or no.
     Answered(Answer),
+    /// The directory was asked whether the manager who approved still may.
+    Approver(Standing),
     /// The requester answered our question.
     Replied(Reply),
     /// The number that was asked answered with a code that is not ours.
@@ -139,6 +143,7 @@ impl Event {
             Self::Card(_) => "card",
             Self::Sms(_) => "sms",
             Self::Answered(_) => "answered",
+            Self::Approver(_) => "approver",
             Self::Replied(_) => "replied",
             Self::WrongCode => "wrong_code",
             Self::CardClosed => "card_closed",
@@ -163,6 +168,8 @@ pub enum Command {
     SendCard,
     /// Send the text message, with a fresh code.
     SendSms,
+    /// Ask the directory whether the manager who approved still may.
+    LookUpApprover,
     /// Take the buttons off the card.
     CloseCard(CardMessage),
     /// Tell orchestration.
@@ -187,12 +194,18 @@ pub enum Note {
     SmsLocked,
     /// An answer that counted.
     Answered(Answer),
+    /// An approval that waits for the directory.
+    Kept(Answer),
+    /// An approval that does not count: whoever gave it is not the one to give it any more.
+    Lapsed(Answer, Obstacle),
     /// An answer after the end: recorded, and nothing more.
     AnsweredLate(Answer),
     /// An answer to a question, that counted.
     Replied(Reply),
     /// One after the end: recorded, and nothing more.
     RepliedLate(Reply),
+    /// Somebody cannot be asked, for the outside is away; until then it may take.
+    Postponed(OffsetDateTime),
     /// It is over.
     Ended(Ending),
 }
@@ -290,6 +303,16 @@ impl State {
         }
     }
 
+    /// Until when an answer is waited for, while one is.
+    pub fn deadline(&self) -> Option<OffsetDateTime> {
+        match self {
+            Self::Mfa(mfa) => Some(mfa.patience.deadline),
+            Self::Approval(approval) => Some(approval.deadline()),
+            Self::Question(question) => Some(question.patience.deadline),
+            Self::Ended(_) => None,
+        }
+    }
+
     /// Take an event.
     pub fn apply(self, event: Event, now: OffsetDateTime) -> Result<Step, IllegalEvent> {
         let (state, name) = (self.name(), event.name());
@@ -346,5 +369,25 @@ impl Operation {
         }
         let state = step.state;
         Ok((Self { facts, state, permit }, step.commands, step.notes))
+    }
+
+    /// Until when we wait, as it stands or stood.
+    pub fn deadline(&self) -> OffsetDateTime {
+        self.state.deadline().unwrap_or(self.facts.deadline)
+    }
+
+    /// Why nobody may be declared silent at `now`, although the time of the step is over.
+    pub fn postponed(&self, now: OffsetDateTime) -> Option<Postponed> {
+        if now < self.facts.deadline || now >= self.deadline() {
+            return None;
+        }
+        let away = match &self.state {
+            State::Mfa(mfa) => mfa.asked_nobody().then_some("the sign-in request service"),
+            State::Approval(approval) if approval.kept.is_some() => Some("the directory"),
+            State::Approval(approval) => (!approval.was_asked()).then_some("what reaches the manager"),
+            State::Question(question) => (!question.posting.may_be_seen()).then_some("Teams"),
+            State::Ended(_) => return None,
+        };
+        Some(away.map_or(Postponed::Asked, Postponed::Away))
     }
 }

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use crate::inquiry::Inquiry;
 use crate::operation::{Command, Ended, Ending, Event, Matter, Note, Obstacle, Reply, Silence, State, Step};
+use crate::patience::Patience;
 use crate::posting::{CardReport, Posting};
 
 /// A question that nobody has answered yet.
@@ -13,18 +14,18 @@ use crate::posting::{CardReport, Posting};
 pub struct Question {
     /// What is asked.
     pub inquiry: Inquiry,
-    /// When we stop waiting.
-    pub deadline: OffsetDateTime,
+    /// Until when we wait.
+    pub patience: Patience,
     /// The card.
     pub posting: Posting,
 }
 
 impl Question {
     /// A question just asked: the card at once.
-    pub const fn new(inquiry: Inquiry, deadline: OffsetDateTime, now: OffsetDateTime) -> Self {
+    pub const fn new(inquiry: Inquiry, patience: Patience, now: OffsetDateTime) -> Self {
         Self {
             inquiry,
-            deadline,
+            patience,
             posting: Posting::due(now),
         }
     }
@@ -32,13 +33,14 @@ impl Question {
     /// When to look at it again.
     pub fn wake_at(&self) -> OffsetDateTime {
         let card = self.posting.wake_at();
-        card.map_or(self.deadline, |at| at.min(self.deadline))
+        let deadline = self.patience.deadline;
+        card.map_or(deadline, |at| at.min(deadline))
     }
 
     /// Take an event; `None` where it makes no sense.
     pub fn apply(self, event: Event, now: OffsetDateTime) -> Option<Step> {
         match event {
-            Event::Woken if now >= self.deadline => {
+            Event::Woken if now >= self.patience.deadline => {
                 let silence = if self.posting.may_be_seen() {
                     Silence::NoAnswer
                 } else {
@@ -53,6 +55,7 @@ impl Question {
             | Event::PromptOpenElsewhere
             | Event::Sms(_)
             | Event::Answered(_)
+            | Event::Approver(_)
             | Event::WrongCode
             | Event::CardClosed
             | Event::CardNotClosed { .. }
@@ -70,20 +73,34 @@ impl Question {
     }
 
     fn card_report(mut self, report: CardReport, now: OffsetDateTime) -> Step {
+        let away = matches!(report, CardReport::Busy { .. });
         match self.posting.reported(report, now) {
             Some(message) => Step::to(State::Question(self)).note(Note::CardSent(message)),
             None if self.posting.failed() => {
                 let ending = Ending::Impossible(Obstacle::SubjectUnreachable);
                 self.ended(ending, now).step()
             }
-            None => Step::to(State::Question(self)),
+            None => {
+                let next = self
+                    .posting
+                    .wake_at()
+                    .filter(|_| away && !self.posting.may_be_seen());
+                let first = next.is_some_and(|next| self.patience.postpone(next));
+                let latest = self.patience.latest;
+                let step = Step::to(State::Question(self));
+                if first {
+                    step.note(Note::Postponed(latest))
+                } else {
+                    step
+                }
+            }
         }
     }
 
     fn replied(mut self, reply: Reply, now: OffsetDateTime) -> Step {
         self.posting.pressed(&reply.card);
         // INVARIANT: the deadline has spoken, even where no timer has noticed it yet.
-        if now >= self.deadline {
+        if now >= self.patience.deadline {
             let ending = Ending::TimedOut(Silence::NoAnswer);
             return self.ended(ending, now).step_after(Note::RepliedLate(reply));
         }

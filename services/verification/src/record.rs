@@ -2,7 +2,7 @@
 //! or codes. Pure.
 
 use chassis::AuditEvent;
-use common::{ExecutionId, StepRequest};
+use common::{Digest, ExecutionId, StepRequest};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -55,7 +55,11 @@ pub fn not_begun(facts: &Facts, code: &str) -> AuditEvent {
 /// A transition.
 pub fn noted(before: &Operation, after: &Operation, notes: &[Note]) -> Vec<AuditEvent> {
     let facts = &after.facts;
-    let mut events: Vec<AuditEvent> = notes.iter().map(|note| of_note(facts, note)).collect();
+    let shown = after.state.request().map(|request| request.shown.digest());
+    let mut events: Vec<AuditEvent> = notes
+        .iter()
+        .map(|note| of_note(facts, note, shown.as_ref()))
+        .collect();
     if let (None, Some(permit)) = (&before.permit, &after.permit) {
         let detail = json!({"permit": permit.id, "subject": facts.subject.id,
             "action": facts.authorizes.as_ref().map(|authorized| authorized.action.as_str())});
@@ -106,32 +110,54 @@ pub fn not_taken(request: &StepRequest, ours: bool, code: &str) -> AuditEvent {
     AuditEvent::new("verification.refused", detail)
 }
 
-fn of_note(facts: &Facts, note: &Note) -> AuditEvent {
+/// `shown`: what a manager is asked, word for word; the time until which it counts may have moved since they were first to be
+/// asked.
+fn of_note(facts: &Facts, note: &Note, shown: Option<&Digest>) -> AuditEvent {
     match note {
         Note::Pushed(number) => event("verification.push_sent", facts, json!({"number": number})),
         Note::CardSent(message) => event(
             "verification.card_sent",
             facts,
-            json!({"conversation": message.conversation, "activity": message.activity}),
+            json!({"conversation": message.conversation, "activity": message.activity, "shown": shown}),
         ),
-        Note::SmsIntended(code) => event("verification.sms_intended", facts, json!({"to": code.masked})),
+        Note::SmsIntended(code) => event(
+            "verification.sms_intended",
+            facts,
+            json!({"to": code.masked, "shown": shown}),
+        ),
         Note::SmsSent { message } => event("verification.sms_sent", facts, json!({"message": message})),
         Note::SmsLocked => event("verification.sms_locked", facts, json!({})),
-        Note::Answered(answer) => answered("verification.answered", facts, answer),
-        Note::AnsweredLate(answer) => answered("verification.answered_late", facts, answer),
+        Note::Answered(answer) => answered("verification.answered", facts, answer, None),
+        Note::Kept(answer) => answered("verification.answer_kept", facts, answer, Some("directory_away")),
+        Note::Lapsed(answer, obstacle) => answered(
+            "verification.attempt_refused",
+            facts,
+            answer,
+            Some(obstacle.as_str()),
+        ),
+        Note::AnsweredLate(answer) => answered("verification.answered_late", facts, answer, None),
         Note::Replied(reply) => replied("verification.answered", facts, reply),
         Note::RepliedLate(reply) => replied("verification.answered_late", facts, reply),
+        Note::Postponed(latest) => event(
+            "verification.postponed",
+            facts,
+            json!({"why": "outside_away", "latest": latest.unix_timestamp()}),
+        ),
         Note::Ended(ending) => ended_event(facts, ending),
     }
 }
 
-fn answered(kind: &'static str, facts: &Facts, answer: &Answer) -> AuditEvent {
+/// `why` it does not count, or not yet.
+fn answered(kind: &'static str, facts: &Facts, answer: &Answer, why: Option<&str>) -> AuditEvent {
     let verdict = match answer.verdict {
         Verdict::Approve => "approve",
         Verdict::Deny => "deny",
     };
-    let detail =
+    let mut detail =
         json!({"verdict": verdict, "channel": answer.channel.as_str(), "provenance": answer.provenance});
+    if let Some(why) = why {
+        detail["why"] = why.into();
+    }
     event(kind, facts, detail).actor(format!("person:{}", answer.by))
 }
 

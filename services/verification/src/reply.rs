@@ -43,11 +43,14 @@ impl Verifier {
                         .take_message(&message, None, |_| ("unknown", UNKNOWN.to_owned()))
                         .await;
                 };
-                let event = answer(&operation, verdict, &received.sid).map(|event| (id, event));
-                self.store.take_message(&message, event, answered).await
+                let events = match answer(&operation, verdict, &received.sid) {
+                    Some(event) => Some((id, self.with_standing(&operation, event).await)),
+                    None => None,
+                };
+                self.store.take_message(&message, events, answered).await
             }
             (Recognised::Number(id), Said::Answer { .. }) => {
-                let event = Some((id, Event::WrongCode));
+                let event = Some((id, vec![Event::WrongCode]));
                 self.store
                     .take_message(&message, event, |_| ("wrong_code", WRONG_CODE.to_owned()))
                     .await
@@ -83,11 +86,12 @@ fn answered(change: Option<(&Operation, &Operation)>) -> (&'static str, String) 
     let Some((before, after)) = change else {
         return ("unknown", UNKNOWN.to_owned());
     };
+    let ticket = &after.facts.ticket;
     let Some(ended) = after.state.ended() else {
-        return ("unreadable", UNREADABLE.to_owned());
+        let taken = "Your answer was taken. It counts once the directory can be asked whether you are still the one to give it.";
+        return ("kept", format!("Thank you. Ticket {ticket}: {taken}"));
     };
     let at = words::clock(ended.at);
-    let ticket = &after.facts.ticket;
     let counted = before.state.ended().is_none();
     match &ended.ending {
         Ending::Approved { .. } if counted => (
@@ -97,6 +101,12 @@ fn answered(change: Option<(&Operation, &Operation)>) -> (&'static str, String) 
         Ending::Denied { .. } if counted => (
             "counted",
             format!("Thank you. Your refusal for ticket {ticket} is recorded."),
+        ),
+        Ending::Impossible(_) if counted => (
+            "lapsed",
+            format!(
+                "Your answer for ticket {ticket} does not count: the directory does not name you as the one to give it any more."
+            ),
         ),
         Ending::Approved { .. } => (
             "late",

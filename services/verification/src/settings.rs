@@ -20,6 +20,8 @@ pub struct Limits {
     pub approval: Duration,
     /// For a manager in Teams, before a text message follows.
     pub sms_after: Duration,
+    /// For the outside to come back, before anybody could be asked.
+    pub outside: Duration,
 }
 
 /// How much is too much.
@@ -221,10 +223,16 @@ fn limits(from: &mut Reader<'_>) -> Option<Limits> {
         300_u32,
         "a manager who has not answered in Teams gets a text message after this many seconds",
     );
+    let outside = from.or(
+        "OUTSIDE_PATIENCE_S",
+        7_200_u32,
+        "while the outside is away and nobody could be asked, a time-out does not run, for so many seconds at most",
+    );
     let seconds = |count: u32| Duration::seconds(count.into());
     Some(Limits {
         mfa: seconds(mfa?),
         approval: seconds(approval?),
         sms_after: seconds(sms_after?),
+        outside: seconds(outside?),
     })
 }

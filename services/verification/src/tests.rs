@@ -70,6 +70,7 @@ fn facts(method: Method) -> Facts {
         authorizes: Some(reset()),
         asked_at: START,
         deadline: at(600),
+        latest: at(7200),
         trace: None,
     }
 }
@@ -89,27 +90,30 @@ pub(crate) fn request() -> Request {
 
 /// Adele is to be asked by push until 09:50.
 pub(crate) fn push_operation() -> Operation {
+    let facts = facts(Method::Mfa);
     Operation {
-        facts: facts(Method::Mfa),
         state: State::Mfa(Mfa {
             subject: ADELE.parse().unwrap(),
             user_principal_name: "adele@contoso.example".to_owned(),
-            deadline: at(600),
+            patience: facts.patience(),
             push: Push::Due {
                 sent: 0,
                 attempts: 0,
                 at: START,
             },
         }),
+        facts,
         permit: None,
     }
 }
 
 /// Megan is to be asked until 09:50, by text message from 09:45.
 pub(crate) fn approval_operation() -> Operation {
+    let facts = facts(Method::Manager);
+    let approval = Approval::new(request(), facts.patience(), at(300), START);
     Operation {
-        facts: facts(Method::Manager),
-        state: State::Approval(Box::new(Approval::new(request(), at(600), at(300), START))),
+        facts,
+        state: State::Approval(Box::new(approval)),
         permit: None,
     }
 }
@@ -127,13 +131,15 @@ pub(crate) fn question_of(parameters: &serde_json::Value) -> Operation {
         reference: "qst_AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
         asked: Asked::read(parameters.as_object().unwrap()).unwrap(),
     };
+    let facts = Facts {
+        authorizes: None,
+        deadline,
+        latest: deadline + Duration::days(1),
+        ..facts(Method::Question)
+    };
     Operation {
-        facts: Facts {
-            authorizes: None,
-            deadline,
-            ..facts(Method::Question)
-        },
-        state: State::Question(Question::new(inquiry, deadline, START)),
+        state: State::Question(Question::new(inquiry, facts.patience(), START)),
+        facts,
         permit: None,
     }
 }

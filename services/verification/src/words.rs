@@ -114,6 +114,12 @@ pub fn waiting(operation: &Operation) -> String {
 
 fn asked(approval: &Approval) -> String {
     let manager = &approval.request.approver.name;
+    if let Some(kept) = &approval.kept {
+        return format!(
+            "{manager} approved {}; the directory cannot be asked at the moment whether they still may.",
+            by(kept.answer.channel)
+        );
+    }
     let in_teams = matches!(
         approval.posting.card,
         Card::Due(_) | Card::Sending(_) | Card::Sent(_)
@@ -191,6 +197,11 @@ fn silent(silence: Silence, method: Method, subject: &str, manager: &str) -> Str
         (Silence::Unreachable, Method::Question) => {
             format!("{subject} could not be asked in time: Teams was not available.")
         }
+        (Silence::NotJudged, _) => {
+            format!(
+                "{manager} approved, but for too long the directory could not be asked whether they still may, so it does not count."
+            )
+        }
         (Silence::AnswerLost, _) => {
             format!(
                 "The answer of {subject} to the sign-in request was lost on its way, so it does not count."
@@ -247,6 +258,11 @@ fn obstacle_in_words(obstacle: Obstacle, subject: &str, manager: &str) -> String
         Obstacle::ManagerIsSubject => {
             format!(
                 "The directory names {subject} as their own manager, who cannot approve their own request."
+            )
+        }
+        Obstacle::ManagerReplaced => {
+            format!(
+                "{manager} was asked and is not the manager of {subject} in the directory any more, so their approval does not count."
             )
         }
         Obstacle::DirectoryRefused => {
@@ -309,7 +325,7 @@ pub fn view(operation: &Operation, result: Option<StepResult>) -> OperationView 
         execution_id: facts.execution,
         step: facts.call.clone(),
         explanation: waiting(operation),
-        deadline: facts.deadline,
+        deadline: operation.deadline(),
         result,
     }
 }

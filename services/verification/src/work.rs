@@ -255,6 +255,13 @@ impl Verifier {
                 Some(request) => self.send_sms(claim, request).await?,
                 None => Done::LetGo,
             },
+            Command::LookUpApprover => match claim.operation.state.request() {
+                Some(request) => {
+                    let standing = self.standing(&claim.operation.facts, request).await;
+                    Done::Reported(Event::Approver(standing))
+                }
+                None => Done::LetGo,
+            },
             Command::CloseCard(message) => Done::Reported(self.close_card(claim, message).await),
             Command::Signal => Done::Reported(self.signal(&claim.operation).await?),
         })
@@ -328,7 +335,7 @@ impl Verifier {
         };
         let text = SecretString::from(words::question(&request.shown, code.expose_secret()));
         let asked_at = clock::now();
-        let left = claim.operation.facts.deadline - asked_at;
+        let left = claim.operation.deadline() - asked_at;
         let sent = self
             .twilio
             .send(&Sms {

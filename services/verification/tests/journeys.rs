@@ -1,5 +1,7 @@
 //! Both ways of proof, and questions, through the service's doors: real database, simulated Entra, Teams and Twilio.
 
+mod approver;
+mod away;
 mod hiccups;
 mod house;
 mod questions;
@@ -526,6 +528,30 @@ async fn a_webhook_that_twilio_did_not_sign_is_a_bare_403() {
         .await
         .unwrap();
     assert_eq!((stored, house.audit().await.len()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_message_of_another_account_is_a_bare_403_though_its_signature_is_good() {
+    let house = House::new().await;
+    let other = format!("AC{}", "0".repeat(32));
+    let _running = house.run(&[("TWILIO_ACCOUNT_SID", &other)]);
+    let received = house.world.twilio().receive("+447700900123", "YES 4821").await;
+    assert_eq!(received, Some(403));
+    let look = async || {
+        sqlx::query_scalar::<_, String>(
+            "SELECT detail ->> 'reason' FROM audit_events WHERE kind = 'webhook.refused'",
+        )
+        .fetch_optional(&house.owner)
+        .await
+        .unwrap()
+    };
+    let reason = launcher::testing::seen_within(house::PATIENCE, look).await;
+    assert_eq!(reason.as_deref(), Some("another_account"));
+    let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM verification_messages")
+        .fetch_one(&house.owner)
+        .await
+        .unwrap();
+    assert_eq!(stored, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,14 +35,14 @@ impl Verifier {
             return Ok(known);
         }
         // People answer when they next look: no rule of ours is shorter than the step's own time-out.
-        let facts = facts(request, Method::Question, None, now);
+        let facts = facts(request, Method::Question, None, self.limits.outside, now);
         let operation = match self.subject(request).await {
             Ok(person) => {
                 let inquiry = Inquiry {
                     reference: reference("qst"),
                     asked,
                 };
-                let question = Question::new(inquiry, facts.deadline, now);
+                let question = Question::new(inquiry, facts.patience(), now);
                 Operation {
                     state: State::Question(question),
                     facts: named(facts, &person),

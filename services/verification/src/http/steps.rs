@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use chassis::{ApiError, Caller, Json, Path};
+use chassis::{ApiError, Json, Path};
 use common::clock;
 use common::{
     OperationId, OperationView, Pending, Problem, RenewPermit, RenewedPermit, StepAnswer, StepRequest,
@@ -68,22 +68,20 @@ pub async fn ask(
     Ok(respond(answer))
 }
 
-/// How an operation stands. Only orchestration sees its permit.
+/// How an operation stands, with its permit: only orchestration may ask.
 #[utoipa::path(
     get, path = "/api/v1/verification/{id}", params(("id" = OperationId, Path)),
-    responses((status = 200, body = OperationView), (status = 404, body = Problem))
+    responses(
+        (status = 200, body = OperationView), (status = 404, body = Problem),
+        (status = 503, body = Problem,
+            description = "Its time is over, and it has been given more: the outside was away, so nobody could be asked or believed"),
+    )
 )]
 pub async fn operation(
     State(verifier): State<Verifier>,
-    caller: Caller,
     Path(id): Path<OperationId>,
 ) -> Result<Json<OperationView>, ApiError> {
-    let mut view = verifier.operation(id).await?;
-    if matches!(caller, Caller::Person(_))
-        && let Some(result) = &mut view.result
-    {
-        result.permit = None;
-    }
+    let view = verifier.operation(id, clock::now()).await?;
     Ok(Json(view))
 }
 

@@ -13,6 +13,7 @@ use chassis::{Refusal, SentBy};
 use common::clock;
 use connectors::teams::inbound::{
     self, Activity, Claims, Form, ISSUER, Kind, Unauthentic, authenticate, invoke_card, invoke_failure,
+    invoke_message,
 };
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -65,6 +66,7 @@ fn answer(form: Form, pressed: &Pressed) -> Response {
     match (form, pressed) {
         (Form::Submit, _) => StatusCode::OK.into_response(),
         (Form::Execute, Pressed::Card(card)) => Json(invoke_card(card)).into_response(),
+        (Form::Execute, Pressed::Kept(words)) => Json(invoke_message(words)).into_response(),
         (Form::Execute, Pressed::Refused(words)) => Json(invoke_failure(words)).into_response(),
     }
 }

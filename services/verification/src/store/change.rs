@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::limits::MayPush;
-use super::rows::Moving;
+use super::rows::{Moving, small};
 use super::{Store, StoreError, notify};
 use crate::mfa::PushAnswer;
 use crate::operation::{Command, Ending, Event, Method, Obstacle, Operation, State};
@@ -110,6 +110,25 @@ impl Store {
         Ok((after, commands, told))
     }
 
+    /// One event after the other, at the same moment; whoever works on the operation goes on.
+    pub(super) async fn advance_all(
+        &self,
+        connection: &mut PgConnection,
+        before: Operation,
+        events: Vec<Event>,
+        now: OffsetDateTime,
+    ) -> Result<(Operation, Vec<AuditEvent>), StoreError> {
+        let (mut operation, mut told) = (before, vec![]);
+        for event in events {
+            let more;
+            (operation, _, more) = self
+                .advance(connection, operation, event, now, Hold::Unchanged)
+                .await?;
+            told.extend(more);
+        }
+        Ok((operation, told))
+    }
+
     /// The phone is free: whoever waits for it may ask.
     async fn wake_others(
         &self,
@@ -167,6 +186,7 @@ impl Store {
         let card = moving.card_message.as_ref();
         let code = moving.code.as_ref();
         let permit = moving.permit.as_ref();
+        let kept = moving.kept.as_ref();
         sqlx::query!(
             "UPDATE verifications
              SET state = $3, reason = $4, answered_by = $5, channel = $6, ended_at = $7,
@@ -177,7 +197,9 @@ impl Store {
                 sms_number_hash = $23, sms_answer_hash = $24, sms_masked = $25, sms_wrong = $26,
                 permit_id = $27, permit_issued_at = $28, permit_expires_at = $29,
                 signal_attempts = $30, signal_at = $31, wake_at = $32, answer = $33,
-                leased_until = CASE WHEN $34 THEN $35 ELSE leased_until END
+                leased_until = CASE WHEN $34 THEN $35 ELSE leased_until END,
+                moved_deadline = COALESCE($36, moved_deadline), shown = COALESCE($37, shown),
+                kept_at = $38, kept_channel = $39, kept_provenance = $40, look_up_attempts = $41, look_up_at = $42
              WHERE tenant_id = $1 AND id = $2",
             self.tenant.as_str(),
             operation.facts.id.0,
@@ -220,6 +242,13 @@ impl Store {
                 Lease::Until(until) => Some(until),
                 Lease::Unchanged | Lease::LetGo => None,
             },
+            moving.moved_deadline,
+            moving.shown,
+            kept.map(|kept| kept.at),
+            kept.map(|kept| kept.answer.channel.as_str()),
+            kept.map(|kept| &kept.answer.provenance),
+            kept.map(|kept| small(kept.duty.attempts)),
+            kept.map(|kept| kept.duty.at),
         )
         .execute(connection)
         .await?;

@@ -10,8 +10,9 @@ use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use super::change::Hold;
 use super::limits::{self, Used};
-use super::{Begun, Claim, Hold, Store, StoreError, notify};
+use super::{Begun, Claim, Store, StoreError, notify};
 use crate::operation::{Command, Event, Operation};
 use crate::record;
 

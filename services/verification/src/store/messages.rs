@@ -3,7 +3,7 @@
 use common::OperationId;
 use time::OffsetDateTime;
 
-use super::{Hold, Store, StoreError, notify};
+use super::{Store, StoreError, notify};
 use crate::operation::{Event, Operation};
 use crate::record;
 
@@ -80,28 +80,22 @@ impl Store {
         Ok(asked.map_or(Recognised::Nobody, |id| Recognised::Number(OperationId(id))))
     }
 
-    /// Take a message: apply its event, record it and the reply that `words` finds, all at once.
+    /// Take a message: apply its events, record it and the reply that `words` finds, all at once.
     ///
     /// `words` sees the operation before and after, and answers the verdict to record and the reply. A message that
     /// came before changes nothing and gets its old reply.
     pub async fn take_message(
         &self,
         message: &InboundSms,
-        event: Option<(OperationId, Event)>,
+        events: Option<(OperationId, Vec<Event>)>,
         words: impl FnOnce(Option<(&Operation, &Operation)>) -> (&'static str, String),
     ) -> Result<String, StoreError> {
         let mut tx = self.pool.begin().await?;
         let (mut changed, mut record) = (None, vec![]);
-        if let Some((id, event)) = event {
+        if let Some((id, events)) = events {
             let before = self.lock(&mut tx, id).await?;
-            let (after, _, told) = self
-                .advance(
-                    &mut tx,
-                    before.clone(),
-                    event,
-                    message.received_at,
-                    Hold::Unchanged,
-                )
+            let (after, told) = self
+                .advance_all(&mut tx, before.clone(), events, message.received_at)
                 .await?;
             record = told;
             changed = Some((before, after));

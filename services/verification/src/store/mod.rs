@@ -18,7 +18,6 @@ use common::{ExecutionId, OperationId, StepCall, TenantId};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
-use self::change::Hold;
 pub use self::ledger::{Committer, Entry, Found};
 pub use self::messages::{InboundSms, Recognised};
 pub use self::queue::{Begun, Claim, Queue};
@@ -107,7 +106,8 @@ macro_rules! select {
                 pushes, push_attempts, push_at, push_open,
                 card, card_attempts, card_at, card_service_url, card_conversation, card_activity, cards_unconfirmed,
                 sms, sms_attempts, sms_at, sms_count, sms_number_hash, sms_answer_hash, sms_masked, sms_wrong,
-                permit_id, permit_issued_at, permit_expires_at, signal_attempts, signal_at, alarm
+                permit_id, permit_issued_at, permit_expires_at, signal_attempts, signal_at, alarm,
+                latest, moved_deadline, kept_at, kept_channel, kept_provenance, look_up_attempts, look_up_at
              FROM verifications
              WHERE tenant_id = $1 AND id = $2 " + $rest,
             $($argument),*
@@ -236,9 +236,9 @@ impl Store {
                 tenant_id, id, method, ticket_id, execution_id, step_id, visit, attempt, subject_id, subject_name,
                 user_principal_name, authorizes, approver_id, approver_name, reference, shown, asked_at, deadline,
                 state, reason, ended_at, pushes, push_attempts, push_at, card, card_attempts, card_at,
-                sms, sms_attempts, sms_at, wake_at, trace_context, question, push_open, leased_until, fence)
+                sms, sms_attempts, sms_at, wake_at, trace_context, question, push_open, leased_until, fence, latest)
              SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-                $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36
+                $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37
              ON CONFLICT DO NOTHING",
             self.tenant.as_str(),
             facts.id.0,
@@ -276,24 +276,23 @@ impl Store {
             moving.push_open,
             leased_until,
             i64::from(leased_until.is_some()),
+            facts.latest,
         )
         .execute(connection)
         .await?;
         Ok(inserted.rows_affected() == 1)
     }
 
-    /// A person answered, and no fence stands in their way.
+    /// A person answered, and no fence stands in their way. What else is known at the same moment goes down with it.
     pub async fn answer(
         &self,
         id: OperationId,
-        event: Event,
+        events: Vec<Event>,
         now: OffsetDateTime,
     ) -> Result<Operation, StoreError> {
         let mut tx = self.pool.begin().await?;
         let operation = self.lock(&mut tx, id).await?;
-        let (operation, _, told) = self
-            .advance(&mut tx, operation, event, now, Hold::Unchanged)
-            .await?;
+        let (operation, told) = self.advance_all(&mut tx, operation, events, now).await?;
         self.audit.record_all(&mut tx, &told).await?;
         notify(&mut tx).await?;
         tx.commit().await?;

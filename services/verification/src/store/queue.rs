@@ -3,7 +3,8 @@
 use common::OperationId;
 use time::{Duration, OffsetDateTime};
 
-use super::{Hold, Store, StoreError, notify};
+use super::change::Hold;
+use super::{Store, StoreError, notify};
 use crate::operation::{Command, Event, Operation};
 
 /// How long an operation that cannot be read is left alone: long enough for the others, short enough to see it mended.

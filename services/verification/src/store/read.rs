@@ -5,13 +5,14 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::approval::{Approval, Code, Sms};
+use crate::approval::{Approval, Code, Kept, Sms};
 use crate::inquiry::{Asked, Inquiry};
 use crate::mfa::{Mfa, Push};
 use crate::operation::{
-    CardMessage, Channel, Duty, Ended, Ending, Facts, Matter, Method, Obstacle, Operation, Party,
-    PermitFacts, Request, Shown, Silence, State,
+    Answer, CardMessage, Channel, Duty, Ended, Ending, Facts, Matter, Method, Obstacle, Operation, Party,
+    PermitFacts, Request, Shown, Silence, State, Verdict,
 };
+use crate::patience::Patience;
 use crate::posting::{Card, Posting};
 use crate::question::Question;
 
@@ -67,6 +68,13 @@ pub(super) struct Row {
     pub(super) signal_attempts: Option<i16>,
     pub(super) signal_at: Option<OffsetDateTime>,
     pub(super) alarm: Option<String>,
+    pub(super) latest: Option<OffsetDateTime>,
+    pub(super) moved_deadline: Option<OffsetDateTime>,
+    pub(super) kept_at: Option<OffsetDateTime>,
+    pub(super) kept_channel: Option<String>,
+    pub(super) kept_provenance: Option<serde_json::Value>,
+    pub(super) look_up_attempts: Option<i16>,
+    pub(super) look_up_at: Option<OffsetDateTime>,
 }
 
 impl Row {
@@ -107,6 +115,7 @@ impl Row {
             authorizes,
             asked_at: self.asked_at,
             deadline: self.deadline,
+            latest: self.latest.unwrap_or(self.deadline),
             trace: self.trace_context.clone(),
         };
         let permit = match (self.permit_id, self.permit_issued_at, self.permit_expires_at) {
@@ -157,8 +166,11 @@ impl Row {
         };
         Ok(Mfa {
             subject: facts.subject.id.clone(),
-            user_principal_name: self.user_principal_name.ok_or("it names no sign-in name")?,
-            deadline: facts.deadline,
+            user_principal_name: self
+                .user_principal_name
+                .clone()
+                .ok_or("it names no sign-in name")?,
+            patience: self.patience(facts),
             push,
         })
     }
@@ -173,9 +185,11 @@ impl Row {
             (Some("off"), None, None) => Sms::Off,
             _ => return Err("its text message is incomplete"),
         };
+        let request = self.request()?.ok_or("it names no approver")?;
         Ok(Approval {
-            request: self.request()?.ok_or("it names no approver")?,
-            deadline: facts.deadline,
+            kept: self.kept(&request)?,
+            request,
+            patience: self.patience(facts),
             posting: self.posting()?,
             sms,
         })
@@ -184,9 +198,38 @@ impl Row {
     fn question(self, facts: &Facts) -> Result<Question, &'static str> {
         Ok(Question {
             inquiry: self.inquiry()?.ok_or("it asks no question")?,
-            deadline: facts.deadline,
+            patience: self.patience(facts),
             posting: self.posting()?,
         })
+    }
+
+    fn patience(&self, facts: &Facts) -> Patience {
+        let patience = facts.patience();
+        Patience {
+            deadline: self.moved_deadline.unwrap_or(patience.deadline),
+            ..patience
+        }
+    }
+
+    /// A yes of the manager that waits for the directory.
+    fn kept(&self, request: &Request) -> Result<Option<Kept>, &'static str> {
+        let look_up = duty(self.look_up_attempts, self.look_up_at)?;
+        let channel = self.kept_channel.as_deref();
+        match (self.kept_at, channel, &self.kept_provenance, look_up) {
+            (None, None, None, None) => Ok(None),
+            (Some(at), Some(channel), Some(provenance), Some(duty)) => Ok(Some(Kept {
+                answer: Answer {
+                    verdict: Verdict::Approve,
+                    by: request.approver.id.clone(),
+                    channel: read_channel(channel)?,
+                    card: None,
+                    provenance: provenance.clone(),
+                },
+                at,
+                duty,
+            })),
+            _ => Err("its kept answer is incomplete"),
+        }
     }
 
     fn posting(&self) -> Result<Posting, &'static str> {
@@ -203,13 +246,7 @@ impl Row {
     }
 
     fn ended(self, at: OffsetDateTime) -> Result<Ended, &'static str> {
-        let channel = match self.channel.as_deref() {
-            None => None,
-            Some("push") => Some(Channel::Push),
-            Some("teams") => Some(Channel::Teams),
-            Some("sms") => Some(Channel::Sms),
-            Some(_) => return Err("its channel is unknown"),
-        };
+        let channel = self.channel.as_deref().map(read_channel).transpose()?;
         let by: Option<UserId> = self
             .answered_by
             .as_deref()
@@ -326,6 +363,15 @@ impl Row {
             })),
             _ => Err("its code is incomplete"),
         }
+    }
+}
+
+fn read_channel(word: &str) -> Result<Channel, &'static str> {
+    match word {
+        "push" => Ok(Channel::Push),
+        "teams" => Ok(Channel::Teams),
+        "sms" => Ok(Channel::Sms),
+        _ => Err("its channel is unknown"),
     }
 }
 

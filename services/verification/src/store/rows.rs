@@ -3,10 +3,12 @@
 use time::OffsetDateTime;
 
 use super::StoreError;
-use crate::approval::{Approval, Code, Sms};
+use crate::approval::{Approval, Code, Kept, Sms};
 use crate::mfa::{Mfa, Push};
 use crate::operation::{CardMessage, Channel, Duty, Ended, Ending, Operation, PermitFacts, State};
+use crate::patience::Patience;
 use crate::posting::{Card, Posting};
+use crate::question::Question;
 
 /// What never changes: written once.
 pub(super) struct Fixed {
@@ -45,10 +47,19 @@ pub(super) struct Moving {
     pub(super) permit: Option<PermitFacts>,
     pub(super) signal: Option<Duty>,
     pub(super) wake_at: Option<OffsetDateTime>,
+    /// Where it is another than at first.
+    pub(super) moved_deadline: Option<OffsetDateTime>,
+    /// What is shown, where that moved with the deadline.
+    pub(super) shown: Option<serde_json::Value>,
+    pub(super) kept: Option<Kept>,
 }
 
-fn small(count: u16) -> i16 {
+pub(super) fn small(count: u16) -> i16 {
     i16::try_from(count).unwrap_or(i16::MAX)
+}
+
+fn moved(patience: &Patience) -> Option<OffsetDateTime> {
+    patience.is_postponed().then_some(patience.deadline)
 }
 
 impl Fixed {
@@ -93,7 +104,7 @@ impl Moving {
         let moving = match &operation.state {
             State::Mfa(mfa) => Self::mfa(mfa),
             State::Approval(approval) => Self::approval(approval),
-            State::Question(question) => Self::posted(&question.posting),
+            State::Question(question) => Self::question(question),
             State::Ended(ended) => Self::ended(ended),
         };
         Self {
@@ -118,6 +129,7 @@ impl Moving {
             push_attempts: Some(small(attempts)),
             push_at: Some(at),
             push_open: open,
+            moved_deadline: moved(&mfa.patience),
             ..Self::default()
         }
     }
@@ -141,8 +153,20 @@ impl Moving {
         }
     }
 
+    fn question(question: &Question) -> Self {
+        Self {
+            moved_deadline: moved(&question.patience),
+            ..Self::posted(&question.posting)
+        }
+    }
+
     fn approval(approval: &Approval) -> Self {
         let mut moving = Self::posted(&approval.posting);
+        moving.kept = approval.kept.clone();
+        moving.moved_deadline = moved(&approval.patience);
+        if moving.moved_deadline.is_some() {
+            moving.shown = serde_json::to_value(&approval.request.shown).ok();
+        }
         let mut sms = |word, sent: u8, duty: Option<&Duty>| {
             moving.sms = Some(word);
             moving.sms_count = sent.into();

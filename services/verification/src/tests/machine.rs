@@ -5,8 +5,10 @@ use time::{Duration, OffsetDateTime};
 
 use super::*;
 use crate::approval::{MAX_WRONG_CODES, Sms, SmsReport};
+use crate::approver::Standing;
 use crate::mfa::{MAX_PUSHES, PushAnswer};
 use crate::operation::{Command, Ended, Ending, Event, Note, Obstacle, Silence};
+use crate::patience::Postponed;
 use crate::posting::{Card, CardReport};
 
 /// An operation, and everything that it asked for.
@@ -40,6 +42,21 @@ impl Story {
 
     pub(super) fn ended(&self) -> &Ended {
         self.operation.state.ended().expect("it has not ended")
+    }
+
+    /// Megan says yes at second `when`, and the directory says at once that she still may.
+    fn approved(&mut self, when: i64, channel: Channel) {
+        self.then(when, Event::Answered(answer(Verdict::Approve, channel)));
+        self.then(when, Event::Approver(Standing::Stands));
+    }
+
+    fn wakes_at(&self) -> i64 {
+        let wake = self.operation.state.wake_at().expect("it never wakes");
+        (wake - START).whole_seconds()
+    }
+
+    fn postponed(&self, when: i64) -> Option<Postponed> {
+        self.operation.postponed(at(when))
     }
 
     fn pushes(&self) -> usize {
@@ -154,19 +171,200 @@ fn a_lost_answer_counts_as_a_push_and_a_busy_connector_does_not() {
 fn a_connector_that_stays_away_ends_in_a_time_out_that_says_so() {
     let mut story = Story::of(push_operation());
     story.then(0, Event::Woken);
+    let away = |seconds| PushAnswer::Away {
+        retry_after: Some(after(seconds)),
+    };
+    story.then(1, Event::Push(away(60)));
+    assert_eq!(story.wakes_at(), 61, "it waits as long as it was asked to");
+    let mut when = 61;
+    while when < 7200 {
+        assert!(
+            matches!(story.then(when, Event::Woken)[..], [Command::Push { .. }]),
+            "at {when}"
+        );
+        story.then(when, Event::Push(away(120)));
+        if when > 600 {
+            let away = Postponed::Away("the sign-in request service");
+            assert_eq!(
+                story.postponed(when),
+                Some(away),
+                "nobody is silent who was not asked"
+            );
+        }
+        when = story.wakes_at();
+    }
+    assert_eq!(when, 7200, "nobody waits for ever");
+    assert_eq!(story.postponed(when), None);
+    story.then(when, Event::Woken);
+    assert_eq!(story.ended().ending, Ending::TimedOut(Silence::Unreachable));
+    let postponed = |note: &&Note| **note == Note::Postponed(at(7200));
+    assert_eq!(story.notes.iter().filter(postponed).count(), 1, "told once");
+}
+
+#[test]
+fn whoever_could_not_be_asked_for_a_while_has_all_their_time_from_when_they_can_be() {
+    let mut story = Story::of(push_operation());
+    let mut when = 0;
+    while when < 900 {
+        story.then(when, Event::Woken);
+        story.then(when, Event::Push(PushAnswer::Away { retry_after: None }));
+        when = story.wakes_at();
+    }
+    let asked = when;
+    story.then(asked, Event::Woken);
+    assert_eq!(story.operation.deadline(), at(asked + 600));
+    assert_eq!(story.postponed(599), None, "its step's time is not over");
+    assert_eq!(story.postponed(asked), Some(Postponed::Asked));
+    let mut silent = Story::of(story.operation.clone());
+    silent.then(asked + 600, Event::Push(PushAnswer::Approved));
+    assert_eq!(silent.ended().ending, Ending::TimedOut(Silence::NoAnswer));
+    story.then(asked + 599, Event::Push(PushAnswer::Approved));
+    assert!(matches!(story.ended().ending, Ending::Approved { .. }));
+    assert_eq!(story.postponed(asked + 599), None, "it has its answer");
+}
+
+#[test]
+fn an_outage_after_somebody_may_have_been_asked_moves_nothing() {
+    let mut story = Story::of(push_operation());
+    story.then(0, Event::Woken);
+    story.then(0, Event::Push(PushAnswer::Lost));
+    story.then(15, Event::Woken);
+    story.then(15, Event::Push(PushAnswer::Away { retry_after: None }));
+    assert_eq!(story.operation.deadline(), at(600));
+
+    let mut story = Story::of(approval_operation());
+    story.then(0, Event::Woken);
+    story.then(0, Event::Card(CardReport::Lost));
+    story.then(1, Event::Woken);
+    story.then(1, Event::Card(CardReport::Busy { retry_after: None }));
+    assert_eq!(story.operation.deadline(), at(600));
+    // Neither does a phone that is in use, for that is no outage.
+    let mut story = Story::of(push_operation());
+    story.then(0, Event::Woken);
+    story.then(0, Event::Push(PushAnswer::Busy { retry_after: None }));
+    assert_eq!(story.operation.deadline(), at(600));
+}
+
+#[test]
+fn while_neither_teams_nor_twilio_answers_a_manager_s_time_does_not_run_and_the_card_says_until_when() {
+    let mut story = Story::of(approval_operation());
+    let mut when = 0;
+    while when < 1500 {
+        for command in story.then(when, Event::Woken) {
+            story.then(
+                when,
+                match command {
+                    Command::SendCard => Event::Card(CardReport::Busy { retry_after: None }),
+                    Command::SendSms => Event::Sms(SmsReport::Busy { retry_after: None }),
+                    other => panic!("{other:?}"),
+                },
+            );
+        }
+        when = story.wakes_at();
+    }
+    let away = Postponed::Away("what reaches the manager");
+    assert_eq!(story.postponed(when), Some(away));
+    let commands = story.then(when, Event::Woken);
+    let until = story.operation.deadline();
+    let (early, late) = (at(when + 590), at(when + 630));
+    assert!(
+        early <= until && until <= late,
+        "{until} for {commands:?} at {when}"
+    );
+    let request = story.operation.state.request().unwrap();
+    assert_eq!(request.shown.expires, words::clock(until));
+    match commands[0] {
+        Command::SendCard => {
+            story.then(when, Event::Card(CardReport::Sent(card_message())));
+        }
+        _ => {
+            story.then(when, Event::Sms(SmsReport::Intended(code())));
+        }
+    }
+    assert_eq!(story.postponed(when), Some(Postponed::Asked));
+    assert_eq!(story.operation.deadline(), until, "now it runs");
+    story.approved(when + 5, Channel::Teams);
+    let ended = story.ended().clone();
+    assert!(matches!(ended.ending, Ending::Approved { .. }), "{ended:?}");
+    let claims = crate::permit::claims(&story.operation).unwrap();
+    let shown = &ended.request().unwrap().shown;
+    assert_eq!(shown.expires, words::clock(until));
+    assert_eq!(claims.shown, Some(shown.digest()), "what was shown is bound");
+}
+
+#[test]
+fn a_yes_counts_once_the_directory_vouches_for_its_giver_and_a_no_at_once() {
+    for channel in [Channel::Teams, Channel::Sms] {
+        let mut story = Story::of(approval_operation());
+        story.then(0, Event::Woken);
+        story.then(10, Event::Answered(answer(Verdict::Approve, channel)));
+        assert_eq!(story.operation.state.ended(), None);
+        assert_eq!(story.then(10, Event::Woken), [Command::LookUpApprover]);
+        let away = || Event::Approver(Standing::Away { retry_after: None });
+        story.then(10, away());
+        assert!(matches!(story.notes.last(), Some(Note::Kept(_))));
+        let mut when = story.wakes_at();
+        assert_eq!(when, 11);
+        while when < 1000 {
+            assert_eq!(story.then(when, Event::Woken), [Command::LookUpApprover]);
+            story.then(when, away());
+            when = story.wakes_at();
+        }
+        assert_eq!(story.postponed(when), Some(Postponed::Away("the directory")));
+
+        let mut denied = Story::of(story.operation.clone());
+        denied.then(when, Event::Answered(answer(Verdict::Deny, Channel::Sms)));
+        assert!(matches!(denied.ended().ending, Ending::Denied { .. }));
+        denied.then(when, Event::Approver(Standing::Stands));
+        assert!(matches!(denied.ended().ending, Ending::Denied { .. }));
+        assert_eq!(denied.operation.permit, None);
+
+        let mut lapsed = Story::of(story.operation.clone());
+        let gone = Obstacle::ManagerReplaced;
+        lapsed.then(when, Event::Approver(Standing::Lapsed(gone)));
+        assert_eq!(lapsed.ended().ending, Ending::Impossible(gone));
+        assert_eq!(lapsed.operation.permit, None);
+        assert!(matches!(lapsed.notes[..], [Note::Lapsed(_, why), Note::Ended(_)] if why == gone));
+
+        story.then(when, Event::Approver(Standing::Stands));
+        assert_eq!(story.ended().at, at(10), "when they said it");
+        let expected = Ending::Approved {
+            by: MEGAN.parse().unwrap(),
+            channel,
+        };
+        assert_eq!(story.ended().ending, expected);
+        let permit = story.operation.permit.clone().unwrap();
+        assert_eq!(permit.issued_at, at(when));
+        assert!(permit.expires_at <= at(10) + trust::permit::RENEWABLE);
+    }
+}
+
+#[test]
+fn a_yes_that_nobody_can_judge_grows_too_old() {
+    let mut story = Story::of(approval_operation());
+    story.then(599, Event::Answered(answer(Verdict::Approve, Channel::Teams)));
     story.then(
-        1,
-        Event::Push(PushAnswer::Busy {
-            retry_after: Some(after(60)),
+        599,
+        Event::Approver(Standing::Away {
+            retry_after: Some(after(3600)),
         }),
     );
     assert_eq!(
-        story.operation.state.wake_at(),
-        Some(at(61)),
-        "it waits as long as it was asked to"
+        story.wakes_at(),
+        599 + 120,
+        "however long it wants to be left alone"
     );
-    story.then(600, Event::Woken);
-    assert_eq!(story.ended().ending, Ending::TimedOut(Silence::Unreachable));
+    let old = 599 + 20 * 60;
+    let mut vouched = Story::of(story.operation.clone());
+    for late in [&mut story, &mut vouched] {
+        assert_eq!(late.operation.deadline(), at(old));
+    }
+    story.then(old, Event::Woken);
+    vouched.then(old, Event::Approver(Standing::Stands));
+    for late in [story, vouched] {
+        assert_eq!(late.ended().ending, Ending::TimedOut(Silence::NotJudged));
+        assert_eq!(late.operation.permit, None);
+    }
 }
 
 #[test]
@@ -208,7 +406,7 @@ fn the_manager_is_asked_in_teams_and_later_by_text_and_the_first_answer_counts()
     story.then(300, Event::Sms(SmsReport::Intended(code())));
     story.then(301, Event::Sms(SmsReport::Sent { message: None }));
     assert_eq!(story.operation.state.wake_at(), Some(at(600)));
-    story.then(310, Event::Answered(answer(Verdict::Approve, Channel::Sms)));
+    story.approved(310, Channel::Sms);
     story.then(311, Event::Answered(answer(Verdict::Deny, Channel::Teams)));
     assert!(matches!(
         story.ended().ending,
@@ -287,6 +485,9 @@ fn nobody_reached_and_nobody_answering_are_told_apart() {
     away.then(0, Event::Woken);
     away.then(1, Event::Card(CardReport::Busy { retry_after: None }));
     away.then(600, Event::Woken);
+    assert_eq!(away.operation.state.ended(), None, "nobody could be asked");
+    away.then(600, Event::Card(CardReport::Busy { retry_after: None }));
+    away.then(7200, Event::Woken);
     assert_eq!(away.ended().ending, Ending::TimedOut(Silence::Unreachable));
     let mut silent = Story::of(approval_operation());
     silent.then(0, Event::Woken);
@@ -382,6 +583,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => prop_oneof![
             Just(PushAnswer::Approved), Just(PushAnswer::Denied), Just(PushAnswer::Fraud), Just(PushAnswer::NoAnswer),
             Just(PushAnswer::Busy { retry_after: None }), Just(PushAnswer::Lost),
+            Just(PushAnswer::Away { retry_after: None }),
             Just(PushAnswer::Impossible(Obstacle::NoMethod)),
         ].prop_map(Event::Push),
         1 => Just(Event::PromptOpenElsewhere),
@@ -397,6 +599,10 @@ fn any_event() -> impl Strategy<Value = Event> {
             Just(answer(Verdict::Approve, Channel::Teams)), Just(answer(Verdict::Deny, Channel::Teams)),
             Just(answer(Verdict::Approve, Channel::Sms)), Just(answer(Verdict::Deny, Channel::Sms)),
         ].prop_map(Event::Answered),
+        1 => prop_oneof![
+            Just(Standing::Stands), Just(Standing::Away { retry_after: None }),
+            Just(Standing::Lapsed(Obstacle::ManagerReplaced)),
+        ].prop_map(Event::Approver),
         1 => prop_oneof![Just(reply("1")), Just(reply("2"))].prop_map(Event::Replied),
         1 => Just(Event::WrongCode),
         1 => Just(Event::CardClosed),
@@ -413,13 +619,17 @@ fn any_story() -> impl Strategy<Value = (Method, Vec<(i64, Event)>)> {
     )
 }
 
-/// Every state that a story of any events passes through, illegal ones refused.
-fn play(method: Method, events: Vec<(i64, Event)>) -> Vec<(OffsetDateTime, Event, Operation, Vec<Note>)> {
-    let mut operation = match method {
+fn begun(method: Method) -> Operation {
+    match method {
         Method::Mfa => push_operation(),
         Method::Manager => approval_operation(),
         Method::Question => question_operation(),
-    };
+    }
+}
+
+/// Every state that a story of any events passes through, illegal ones refused.
+fn play(method: Method, events: Vec<(i64, Event)>) -> Vec<(OffsetDateTime, Event, Operation, Vec<Note>)> {
+    let mut operation = begun(method);
     let mut now = START;
     let mut seen = vec![];
     for (pause, event) in events {
@@ -448,15 +658,27 @@ proptest! {
 
     #[test]
     fn nobody_is_approved_without_their_own_yes_before_the_deadline((method, events) in any_story()) {
+        let at_first = begun(method);
         let seen = play(method, events);
-        let approved = seen.iter().find(|(_, _, operation, _)| {
+        let approved = seen.iter().position(|(_, _, operation, _)| {
             matches!(operation.state.ended(), Some(ended) if matches!(ended.ending, Ending::Approved { .. }))
         });
-        if let Some((now, event, operation, _)) = approved {
-            prop_assert!(*now < operation.facts.deadline);
-            let yes = matches!(event, Event::Push(PushAnswer::Approved))
-                || matches!(event, Event::Answered(answer) if answer.verdict == Verdict::Approve);
-            prop_assert!(yes, "{event:?}");
+        if let Some(at) = approved {
+            let (now, event, operation, _) = &seen[at];
+            let said = |(_, event, ..): &(_, Event, _, _)| {
+                matches!(event, Event::Answered(answer) if answer.verdict == Verdict::Approve)
+            };
+            let yes = match event {
+                Event::Push(PushAnswer::Approved) => Some((*now, at)),
+                Event::Approver(Standing::Stands) => {
+                    seen[..at].iter().position(said).map(|said| (seen[said].0, said))
+                }
+                other => panic!("{other:?}"),
+            };
+            let (spoken, said) = yes.expect("they said yes");
+            prop_assert_eq!(operation.state.ended().unwrap().at, spoken);
+            let before = said.checked_sub(1).map_or(at_first.deadline(), |before| seen[before].2.deadline());
+            prop_assert!(spoken < before);
         }
         for (_, _, operation, _) in &seen {
             let approved = matches!(operation.state.ended(), Some(ended) if matches!(ended.ending, Ending::Approved { .. }));
@@ -469,8 +691,10 @@ proptest! {
         for (_, _, operation, _) in play(method, events) {
             if operation.state.ended().is_none() {
                 let wake = operation.state.wake_at();
-                prop_assert!(wake.is_some_and(|wake| wake <= operation.facts.deadline));
-                let late = operation.facts.deadline;
+                let late = operation.deadline();
+                prop_assert!(wake.is_some_and(|wake| wake <= late));
+                // A yes in the last moment waits twenty minutes for the directory.
+                prop_assert!(late <= operation.facts.latest + Duration::minutes(20));
                 let (after, ..) = operation.apply(Event::Woken, permit_id(), late).unwrap();
                 prop_assert!(after.state.ended().is_some(), "the deadline ends it: {:?}", after.state);
             }

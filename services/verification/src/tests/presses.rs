@@ -4,6 +4,7 @@ use connectors::teams::inbound::{Activity, Kind, Press, parse};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::approver::Standing;
 use crate::inquiry::{Given, Unfit};
 use crate::operation::{Ending, Event};
 use crate::posting::{Card, CardReport};
@@ -124,9 +125,11 @@ fn a_card_may_be_pressed_before_we_have_recorded_where_it_lies() {
         .apply(Event::Woken, permit_id(), START)
         .unwrap();
     let answer = judged(&pressed(), &sending).unwrap();
-    let (after, ..) = sending
+    let (kept, ..) = sending
         .apply(Event::Answered(answer), permit_id(), at(1))
         .unwrap();
+    let stands = Event::Approver(Standing::Stands);
+    let (after, ..) = kept.apply(stands, permit_id(), at(1)).unwrap();
     let ended = after.state.ended().unwrap();
     assert_eq!(
         ended.open_card.as_ref().map(|(card, _)| card),

@@ -108,7 +108,13 @@ fn teams_that_will_not_have_the_card_is_a_failure_at_once_and_teams_away_is_not(
         "later, once more"
     );
     away.then(3, Event::Card(CardReport::Busy { retry_after: None }));
-    away.then(86_400, Event::Woken);
+    assert_eq!(
+        away.then(86_400, Event::Woken),
+        [Command::SendCard],
+        "their time has not begun"
+    );
+    away.then(86_400, Event::Card(CardReport::Busy { retry_after: None }));
+    away.then(2 * 86_400, Event::Woken);
     assert_eq!(away.ended().ending, Ending::TimedOut(Silence::Unreachable));
 }
 

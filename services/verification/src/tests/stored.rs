@@ -7,6 +7,7 @@ use secrecy::SecretString;
 
 use super::*;
 use crate::approval::SmsReport;
+use crate::approver::Standing;
 use crate::mfa::PushAnswer;
 use crate::operation::{Command, Ended, Ending, Event, Obstacle, Silence};
 use crate::posting::CardReport;
@@ -95,9 +96,11 @@ async fn every_state_reads_back_as_it_was_written() {
     for (event, when) in [
         (Event::Push(PushAnswer::Busy { retry_after: None }), 1),
         (Event::Woken, 2),
-        (Event::Push(PushAnswer::Approved), 3),
-        (Event::SignalNotTaken { retry_after: None }, 4),
-        (Event::SignalTaken, 5),
+        (Event::Push(PushAnswer::Away { retry_after: None }), 2),
+        (Event::Woken, 4),
+        (Event::Push(PushAnswer::Approved), 5),
+        (Event::SignalNotTaken { retry_after: None }, 6),
+        (Event::SignalTaken, 7),
     ] {
         let written = desk.report(&claim, event.clone(), when).await;
         assert_eq!(desk.read(id).await, written, "{event:?}");
@@ -109,13 +112,17 @@ async fn every_state_reads_back_as_it_was_written() {
     let claim = desk.claim(Queue::Rest, START).await;
     assert_eq!(desk.read(id).await, claim.operation, "a card on its way");
     for (event, when) in [
-        (Event::Card(CardReport::Lost), 1),
+        (Event::Card(CardReport::Busy { retry_after: None }), 1),
+        (Event::Woken, 2),
+        (Event::Card(CardReport::Lost), 2),
         (Event::Card(CardReport::Busy { retry_after: None }), 2),
         (Event::Card(CardReport::Sent(card_message())), 3),
         (Event::Sms(SmsReport::Busy { retry_after: None }), 4),
         (Event::Sms(SmsReport::Intended(code())), 5),
         (Event::WrongCode, 6),
         (Event::Sms(SmsReport::Sent { message: None }), 7),
+        (Event::Answered(answer(Verdict::Approve, Channel::Sms)), 7),
+        (Event::Approver(Standing::Away { retry_after: None }), 7),
         (Event::Answered(answer(Verdict::Deny, Channel::Sms)), 8),
         (Event::CardNotClosed { retry_after: None }, 9),
         (Event::CardClosed, 10),
@@ -383,7 +390,7 @@ async fn a_no_that_comes_after_another_runner_took_over_ends_the_operation() {
             None,
             "nobody holds it"
         );
-        let after = desk.store.answer(id, yes, at(17)).await.unwrap();
+        let after = desk.store.answer(id, vec![yes], at(17)).await.unwrap();
 
         let ended = after.state.ended().expect("a no ends it");
         assert!(
@@ -427,7 +434,8 @@ async fn an_answer_by_text_counts_once_and_is_answered_alike() {
         Recognised::Nobody
     );
 
-    let yes = || Some((id, Event::Answered(answer(Verdict::Approve, Channel::Sms))));
+    let approved = || Event::Answered(answer(Verdict::Approve, Channel::Sms));
+    let yes = || Some((id, vec![approved(), Event::Approver(Standing::Stands)]));
     let take = async |message: &str, reply: &'static str| {
         let words = |_: Option<(&Operation, &Operation)>| ("counted", reply.to_owned());
         desk.store
@@ -504,6 +512,7 @@ async fn neither_number_nor_code_nor_token_is_in_the_tables() {
     let (_, claim) = sent_by_text(&desk, &number).await;
     desk.report(&claim, Event::Answered(answer(Verdict::Approve, Channel::Sms)), 3)
         .await;
+    desk.report(&claim, Event::Approver(Standing::Stands), 3).await;
     for query in [
         "SELECT string_agg(row_to_json(v)::text, ' ') FROM verifications v",
         "SELECT string_agg(row_to_json(a)::text, ' ') FROM audit_events a",

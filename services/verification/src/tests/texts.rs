@@ -1,6 +1,7 @@
 //! What people read.
 
 use super::*;
+use crate::approver::Standing;
 use crate::inquiry::Given;
 use crate::operation::{Ended, Ending, Event, Matter, Obstacle, Silence};
 use crate::{card, words};
@@ -178,7 +179,16 @@ fn a_permit_binds_what_was_shown_and_a_change_of_any_word_changes_the_digest() {
     other.reason.push('.');
     assert_ne!(shown.digest(), other.digest());
     let approve = Event::Answered(answer(Verdict::Approve, Channel::Teams));
-    let (approved, ..) = approval_operation().apply(approve, permit_id(), at(5)).unwrap();
+    let (kept, ..) = approval_operation().apply(approve, permit_id(), at(5)).unwrap();
+    assert_eq!(
+        crate::permit::claims(&kept),
+        None,
+        "nobody has vouched for her yet"
+    );
+    let waits = words::waiting(&kept);
+    assert!(waits.contains("the directory cannot be asked"), "{waits}");
+    let stands = Event::Approver(Standing::Stands);
+    let (approved, ..) = kept.apply(stands, permit_id(), at(6)).unwrap();
     let claims = crate::permit::claims(&approved).unwrap();
     assert_eq!(claims.shown, Some(shown.digest()));
     assert_eq!(claims.approver.as_ref().map(common::UserId::as_str), Some(MEGAN));

@@ -57,7 +57,7 @@ pub(super) fn push_answer(answered: Result<PushOutcome, CallError>) -> PushAnswe
         Ok(PushOutcome::Throttled) => PushAnswer::Busy {
             retry_after: Some(PROMPT_OPEN_WAIT),
         },
-        Ok(PushOutcome::Fault { retry: true, .. }) => PushAnswer::Busy { retry_after: None },
+        Ok(PushOutcome::Fault { retry: true, .. }) => PushAnswer::Away { retry_after: None },
         Ok(PushOutcome::Fault { value, retry: false }) => {
             tracing::warn!(value, "the sign-in request service has a fault");
             PushAnswer::Impossible(Obstacle::SetUp)
@@ -83,7 +83,7 @@ pub(super) fn push_failure(error: &CallError) -> PushAnswer {
     tracing::warn!(error = %chassis::chain(error), "the push brought no answer");
     match error {
         CallError::Refused { .. } => PushAnswer::Impossible(Obstacle::SetUp),
-        CallError::Busy { .. } => PushAnswer::Busy {
+        CallError::Busy { .. } => PushAnswer::Away {
             retry_after: wait_of(error),
         },
         CallError::Unknown { .. } => PushAnswer::Lost,
