@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chassis::audit::AuditEvent;
+use chassis::group_commit::Lent;
 use common::execution::ExecutionStatus;
 use common::{ActionName, ExecutionId, OperationId, Outcome, Signal, StepCall, TicketId, Values};
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -188,19 +189,28 @@ impl Store {
     /// whose decision or ticket has one already. Where the database refuses any of it, none is written. Tickets that are to
     /// be told something nobody should wait for are taken in the same breath, as far as `take` allows.
     pub(crate) async fn commit(&self, entries: &[Entry], take: Take) -> Result<Committed, StoreError> {
+        let mut lent = Lent::from(&self.pool).await?;
+        let committed = self.commit_over(&mut lent, entries, take).await;
+        lent.give_back();
+        committed
+    }
+
+    async fn commit_over(
+        &self,
+        connection: &mut PgConnection,
+        entries: &[Entry],
+        take: Take,
+    ) -> Result<Committed, StoreError> {
         let new: Vec<&NewExecution> = entries.iter().filter_map(Entry::as_new).collect();
         let rounds = rounds(entries.iter().filter_map(Entry::as_step));
         if let [steps] = &rounds[..]
             && new.is_empty()
             && steps.iter().all(|write| write.is_plain())
         {
-            let mut connection = self.pool.acquire().await?;
-            let laid = self
-                .go_on(&mut connection, steps, &HashMap::new(), &[], take)
-                .await?;
+            let laid = self.go_on(connection, steps, &HashMap::new(), &[], take).await?;
             return Ok(committed(entries, laid, &HashMap::new()));
         }
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = connection.begin().await?;
         let inserted = self.insert(&mut transaction, &new).await?;
         let mut laid = Laid::default();
         let mut new = &new[..];
