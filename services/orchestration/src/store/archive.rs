@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use common::clock;
 use sqlx::PgConnection;
-use uuid::Uuid;
+use time::OffsetDateTime;
+use uuid::{NoContext, Timestamp, Uuid};
 
 use super::claim::interval;
 use super::{Store, StoreError};
@@ -14,11 +16,11 @@ impl Store {
     pub(crate) async fn archive(&self, age: Duration, most: i64) -> Result<usize, StoreError> {
         let mut transaction = self.pool.begin().await?;
         // Ids sort by time, and nothing ends before it begins: the key finds the oldest without an index of its own, which
-        // every ending would have to pay for.
+        // every ending would have to pay for, and ends where they are too young.
         let old: Vec<Uuid> = sqlx::query_scalar!(
             "SELECT id
              FROM playbook_executions execution
-             WHERE tenant_id = $1 AND started_at < now() - $2::interval AND ended_at < now() - $2::interval
+             WHERE tenant_id = $1 AND id < $4 AND ended_at < now() - $2::interval
                AND NOT EXISTS (
                    SELECT FROM ticket_updates update
                    WHERE update.tenant_id = $1 AND update.ticket_id = execution.ticket_id AND update.settled IS NULL
@@ -29,6 +31,7 @@ impl Store {
             self.tenant_id(),
             interval(age),
             most,
+            first_id_at(clock::now() - age),
         )
         .fetch_all(&mut *transaction)
         .await?;
@@ -127,17 +130,43 @@ impl Store {
     }
 }
 
+/// Ids sort by time: those made before `at` are below it.
+fn first_id_at(at: OffsetDateTime) -> Uuid {
+    let seconds = u64::try_from(at.unix_timestamp()).unwrap_or_default();
+    let stamp = Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, at.nanosecond()));
+    // Milliseconds are in the first 48 bits (RFC 9562, section 5.7).
+    Uuid::from_u128(stamp.as_u128() >> 80 << 80)
+}
+
 #[cfg(test)]
 mod tests {
     use common::{ExecutionId, OperationId};
     use launcher::testing::TestDatabase;
 
-    use super::super::{Entry, Left, Settled, Take, Then, stored};
+    use super::super::{Entry, Left, NewExecution, Settled, Take, Then, stored};
     use super::*;
     use crate::store::Closing;
     use crate::update::Update;
 
     const MONTH: Duration = Duration::from_hours(24 * 30);
+
+    /// One that was made `days` ago.
+    fn made(store: &Store, ticket: &str, days: u64) -> NewExecution {
+        let at = clock::now() - Duration::from_hours(24 * days);
+        let seconds = u64::try_from(at.unix_timestamp()).unwrap();
+        let id = Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, at.nanosecond()));
+        NewExecution {
+            id: ExecutionId(id),
+            ..stored::new(store, ticket, crate::facts::Given::default())
+        }
+    }
+
+    async fn store_it(store: &Store, new: NewExecution) -> ExecutionId {
+        let id = new.id;
+        let committed = store.commit(&[Entry::New(Box::new(new))], Take::default()).await;
+        assert_ne!(committed.unwrap().found, [None]);
+        id
+    }
 
     /// As if it had begun and ended `days` ago, with a step and a signal.
     async fn ended(database: &TestDatabase, id: ExecutionId, days: i32) {
@@ -185,7 +214,8 @@ mod tests {
     async fn what_ended_long_ago_leaves_the_tables_and_can_still_be_read() {
         let database = launcher::testing::database().await;
         let store = stored::store(&database).await;
-        let id = stored::execution(&store, "4242", &[Update::Story]).await;
+        let id = store_it(&store, made(&store, "4242", 31)).await;
+        stored::told(&store, "4242", id, &[Update::Story]).await;
         ended(&database, id, 31).await;
         let before = store.execution(id).await.unwrap().unwrap();
         assert_eq!(
@@ -229,7 +259,7 @@ mod tests {
     async fn a_decision_whose_execution_was_archived_starts_nothing() {
         let database = launcher::testing::database().await;
         let store = stored::store(&database).await;
-        let mut new = stored::new(&store, "4242", crate::facts::Given::default());
+        let mut new = made(&store, "4242", 31);
         let (id, decision) = (new.id, new.request.decision_id);
         store
             .commit(&[Entry::New(Box::new(new.clone()))], Take::default())
@@ -251,9 +281,23 @@ mod tests {
     async fn what_is_open_or_young_stays() {
         let database = launcher::testing::database().await;
         let store = stored::store(&database).await;
-        stored::execution(&store, "4241", &[]).await;
-        let young = stored::execution(&store, "4242", &[]).await;
+        store_it(&store, made(&store, "4241", 31)).await;
+        let young = store_it(&store, made(&store, "4242", 29)).await;
         ended(&database, young, 29).await;
+        let lasted = store_it(&store, made(&store, "4243", 31)).await;
+        ended(&database, lasted, 29).await;
         assert_eq!(store.archive(MONTH, 10).await.unwrap(), 0);
+    }
+    #[test]
+    fn ids_made_before_a_time_are_below_the_first_one_of_it_and_no_other() {
+        let now = clock::now();
+        let id = |at: OffsetDateTime| {
+            let seconds = u64::try_from(at.unix_timestamp()).unwrap();
+            Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, at.nanosecond()))
+        };
+        let millisecond = Duration::from_millis(1);
+        assert!(id(now - millisecond) < first_id_at(now));
+        assert!(id(now) >= first_id_at(now));
+        assert!(id(now + millisecond) > first_id_at(now));
     }
 }

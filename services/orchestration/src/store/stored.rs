@@ -21,15 +21,20 @@ pub(crate) async fn store(database: &TestDatabase) -> Store {
 /// A fresh execution for `ticket`, which is still to be told `updates`.
 pub(crate) async fn execution(store: &Store, ticket: &str, updates: &[Update]) -> ExecutionId {
     let id = execution_given(store, ticket, Given::default()).await;
+    told(store, ticket, id, updates).await;
+    id
+}
+
+/// The ticket of this execution is still to be told `updates`.
+pub(crate) async fn told(store: &Store, ticket: &str, execution: ExecutionId, updates: &[Update]) {
     let mut connection = store.pool.acquire().await.unwrap();
     let telling = Telling {
         ticket: &ticket.parse().unwrap(),
-        execution: id,
+        execution,
         updates,
         now: clock::now(),
     };
     store.enqueue(&mut connection, &[telling]).await.unwrap();
-    id
 }
 
 /// A fresh execution for `ticket` that was told this at its start.
