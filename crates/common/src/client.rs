@@ -20,7 +20,7 @@ use crate::ids::{ActionName, ExecutionId, OperationId, PermitId, PlaybookName, P
 use crate::modes::{Bar, GateReport, ReviewDecision, Reviewed, Standing};
 use crate::operate::{CancelExecution, OperateExecution, SetSwitch, SwitchView};
 use crate::playbook::{ActivatePlaybook, CheckAnswer, PlaybookRef, PlaybookView};
-use crate::problem::Problem;
+use crate::problem::{Problem, SYSTEM};
 use crate::service::Service;
 use crate::step::{
     OperationView, Pending, PermitToken, RenewPermit, RenewedPermit, Signal, StepAnswer, StepRequest,
@@ -56,6 +56,8 @@ pub enum PeerError {
         detail: String,
         /// The problem's `code`, where there was one.
         code: Option<String>,
+        /// What is away behind it, where it said so.
+        system: Option<String>,
         /// How long to wait, where it said so.
         retry_after: Option<Duration>,
     },
@@ -228,6 +230,7 @@ impl Peer {
                 callee: self.callee.clone(),
                 detail,
                 code: None,
+                system: None,
                 retry_after: None,
             }
         } else {
@@ -249,11 +252,15 @@ impl Peer {
         let repeatable = matches!(status.as_u16(), 408 | 425 | 429 | 503)
             || code.as_deref() == Some(crate::problem::IDEMPOTENCY_IN_FLIGHT);
         if repeatable {
-            let detail = problem.map_or_else(|| status.to_string(), |problem| traceable(&problem));
+            let detail = problem
+                .as_ref()
+                .map_or_else(|| status.to_string(), |problem| traceable(problem));
+            let system = problem.and_then(|problem| Some(problem.extra.get(SYSTEM)?.as_str()?.to_owned()));
             return PeerError::Busy {
                 callee,
                 detail,
                 code,
+                system,
                 retry_after,
             };
         }
@@ -670,6 +677,21 @@ mod tests {
             };
             assert_eq!(seen, expected, "{status} {code}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_away_behind_a_peer_is_known_by_its_name() {
+        let server = MockServer::start().await;
+        let away = Problem::outside_unavailable("the directory", None);
+        Mock::given(method("GET"))
+            .respond_with(ResponseTemplate::new(503).set_body_json(away))
+            .mount(&server)
+            .await;
+        let error = PlaybookClient(peer(&server)).list().await.unwrap_err();
+        assert!(
+            matches!(&error, PeerError::Busy { system: Some(system), .. } if system == "the directory"),
+            "{error:?}"
+        );
     }
 
     #[tokio::test]

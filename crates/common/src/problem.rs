@@ -12,6 +12,8 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 /// The outside system that a step needs is away (429, 5xx, no answer): nothing was done, ask again later. The caller
 /// parks the work and spends no attempt.
 pub const OUTSIDE_UNAVAILABLE: &str = "outside_unavailable";
+/// The member of such a problem that says which system is away.
+pub const SYSTEM: &str = "system";
 /// What a permit proved was proven too long ago; verification may renew it.
 pub const PERMIT_EXPIRED: &str = "permit_expired";
 /// The same `Idempotency-Key` is still being worked on: ask again with the same key.
@@ -91,12 +93,13 @@ impl Problem {
         Self::new(http::StatusCode::UNPROCESSABLE_ENTITY, code, detail)
     }
 
-    /// 503 [`OUTSIDE_UNAVAILABLE`].
+    /// 503 [`OUTSIDE_UNAVAILABLE`]. `system` is said in the detail and, for programs, in the member [`SYSTEM`]: services that
+    /// need the same one call it alike.
     pub fn outside_unavailable(system: &str, retry_after_s: Option<u64>) -> Self {
         let detail = format!("{system} does not answer at the moment; nothing was done, ask again later");
         let mut problem = Self::new(http::StatusCode::SERVICE_UNAVAILABLE, OUTSIDE_UNAVAILABLE, detail);
         problem.retry_after_s = retry_after_s;
-        problem
+        problem.with(SYSTEM, system)
     }
 
     /// 500 without detail: what went wrong is for the log, not for the caller.

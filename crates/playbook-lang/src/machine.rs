@@ -233,8 +233,10 @@ impl Turn<'_> {
             {
                 self.conclude(attempt, Verdict::certain(explanation))
             }
-            (Phase::Calling { attempt, deadline }, Event::Unreached { call }) if attempt.call == call => {
-                Ok(self.unreached(attempt, deadline))
+            (Phase::Calling { attempt, deadline }, Event::Unreached { call, retry_after })
+                if attempt.call == call =>
+            {
+                Ok(self.unreached(attempt, deadline, retry_after))
             }
             (Phase::Calling { attempt, deadline }, Event::Unanswered { call }) if attempt.call == call => {
                 self.unanswered(attempt, deadline)
@@ -289,7 +291,7 @@ impl Turn<'_> {
                     operation,
                     deadline,
                 },
-                Event::Unreached { call } | Event::Unanswered { call } | Event::OutsideAway { call, .. },
+                Event::Unreached { call, .. } | Event::Unanswered { call } | Event::OutsideAway { call, .. },
             ) if attempt.call == call => self.ask_later(attempt, operation, deadline),
             (Phase::Asking { attempt, .. }, Event::Refused { call, .. }) if attempt.call == call => {
                 // The service knows of no such operation, so nobody will ever answer it.

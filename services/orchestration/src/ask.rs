@@ -14,6 +14,7 @@ use common::{
 use playbook_lang::{Call, Event};
 use trust::permit;
 
+use crate::breaker::Sign;
 use crate::manners;
 use crate::store::Claimed;
 
@@ -46,6 +47,15 @@ impl OnBehalf {
     }
 }
 
+/// What became of a call.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    /// To the machine.
+    pub(crate) event: Event,
+    /// To the breakers.
+    pub(crate) sign: Sign,
+}
+
 /// The services that perform steps, by the part of an action before its dot.
 #[derive(Clone)]
 pub(crate) struct StepServices(BTreeMap<String, StepClient>);
@@ -56,16 +66,23 @@ impl StepServices {
     }
 
     /// Ask for a step. `left` is the time to its deadline.
-    pub(crate) async fn call(&self, whose: &OnBehalf, call: Call, left: Duration) -> Event {
+    pub(crate) async fn call(&self, whose: &OnBehalf, call: Call, left: Duration) -> Heard {
         let Some(client) = self.0.get(call.action.service()) else {
-            return nobody_offers(call.call, &call.action);
+            let (event, sign) = (nobody_offers(call.call, &call.action), Sign::Nothing);
+            return Heard { event, sign };
         };
         let (step, path) = (call.call.clone(), call.path.clone());
         let request = request(whose, call);
         let limit = (left + AFTER_DEADLINE).clamp(AT_LEAST, AT_MOST);
         match tokio::time::timeout(limit, self.perform(client, &path, request)).await {
-            Ok(answer) => answered(step, answer),
-            Err(_) => Event::Unanswered { call: step },
+            Ok(answer) => Heard {
+                sign: sign(&answer),
+                event: answered(step, answer),
+            },
+            Err(_) => Heard {
+                event: Event::Unanswered { call: step },
+                sign: Sign::Nothing,
+            },
         }
     }
 
@@ -118,6 +135,7 @@ fn nothing_happened(error: PeerError) -> PeerError {
             callee,
             detail,
             code: None,
+            system: None,
             retry_after: None,
         },
         error => error,
@@ -159,6 +177,38 @@ fn request(whose: &OnBehalf, call: Call) -> StepRequest {
     }
 }
 
+/// What an answer to a call says of whatever is behind it.
+fn sign(answer: &Result<StepAnswer, PeerError>) -> Sign {
+    match answer {
+        Ok(_) => Sign::There,
+        // It did not get as far as to need anything.
+        Err(PeerError::Refused { problem, .. }) if problem.status == 401 => Sign::ServiceThere,
+        Err(PeerError::Refused { .. }) => Sign::There,
+        Err(PeerError::Busy {
+            code: Some(code),
+            system,
+            detail,
+            retry_after,
+            ..
+        }) if code == OUTSIDE_UNAVAILABLE => Sign::OutsideAway {
+            system: system.clone(),
+            retry_after: *retry_after,
+            explanation: outside_away(detail),
+        },
+        // For instance that the same request is being worked on: a matter of this call alone.
+        Err(PeerError::Busy { code: Some(_), .. }) => Sign::ServiceThere,
+        // No connection, or whatever stands before it says that it is not ready.
+        Err(PeerError::Busy {
+            code: None,
+            retry_after,
+            ..
+        }) => Sign::ServiceAway {
+            retry_after: *retry_after,
+        },
+        Err(PeerError::Unknown { .. }) => Sign::Nothing,
+    }
+}
+
 /// What an answer to a call means.
 fn answered(call: StepCall, answer: Result<StepAnswer, PeerError>) -> Event {
     match answer {
@@ -195,7 +245,10 @@ fn not_answered(call: StepCall, error: PeerError) -> Event {
     tracing::warn!(step = %call.id, %error, "the service did not do it");
     match error {
         // A clock that is off, a key that is just being renewed: says nothing about the step, and is mended without it.
-        PeerError::Refused { problem, .. } if problem.status == 401 => Event::Unreached { call },
+        PeerError::Refused { problem, .. } if problem.status == 401 => Event::Unreached {
+            call,
+            retry_after: None,
+        },
         PeerError::Refused { problem, .. } => {
             let why = if problem.detail.is_empty() {
                 problem.title
@@ -212,20 +265,20 @@ fn not_answered(call: StepCall, error: PeerError) -> Event {
             detail,
             retry_after,
             ..
-        } if code.as_deref() == Some(OUTSIDE_UNAVAILABLE) => {
-            // The detail repeats status and code, which say nothing to people.
-            let why = detail
-                .rsplit_once(&format!("{OUTSIDE_UNAVAILABLE}: "))
-                .map_or(detail.as_str(), |(_, why)| why);
-            Event::OutsideAway {
-                call,
-                retry_after,
-                explanation: sentence(why),
-            }
-        }
-        PeerError::Busy { .. } => Event::Unreached { call },
+        } if code.as_deref() == Some(OUTSIDE_UNAVAILABLE) => Event::OutsideAway {
+            call,
+            retry_after,
+            explanation: outside_away(&detail),
+        },
+        PeerError::Busy { retry_after, .. } => Event::Unreached { call, retry_after },
         PeerError::Unknown { .. } => Event::Unanswered { call },
     }
+}
+
+/// What is away, for people: the detail repeats status and code, which say nothing to them.
+fn outside_away(detail: &str) -> String {
+    let why = detail.rsplit_once(&format!("{OUTSIDE_UNAVAILABLE}: "));
+    sentence(why.map_or(detail, |(_, why)| why))
 }
 
 /// As people write one: a capital in front, a full stop behind.
@@ -257,6 +310,7 @@ mod tests {
             callee: "executor".to_owned(),
             detail: detail.to_owned(),
             code: code.map(str::to_owned),
+            system: code.map(|_| "Twilio".to_owned()),
             retry_after: Some(Duration::from_secs(7)),
         }
     }
@@ -281,6 +335,12 @@ mod tests {
             callee: "executor".to_owned(),
             detail: "500".to_owned(),
         };
+        let wait = Some(Duration::from_secs(7));
+        let words = "Twilio does not answer at the moment; nothing was done, ask again later.".to_owned();
+        let unreached = |seconds: Option<u64>| Event::Unreached {
+            call: call(),
+            retry_after: seconds.map(Duration::from_secs),
+        };
         let table = [
             (
                 Ok(StepAnswer::Done(done.clone())),
@@ -288,6 +348,7 @@ mod tests {
                     call: call(),
                     result: done,
                 },
+                Sign::There,
             ),
             (
                 Ok(StepAnswer::Pending(pending.clone())),
@@ -295,6 +356,7 @@ mod tests {
                     call: call(),
                     pending,
                 },
+                Sign::There,
             ),
             (
                 Err(refused),
@@ -302,28 +364,36 @@ mod tests {
                     call: call(),
                     explanation: "The account is protected.".to_owned(),
                 },
+                Sign::There,
             ),
             (
                 Err(busy(Some(OUTSIDE_UNAVAILABLE), &away)),
                 Event::OutsideAway {
                     call: call(),
-                    retry_after: Some(Duration::from_secs(7)),
-                    explanation: "Twilio does not answer at the moment; nothing was done, ask again later."
-                        .to_owned(),
+                    retry_after: wait,
+                    explanation: words.clone(),
+                },
+                Sign::OutsideAway {
+                    system: Some("Twilio".to_owned()),
+                    retry_after: wait,
+                    explanation: words,
                 },
             ),
             (
                 Err(busy(Some("idempotency_in_flight"), "409")),
-                Event::Unreached { call: call() },
+                unreached(Some(7)),
+                Sign::ServiceThere,
             ),
             (
-                Err(busy(None, "connection refused")),
-                Event::Unreached { call: call() },
+                Err(busy(None, "503 Service Unavailable")),
+                unreached(Some(7)),
+                Sign::ServiceAway { retry_after: wait },
             ),
-            (Err(stranger), Event::Unreached { call: call() }),
-            (Err(unknown), Event::Unanswered { call: call() }),
+            (Err(stranger), unreached(None), Sign::ServiceThere),
+            (Err(unknown), Event::Unanswered { call: call() }, Sign::Nothing),
         ];
-        for (answer, event) in table {
+        for (answer, event, says) in table {
+            assert_eq!(sign(&answer), says);
             assert_eq!(answered(call(), answer), event);
         }
     }

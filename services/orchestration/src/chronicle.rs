@@ -155,6 +155,10 @@ impl Chronicle {
                     .push(about.event("step.dropped", json!({"step": call})));
                 let outcome = Outcome::Word(DROPPED.to_owned());
                 self.over(about, memory, call, outcome, explanation, Values::new(), None);
+            Record::Unanswered { call } => {
+                self.audit
+                    .push(about.event("step.unanswered", json!({"step": call})));
+            }
             }
             Record::Retrying {
                 call,

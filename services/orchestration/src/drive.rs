@@ -24,8 +24,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::ask::{OnBehalf, StepServices};
-use crate::breaker::{Breakers, Change, Gate};
+use crate::ask::{Heard, OnBehalf, StepServices};
+use crate::breaker::{Breakers, Gate};
 use crate::committer::Committer;
 use crate::library::{Library, Unreadable};
 use crate::store::{Arrival, Claimed, Entry, Hold, Store, StoreError, Write};
@@ -302,10 +302,10 @@ impl Driver {
                 explanation,
             };
         }
-        let event = self.services.call(whose, call, left).await;
-        let change = self.breakers.saw(&action, &event, Instant::now());
-        if change == Change::Closed
-            && let Err(error) = self.store.wake_parked().await
+        let Heard { event, sign } = self.services.call(whose, call, left).await;
+        let back = self.breakers.saw(&action, &sign, Instant::now());
+        if !back.is_empty()
+            && let Err(error) = self.store.wake_parked(&back).await
         {
             tracing::warn!(error = %chassis::chain(&error), "what is parked could not be woken; it goes on by itself");
         }

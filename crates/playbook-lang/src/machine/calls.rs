@@ -14,8 +14,8 @@ use crate::playbook::{ActionStep, Step};
 use crate::registry::{CREDENTIAL, Credential};
 use crate::template;
 
-/// The pause before the same call, or the same question, is repeated because no answer came. Short: the service is most
-/// likely being restarted, and the answer lies ready.
+/// The pause before the same call, or the same question, is repeated because no answer came and nobody said how long that
+/// takes. Short: the service is most likely being restarted, and the answer lies ready.
 const REPEAT_AFTER: Duration = Duration::from_secs(2);
 /// After a deadline the service's own verdict gets this long to arrive before it is asked for.
 const GRACE: Duration = Duration::from_secs(1);
@@ -48,6 +48,7 @@ impl<'m> Turn<'m> {
             call,
             failures: 0,
             repeats: 0,
+            unanswered: false,
         };
         Ok(self.attempt_at(step, action, first))
     }
@@ -100,7 +101,11 @@ impl<'m> Turn<'m> {
         if self.moment.now >= deadline && self.stands_until().is_none() {
             let call = following(attempt.call);
             self.story.push(Record::Renewed { call: call.clone() });
-            return self.attempt(Attempt { call, ..attempt });
+            return self.attempt(Attempt {
+                call,
+                unanswered: false,
+                ..attempt
+            });
         }
         if let Some(wake_at) = self.stands_until() {
             return Ok(self.wait(Phase::Calling { attempt, deadline }, wake_at));
@@ -263,25 +268,41 @@ impl<'m> Turn<'m> {
         Ok(self.wait(waiting, ask_at))
     }
 
-    /// The call did not arrive. Before the deadline the same call is repeated; after it, patience: a service of the fleet
-    /// that is away costs budget, not attempts.
-    pub(super) fn unreached(&mut self, attempt: Attempt, deadline: OffsetDateTime) -> Leads {
-        if self.moment.now < deadline {
-            return self.repeat_soon(attempt, deadline);
+    /// The call did not arrive. Before the deadline the same call is repeated; after it, and where the service wants to be
+    /// left alone for longer than that, patience: a service that is away costs budget, not attempts.
+    pub(super) fn unreached(
+        &mut self,
+        attempt: Attempt,
+        deadline: OffsetDateTime,
+        retry_after: Option<Duration>,
+    ) -> Leads {
+        let wait = match retry_after {
+            // Not sooner than it says, and not all at the same moment.
+            Some(asked) => wanted(asked).mul_f64(1.0 + self.moment.chance / 4.0),
+            None => self.shortly(),
+        };
+        let in_time = retry_after.is_none() || later(self.moment.now, wait) < deadline;
+        if self.moment.now < deadline && in_time {
+            return self.repeat_after(wait, attempt, deadline);
         }
         let explanation = format!(
             "The service behind step `{}` could not be reached.",
             attempt.call.id
         );
-        self.park(attempt, None, explanation)
+        self.park(attempt, retry_after, explanation)
     }
 
     /// Sent, and no answer: it may have happened, so it is asked for again. Where the very first answer failed to come
     /// until the deadline, it is asked for once more; else the attempt counts as timed out.
-    pub(super) fn unanswered(&mut self, attempt: Attempt, deadline: OffsetDateTime) -> Led {
+    pub(super) fn unanswered(&mut self, mut attempt: Attempt, deadline: OffsetDateTime) -> Led {
+        if !std::mem::replace(&mut attempt.unanswered, true) {
+            let call = attempt.call.clone();
+            self.story.push(Record::Unanswered { call });
+        }
+        let wait = self.shortly();
         // Whoever answers rubbish at once would else be asked anew each time the deadline falls between two questions.
-        if later(self.moment.now, REPEAT_AFTER) < deadline || attempt.repeats == 0 {
-            return Ok(self.repeat_soon(attempt, deadline));
+        if later(self.moment.now, wait) < deadline || attempt.repeats == 0 {
+            return Ok(self.repeat_after(wait, attempt, deadline));
         }
         let explanation = "The service did not answer in time.";
         let result = StepResult::new(Outcome::Timeout, explanation);
@@ -296,13 +317,12 @@ impl<'m> Turn<'m> {
         retry_after: Option<Duration>,
         explanation: String,
     ) -> Leads {
-        let wait = retry_after
-            .unwrap_or(self.machine.rules.probe)
-            .clamp(Duration::from_secs(1), LONGEST_PARK);
+        let wait = wanted(retry_after.unwrap_or(self.machine.rules.probe));
         let until = later(self.moment.now, wait).min(self.bound());
         let attempt = Attempt {
             call: following(attempt.call),
             repeats: 0,
+            unanswered: false,
             ..attempt
         };
         self.story.push(Record::Parked {
@@ -314,9 +334,14 @@ impl<'m> Turn<'m> {
         Leads::To(Phase::Parked { attempt, until })
     }
 
-    /// The same call once more, shortly: same key, same body, same deadline.
-    fn repeat_soon(&mut self, attempt: Attempt, deadline: OffsetDateTime) -> Leads {
-        let until = later(self.moment.now, REPEAT_AFTER);
+    /// [`REPEAT_AFTER`], a quarter more or less, so that not all come back at the same moment.
+    fn shortly(&self) -> Duration {
+        REPEAT_AFTER.mul_f64(0.75 + self.moment.chance / 2.0)
+    }
+
+    /// The same call once more after `wait`: same key, same body, same deadline.
+    fn repeat_after(&mut self, wait: Duration, attempt: Attempt, deadline: OffsetDateTime) -> Leads {
+        let until = later(self.moment.now, wait);
         self.commands.push(Command::WakeAt(until));
         Leads::To(Phase::Backoff {
             attempt: Attempt {
@@ -327,6 +352,11 @@ impl<'m> Turn<'m> {
             deadline: Some(deadline),
         })
     }
+}
+
+/// How long something is left alone that asks for this much: neither hammered nor forgotten.
+fn wanted(asked: Duration) -> Duration {
+    asked.clamp(Duration::from_secs(1), LONGEST_PARK)
 }
 
 /// `moment + by`, at the end of time at the latest.

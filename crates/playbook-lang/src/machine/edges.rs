@@ -84,6 +84,7 @@ impl<'m> Turn<'m> {
                 call: following(attempt.call),
                 failures,
                 repeats: 0,
+                unanswered: false,
             },
             until,
             deadline: None,

@@ -272,7 +272,10 @@ fn next_event(phase: &Phase, world: &mut World, byte: u8) -> Event {
                 operation,
                 result: None,
             },
-            1 => Event::Unreached { call: attempt.call },
+            1 => Event::Unreached {
+                call: attempt.call,
+                retry_after: None,
+            },
             2 => Event::Claimed,
             _ => Event::OperationSeen {
                 operation,
@@ -324,7 +327,10 @@ fn answer(call: StepCall, result: StepResult, byte: u8) -> Event {
             call,
             explanation: "No.".to_owned(),
         },
-        3 => Event::Unreached { call },
+        3 => Event::Unreached {
+            call,
+            retry_after: (byte >= 128).then(|| Duration::from_secs(u64::from(byte))),
+        },
         4 => Event::Unanswered { call },
         5 => Event::OutsideAway {
             call,

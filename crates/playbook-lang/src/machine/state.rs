@@ -151,6 +151,9 @@ pub struct Attempt {
     pub failures: u32,
     /// How often this very call was repeated because no answer came.
     pub repeats: u32,
+    /// It is on record that this very call was sent and got no usable answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unanswered: bool,
 }
 
 /// Where an execution stands, with what is true there and nothing else.

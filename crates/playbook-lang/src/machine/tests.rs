@@ -98,7 +98,10 @@ fn silence_is_asked_after_before_it_is_a_time_out_and_then_the_manager_is_asked(
         "{commands:?}"
     );
     // The service is away just then: nobody may be declared silent who was not asked.
-    rehearsal.tell(Event::Unreached { call });
+    rehearsal.tell(Event::Unreached {
+        call,
+        retry_after: None,
+    });
     assert!(matches!(rehearsal.state.phase(), Phase::Waiting { .. }));
     assert!(matches!(
         rehearsal.wait().as_slice(),
@@ -347,6 +350,7 @@ fn a_service_that_cannot_be_reached_gets_the_same_call_until_its_deadline_and_th
     let first = rehearsal.called();
     rehearsal.tell(Event::Unreached {
         call: first.call.clone(),
+        retry_after: None,
     });
     rehearsal.now = rehearsal.state.due_at().unwrap();
     assert_eq!(rehearsal.calls(Event::TimerFired), first);
@@ -354,6 +358,7 @@ fn a_service_that_cannot_be_reached_gets_the_same_call_until_its_deadline_and_th
     rehearsal.now = first.deadline;
     rehearsal.tell(Event::Unreached {
         call: first.call.clone(),
+        retry_after: None,
     });
     rehearsal.now = rehearsal.state.due_at().unwrap();
     let second = rehearsal.calls(Event::TimerFired);
@@ -362,6 +367,75 @@ fn a_service_that_cannot_be_reached_gets_the_same_call_until_its_deadline_and_th
         panic!("{:?}", rehearsal.state);
     };
     assert_eq!(attempt.failures, 0, "no attempt is spent");
+}
+
+#[test]
+fn a_service_that_says_when_to_come_back_is_not_asked_before() {
+    let mut rehearsal = verified_rehearsal();
+    let first = rehearsal.called();
+    let told = |seconds| Event::Unreached {
+        call: first.call.clone(),
+        retry_after: Some(Duration::from_secs(seconds)),
+    };
+    // Within the deadline it is the same call.
+    rehearsal.tell(told(8));
+    rehearsal.now = rehearsal.state.due_at().unwrap();
+    let waited = (rehearsal.now - START).as_seconds_f64();
+    assert!((8.0..=10.0).contains(&waited), "waited {waited} s");
+    assert_eq!(rehearsal.calls(Event::TimerFired), first);
+
+    // The deadline would pass meanwhile: it is parked, and costs no attempt.
+    rehearsal.tell(told(300));
+    let asked = rehearsal.now + Duration::from_mins(5);
+    assert_eq!(rehearsal.state.due_at(), Some(asked));
+    assert!(matches!(rehearsal.state.phase(), Phase::Parked { .. }));
+    rehearsal.now = asked;
+    let second = rehearsal.calls(Event::TimerFired);
+    assert_eq!((second.call.visit, second.call.attempt), (1, 2));
+    let spent = rehearsal.state.phase().attempt().map(|attempt| attempt.failures);
+    assert_eq!(spent, Some(0));
+}
+
+#[test]
+fn those_that_could_not_be_reached_do_not_all_come_back_at_the_same_moment() {
+    for retry_after in [None, Some(Duration::from_secs(8))] {
+        let due = [0.0, 0.5, 1.0].map(|chance| {
+            let mut rehearsal = verified_rehearsal();
+            rehearsal.chance = chance;
+            let call = rehearsal.called().call;
+            rehearsal.tell(Event::Unreached { call, retry_after });
+            rehearsal.state.due_at()
+        });
+        assert!(due.is_sorted() && due[0] < due[1] && due[1] < due[2], "{due:?}");
+    }
+}
+
+#[test]
+fn that_a_call_got_no_usable_answer_is_on_record_once_however_often_it_is_repeated() {
+    let mut rehearsal = verified_rehearsal();
+    let first = rehearsal.called();
+    for _ in 0..5 {
+        rehearsal.tell(Event::Unanswered {
+            call: first.call.clone(),
+        });
+        rehearsal.now = rehearsal.state.due_at().unwrap();
+        assert_eq!(rehearsal.calls(Event::TimerFired), first);
+    }
+    let unanswered = |rehearsal: &Rehearsal| {
+        let story = rehearsal.story.iter();
+        story
+            .filter(|record| matches!(record, Record::Unanswered { .. }))
+            .count()
+    };
+    assert_eq!(unanswered(&rehearsal), 1);
+    // The next attempt is another call.
+    rehearsal.now = first.deadline;
+    let call = first.call;
+    rehearsal.tell(Event::Unanswered { call });
+    rehearsal.now = rehearsal.state.due_at().unwrap();
+    let second = rehearsal.calls(Event::TimerFired);
+    rehearsal.tell(Event::Unanswered { call: second.call });
+    assert_eq!(unanswered(&rehearsal), 2);
 }
 
 #[test]

@@ -95,6 +95,8 @@ pub enum Event {
     Unreached {
         /// The call; for [`Command::AskOperation`] the one that began the operation.
         call: StepCall,
+        /// As the service said, or whatever stands before it.
+        retry_after: Option<Duration>,
     },
     /// The call was sent and no usable answer came (time-out, dropped connection, 5xx): it may have happened.
     Unanswered {
@@ -158,7 +160,7 @@ impl Event {
             | Self::Accepted { call, .. }
             | Self::Signalled { call, .. }
             | Self::Refused { call, .. }
-            | Self::Unreached { call }
+            | Self::Unreached { call, .. }
             | Self::Unanswered { call }
             | Self::OutsideAway { call, .. }
             | Self::HeldBack { call } => Some(call),
@@ -226,6 +228,12 @@ pub enum Record {
         operation: OperationId,
         /// Who was asked what, by which channel.
         explanation: String,
+    },
+    /// The call was sent and no usable answer came, for the first time: it may have happened, and is asked for again. How
+    /// often is not recorded.
+    Unanswered {
+        /// The call.
+        call: StepCall,
     },
     /// An attempt failed and another one follows.
     Retrying {

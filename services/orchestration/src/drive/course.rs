@@ -379,3 +379,4 @@ fn count(record: &Record) {
     };
     metrics::counter!("firstline_steps_total", "event" => event, "outcome" => outcome).increment(1);
 }
+        Record::Unanswered { .. } => ("unanswered", String::new()),

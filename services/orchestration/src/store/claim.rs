@@ -1,10 +1,12 @@
 //! Who drives what: runners, their leases, and the executions they hold.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::execution::ExecutionStatus;
 use common::{
-    Digest, ExecutionId, OperationId, Signal, StepCall, StepId, Subject, TenantId, TicketId, TicketSnapshot,
+    ActionName, Digest, ExecutionId, OperationId, Signal, StepCall, StepId, Subject, TenantId, TicketId,
+    TicketSnapshot,
 };
 use serde::Deserialize;
 use sqlx::postgres::types::PgInterval;
@@ -267,14 +269,21 @@ impl Store {
         Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
     }
 
-    /// Something outside is back: whatever is parked is due now, and finds out whether it was that.
-    pub(crate) async fn wake_parked(&self) -> Result<(), StoreError> {
+    /// What calls of these actions stand on is back: whatever is parked with one of them open is due now, and finds out
+    /// whether it was that. What is parked for another reason sleeps on.
+    pub(crate) async fn wake_parked(&self, actions: &BTreeSet<ActionName>) -> Result<(), StoreError> {
+        let actions: Vec<&str> = actions.iter().map(ActionName::as_str).collect();
         let mut transaction = self.pool.begin().await?;
         let woken = sqlx::query!(
             "WITH parked AS (
                  SELECT id
-                 FROM playbook_executions
+                 FROM playbook_executions execution
                  WHERE tenant_id = $1 AND ended_at IS NULL AND runner IS NULL AND parked_since IS NOT NULL
+                   AND EXISTS (
+                       SELECT FROM playbook_step_executions step
+                       WHERE step.tenant_id = $1 AND step.execution_id = execution.id AND step.outcome IS NULL
+                         AND step.action = ANY($2)
+                   )
                  FOR UPDATE SKIP LOCKED
              )
              UPDATE playbook_executions execution
@@ -282,6 +291,7 @@ impl Store {
              FROM parked
              WHERE execution.tenant_id = $1 AND execution.id = parked.id",
             self.tenant_id(),
+            &actions as &[&str],
         )
         .execute(&mut *transaction)
         .await?;
@@ -339,7 +349,7 @@ pub(super) fn interval(span: Duration) -> PgInterval {
 mod tests {
     use launcher::testing::TestDatabase;
 
-    use super::super::stored;
+    use super::super::{Entry, Hold, StepRow, Take, stored};
     use super::*;
 
     async fn spoil(database: &TestDatabase, id: ExecutionId, column: &str) {
@@ -385,5 +395,63 @@ mod tests {
         .await;
         let claimed = store.claim_due(runner, 10).await.unwrap();
         assert_eq!(claimed.first().map(|claimed| claimed.id), Some(lost[1]));
+    }
+    /// Claimed, and parked for ten minutes with a call of `action` open.
+    async fn parked(store: &Store, runner: RunnerId, ticket: &str, action: &str) -> ExecutionId {
+        let id = stored::execution(store, ticket, &[]).await;
+        let claimed = store.claim_due(runner, 1).await.unwrap().remove(0);
+        assert_eq!(claimed.id, id);
+        let call = StepCall {
+            id: "step".parse().unwrap(),
+            visit: 1,
+            attempt: 1,
+        };
+        let row = StepRow {
+            call,
+            name: "A step".to_owned(),
+            action: Some(action.parse().unwrap()),
+            operation: None,
+            asked: None,
+            outcome: None,
+            explanation: Some("It does not answer.".to_owned()),
+            output: common::Values::new(),
+        };
+        let write = Write {
+            status: ExecutionStatus::Waiting,
+            hold: Hold::Until(claimed.now + Duration::from_mins(10)),
+            parked_since: Some(claimed.now),
+            steps: vec![row],
+            ..stored::write(&claimed, &[])
+        };
+        let committed = store
+            .commit(&[Entry::Step(Box::new(write))], Take::default())
+            .await
+            .unwrap();
+        assert_ne!(committed.found, [None]);
+        id
+    }
+
+    #[tokio::test]
+    async fn when_something_is_back_only_those_wake_who_waited_for_it() {
+        let database = launcher::testing::database().await;
+        let store = stored::store(&database).await;
+        let runner = store.register(Duration::from_mins(1)).await.unwrap().runner;
+        let text = parked(&store, runner, "4241", "delivery.sms").await;
+        let reset = parked(&store, runner, "4242", "executor.reset_password").await;
+        let delete = parked(&store, runner, "4243", "executor.delete_pass").await;
+
+        let back = |actions: &[&str]| -> BTreeSet<ActionName> {
+            actions.iter().map(|action| action.parse().unwrap()).collect()
+        };
+        store.wake_parked(&back(&["verification.mfa"])).await.unwrap();
+        assert!(store.claim_due(runner, 10).await.unwrap().is_empty());
+        store.wake_parked(&back(&["delivery.sms"])).await.unwrap();
+        let woken = store.claim_due(runner, 10).await.unwrap();
+        assert_eq!(woken.iter().map(|claimed| claimed.id).collect::<Vec<_>>(), [text]);
+        let both = back(&["executor.reset_password", "executor.delete_pass"]);
+        store.wake_parked(&both).await.unwrap();
+        let woken = store.claim_due(runner, 10).await.unwrap();
+        let woken: BTreeSet<ExecutionId> = woken.iter().map(|claimed| claimed.id).collect();
+        assert_eq!(woken, BTreeSet::from([reset, delete]));
     }
 }

@@ -142,6 +142,7 @@ fn each_branch_keeps_its_own_time_and_its_own_operation() {
     assert_eq!(rehearsal.tell(accepted), [Command::WakeAt(ask_at)]);
     rehearsal.tell(Event::Unreached {
         call: calls[1].call.clone(),
+        retry_after: None,
     });
     let soon = START + Duration::from_secs(2);
     assert_eq!(rehearsal.state.due_at(), Some(soon));

@@ -17,6 +17,8 @@ pub(crate) struct Rehearsal {
     pub(crate) facts: Facts,
     pub(crate) state: State,
     pub(crate) now: OffsetDateTime,
+    /// How the dice lie.
+    pub(crate) chance: f64,
     pub(crate) story: Vec<Record>,
 }
 
@@ -34,18 +36,23 @@ impl Rehearsal {
             facts: Facts::default(),
             state,
             now: START,
+            chance: 0.5,
             story: Vec::new(),
         }
     }
 
     pub(crate) fn tell(&mut self, event: Event) -> Vec<Command> {
         let machine = Machine::new(&self.playbook, &self.rules, &self.facts);
+        let moment = Moment {
+            now: self.now,
+            chance: self.chance,
+        };
         let Transition {
             state,
             commands,
             story,
         } = machine
-            .apply(self.state.clone(), event, Moment::at(self.now))
+            .apply(self.state.clone(), event, moment)
             .expect("a legal event");
         self.state = state;
         self.story.extend(story);

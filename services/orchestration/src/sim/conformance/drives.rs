@@ -17,6 +17,9 @@ use crate::store::{
 };
 use crate::update::{Asked, Update};
 
+/// What steps call.
+const ACTIONS: [&str; 2] = ["cmdb.ask", "cmdb.look_up"];
+
 /// What was claimed, as far as both sides must agree on it.
 fn in_words(claimed: &[Claimed]) -> BTreeSet<String> {
     let words = claimed.iter().map(|claimed| {
@@ -206,7 +209,7 @@ impl Pair {
 
     fn random_steps(&mut self, execution: ExecutionId) -> Vec<StepRow> {
         let mut steps = vec![];
-        for id in ["ask", "fix"] {
+        for (id, action) in ["ask", "fix"].into_iter().zip(ACTIONS) {
             if !self.chance(0.4) {
                 continue;
             }
@@ -223,7 +226,7 @@ impl Pair {
                     attempt: 1 + u32::from(self.chance(0.3)),
                 },
                 name: "A step".to_owned(),
-                action: "cmdb.ask".parse().ok(),
+                action: action.parse().ok(),
                 operation,
                 asked: self.chance(0.3).then(|| "Adele".to_owned()),
                 outcome: ended.then_some(Outcome::Success),
@@ -429,8 +432,13 @@ impl Pair {
         self.same("something waits", real.is_some(), model.is_some());
         if self.chance(0.3) {
             self.say("what is parked wakes");
-            self.store.wake_parked().await.expect("the database is there");
-            self.model.wake_parked();
+            let back = self.one_of(&ACTIONS).expect("there are some");
+            let back = BTreeSet::from([back.parse().expect("an action")]);
+            self.store
+                .wake_parked(&back)
+                .await
+                .expect("the database is there");
+            self.model.wake_parked(&back);
         }
         let real = self.store.wake_free().await.expect("the database is there");
         let model = self.model.wake_free();

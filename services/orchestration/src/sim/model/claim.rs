@@ -1,6 +1,6 @@
 //! As `store/claim.rs`.
 
-use common::Signal;
+use common::{ActionName, Signal};
 
 use super::*;
 use crate::store::Claimed;
@@ -64,10 +64,22 @@ impl Model {
         waiting.filter_map(|row| row.wake_at).min()
     }
 
-    /// Something outside is back.
-    pub(in super::super) fn wake_parked(&mut self) {
-        for row in self.executions.values_mut() {
-            if row.ended_at.is_none() && row.runner.is_none() && row.parked_since.is_some() {
+    /// What calls of these actions stand on is back.
+    pub(in super::super) fn wake_parked(&mut self, actions: &BTreeSet<ActionName>) {
+        let of_them = |step: &StepCallRow| {
+            step.action
+                .as_ref()
+                .is_some_and(|action| actions.contains(action))
+        };
+        let missed: BTreeSet<ExecutionId> = self
+            .steps
+            .iter()
+            .filter(|(_, step)| step.outcome.is_none() && of_them(step))
+            .map(|((execution, ..), _)| *execution)
+            .collect();
+        for (id, row) in &mut self.executions {
+            let parked = row.ended_at.is_none() && row.runner.is_none() && row.parked_since.is_some();
+            if parked && missed.contains(id) {
                 row.wake_at = Some(self.now);
             }
         }

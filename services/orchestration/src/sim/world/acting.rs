@@ -244,7 +244,11 @@ impl World<'_> {
             Action::WakeFree => {
                 self.model.wake_free();
             }
-            Action::WakeParked => self.model.wake_parked(),
+            Action::WakeParked => {
+                let steps = self.model.steps.values();
+                let actions = steps.filter_map(|step| step.action.clone()).collect();
+                self.model.wake_parked(&actions);
+            }
             Action::Tell(process) => self.tell(process),
             Action::TakeTicket(process) => self.take_ticket(process),
             Action::Operate(id, verb) => self.operate(id, verb),

@@ -82,7 +82,10 @@ impl World<'_> {
         let call = question.call().clone();
         let trouble = self.pick_trouble(4);
         let event = match trouble {
-            1 => Event::Unreached { call },
+            1 => Event::Unreached {
+                call,
+                retry_after: None,
+            },
             2 => Event::OutsideAway {
                 call,
                 retry_after: Some(Duration::from_secs(20)),
