@@ -15,9 +15,6 @@ use crate::store::{Claimed, StepRow};
 use crate::story;
 use crate::update::{Asked, Progress, Update, automation_status};
 
-/// An outage that lasts this long is told on the ticket; shorter ones nobody would have noticed.
-const LONG_OUTAGE: Duration = Duration::from_mins(1);
-
 /// The outcome of a call that nobody waited for any more.
 const DROPPED: &str = "dropped";
 
@@ -27,6 +24,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) playbook: &'a Playbook,
     pub(crate) execution: ExecutionId,
     pub(crate) ticket: &'a TicketId,
+    /// An outage that lasts this long is told on the ticket.
+    pub(crate) note_after: Duration,
 }
 
 /// What outlives one event of an execution beside the machine's state, because people are told of it.
@@ -76,7 +75,7 @@ impl Memory {
 }
 
 /// The step that waits for something outside, the first of several.
-fn parked(phase: &Phase) -> Option<&StepId> {
+pub(crate) fn parked(phase: &Phase) -> Option<&StepId> {
     match phase {
         Phase::Parked { attempt, .. } => Some(&attempt.call.id),
         Phase::Parallel { strands, .. } => strands.iter().find_map(|strand| parked(&strand.phase)),
@@ -155,10 +154,10 @@ impl Chronicle {
                     .push(about.event("step.dropped", json!({"step": call})));
                 let outcome = Outcome::Word(DROPPED.to_owned());
                 self.over(about, memory, call, outcome, explanation, Values::new(), None);
+            }
             Record::Unanswered { call } => {
                 self.audit
                     .push(about.event("step.unanswered", json!({"step": call})));
-            }
             }
             Record::Retrying {
                 call,
@@ -283,7 +282,7 @@ impl Chronicle {
             let detail = json!({"step": call, "explanation": explanation, "again_at": moment(until)});
             self.audit.push(about.event("step.parked", detail));
         }
-        if now - since >= LONG_OUTAGE && !memory.parked_told {
+        if now - since >= about.note_after && !memory.parked_told {
             memory.parked_told = true;
             let name = about.step_name(&call.id);
             let asked = format!("{explanation} It is tried again until the playbook's time is up.");
@@ -452,6 +451,7 @@ steps:
             playbook: &playbook,
             execution: ExecutionId::fresh(),
             ticket: &ticket,
+            note_after: Duration::from_mins(1),
         };
         let mut chronicle = Chronicle::default();
         for (record, now) in records {

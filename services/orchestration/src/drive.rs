@@ -50,6 +50,8 @@ pub(crate) struct Driver {
     pub(crate) services: StepServices,
     pub(crate) breakers: Arc<Breakers>,
     pub(crate) rules: Arc<Rules>,
+    /// What keeps an execution for so long is told on its ticket.
+    pub(crate) note_after: Duration,
     /// Rung when an operator did something that may concern any execution.
     pub(crate) bell: watch::Receiver<OffsetDateTime>,
     /// Cancelled when calls under way are no longer waited for.
@@ -129,7 +131,7 @@ impl Driver {
     /// The first call of an execution that is about to be accepted. `None` where it begins otherwise: then it is for
     /// whoever claims it.
     pub(crate) fn begin(&self, claimed: &Claimed, playbook: &Playbook, state: State) -> Option<Write> {
-        Course::new(claimed, playbook, &self.rules, state).begin(Clock::of(claimed).moment())
+        Course::new(claimed, playbook, &self.rules, self.note_after, state).begin(Clock::of(claimed).moment())
     }
 
     /// Commit a signal with what comes of it, where nobody has its execution in hand; `claimed` is how it would be claimed.
@@ -146,7 +148,7 @@ impl Driver {
         let Ok(state) = serde_json::from_value::<State>(claimed.state.clone()) else {
             return Ok(Answered::NotTaken);
         };
-        let course = Course::new(&claimed, &playbook, &self.rules, state);
+        let course = Course::new(&claimed, &playbook, &self.rules, self.note_after, state);
         let Some((write, state)) = course.answer(arrival, Clock::of(&claimed).moment()) else {
             return Ok(Answered::NotTaken);
         };
@@ -213,7 +215,7 @@ impl Driver {
         } else {
             vec![]
         };
-        let mut course = Course::new(claimed, &playbook, &self.rules, state);
+        let mut course = Course::new(claimed, &playbook, &self.rules, self.note_after, state);
         let mut need = course.take_up(unheard, clock.moment())?;
         loop {
             need = match need {

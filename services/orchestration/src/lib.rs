@@ -119,6 +119,7 @@ fn drive_executions(
         lease,
         max_in_flight,
         probe,
+        note_after,
         longest,
         retention,
     } = settings.runner.clone();
@@ -137,6 +138,7 @@ fn drive_executions(
         services: StepServices::new(clients.collect()),
         breakers: Arc::new(Breakers::new(probe)),
         rules: Arc::new(Rules { longest, probe }),
+        note_after,
         bell: hear_operators(shell),
         abandon: CancellationToken::new(),
     };

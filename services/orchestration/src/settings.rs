@@ -51,6 +51,8 @@ pub struct RunnerSettings {
     pub max_in_flight: usize,
     /// How long to leave an outside system alone that is away and did not say for how long.
     pub probe: Duration,
+    /// What keeps an execution for so long is told on its ticket.
+    pub note_after: Duration,
     /// Upper bounds of step time-outs.
     pub longest: BTreeMap<ActionName, Duration>,
     /// Executions that ended this long ago are archived; `None`: never.
@@ -179,6 +181,11 @@ impl RunnerSettings {
             10_u64,
             "seconds between looks at an outside system that is away",
         );
+        let note_after_s = from.or(
+            "OUTAGE_NOTE_AFTER_S",
+            60_u64,
+            "seconds after which a ticket is told that something outside is away, or that a switch holds it",
+        );
         let mfa_s = from.or(
             "MFA_TIMEOUT_S",
             300_u64,
@@ -209,6 +216,7 @@ impl RunnerSettings {
             lease: Duration::from_secs(lease_s),
             max_in_flight,
             probe: Duration::from_secs(probe_s?.max(1)),
+            note_after: Duration::from_secs(note_after_s?),
             longest: longest.collect(),
             retention: retention?,
         })

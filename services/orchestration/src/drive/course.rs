@@ -59,6 +59,8 @@ pub(crate) struct Course<'a> {
     pub(super) claimed: &'a Claimed,
     pub(super) playbook: &'a Playbook,
     rules: &'a Rules,
+    /// What keeps it for so long is told on the ticket.
+    pub(super) note_after: Duration,
     /// The same at every claim: the same call again is the same to the byte.
     facts: Facts,
     pub(super) state: State,
@@ -84,11 +86,18 @@ pub(crate) struct Course<'a> {
 
 impl<'a> Course<'a> {
     /// Nothing has happened yet.
-    pub(crate) fn new(claimed: &'a Claimed, playbook: &'a Playbook, rules: &'a Rules, state: State) -> Self {
+    pub(crate) fn new(
+        claimed: &'a Claimed,
+        playbook: &'a Playbook,
+        rules: &'a Rules,
+        note_after: Duration,
+        state: State,
+    ) -> Self {
         Self {
             claimed,
             playbook,
             rules,
+            note_after,
             facts: claimed.facts(),
             memory: Memory::of(claimed, &state),
             state,
@@ -249,6 +258,7 @@ impl<'a> Course<'a> {
             playbook: self.playbook,
             execution: self.claimed.id,
             ticket: &self.claimed.ticket,
+            note_after: self.note_after,
         }
     }
 
@@ -373,10 +383,10 @@ fn count(record: &Record) {
         Record::Renewed { .. } => ("renewed", String::new()),
         Record::Pausing { .. } => ("pausing", String::new()),
         Record::Dropped { .. } => ("dropped", String::new()),
+        Record::Unanswered { .. } => ("unanswered", String::new()),
         Record::Retrying { outcome, .. } => ("failed", outcome.to_string()),
         Record::Finished { outcome, .. } => ("ended", outcome.to_string()),
         Record::Reached { .. } => return,
     };
     metrics::counter!("firstline_steps_total", "event" => event, "outcome" => outcome).increment(1);
 }
-        Record::Unanswered { .. } => ("unanswered", String::new()),

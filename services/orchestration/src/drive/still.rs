@@ -9,11 +9,13 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::course::{Broken, Course};
+use crate::chronicle::parked;
 use crate::store::Standing;
 use crate::update::{Held, Update};
 
-/// A switch that is off for this long is told on the ticket; shorter, nobody would have noticed.
-const LONG_HOLD: Duration = Duration::from_mins(1);
+/// A ticket whose execution is parked for much longer than this beyond the time of its note is told then; else the next
+/// look at what is away tells it. Woken in between, it waits a little longer than it was to.
+const NEXT_LOOK: Duration = Duration::from_mins(1);
 
 impl Course<'_> {
     /// Whether steps may begin, as we have just learned. `true` where that changed something: what was about to be asked
@@ -62,15 +64,25 @@ impl Course<'_> {
     /// When somebody must look at it again: also to tell the ticket, once, why nothing moves.
     pub(super) fn wakes_at(&self) -> Option<OffsetDateTime> {
         let due = self.due_at()?;
-        Some(self.tells_at().map_or(due, |tells| tells.min(due)))
+        let tells = match self.standing {
+            Standing::SwitchedOff => self.tells_at(),
+            // It is tried once more then, and what comes of it is told. Once it was: whatever came of it counts.
+            Standing::Free if parked(self.state.phase()).is_some() => self
+                .tells_at()
+                .filter(|tells| *tells > self.now() && *tells + NEXT_LOOK < due),
+            Standing::Free | Standing::Paused => None,
+        };
+        Some(tells.map_or(due, |tells| tells.min(due)))
     }
 
-    /// When the ticket is told that a switch is off; `None` where it has been, or needs not.
+    /// When the ticket is told what keeps it; `None` where it has been, or needs not.
     fn tells_at(&self) -> Option<OffsetDateTime> {
-        if self.standing != Standing::SwitchedOff || self.over() || self.memory.parked_told {
+        if self.over() || self.memory.parked_told {
             return None;
         }
-        Some(self.memory.parked_since? + LONG_HOLD)
+        let after = time::Duration::try_from(self.note_after).ok()?;
+        // So late that there is no such time: never.
+        self.memory.parked_since?.checked_add(after)
     }
 
     /// Before it is let go of: since when it stands still. `true` where the ticket is to be told, after a while, why.

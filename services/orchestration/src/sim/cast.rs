@@ -1,5 +1,7 @@
 //! Who takes part: the playbooks, and the tickets that are filed.
 
+use std::time::Duration;
+
 use common::{DecisionId, ExecutePlaybook, ExecutionId, Subject, TenantId, TicketId, TicketSnapshot, Values};
 use playbook_lang::{Playbook, Registry, Rules, State, check};
 use time::OffsetDateTime;
@@ -89,6 +91,7 @@ pub(super) struct Filing {
 pub(super) struct Cast {
     pub(super) playbooks: Vec<Playbook>,
     pub(super) rules: Rules,
+    pub(super) note_after: Duration,
 }
 
 impl Cast {
@@ -105,6 +108,7 @@ impl Cast {
         Self {
             playbooks: playbooks.into(),
             rules: Rules::default(),
+            note_after: Duration::from_mins(1),
         }
     }
 

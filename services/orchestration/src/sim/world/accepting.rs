@@ -20,7 +20,7 @@ impl<'a> World<'a> {
         let state: State = serde_json::from_value(new.state.clone()).expect("it was written by us");
         let begun = runner.and_then(|runner| {
             let claimed = Claimed::new(&new, &tenant, runner);
-            let course = Course::new(&claimed, playbook, &self.cast.rules, state);
+            let course = Course::new(&claimed, playbook, &self.cast.rules, self.cast.note_after, state);
             let begun = course.begin(Moment::at(now))?;
             Some((claimed.after(&begun), begun))
         });
@@ -41,7 +41,7 @@ impl<'a> World<'a> {
         new.begun = Some(begun);
         let drive = Drive {
             claimed,
-            course: Course::new(claimed, playbook, &self.cast.rules, state),
+            course: Course::new(claimed, playbook, &self.cast.rules, self.cast.note_after, state),
             at: At::Accepting(Box::new(Entry::New(Box::new(new))), filing),
             seen: self.seen(claimed),
             version: 0,

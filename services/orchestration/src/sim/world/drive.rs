@@ -73,7 +73,7 @@ impl<'a> World<'a> {
         let state: State = serde_json::from_value(claimed.state.clone()).expect("it was stored by us");
         Drive {
             claimed,
-            course: Course::new(claimed, playbook, &self.cast.rules, state),
+            course: Course::new(claimed, playbook, &self.cast.rules, self.cast.note_after, state),
             at: At::Claimed,
             seen: self.seen(claimed),
             version: self.version(claimed),
