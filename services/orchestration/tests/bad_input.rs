@@ -121,9 +121,14 @@ async fn a_signal_for_an_execution_that_is_unknown_foreign_or_over_changes_nothi
     let ended = stage.ended(&running, id).await;
     assert_eq!(ended.status, ExecutionStatus::Resolved, "{ended:#?}");
     // Told again by a service that lost our answer and its key.
-    let again = stage.signal(&running, Service::Verification, id, &yes).await;
-    again.unwrap();
+    let again = stage.signal_under("another", &running, Service::Verification, id, &yes);
+    assert!((200..300).contains(&again.await));
     assert_eq!(stage.view(&running, id).await, ended);
+    let repeated = on_record(&owner, "signal.repeated").await;
+    assert!(
+        matches!(&repeated[..], [detail] if detail["operation"] == json!(operation)),
+        "{repeated:?}"
+    );
 }
 
 /// Run the playbook for `ticket`, to its end.
@@ -163,6 +168,7 @@ async fn a_service_that_answers_rubbish_is_asked_again_under_the_same_key_and_lo
         ),
     ];
     let running = stage.orchestration(&[]);
+    let owner = stage.database.owner().await;
     for ((what, answer), ticket) in rubbish.into_iter().zip(5000..) {
         let before = stage.steps.asked(RESET).len();
         stage.steps.answer(RESET, [answer, done("success")]);
@@ -174,6 +180,14 @@ async fn a_service_that_answers_rubbish_is_asked_again_under_the_same_key_and_lo
             matches!(keys.as_slice(), [first, second] if first == second),
             "{what}: whether it was done is not known, so it is the same request: {keys:?}"
         );
+        let kinds: Vec<String> = sqlx::query_scalar(
+            "SELECT kind FROM audit_events WHERE execution_id = $1 AND kind = 'step.unanswered'",
+        )
+        .bind(view.execution_id.0)
+        .fetch_all(&owner)
+        .await
+        .unwrap();
+        assert_eq!(kinds.len(), 1, "{what} is on record, once");
     }
 }
 
@@ -195,7 +209,9 @@ async fn a_service_that_never_answers_anything_else_costs_the_step_its_time_and_
         !notes.contains("xxxx") && notes.len() < 20_000,
         "what it answered is not told: {notes}"
     );
-    assert!(stage.audit().await.contains(&"execution.ended".to_owned()));
+    let audit = stage.audit().await;
+    assert!(audit.contains(&"execution.ended".to_owned()));
+    assert!(audit.contains(&"step.unanswered".to_owned()), "{audit:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -251,7 +251,7 @@ async fn late_repeated_and_foreign_signals_change_nothing() {
         .unwrap();
     let ended = stage.ended(&running, id).await;
     let no = signal(operation, Outcome::Denied);
-    // Another body under the same key is refused by the idempotency layer; without one it is a repeated signal.
+    // Another body under the same key is refused by the idempotency layer; the same one it answers as before.
     assert_eq!(
         refused_with(stage.signal(&running, Service::Verification, id, &no).await).0,
         422
@@ -260,7 +260,20 @@ async fn late_repeated_and_foreign_signals_change_nothing() {
         .signal(&running, Service::Verification, id, &yes)
         .await
         .unwrap();
+    assert_eq!(repeated(&stage).await, 0);
+    // Under another key it comes as far as the store, whatever it says by now.
+    for (key, signal) in [("again", &yes), ("and-now-no", &no)] {
+        let answer = stage.signal_under(key, &running, Service::Verification, id, signal);
+        assert!((200..300).contains(&answer.await), "{key}");
+    }
+    assert_eq!(repeated(&stage).await, 2);
     assert_eq!(stage.view(&running, id).await, ended);
+}
+
+/// How many signals are on record as repeated.
+async fn repeated(stage: &Stage) -> usize {
+    let audit = stage.audit().await;
+    audit.iter().filter(|kind| *kind == "signal.repeated").count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -343,6 +356,132 @@ async fn an_outage_is_probed_by_one_and_the_others_go_on_when_it_is_over() {
         "{who:?}"
     );
     assert_eq!(who.len(), RUNS + PROBES + RUNS, "{who:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_away_itself_is_asked_by_one_and_the_others_go_on_when_it_is_back() {
+    const RUNS: usize = 5;
+    const PROBES: usize = 3;
+    let stage = Stage::set().await;
+    // As whatever stands before a service says it that is being restarted.
+    let away = ResponseTemplate::new(503).set_body_string("no upstream");
+    let answers = std::iter::repeat_n(away, RUNS + PROBES).chain([done("success")]);
+    stage.steps.answer(SMS, answers);
+    let running = stage.orchestration(&[]);
+    let client = stage.client(&running, Service::Classifier);
+    let mut runs = vec![];
+    for ticket in 0..RUNS {
+        let request = stage.request(&format!("{}", 5000 + ticket));
+        let accepted = eventually("it is accepted", async || client.execute(&request).await.ok()).await;
+        runs.push(accepted.execution_id);
+    }
+    for id in runs {
+        let view = stage.ended(&running, id).await;
+        assert_eq!(view.status, ExecutionStatus::Resolved, "{view:#?}");
+    }
+    let asked = stage.steps.asked(SMS);
+    let who: Vec<ExecutionId> = asked.iter().map(|asked| asked.request.execution_id).collect();
+    let probes = who.get(RUNS..RUNS + PROBES).unwrap();
+    assert!(
+        probes.iter().all(|prober| Some(prober) == probes.first()),
+        "{who:?}"
+    );
+    assert_eq!(who.len(), RUNS + PROBES + RUNS, "{who:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_says_when_to_come_back_is_asked_then_under_the_same_key() {
+    let stage = Stage::set().await;
+    let busy = ResponseTemplate::new(429).insert_header("retry-after", "5");
+    stage.steps.answer(SMS, [busy, done("success")]);
+    let running = stage.orchestration(&[]);
+    let view = stage
+        .ended(&running, stage.execute(&running).await.execution_id)
+        .await;
+    assert_eq!(view.status, ExecutionStatus::Resolved, "{view:#?}");
+    let asked = stage.steps.asked(SMS);
+    let [first, second] = &asked[..] else {
+        panic!("{asked:#?}");
+    };
+    assert_eq!(first.key, second.key);
+    let waited = second.at - first.at;
+    assert!(waited >= Duration::from_secs(5), "{waited:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_outage_is_told_on_the_ticket_when_it_is_long_however_long_it_is_left_alone() {
+    let stage = Stage::set().await;
+    let away = common::Problem::outside_unavailable("Twilio", Some(600));
+    let away = ResponseTemplate::new(503)
+        .insert_header("retry-after", "600")
+        .set_body_json(away);
+    stage.steps.answer(SMS, [away]);
+    let running = stage.orchestration(&[("OUTAGE_NOTE_AFTER_S", "2")]);
+    let id = stage.execute(&running).await.execution_id;
+    eventually("the ticket says what is away", async || {
+        let notes = stage.desk.notes();
+        notes
+            .iter()
+            .any(|(_, note)| note.contains("Twilio does not answer"))
+            .then_some(())
+    })
+    .await;
+    assert_eq!(stage.steps.asked(SMS).len(), 1, "it wants to be left alone");
+    let view = stage.view(&running, id).await;
+    assert_eq!(view.status, ExecutionStatus::Waiting, "{view:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_are_in_hand_than_there_are_places() {
+    const RUNS: usize = 12;
+    let stage = Stage::set().await;
+    stage.count_held().await;
+    for path in [MFA, RESET, SMS] {
+        let slow = done("success").set_delay(Duration::from_millis(50));
+        stage.steps.answer(path, [slow]);
+    }
+    let running = stage.orchestration(&[("MAX_IN_FLIGHT", "3")]);
+    let client = stage.client(&running, Service::Classifier);
+    let mut runs = vec![];
+    for ticket in 0..RUNS {
+        let request = stage.request(&format!("{}", 5000 + ticket));
+        let accepted = eventually("it is accepted", async || client.execute(&request).await.ok()).await;
+        runs.push(accepted.execution_id);
+    }
+    for id in runs {
+        let view = stage.ended(&running, id).await;
+        assert_eq!(view.status, ExecutionStatus::Resolved, "{view:#?}");
+    }
+    assert_eq!(stage.most_held().await, Some(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_due_is_found_also_where_its_notification_was_lost() {
+    let source = stage::PLAYBOOK.replace("timeout: 60", "timeout: 3000");
+    let stage = Stage::playing(&source, &[]).await;
+    stage.steps.answer(MFA, [pending(OperationId::fresh())]);
+    let running = stage.orchestration(&[("MFA_TIMEOUT_S", "3000")]);
+    let id = stage.execute(&running).await.execution_id;
+    let owner = stage.database.owner().await;
+    let fence = async || -> Option<i64> {
+        let let_go = "SELECT fence FROM playbook_executions WHERE id = $1 AND runner IS NULL";
+        sqlx::query_scalar(let_go)
+            .bind(id.0)
+            .fetch_optional(&owner)
+            .await
+            .unwrap()
+    };
+    let before = eventually("it waits in nobody's hands", fence).await;
+    // The runner has found that nothing is due for most of an hour. Nobody tells it otherwise.
+    sqlx::query("UPDATE playbook_executions SET wake_at = now() WHERE id = $1")
+        .bind(id.0)
+        .execute(&owner)
+        .await
+        .unwrap();
+    eventually("it is taken up all the same", async || {
+        fence().await.filter(|fence| *fence > before)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -171,7 +171,7 @@ async fn a_webhook_delivered_five_times_makes_one_execution() {
             .count()
     };
     story
-        .until("five deliveries", async || (sent() >= 1).then_some(()))
+        .until("five deliveries", async || (sent() >= 5).then_some(()))
         .await;
     assert_eq!(story.executions().await.len(), 1);
     assert_eq!(story.count("classification_results").await, 1);

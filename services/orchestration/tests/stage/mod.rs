@@ -5,7 +5,7 @@ pub(crate) mod people;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::client::{OrchestrationClient, Outbound, PeerError};
 use common::execution::ExecutionAccepted;
@@ -83,6 +83,7 @@ pub(crate) struct Asked {
     pub(crate) key: String,
     pub(crate) traceparent: Option<String>,
     pub(crate) request: StepRequest,
+    pub(crate) at: Instant,
 }
 
 /// Answers steps as scripted; the last answer of a path is given again and again.
@@ -126,6 +127,7 @@ impl Respond for Steps {
                 key: header("idempotency-key").unwrap_or_default(),
                 traceparent: header("traceparent"),
                 request: body,
+                at: Instant::now(),
             });
         }
         let mut script = self.script.lock().unwrap();
@@ -573,6 +575,58 @@ impl Stage {
         let owner = self.database.owner().await;
         sqlx::query_scalar("SELECT kind FROM audit_events ORDER BY id")
             .fetch_all(&owner)
+            .await
+            .unwrap()
+    }
+
+    /// The same signal under a key of its own: as of a service that lost our answer, and the key with it.
+    pub(crate) async fn signal_under(
+        &self,
+        key: &str,
+        running: &Running,
+        from: Service,
+        id: ExecutionId,
+        signal: &Signal,
+    ) -> u16 {
+        let body = serde_json::to_vec(signal).unwrap();
+        let mut headers = HeaderMap::new();
+        self.keys
+            .stamp(from)
+            .decorate(Service::Orchestration.name(), &body, &mut headers);
+        headers.insert("idempotency-key", key.parse().unwrap());
+        headers.insert("content-type", "application/json".parse().unwrap());
+        let path = format!("/api/v1/orchestration/executions/{id}/signals");
+        let sent = reqwest::Client::builder()
+            .timeout(Duration::from_secs(10))
+            .build()
+            .unwrap()
+            .post(running.base.join(&path).unwrap())
+            .headers(headers)
+            .body(body)
+            .send();
+        sent.await.unwrap().status().as_u16()
+    }
+
+    /// Note, with every change of an execution, how many are in somebody's hands.
+    pub(crate) async fn count_held(&self) {
+        let counter = "CREATE TABLE held_at_once (number bigint);
+            GRANT INSERT ON held_at_once TO PUBLIC;
+            CREATE FUNCTION count_held() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                INSERT INTO held_at_once SELECT count(*) FROM playbook_executions WHERE runner IS NOT NULL;
+                RETURN NULL;
+            END $$;
+            CREATE TRIGGER held_at_once AFTER INSERT OR UPDATE ON playbook_executions
+                FOR EACH STATEMENT EXECUTE FUNCTION count_held();";
+        sqlx::raw_sql(counter)
+            .execute(&self.database.owner().await)
+            .await
+            .unwrap();
+    }
+
+    /// The most that were, so far.
+    pub(crate) async fn most_held(&self) -> Option<i64> {
+        sqlx::query_scalar("SELECT max(number) FROM held_at_once")
+            .fetch_one(&self.database.owner().await)
             .await
             .unwrap()
     }
