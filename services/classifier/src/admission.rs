@@ -146,6 +146,7 @@ mod tests {
             trigger: trigger.map(|trigger| serde_json::from_value(trigger).unwrap()),
             inputs_schema: serde_json::Value::Null,
             planned: vec![],
+            privileged: name != "harmless",
             calls: vec![],
             published_at: OffsetDateTime::UNIX_EPOCH,
             source: None,

@@ -174,6 +174,7 @@ fn view(playbook: &Playbook) -> PlaybookView {
         trigger: playbook.trigger().map(TriggerView::from),
         inputs_schema: serde_json::Value::Null,
         planned: vec![],
+        privileged: playbook.is_privileged(),
         calls: vec![],
         published_at: OffsetDateTime::UNIX_EPOCH,
         source: None,

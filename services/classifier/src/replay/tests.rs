@@ -52,6 +52,7 @@ fn view(trigger: Option<serde_json::Value>) -> PlaybookView {
         trigger: trigger.map(|trigger| serde_json::from_value(trigger).unwrap()),
         inputs_schema: serde_json::Value::Null,
         planned: vec![],
+        privileged: true,
         calls: vec![],
         published_at: datetime!(2026-11-22 00:00 UTC),
         source: None,
