@@ -62,6 +62,11 @@ impl Temperature {
         Self(self.0 * factor.max(1.0))
     }
 
+    /// The less sure of two.
+    pub(crate) fn at_least(self, other: Self) -> Self {
+        Self(self.0.max(other.0))
+    }
+
     /// Probabilities of `scores`; they sum to one.
     pub fn probabilities(self, scores: &[f32]) -> Vec<f64> {
         let scaled: Vec<f64> = scores.iter().map(|score| f64::from(*score) / self.0).collect();

@@ -20,6 +20,7 @@ pub mod measure;
 mod objections;
 pub mod page;
 mod phrase;
+pub mod stated;
 pub mod text;
 pub mod threshold;
 mod vocabulary;
