@@ -32,6 +32,8 @@ pub enum Check {
     Confidence,
     /// The request is for the one who asks.
     Affected,
+    /// Nothing in its text, and no second reader, speaks against it.
+    Text,
     /// Exactly one playbook stands for the category.
     Plan,
     /// The account is enabled.
@@ -55,7 +57,7 @@ pub enum Check {
 
 impl Check {
     /// Every one that this release asks, in its order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Open,
         Self::Made,
         Self::Untouched,
@@ -66,6 +68,7 @@ impl Check {
         Self::Reading,
         Self::Confidence,
         Self::Affected,
+        Self::Text,
         Self::Plan,
         Self::Account,
         Self::Guest,
@@ -89,6 +92,7 @@ impl Check {
             Self::Reading => "could the classifier read it?",
             Self::Confidence => "is the classifier sure enough?",
             Self::Affected => "do they ask for themselves?",
+            Self::Text => "does nothing in its text speak against it?",
             Self::Plan => "is there exactly one playbook for it?",
             Self::Account => "is their account enabled?",
             Self::Guest => "is it an account of the company's own?",

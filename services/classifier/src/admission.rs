@@ -71,6 +71,7 @@ pub fn categories(playbooks: &[PlaybookView], admission: &Admission) -> Vec<Cate
         let Some(PlaybookView {
             description,
             examples,
+            privileged,
             ..
         }) = document
         else {
@@ -80,12 +81,14 @@ pub fn categories(playbooks: &[PlaybookView], admission: &Admission) -> Vec<Cate
             |known: &&mut Category| stands_for(offered, &known.category, known.sub_category.as_deref());
         if let Some(known) = categories.iter_mut().find(same) {
             known.examples.extend(examples.iter().cloned());
+            known.privileged |= *privileged;
         } else {
             categories.push(Category {
                 category: offered.category.clone(),
                 sub_category: offered.sub_category.clone(),
                 description: description.clone(),
                 examples: examples.clone(),
+                privileged: *privileged,
             });
         }
     }
@@ -183,6 +186,19 @@ mod tests {
         let categories = categories(&playbooks, &admission);
         assert_eq!(categories.len(), 2);
         assert_eq!(categories[0].examples, ["example of a", "example of c"]);
+    }
+
+    #[test]
+    fn a_category_is_privileged_where_any_of_its_playbooks_is() {
+        let playbooks = [
+            playbook("harmless", "TONER", None),
+            playbook("harmless", "KEYS", None),
+            playbook("b", "KEYS", None),
+        ];
+        let admission = admit(&playbooks[..1], &ticket(&[Occasion::Created]));
+        assert!(!categories(&playbooks[..1], &admission)[0].is_privileged());
+        let admission = admit(&playbooks[1..], &ticket(&[Occasion::Created]));
+        assert!(categories(&playbooks[1..], &admission)[0].is_privileged());
     }
 
     #[test]

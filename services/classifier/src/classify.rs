@@ -2,6 +2,7 @@
 //!
 //! A classifier only weighs text. It names no person, no target and no value.
 
+mod care;
 mod model;
 mod second;
 
@@ -11,9 +12,11 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
+use triage::Letter;
 
 use crate::embedded;
 pub use crate::embedded::Embedded;
+pub use care::{Refusal, refusal};
 pub use model::LanguageModel;
 pub use second::Seconded;
 
@@ -28,6 +31,15 @@ pub struct Category {
     pub description: String,
     /// The playbook's examples.
     pub examples: Vec<String>,
+    /// Whether a playbook that stands for it acts where proof of identity is asked for.
+    pub privileged: bool,
+}
+
+impl Category {
+    /// Whether a mistake here is a breach: by what its playbooks do, or by what it is.
+    pub fn is_privileged(&self) -> bool {
+        self.privileged || embedded::kind_of(self).is_some_and(triage::Kind::is_privileged)
+    }
 }
 
 /// What a requester wrote. Untrusted.
@@ -64,6 +76,8 @@ pub struct Classification {
     pub scores: Vec<f64>,
     /// Whom the request is for.
     pub about: About,
+    /// What no confidence outweighs.
+    pub refusal: Option<Refusal>,
     /// One sentence of why; untrusted where a model wrote it.
     pub reasoning: String,
     /// Which classifier answered.
@@ -103,28 +117,30 @@ impl Classify for Embedded {
         categories: &'a [Category],
     ) -> BoxFuture<'a, Result<Classification, ClassifyError>> {
         async move {
-            let reading = weighed(self, text, categories).await?;
-            Ok(Classification {
+            let (letter, reading) = weighed(self, text, categories).await?;
+            let said = Classification {
                 choice: reading.choice,
                 confidence: reading.confidence,
                 threshold: reading.threshold,
                 scores: reading.scores,
                 about: reading.about,
+                refusal: None,
                 reasoning: reading.reasoning,
                 model: embedded::MODEL.to_owned(),
                 prompt_version: self.version().to_owned(),
-            })
+            };
+            Ok(care::taken(said, &letter, categories))
         }
         .boxed()
     }
 }
 
-/// What the embedded classifier makes of a text, beside the threads that serve requests.
+/// A text as its writer meant it, and what the embedded classifier makes of it, beside the threads that serve requests.
 async fn weighed(
     embedded: &Embedded,
     text: Text<'_>,
     categories: &[Category],
-) -> Result<embedded::Reading, ClassifyError> {
+) -> Result<(Letter, embedded::Reading), ClassifyError> {
     let embedded = embedded.clone();
     let (summary, details) = (text.summary.to_owned(), text.details.to_owned());
     let categories = categories.to_vec();
@@ -133,7 +149,8 @@ async fn weighed(
             summary: &summary,
             details: &details,
         };
-        embedded.read(text, &categories)
+        let letter = triage::letter::read(text.summary, text.details);
+        (letter, embedded.read(text, &categories))
     })
     .await
 }

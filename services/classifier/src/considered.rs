@@ -11,7 +11,7 @@ use playbook_lang::Occasion;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::classify::{About, Category, Classification, Text};
+use crate::classify::{About, Category, Classification, Refusal, Text};
 use crate::decide::{Answer, Answers, blockers};
 use crate::facts::{
     Admission, Candidate, Circumstances, Desk, Execution, Facts, Known, NotAsked, Reading, Requester,
@@ -109,6 +109,9 @@ pub enum Read {
         confidence: f64,
         /// Whom the request is for.
         about: About,
+        /// What no confidence outweighs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refusal: Option<Refusal>,
     },
     /// [`Reading::Declined`].
     Declined,
@@ -253,7 +256,11 @@ impl Considered {
             Read::Declined => Reading::Declined,
             Read::Unread => Reading::Unread,
             Read::NotAsked { why } => Reading::NotAsked(*why),
-            Read::Read { confidence, about } => Reading::Read(Classification {
+            Read::Read {
+                confidence,
+                about,
+                refusal,
+            } => Reading::Read(Classification {
                 choice: self.view.scores.iter().position(|scored| scored.chosen),
                 confidence: *confidence,
                 threshold: None,
@@ -264,6 +271,7 @@ impl Considered {
                     .filter_map(|scored| scored.score)
                     .collect(),
                 about: *about,
+                refusal: refusal.clone(),
                 reasoning: String::new(),
                 model: self.view.model.clone(),
                 prompt_version: self.view.prompt_version.clone(),
@@ -397,6 +405,7 @@ impl Read {
                     0.0
                 },
                 about: read.about,
+                refusal: read.refusal.clone(),
             },
             Reading::Declined => Self::Declined,
             Reading::Unread => Self::Unread,

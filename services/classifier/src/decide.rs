@@ -53,6 +53,8 @@ pub struct Answers {
     pub confidence: Answer,
     /// [`blockers::affected`].
     pub affected: Answer,
+    /// [`blockers::text`].
+    pub text: Answer,
     /// [`blockers::plan`].
     pub plan: Answer,
     /// [`blockers::account`].
@@ -86,6 +88,7 @@ impl Answers {
             reading,
             confidence,
             affected,
+            text,
             plan,
             account,
             guest,
@@ -106,6 +109,7 @@ impl Answers {
             (Check::Reading, reading),
             (Check::Confidence, confidence),
             (Check::Affected, affected),
+            (Check::Text, text),
             (Check::Plan, plan),
             (Check::Account, account),
             (Check::Guest, guest),
@@ -167,6 +171,7 @@ pub fn weigh(facts: &Facts, threshold: f64, objection: Option<&Objection>) -> An
         reading: blockers::reading(&facts.reading),
         confidence: blockers::confidence(&facts.reading, threshold),
         affected: blockers::affected(&facts.reading),
+        text: blockers::text(&facts.reading),
         plan: blockers::plan(&facts.plan),
         account: blockers::account(&facts.requester),
         guest: blockers::guest(&facts.requester),

@@ -255,8 +255,13 @@ fn about(kind: Kind, read: &triage::Reading, letter: &Letter) -> About {
     }
 }
 
+/// Whether it is plainly about the requester's own account. Says something of privileged kinds alone.
+pub(crate) fn is_plainly_own(read: &triage::Reading) -> bool {
+    read.own_account >= PLAINLY
+}
+
 /// What speaks against it, in what the requester says and in what a reader of the letter would not see at once.
-fn objection_to(kind: Kind, letter: &Letter) -> Option<&'static str> {
+pub(crate) fn objection_to(kind: Kind, letter: &Letter) -> Option<&'static str> {
     if letter.disguised {
         return Some("it holds signs that nobody sees");
     }

@@ -45,7 +45,7 @@ use crate::modes::approver::Approvers;
 use crate::modes::offer::Offers;
 use crate::modes::truth::Truth;
 use crate::poll::Poller;
-pub use crate::settings::{ClassifierSettings, Telling};
+pub use crate::settings::{ClassifierSettings, Model, Telling};
 use crate::store::Store;
 
 /// Tickets judged at the same time, of those claimed: each waits for others most of its time.
@@ -75,8 +75,12 @@ pub async fn serve(
     let marker = Marker::new(halo.clone(), settings.fields.clone());
     let classifier: Arc<dyn Classify> = match &settings.model {
         Some(model) => {
-            let model = LanguageModel::new(Chat::new(model.clone(), http.clone()));
-            Arc::new(Seconded::new(model, settings.embedded.clone()))
+            let first = LanguageModel::new(Chat::new(model.chat.clone(), http.clone()));
+            Arc::new(Seconded::new(
+                first,
+                settings.embedded.clone(),
+                model.calibration.clone(),
+            ))
         }
         None => Arc::new(settings.embedded.clone()),
     };

@@ -188,6 +188,8 @@ fn offered_then(considered: &Considered) -> Vec<Category> {
             sub_category: scored.sub_category.clone(),
             description: String::new(),
             examples: vec![],
+            // Nobody reads a text with these.
+            privileged: true,
         })
         .collect()
 }

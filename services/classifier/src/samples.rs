@@ -42,6 +42,7 @@ pub(crate) fn classification() -> Classification {
         threshold: None,
         scores: vec![0.93],
         about: About::Requester,
+        refusal: None,
         reasoning: "because".to_owned(),
         model: "m".to_owned(),
         prompt_version: "p".to_owned(),
@@ -98,6 +99,7 @@ pub(crate) fn offers() -> Vec<Category> {
         sub_category: Some("PASSWORD_RESET".to_owned()),
         description: "Automated password reset".to_owned(),
         examples: vec!["I forgot my password".to_owned()],
+        privileged: true,
     }]
 }
 

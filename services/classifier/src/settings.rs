@@ -13,13 +13,12 @@ use common::{Mode, Service};
 use connectors::entra::EntraSettings;
 use connectors::halopsa::webhook::{Encoding, WebhookAuth};
 use connectors::halopsa::{HaloSettings, Outcome};
-use connectors::openai::ChatSettings;
 use secrecy::SecretString;
 use url::Url;
 
 use crate::embedded::Embedded;
 use crate::modes::approver::Wanted;
-pub use telling::Telling;
+pub use telling::{Model, Telling};
 
 /// All of them.
 pub struct ClassifierSettings {
@@ -34,7 +33,7 @@ pub struct ClassifierSettings {
     pub(crate) poll_interval: Duration,
     pub(crate) entra: EntraSettings,
     /// `None`: the embedded classifier.
-    pub(crate) model: Option<ChatSettings>,
+    pub(crate) model: Option<Model>,
     pub(crate) embedded: Embedded,
     pub(crate) playbook_url: Url,
     pub(crate) orchestration_url: Url,
@@ -118,7 +117,7 @@ impl Settings for ClassifierSettings {
             "catch-up for lost webhooks, in seconds",
         );
         let entra = entra(from);
-        let model = model::read(from);
+        let model = telling::model(from);
         let embedded = telling::embedded(from);
         let playbook_url = from.required("PLAYBOOK_URL", "the playbook service, e.g. http://playbook:8082");
         let orchestration_url = from.required(
@@ -355,6 +354,10 @@ fn outcome_note(from: &mut Reader<'_>) -> Option<Outcome> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use triage::Source;
+    use triage::stated::{Answered, Asked, ModelCalibration};
+    use triage::threshold::Risk;
+
     use super::*;
 
     fn complete() -> BTreeMap<String, String> {
@@ -436,6 +439,78 @@ mod tests {
         assert_eq!(
             errors(&[("OPENAI_BASE_URL", "https://acme.openai.azure.com/openai/v1")]).len(),
             1
+        );
+    }
+
+    /// What was measured of `m`, asked with this prompt.
+    fn measured(prompt_version: &str) -> String {
+        let asked = Asked {
+            model: "m".to_owned(),
+            answered_by: ["m".to_owned()].into(),
+            prompt_version: prompt_version.to_owned(),
+            tickets: Source {
+                digest: "d".to_owned(),
+                tickets: 60,
+            },
+        };
+        let answer = Answered {
+            said: triage::Kind::Printer,
+            stated: 0.9,
+            truth: triage::Kind::Printer,
+            fit: true,
+            open: true,
+        };
+        let risk = Risk {
+            alpha: 0.1,
+            delta: 0.05,
+        };
+        ModelCalibration::fit(asked, &[answer; 60], risk)
+            .unwrap()
+            .to_json()
+    }
+
+    #[test]
+    fn a_calibration_is_taken_for_its_own_model_and_prompt_and_refused_for_any_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, content: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            path.to_string_lossy().into_owned()
+        };
+        let now = file(
+            "now.json",
+            &measured(crate::classify::LanguageModel::PROMPT_VERSION),
+        );
+        let then = file("then.json", &measured("prompt/1"));
+        let torn = file("torn.json", "{");
+        let with = |model: &str, file: &str| {
+            errors(&[
+                ("OPENAI_API_KEY", "k"),
+                ("OPENAI_MODEL", model),
+                ("MODEL_CALIBRATION_FILE", file),
+            ])
+        };
+        assert_eq!(with("m", &now), Vec::<String>::new());
+        for (model, file, said) in [
+            (
+                "another",
+                now.as_str(),
+                "it is for the model `m`, and `another` is asked",
+            ),
+            ("m", &then, "it was made with prompt/1"),
+            ("m", &torn, "no calibration that this version reads"),
+            ("m", "/nowhere/at.all", "cannot read"),
+        ] {
+            let errors = with(model, file);
+            assert!(
+                matches!(errors.as_slice(), [error] if error.starts_with("MODEL_CALIBRATION_FILE") && error.contains(said)),
+                "{errors:?}"
+            );
+        }
+        assert_eq!(
+            errors(&[("MODEL_CALIBRATION_FILE", &now)]).len(),
+            1,
+            "no model is asked"
         );
     }
 }

@@ -1,8 +1,10 @@
 //! The classifier under measurement, asked as the gate asks it.
 
-use classifier::Telling;
-use classifier::classify::{About, Category, Classify, ClassifyError, Embedded, LanguageModel, Text};
-use classifier::embedded;
+use classifier::classify::{
+    About, Category, Classification, Classify, ClassifyError, Embedded, LanguageModel, Seconded, Text,
+    refusal,
+};
+use classifier::{Model, Telling, embedded};
 use connectors::openai::Chat;
 use triage::Kind;
 use triage::labelled::Labelled;
@@ -12,7 +14,7 @@ use crate::arguments::{Judging, Reader};
 use crate::exit::BadInput;
 
 /// Questions to a model at the same time: what a small server bears without making each wait for the others.
-const MODEL_AT_ONCE: usize = 4;
+pub(super) const MODEL_AT_ONCE: usize = 4;
 
 /// What is made of a ticket.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,33 +54,26 @@ pub(super) struct Judge {
 impl Judge {
     /// The one that was asked for, with the settings of the service.
     pub(super) fn of(judging: &Judging) -> anyhow::Result<Self> {
-        let Telling { model, threshold } =
-            Telling::from_environment().map_err(|errors| BadInput(errors.to_string()))?;
-        let reader = judging.classifier.unwrap_or(if model.is_some() {
-            Reader::Openai
-        } else {
-            Reader::Embedded
-        });
-        let (asked, name) = match (reader, model) {
-            (Reader::Embedded, _) => {
-                let embedded = head(judging.head.as_deref())?;
+        let telling = telling()?;
+        let head = head(judging.head.as_deref())?;
+        let (asked, name) = match reader(judging, &telling) {
+            Reader::Embedded => {
                 // What it takes to load is no ticket's time.
                 embedded::warm_up();
-                let name = format!("{} {}", embedded::MODEL, embedded.version());
-                (Asked::Embedded(embedded), name)
+                let name = format!("{} {}", embedded::MODEL, head.version());
+                (Asked::Embedded(head), name)
             }
-            (Reader::Openai, Some(model)) => {
-                let name = model.model.clone();
-                let model = LanguageModel::new(Chat::new(model, connectors::http_client()?));
-                (Asked::Other(Box::new(model)), name)
-            }
-            (Reader::Openai, None) => {
-                let what = "OPENAI_API_KEY is not set: give the key (any text for servers that want none), and the \
-                            server's address as OPENAI_BASE_URL";
-                return Err(BadInput(what.to_owned()).into());
+            Reader::Openai => {
+                let Model { chat, calibration } = model(telling.model)?;
+                let name = chat.model.clone();
+                let first = LanguageModel::new(Chat::new(chat, connectors::http_client()?));
+                (
+                    Asked::Other(Box::new(Seconded::new(first, head, calibration))),
+                    name,
+                )
             }
         };
-        Self::new(asked, name, judging.automate.clone(), threshold)
+        Self::new(asked, name, judging.automate.clone(), telling.threshold)
     }
 
     fn new(asked: Asked, name: String, automate: Vec<Kind>, threshold: f64) -> anyhow::Result<Self> {
@@ -130,33 +125,28 @@ impl Judge {
             details: body,
         };
         match &self.asked {
-            Asked::Embedded(embedded) => Ok(self.by_head(&embedded.read(text, &self.categories))),
+            Asked::Embedded(embedded) => Ok(self.by_head(text, &embedded.read(text, &self.categories))),
             Asked::Other(classifier) => self.by_choice(&**classifier, text).await,
         }
     }
 
     /// The figures are about the kind that was chosen, by the head or by an example, and how sure the head is of it; what is
     /// automated, about what the gate compares.
-    fn by_head(&self, read: &embedded::Reading) -> Judged {
-        let chosen = read.choice.and_then(|choice| self.kinds.get(choice).copied());
-        let kind = chosen.unwrap_or(read.of_head.kind);
+    fn by_head(&self, text: Text<'_>, read: &embedded::Reading) -> Judged {
+        let kind = read.choice.and_then(|choice| self.kinds.get(choice).copied());
+        let kind = kind.unwrap_or(read.of_head.kind);
         let threshold = read.threshold.unwrap_or(self.threshold);
+        let chosen = read.choice.and_then(|choice| self.categories.get(choice));
         Judged {
             kind,
             confidence: read.of_head.of(kind),
-            automated: chosen.is_some() && self.is_automated(kind, read.confidence, threshold, read.about),
+            automated: self.is_automated(kind, read.confidence, threshold, read.about)
+                && chosen.is_some_and(|chosen| refusal(text, chosen).is_none()),
         }
     }
 
     async fn by_choice(&self, classifier: &dyn Classify, text: Text<'_>) -> Result<Judged, NoAnswer> {
-        let answer = classifier
-            .classify(text, &self.categories)
-            .await
-            .map_err(|error| match error {
-                ClassifyError::Declined(_) => NoAnswer::Declined,
-                ClassifyError::Malformed(_) => NoAnswer::Malformed,
-                ClassifyError::Away(_) => NoAnswer::Away,
-            })?;
+        let answer = asked(classifier, text, &self.categories).await?;
         let kind = match answer.choice {
             None => Kind::Other,
             Some(choice) => self.kinds.get(choice).copied().ok_or(NoAnswer::Malformed)?,
@@ -165,7 +155,8 @@ impl Judge {
         Ok(Judged {
             kind,
             confidence: answer.confidence,
-            automated: self.is_automated(kind, answer.confidence, threshold, answer.about),
+            automated: self.is_automated(kind, answer.confidence, threshold, answer.about)
+                && answer.refusal.is_none(),
         })
     }
 
@@ -174,8 +165,47 @@ impl Judge {
     }
 }
 
+/// A classifier's answer by the contract of all, or why there is none.
+pub(super) async fn asked(
+    classifier: &dyn Classify,
+    text: Text<'_>,
+    categories: &[Category],
+) -> Result<Classification, NoAnswer> {
+    classifier
+        .classify(text, categories)
+        .await
+        .map_err(|error| match error {
+            ClassifyError::Declined(_) => NoAnswer::Declined,
+            ClassifyError::Malformed(_) => NoAnswer::Malformed,
+            ClassifyError::Away(_) => NoAnswer::Away,
+        })
+}
+
+/// The settings of the service.
+pub(super) fn telling() -> anyhow::Result<Telling> {
+    Ok(Telling::from_environment().map_err(|errors| BadInput(errors.to_string()))?)
+}
+
+/// Which was asked for; else the one that the service would use.
+pub(super) fn reader(judging: &Judging, telling: &Telling) -> Reader {
+    judging.classifier.unwrap_or(if telling.model.is_some() {
+        Reader::Openai
+    } else {
+        Reader::Embedded
+    })
+}
+
+/// The language model that is to be asked.
+pub(super) fn model(model: Option<Model>) -> anyhow::Result<Model> {
+    model.ok_or_else(|| {
+        let what = "OPENAI_API_KEY is not set: give the key (any text for servers that want none), and the server's \
+                    address as OPENAI_BASE_URL";
+        BadInput(what.to_owned()).into()
+    })
+}
+
 /// The head of a file, or the shipped one.
-fn head(file: Option<&std::path::Path>) -> anyhow::Result<Embedded> {
+pub(super) fn head(file: Option<&std::path::Path>) -> anyhow::Result<Embedded> {
     let Some(file) = file else {
         return Ok(Embedded::shipped());
     };
@@ -185,7 +215,7 @@ fn head(file: Option<&std::path::Path>) -> anyhow::Result<Embedded> {
 
 #[cfg(test)]
 mod tests {
-    use classifier::classify::Classification;
+    use classifier::classify::Refusal;
     use futures::FutureExt;
     use futures::future::BoxFuture;
 
@@ -193,6 +223,28 @@ mod tests {
 
     /// Answers the same to everything.
     struct Always(Option<usize>, f64, About);
+
+    /// Says yes, beside something that no confidence outweighs.
+    struct Refused;
+
+    impl Classify for Refused {
+        fn classify<'a>(
+            &'a self,
+            text: Text<'a>,
+            categories: &'a [Category],
+        ) -> BoxFuture<'a, Result<Classification, ClassifyError>> {
+            async move {
+                let yes = Always(Some(0), 1.0, About::Requester)
+                    .classify(text, categories)
+                    .await?;
+                Ok(Classification {
+                    refusal: Some(Refusal::SecondReader(Kind::Printer)),
+                    ..yes
+                })
+            }
+            .boxed()
+        }
+    }
 
     impl Classify for Always {
         fn classify<'a>(
@@ -206,6 +258,7 @@ mod tests {
                 threshold: None,
                 scores: vec![],
                 about: self.2,
+                refusal: None,
                 reasoning: String::new(),
                 model: String::new(),
                 prompt_version: String::new(),
@@ -214,7 +267,7 @@ mod tests {
         }
     }
 
-    async fn automated(answer: Always) -> (Kind, bool) {
+    async fn automated(answer: impl Classify + 'static) -> (Kind, bool) {
         let judge = Judge::new(
             Asked::Other(Box::new(answer)),
             "always".to_owned(),
@@ -254,5 +307,6 @@ mod tests {
             (Kind::AccountUnlock, false)
         );
         assert_eq!(automated(Always(None, 1.0, own)).await, (Kind::Other, false));
+        assert_eq!(automated(Refused).await, (Kind::PasswordReset, false));
     }
 }

@@ -24,6 +24,7 @@ fn category(kind: Kind, description: &str, examples: Vec<String>) -> Category {
         sub_category: Some(kind.name().to_owned()),
         description: description.to_owned(),
         examples,
+        privileged: kind.is_privileged(),
     }
 }
 

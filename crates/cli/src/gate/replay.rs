@@ -5,7 +5,7 @@ mod tell;
 
 use std::path::Path;
 
-use classifier::classify::{Classify, Embedded, LanguageModel};
+use classifier::classify::{Classify, Embedded, LanguageModel, Seconded};
 use classifier::replay::{Change, Outcome, Reader, Unrepeatable, again};
 use common::playbook::{PlaybookView, TriggerView};
 use connectors::openai::Chat;
@@ -138,14 +138,19 @@ fn reader(model: Option<Model>, embedded: &Embedded) -> anyhow::Result<Option<Bo
         None => None,
         Some(Model::Embedded) => Some(Box::new(embedded.clone())),
         Some(Model::Openai) => {
-            let settings = classifier::Telling::from_environment()
+            let model = classifier::Telling::from_environment()
                 .map(|telling| telling.model)
                 .map_err(|errors| BadInput(errors.to_string()))?;
-            let settings = settings.ok_or_else(|| {
+            let model = model.ok_or_else(|| {
                 BadInput("--model openai needs a model: set OPENAI_API_KEY, and OPENAI_BASE_URL and OPENAI_MODEL where they are not OpenAI's own".to_owned())
             })?;
             let http = connectors::http_client()?;
-            Some(Box::new(LanguageModel::new(Chat::new(settings, http))))
+            let first = LanguageModel::new(Chat::new(model.chat, http));
+            Some(Box::new(Seconded::new(
+                first,
+                Embedded::shipped(),
+                model.calibration,
+            )))
         }
     })
 }

@@ -135,6 +135,17 @@ pub fn affected(reading: &Reading) -> Answer {
     })
 }
 
+/// No turn of phrase, nothing hidden and no second reader speaks against it. However sure a classifier is, that stands.
+pub fn text(reading: &Reading) -> Answer {
+    of_read(reading, |classification| {
+        match (classification.choice, &classification.refusal) {
+            (None, _) => Answer::Moot(NO_CATEGORY),
+            (Some(_), None) => Answer::Clear,
+            (Some(_), Some(refusal)) => Answer::against(refusal.code(), &refusal.to_string()),
+        }
+    })
+}
+
 /// Exactly one active playbook stands for the category.
 pub fn plan(plan: &Plan) -> Answer {
     match plan {

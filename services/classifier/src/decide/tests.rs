@@ -8,7 +8,7 @@ use common::velocity::{Exceeded, Limited};
 use time::macros::datetime;
 
 use super::*;
-use crate::classify::{About, Classification};
+use crate::classify::{About, Classification, Refusal};
 use crate::facts::{Execution, Kind, Known, Plan, Reading, Sender, Triggered};
 use crate::samples::{candidate, classification, good, known};
 
@@ -191,6 +191,14 @@ fn each_blocker_alone_leads_to_a_person_with_its_own_reason() {
             with_reading(|reading| reading.about = About::Unclear),
             "about_unclear",
         ),
+        (
+            with_reading(|reading| reading.refusal = Some(Refusal::Text("it objects".to_owned()))),
+            "text_objection",
+        ),
+        (
+            with_reading(|reading| reading.refusal = Some(Refusal::SecondReader(triage::Kind::Printer))),
+            "second_reader",
+        ),
         (with(|facts| facts.plan = Plan::Several), "several_playbooks"),
         (with(|facts| facts.plan = Plan::Nothing), "no_active_playbook"),
         (with(|facts| facts.execution = Execution::Open), "execution_open"),
@@ -293,6 +301,7 @@ fn what_was_not_asked_is_moot_for_a_reason_and_adds_no_blocker() {
         &answers.reading,
         &answers.confidence,
         &answers.affected,
+        &answers.text,
         &answers.plan,
     ] {
         assert!(
@@ -343,6 +352,20 @@ fn every_reason_is_given_and_not_only_the_first() {
             "execution_open"
         ]
     );
+}
+
+#[test]
+fn no_confidence_and_no_threshold_outweighs_what_the_text_or_a_second_reader_says() {
+    for refusal in [
+        Refusal::Text("it objects".to_owned()),
+        Refusal::SecondReader(triage::Kind::MfaReset),
+    ] {
+        let facts = with_reading(|reading| {
+            reading.confidence = 1.0;
+            reading.refusal = Some(refusal.clone());
+        });
+        assert!(matches!(decide(weigh(&facts, 0.0, None)), Verdict::Manual { .. }));
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ fn offer(sub_category: &str, examples: &[&str]) -> Category {
         sub_category: Some(sub_category.to_owned()),
         description: String::new(),
         examples: examples.iter().map(|example| (*example).to_owned()).collect(),
+        privileged: false,
     }
 }
 

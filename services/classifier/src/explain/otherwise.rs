@@ -68,6 +68,8 @@ fn of_code(code: &str) -> Option<&'static str> {
         "classifier_unavailable" => "the classifier would have had to answer in time",
         "about_somebody_else" => "the person whom it is for would have to ask themselves",
         "about_unclear" => "it would have to be clear that the request is for the one who asks",
+        "text_objection" => "the ticket would have to be written without what speaks against it",
+        "second_reader" => "the two classifiers would have to read the ticket alike",
         "account_disabled" => "the requester's account would have to be enabled",
         "guest_account" => "the requester's account would have to be the company's own, and no guest's",
         "execution_open" => "no execution for the ticket may be under way",

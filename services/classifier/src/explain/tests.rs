@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use time::macros::datetime;
 
 use super::*;
-use crate::classify::{About, Classification};
+use crate::classify::{About, Classification, Refusal};
 use crate::considered::Considered;
 use crate::decide::{Answer, Answers, Verdict, decide, weigh};
 use crate::facts::{
@@ -163,6 +163,17 @@ fn spoiled() -> Vec<Facts> {
             });
         }));
     }
+    for refusal in [
+        Refusal::Text("it objects".to_owned()),
+        Refusal::SecondReader(triage::Kind::Printer),
+    ] {
+        all.push(of(&|facts| {
+            facts.reading = Reading::Read(Classification {
+                refusal: Some(refusal.clone()),
+                ..classification()
+            });
+        }));
+    }
     let mut person = known();
     person.person.account_enabled = false;
     person.person.guest = true;
@@ -190,7 +201,7 @@ fn hostile() -> impl Strategy<Value = String> {
 
 /// Any answers at all: each check clear, against or moot.
 fn answers() -> impl Strategy<Value = Answers> {
-    proptest::collection::vec(0_u8..3, 18).prop_map(|draws| {
+    proptest::collection::vec(0_u8..3, Check::ALL.len()).prop_map(|draws| {
         let mut answers = weigh(&good(), THRESHOLD, None);
         let all = every(&mut answers);
         for (number, (answer, draw)) in all.into_iter().zip(draws).enumerate() {
@@ -207,7 +218,7 @@ fn answers() -> impl Strategy<Value = Answers> {
     })
 }
 
-fn every(answers: &mut Answers) -> [&mut Answer; 18] {
+fn every(answers: &mut Answers) -> [&mut Answer; Check::ALL.len()] {
     [
         &mut answers.open,
         &mut answers.made,
@@ -219,6 +230,7 @@ fn every(answers: &mut Answers) -> [&mut Answer; 18] {
         &mut answers.reading,
         &mut answers.confidence,
         &mut answers.affected,
+        &mut answers.text,
         &mut answers.plan,
         &mut answers.account,
         &mut answers.guest,

@@ -42,6 +42,7 @@ fn reset() -> Vec<Category> {
         sub_category: Some("PASSWORD_RESET".to_owned()),
         description: "Password reset for who cannot log in".to_owned(),
         examples: vec!["I forgot my password".to_owned()],
+        privileged: true,
     }]
 }
 
@@ -66,7 +67,7 @@ async fn an_answer_tells_model_and_version_of_the_prompt() {
     assert!(is_reset(&answer), "{answer:?}");
     let answer = answer.unwrap();
     assert!(answer.model.starts_with("gpt-4.1-mini"));
-    assert_eq!(answer.prompt_version, "prompt/2");
+    assert_eq!(answer.prompt_version, LanguageModel::PROMPT_VERSION);
     world.shutdown().await;
 }
 

@@ -1,5 +1,7 @@
 //! What is away is waited for; what stops is taken up again; nothing is lost and nothing is done twice.
 
+use std::time::Duration;
+
 use common::Problem;
 use http::{Method, StatusCode};
 use serde_json::Value;
@@ -114,6 +116,49 @@ async fn a_model_that_talks_nonsense_is_asked_again() {
     let ticket = story.file("adele@contoso.example", RESET);
     assert!(story.decision(ticket).await.automated);
     assert!(story.world.openai().calls() >= 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_never_answers_as_agreed_ends_the_patience_and_never_in_automation() {
+    let mut story = Story::prepare(&[("GATE_PATIENCE_S", "2")]).await;
+    story.accept_executions().await;
+    story.use_model();
+    // More than any patience asks for, each of another kind.
+    for _ in 0..100 {
+        story.world.openai().script(Scripted::HalfJson);
+        story
+            .world
+            .openai()
+            .script(Scripted::Text("It is a password reset.".to_owned()));
+        story.world.openai().script(Scripted::Empty);
+    }
+    story.start();
+    let ticket = story.file("adele@contoso.example", RESET);
+    let decision = story.decision(ticket).await;
+    assert_eq!(codes(&decision), ["classifier_unavailable"]);
+    assert!(!decision.automated);
+    assert!(story.world.openai().calls() >= 2, "it was asked again");
+    assert_eq!(story.settled(ticket).await, "DONE");
+    assert_eq!(
+        story.field(ticket, "CFautomation_status").as_deref(),
+        Some("manual")
+    );
+    assert!(story.executions().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_says_nothing_at_all_ends_the_patience_and_never_in_automation() {
+    let mut story = Story::prepare(&[("GATE_PATIENCE_S", "2"), ("OPENAI_TIMEOUT_S", "1")]).await;
+    story.accept_executions().await;
+    story.use_model();
+    let silent = Fault::new(FaultKind::Latency(Duration::from_mins(1)));
+    story.world.faults(System::OpenAi).inject(silent);
+    story.start();
+    let ticket = story.file("adele@contoso.example", RESET);
+    let decision = story.decision(ticket).await;
+    assert_eq!(codes(&decision), ["classifier_unavailable"]);
+    assert_eq!(story.settled(ticket).await, "DONE");
+    assert!(story.executions().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
