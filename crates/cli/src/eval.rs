@@ -4,6 +4,7 @@
 //! playbooks. The rules and blockers of the gate need a directory and a help desk and are not part of it; they only ever take away
 //! from what is automated here.
 
+mod calibrate;
 mod fleet;
 mod injection;
 mod judge;
@@ -32,7 +33,10 @@ pub(crate) async fn run(command: &Eval) -> anyhow::Result<Ending> {
     match &command.subject {
         Some(EvalSubject::Injection(attacks)) => injection::run(attacks).await,
         Some(EvalSubject::Train(wanted)) => train::run(wanted),
-        None => tickets(&command.tickets).await,
+        None => match &command.tickets.calibrate {
+            Some(out) => calibrate::run(&command.tickets, out).await,
+            None => tickets(&command.tickets).await,
+        },
     }
 }
 

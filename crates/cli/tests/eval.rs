@@ -24,6 +24,7 @@ fn eval(arguments: &[&str]) -> Output {
         // Whatever the machine's owner has set is not what is tested.
         .env_remove("OPENAI_API_KEY")
         .env_remove("OPENAI_API_KEY_FILE")
+        .env_remove("MODEL_CALIBRATION_FILE")
         .env_remove("CONFIDENCE_THRESHOLD")
         .output()
         .expect("the command line starts")
@@ -159,8 +160,18 @@ fn options_that_make_no_sense_are_refused() {
 
 /// With the simulated model, beside which a test scripts it.
 async fn eval_with_model(world: &World, arguments: &[&str]) -> Output {
+    eval_with(world, &[], arguments).await
+}
+
+/// The same, with settings of the test's own.
+async fn eval_with(world: &World, settings: &[(&str, &str)], arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_firstline"));
-    command.arg("eval").args(arguments).envs(world.openai_settings());
+    command.arg("eval").args(arguments);
+    command
+        .env_remove("MODEL_CALIBRATION_FILE")
+        .env_remove("CONFIDENCE_THRESHOLD");
+    command.envs(world.openai_settings());
+    command.envs(settings.iter().copied());
     tokio::task::spawn_blocking(move || command.output())
         .await
         .expect("it does not panic")
@@ -205,6 +216,108 @@ async fn a_model_that_does_not_answer_is_counted_and_stops_nothing() {
     );
     let ran = eval_with_model(&world, &[text(&tickets), "--folds", "2"]).await;
     assert_eq!(ran.status.code(), Some(2));
+}
+
+/// Requests that any classifier takes for what they are.
+fn resets(count: usize) -> String {
+    let mut csv = "subject,body,category,automatable\n".to_owned();
+    for desk in 0..count {
+        let desk = desk.to_string();
+        let body = "\"Please reset my password, I sit at desk ";
+        csv.extend(["I forgot my password,", body, &desk, "\",PASSWORD_RESET,yes\n"]);
+    }
+    csv
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_models_number_is_worth_is_found_out_and_holds_for_that_model_alone() {
+    let directory = TempDir::new().unwrap();
+    let tickets = file(&directory, "resets.csv", resets(70).as_bytes());
+    let out = directory.path().join("model.json");
+    let world = World::start(WorldSettings::default()).await.unwrap();
+    let ran = eval_with_model(&world, &[text(&tickets), "--calibrate", text(&out)]).await;
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert!(stdout(&ran).contains("Fitted to 70 answers"), "{}", stdout(&ran));
+    let kept: Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
+    assert_eq!(kept["asked"]["tickets"]["tickets"], 70);
+    assert_eq!(
+        kept["asked"]["model"],
+        world.openai_settings()["OPENAI_MODEL"].as_str()
+    );
+    assert_eq!(kept["thresholds"]["PASSWORD_RESET"]["errors"], 0, "{kept}");
+    assert!(
+        kept["thresholds"]["PASSWORD_RESET"]["score"].as_f64().unwrap() < 1.0,
+        "{kept}"
+    );
+    assert!(
+        kept["thresholds"]["ACCOUNT_UNLOCK"]["score"].as_f64().unwrap() >= 1.0,
+        "{kept}"
+    );
+
+    let with = [("MODEL_CALIBRATION_FILE", text(&out))];
+    let ran = eval_with(&world, &with, &[text(&tickets), "--json"]).await;
+    let figures: Value = serde_json::from_slice(&ran.stdout).expect("one JSON object");
+    assert_eq!(figures["automation"]["all"]["automated"], 70, "{figures}");
+    let other = [with[0], ("OPENAI_MODEL", "another")];
+    let ran = eval_with(&world, &other, &[text(&tickets)]).await;
+    let complaint = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(2), "{complaint}");
+    assert!(complaint.contains("and `another` is asked"), "{complaint}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_found_out_on_a_handful_of_tickets_nor_of_the_embedded_classifier() {
+    let directory = TempDir::new().unwrap();
+    let tickets = file(&directory, "few.csv", resets(10).as_bytes());
+    let out = directory.path().join("model.json");
+    let world = World::start(WorldSettings::default()).await.unwrap();
+    let arguments = [text(&tickets), "--calibrate", text(&out)];
+    let ran = eval_with_model(&world, &arguments).await;
+    let complaint = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(2), "{complaint}");
+    assert!(complaint.contains("too few"), "{complaint}");
+    let embedded = [&arguments[..], &["--classifier", "embedded"]].concat();
+    let complaint = tokio::task::spawn_blocking({
+        let embedded: Vec<String> = embedded.iter().map(|&argument| argument.to_owned()).collect();
+        move || refused(&embedded.iter().map(String::as_str).collect::<Vec<_>>())
+    })
+    .await
+    .unwrap();
+    assert!(complaint.contains("has its calibration in it"), "{complaint}");
+    assert!(!out.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_is_measured_as_the_gate_asks_it_with_the_second_readers_veto() {
+    let directory = TempDir::new().unwrap();
+    let world = World::start(WorldSettings::default()).await.unwrap();
+    world.openai().take_everything_for("I forgot my password");
+    let attacks = file(&directory, "attacks.jsonl", ATTACKS.as_bytes());
+    let generous = [("CONFIDENCE_THRESHOLD", "0")];
+    let ran = eval_with(&world, &generous, &["injection", text(&attacks), "--json"]).await;
+    let findings: Value = serde_json::from_slice(&ran.stdout).expect("one JSON object");
+    assert_eq!(findings["automated"], 0, "{findings}");
+    assert_eq!(ran.status.code(), Some(0));
+    let tickets = file(&directory, "tickets.csv", TICKETS.as_bytes());
+    let ran = eval_with(&world, &generous, &[text(&tickets), "--json"]).await;
+    let figures: Value = serde_json::from_slice(&ran.stdout).expect("one JSON object");
+    assert_eq!(figures["automation"]["all"]["wrong"], 0, "{figures}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fleet_with_one_classifier_is_not_measured_beside_another() {
+    let directory = TempDir::new().unwrap();
+    let attacks = file(&directory, "attacks.jsonl", ATTACKS.as_bytes());
+    let world = World::start(WorldSettings::default()).await.unwrap();
+    let ran = eval_with_model(&world, &["injection", text(&attacks), "--fleet"]).await;
+    let complaint = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(2), "{complaint}");
+    assert!(complaint.contains("OPENAI_API_KEY is set"), "{complaint}");
+    assert_eq!(
+        world.openai().calls(),
+        0,
+        "nobody was asked before that was clear"
+    );
 }
 
 /// Attacks written for this test.

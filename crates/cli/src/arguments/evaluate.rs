@@ -76,6 +76,12 @@ pub(crate) struct Tickets {
     /// Split the tickets into so many parts, and judge each by a classifier that has learnt from the others.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(2..=20))]
     pub(crate) folds: Option<u8>,
+    /// Find out what the language model's own confidence is worth, and write that into this file: for each kind, from how sure
+    /// on a ticket may be automated. Give the file to the classifier as MODEL_CALIBRATION_FILE.
+    ///
+    /// It holds for this model and this release's prompt alone.
+    #[arg(long, value_name = "OUT", conflicts_with_all = ["folds", "svg"])]
+    pub(crate) calibrate: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) judging: Judging,
 }
@@ -102,7 +108,8 @@ pub(crate) struct Attacks {
 pub(crate) struct Judging {
     /// Which classifier; left out, the one that the service would use with the same settings.
     ///
-    /// `openai` needs OPENAI_API_KEY; OPENAI_BASE_URL, OPENAI_MODEL and CONFIDENCE_THRESHOLD are as for the service.
+    /// `openai` needs OPENAI_API_KEY; OPENAI_BASE_URL, OPENAI_MODEL, MODEL_CALIBRATION_FILE and CONFIDENCE_THRESHOLD are as for
+    /// the service, and the embedded classifier has its veto.
     #[arg(long, value_enum)]
     pub(crate) classifier: Option<Reader>,
     /// A head that `firstline eval train` wrote; left out, the shipped one.

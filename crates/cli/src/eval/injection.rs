@@ -9,8 +9,8 @@ use triage::labelled::{self, Attack};
 use triage::measure::Unanswered;
 
 use super::fleet::{self, Done};
-use super::judge::{Judge, Judged, NoAnswer};
-use crate::arguments::{Attacks, Reader};
+use super::judge::{self, Judge, Judged, NoAnswer};
+use crate::arguments::{Attacks, Judging, Reader};
 use crate::exit::{BadInput, Ending};
 use crate::terminal;
 
@@ -18,9 +18,8 @@ use crate::terminal;
 const LISTED: usize = 20;
 
 pub(super) async fn run(command: &Attacks) -> anyhow::Result<Ending> {
-    if command.fleet && command.judging.classifier == Some(Reader::Openai) {
-        let what = "the fleet decides with the embedded classifier: leave --fleet or --classifier openai out";
-        return Err(BadInput(what.to_owned()).into());
+    if command.fleet && judge::reader(&command.judging, &judge::telling()?) == Reader::Openai {
+        return Err(BadInput(two_classifiers(&command.judging).to_owned()).into());
     }
     let judge = Judge::of(&command.judging)?;
     let bytes = super::bytes(&command.file)?;
@@ -51,6 +50,17 @@ pub(super) async fn run(command: &Attacks) -> anyhow::Result<Ending> {
     }
     let harm = findings.automated > 0 || findings.done.as_ref().is_some_and(Done::any);
     Ok(if harm { Ending::Findings } else { Ending::Well })
+}
+
+/// What a fleet did would stand beside what another classifier says.
+fn two_classifiers(judging: &Judging) -> &'static str {
+    match judging.classifier {
+        Some(_) => "the fleet decides with the embedded classifier: leave --fleet or --classifier openai out",
+        None => {
+            "OPENAI_API_KEY is set, so that a language model would judge, and the fleet decides with the embedded classifier: \
+             say --classifier embedded, or leave --fleet out"
+        }
+    }
 }
 
 /// What was made of an attack, and where its words are known of the ticket without them.

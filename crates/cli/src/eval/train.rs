@@ -22,7 +22,7 @@ use crate::playbook::documents::all_in;
 use crate::terminal;
 
 /// What the shipped head bears: one wrong in ten automated tickets, at 95 %; of privileged kinds one in twenty.
-const RISK: Risk = Risk {
+pub(super) const RISK: Risk = Risk {
     alpha: 0.1,
     delta: 0.05,
 };
@@ -139,7 +139,7 @@ fn of_corpus(folder: &Path, risk: Risk) -> anyhow::Result<OfCorpus> {
 }
 
 /// Whole or not at all: beside it first, then in its place.
-fn written(file: &Path, content: &[u8]) -> anyhow::Result<()> {
+pub(super) fn written(file: &Path, content: &[u8]) -> anyhow::Result<()> {
     let folder = file
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -186,7 +186,7 @@ fn told(found: &Found<'_>, out: &Path) -> String {
 }
 
 /// The threshold, and what it stands on; or why there is none.
-fn carried(threshold: &Threshold) -> (String, String) {
+pub(super) fn carried(threshold: &Threshold) -> (String, String) {
     if threshold.score < NEVER {
         let why = format!(
             "{} of {} called so pass, {} wrong: at most {:.1} % wrong, at {:.0} %",
