@@ -206,6 +206,35 @@ fn hire_further(seed: Seed, number: u32) -> Person {
     }
 }
 
+/// Somebody whom the help desk knows and no directory does.
+pub(crate) fn outsider(halo_id: i64, name: &str, email: &str) -> Person {
+    Person {
+        id: Uuid::nil(),
+        upn: String::new(),
+        email: email.to_owned(),
+        name: name.to_owned(),
+        job_title: String::new(),
+        department: String::new(),
+        enabled: false,
+        user_type: String::new(),
+        manager: None,
+        mobile: None,
+        contact_phone: None,
+        mobile_since: None,
+        authenticator: false,
+        authenticator_since: None,
+        roles: vec![],
+        in_privileged_group: false,
+        synced: false,
+        halo_id,
+        halo_inactive: false,
+        halo_vip: false,
+        management_restricted: false,
+        aliases: vec![],
+        groups: vec![],
+    }
+}
+
 /// Everybody, changeable while the world runs.
 #[derive(Debug)]
 pub(crate) struct Directory {

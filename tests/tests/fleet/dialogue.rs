@@ -5,6 +5,7 @@ use simulators::Event;
 use simulators::entra::Push;
 use simulators::teams::{CardReaction, CardView, Choice, Form, Press, Presser, TokenFlaw};
 
+use crate::attacks::assert_on_record;
 use crate::{
     ADELE, ALEX, MEGAN, SOON, assert_no_effect, assert_one_pass_delivered, automation, fleet_with, number_of,
     texts_to,
@@ -26,15 +27,6 @@ async fn waiting_for_megan(settings: &[(&str, &str)]) -> (TestFleet, i64, CardVi
         .unwrap();
     let card = fleet.world().teams().cards().remove(0);
     (fleet, ticket, card)
-}
-
-async fn approvals(fleet: &TestFleet) -> Vec<String> {
-    let rows: Vec<(String,)> =
-        sqlx::query_as("SELECT kind FROM audit_events WHERE service = 'verification' ORDER BY id")
-            .fetch_all(fleet.owner())
-            .await
-            .unwrap();
-    rows.into_iter().map(|(kind,)| kind).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,6 +61,13 @@ async fn a_press_with_a_flawed_token_is_refused_and_decides_nothing() {
         assert!(answer.body.is_empty(), "vendors get the bare status");
     }
     assert_no_effect(&fleet, ALEX);
+    let refused = [
+        "token_issuer",
+        "token_audience",
+        "token_expired",
+        "service_url_differs",
+    ];
+    assert_on_record(&fleet, &refused.map(|why| ("webhook.refused", why))).await;
 
     // A clock that is four minutes off is forgiven, as the contract asks.
     let press = Press {
@@ -128,13 +127,8 @@ async fn only_the_manager_who_was_asked_can_approve() {
         .await;
     assert_eq!(answer.status, 200, "the presser is told that it has been decided");
     assert_no_effect(&fleet, ALEX);
-    assert!(
-        approvals(&fleet)
-            .await
-            .iter()
-            .any(|kind| kind.contains("refused")),
-        "refused attempts are on record"
-    );
+    let refused = ["wrong_person", "is_requester", "wrong_tenant", "nobody"];
+    assert_on_record(&fleet, &refused.map(|why| ("verification.attempt_refused", why))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,6 +175,12 @@ async fn a_text_counts_with_its_code_and_from_its_number_only() {
         assert_eq!(status, Some(200), "politely answered");
     }
     assert_no_effect(&fleet, ALEX);
+    let taken = ["unreadable", "wrong_code", "unknown"];
+    assert_on_record(
+        &fleet,
+        &taken.map(|verdict| ("verification.sms_received", verdict)),
+    )
+    .await;
     assert_eq!(
         fleet
             .execution(ticket)
@@ -216,6 +216,7 @@ async fn an_answer_after_its_time_changes_nothing() {
         .await;
     assert_eq!(answer.status, 200, "the manager is told, not left with an error");
     assert_no_effect(&fleet, ALEX);
+    assert_on_record(&fleet, &[("verification.answered_late", "approve")]).await;
     assert_eq!(
         automation(&fleet.world().halo().ticket(ticket).unwrap()),
         "escalated"

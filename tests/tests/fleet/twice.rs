@@ -7,6 +7,7 @@ use simulators::Event;
 use simulators::halo::WebhookMode;
 
 use crate::access::call;
+use crate::attacks::{assert_on_record, codes_of};
 use crate::{ADELE, ALEX, assert_one_pass_delivered, automation, count, fleet};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,6 +34,15 @@ async fn a_webhook_delivered_five_times_makes_one_execution() {
     assert_eq!(fleet.world().entra().pushes(ADELE), 1);
     assert_eq!(fleet.world().entra().passes_created(ADELE), 1);
     assert_one_pass_delivered(&fleet, ADELE);
+    // And the audit tells of one.
+    for kind in [
+        "decision.recorded",
+        "execution.accepted",
+        "permit.spent",
+        "effect.done",
+    ] {
+        assert_eq!(codes_of(&fleet, &[kind]).await.len(), 1, "{kind}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,6 +132,7 @@ async fn a_playbook_published_twice_is_one_version_and_other_content_is_refused(
     assert_ne!(changed, source);
     let refused = playbooks.publish(&changed, "thrice").await.unwrap_err();
     assert!(refused.to_string().contains("409"), "{refused}");
+    assert_on_record(&fleet, &[("playbook.refused", "playbook_version_published")]).await;
 }
 
 async fn execute_request(fleet: &TestFleet, ticket: i64) -> ExecutePlaybook {

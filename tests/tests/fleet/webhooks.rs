@@ -8,6 +8,7 @@ use launcher::testing::TestFleet;
 use sha2::Sha256;
 use simulators::Event;
 
+use crate::attacks::assert_on_record;
 use crate::{ADELE, SOON, automation, fleet};
 
 const CREATED: &str = "/webhooks/halopsa/ticket_created";
@@ -79,6 +80,8 @@ async fn a_forged_or_broken_webhook_is_refused_and_leaves_nothing() {
     let (status, _) = deliver(&fleet, large, Some(&signed)).await;
     assert_eq!(status, 413, "over 2 MiB");
     assert_eq!(events(&fleet).await, 0, "nothing of it was stored");
+    let refused = ["proof_missing", "proof", "no_event"].map(|why| ("webhook.refused", why));
+    assert_on_record(&fleet, &refused).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,6 +104,7 @@ async fn a_webhook_for_a_ticket_that_nobody_knows_is_accepted_recorded_and_ignor
         .await
         .unwrap();
     assert_eq!(recorded, 1, "the event is on record");
+    assert_on_record(&fleet, &[("ticket.unknown", "")]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,6 +129,8 @@ async fn a_text_message_without_twilios_signature_is_refused() {
             assert!(response.text().await.unwrap().is_empty());
         }
     }
+    let refused = ["signature_missing", "signature"].map(|why| ("webhook.refused", why));
+    assert_on_record(&fleet, &refused).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,6 +44,10 @@ pub struct NewTicket {
     /// Text.
     #[serde(default)]
     pub details: String,
+    /// Address of the user to whom the help desk links it, whoever sent it: an agent may have entered it, or a mail rule.
+    /// The sender where it is left out.
+    #[serde(default)]
+    pub user: Option<String>,
 }
 
 impl NewTicket {
@@ -53,6 +57,15 @@ impl NewTicket {
             from: from.to_owned(),
             summary: summary.to_owned(),
             details: String::new(),
+            user: None,
+        }
+    }
+
+    /// The same, linked to the user with the address `user`.
+    pub fn linked_to(self, user: &str) -> Self {
+        Self {
+            user: Some(user.to_owned()),
+            ..self
         }
     }
 
@@ -105,11 +118,14 @@ impl HaloSim {
             from,
             summary,
             details,
+            user,
         } = new;
         let core = &self.desk.core;
+        let address = user.as_deref().unwrap_or(&from);
         let user = core
             .directory
-            .by_address(&from)
+            .by_address(address)
+            .or_else(|| self.desk.state.lock().outsider(address))
             .filter(|person| !person.halo_inactive);
         let guid = core.fresh("halo/ticket");
         let id = {
@@ -128,6 +144,12 @@ impl HaloSim {
         });
         self.fire(Happening::Created, id, super::UNASSIGNED, None);
         id
+    }
+
+    /// The help desk makes a user of its own of somebody who wrote, as desks do that take mail from anybody: with this
+    /// address, and in no directory.
+    pub fn register(&self, name: &str, email: &str) {
+        self.desk.state.lock().register(name, email);
     }
 
     /// A human agent writes a private note. False: no such ticket.

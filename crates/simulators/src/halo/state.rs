@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::tenant::{
     AGENTS, CLIENT, CLIENT_NAME, CLOSED, FIELDS, SERVICE_DESK, SITE, STATUSES, TICKET_TYPES, name_of,
 };
-use crate::company::Person;
+use crate::company::{Person, outsider};
 use crate::text::naive;
 
 /// What Halo writes where there is no date.
@@ -20,14 +20,31 @@ const NO_DATE: &str = "1900-01-01T00:00:00";
 pub(crate) struct HaloState {
     pub(crate) tickets: BTreeMap<i64, Ticket>,
     next: i64,
+    /// Users whom no directory knows.
+    pub(crate) outsiders: Vec<Person>,
 }
+
+/// Their numbers, above everybody's in the directory.
+const FIRST_OUTSIDER: i64 = 900_000;
 
 impl HaloState {
     pub(crate) fn starting_at(first_ticket: i64) -> Self {
         Self {
             tickets: BTreeMap::new(),
             next: first_ticket,
+            outsiders: vec![],
         }
+    }
+
+    pub(crate) fn register(&mut self, name: &str, email: &str) {
+        let number = FIRST_OUTSIDER + i64::try_from(self.outsiders.len()).unwrap_or_default();
+        self.outsiders.push(outsider(number, name, email));
+    }
+
+    /// Letter by letter: what looks alike is somebody else.
+    pub(crate) fn outsider(&self, address: &str) -> Option<Person> {
+        let same = |person: &&Person| person.email.eq_ignore_ascii_case(address);
+        self.outsiders.iter().find(same).cloned()
     }
 
     pub(crate) fn next_id(&mut self) -> i64 {

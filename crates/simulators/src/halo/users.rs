@@ -44,12 +44,17 @@ fn exact_field<'a>(person: &'a Person, field: &str, id: &'a str) -> Option<&'a s
 }
 
 pub(crate) fn user(person: &Person) -> Value {
+    let directory_id = if person.id.is_nil() {
+        String::new()
+    } else {
+        person.id.to_string()
+    };
     json!({
         "id": person.halo_id, "name": person.name,
         "firstname": person.given_name(), "surname": person.surname(),
         "emailaddress": person.email, "email2": "", "email3": "",
         "login": person.upn, "networklogin": person.upn, "samaccountname": person.given_name().to_lowercase(),
-        "azureoid": person.id, "aaduserid": person.id,
+        "azureoid": directory_id, "aaduserid": directory_id,
         "phonenumber": "", "mobilenumber": person.contact_phone, "mobilenumber2": "",
         "title": person.job_title, "department": person.department,
         // Declared as a double, and sent as one.
@@ -85,6 +90,7 @@ pub(crate) async fn list(
         .directory
         .all()
         .iter()
+        .chain(&halo.desk.state.lock().outsiders)
         .filter(|person| search.includeinactive || !person.halo_inactive)
         .filter(|_| search.client_id.is_none_or(|client| client == CLIENT))
         .filter(|person| {
@@ -118,11 +124,20 @@ pub(crate) async fn read(
     Path(id): Path<i64>,
 ) -> Result<Json<Value>, Refusal> {
     caller.may("read", "customers")?;
+    let outsider = || {
+        let state = halo.desk.state.lock();
+        state
+            .outsiders
+            .iter()
+            .find(|person| person.halo_id == id)
+            .cloned()
+    };
     let person = halo
         .desk
         .core
         .directory
         .find(|person| person.halo_id == id)
+        .or_else(outsider)
         .ok_or(Refusal::Missing)?;
     Ok(Json(user(&person)))
 }

@@ -2,7 +2,7 @@
 
 use common::Service;
 
-use super::assert_no_effects;
+use super::{assert_no_effects, codes_of};
 use crate::access::knock;
 use crate::{ADELE, automation, fleet};
 
@@ -133,6 +133,16 @@ steps:{steps}
     let body = br#"{"version": "1"}"#;
     let (status, _) = knock(&fleet, Service::Playbook, "PUT", path, body, Some(&admin), None).await;
     assert_eq!(status, 404, "there is nothing to activate");
+    let mut refused = vec!["playbook_findings"; UNPROVEN.len()];
+    refused.push("playbook_not_found");
+    assert_eq!(codes_of(&fleet, &["playbook.refused"]).await, refused);
+    let authors: Vec<String> =
+        sqlx::query_scalar("SELECT DISTINCT actor FROM audit_events WHERE kind = 'playbook.refused'")
+            .fetch_all(fleet.owner())
+            .await
+            .unwrap();
+    let grady = fleet.world().person("grady@contoso.example").id;
+    assert_eq!(authors, [format!("person:{grady}")], "who it was is on record");
     assert_no_effects(&fleet);
     // And what is shipped goes on as it was.
     let ticket = fleet.file_ticket(ADELE, "I can't log in");

@@ -14,11 +14,18 @@ use launcher::testing::{TestFleet, audit_of, refusal, seen_within, step_request}
 use serde_json::{Value, json};
 use simulators::entra::Push;
 
-use super::assert_no_effects;
+use super::{assert_no_effects, assert_on_record, codes_of};
 use crate::{ADELE, ALEX, SOON, assert_one_pass_delivered, fleet, texts_to};
 
 const RESET: &str = "executor.reset_password";
 const DELIVER: &str = "delivery.sms";
+/// What services write down when they do not do what they are asked.
+const REFUSED: [&str; 4] = [
+    "permit.refused",
+    "effect.refused",
+    "delivery.refused",
+    "verification.refused",
+];
 
 /// Whoever holds orchestration's key.
 struct Hostile<'f> {
@@ -73,6 +80,12 @@ impl Hostile<'_> {
             spoil(&mut request);
             assert_eq!(refusal(self.ask(&request).await), *expected, "attack {nth}");
         }
+        let expected: Vec<&str> = spoilt.iter().map(|(code, _)| *code).collect();
+        assert_eq!(
+            codes_of(self.fleet, &REFUSED).await,
+            expected,
+            "each is in the audit"
+        );
     }
 
     fn reset(&self, email: &str) -> StepRequest {
@@ -129,6 +142,7 @@ async fn a_real_permit_is_good_for_nothing_but_what_was_proven() {
     let mut again = sound.clone();
     again.step.visit = 2;
     assert_eq!(refusal(hostile.ask(&again).await), "permit_spent");
+    assert_eq!(codes_of(&fleet, &REFUSED).await.last().unwrap(), "permit_spent");
     assert_eq!(fleet.world().entra().passes_created(ADELE), 1);
     assert_eq!(fleet.world().entra().passes_created(ALEX), 0);
 }
@@ -179,7 +193,11 @@ async fn a_permit_of_one_s_own_making_is_none() {
     assert_no_effects(&fleet);
     let audit = audit_of(fleet.owner(), sound.execution_id).await;
     let refused = audit.iter().filter(|kind| *kind == "permit.refused").count();
-    assert_eq!(refused, spoilt.len(), "each is in the audit: {audit:?}");
+    assert_eq!(
+        refused,
+        spoilt.len(),
+        "with the execution that it was for: {audit:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,6 +236,8 @@ async fn a_sealed_pass_reaches_nobody_but_its_owner_and_once() {
     let mut again = sound.clone();
     again.step.visit = 2;
     assert_eq!(refusal(hostile.ask(&again).await), "sealed_opened_before");
+    let refused = codes_of(&fleet, &REFUSED).await;
+    assert_eq!(refused.last().unwrap(), "sealed_opened_before");
     assert_one_pass_delivered(&fleet, ADELE);
     assert!(texts_to(&fleet, ALEX).is_empty());
 }
@@ -247,6 +267,30 @@ async fn a_no_gives_no_permit_however_often_it_is_asked() {
     ask.step.attempt = 2;
     let again = hostile.ask(&ask).await.unwrap();
     assert_eq!((again.outcome, again.permit.is_some()), (Outcome::Denied, false));
+    // Nor does time for a permit that there is none of, nor the visit for somebody else.
+    let renewed = hostile
+        .client(Service::Verification)
+        .renew_permit(common::PermitId::fresh(), ask.execution_id)
+        .await;
+    assert_eq!(refusal(renewed), "permit_not_found");
+    let mut other = ask.clone();
+    other.subject = hostile.reset(ALEX).subject;
+    other.step.attempt = 3;
+    assert_eq!(refusal(hostile.ask(&other).await), "verification_taken");
+    let mut elsewhere = ask.clone();
+    elsewhere.tenant_id = "fabrikam".parse().unwrap();
+    elsewhere.subject.tenant_id = elsewhere.tenant_id.clone();
+    elsewhere.step.attempt = 4;
+    assert_eq!(refusal(hostile.ask(&elsewhere).await), "step_misdirected");
+    assert_eq!(
+        codes_of(&fleet, &REFUSED).await,
+        ["permit_not_found", "verification_taken", "step_misdirected"]
+    );
+    assert_eq!(
+        codes_of(&fleet, &["permit.issued", "permit.renewed"]).await,
+        [""; 0]
+    );
+    assert_on_record(&fleet, &[("verification.ended", "denied")]).await;
     assert_no_effects(&fleet);
 }
 
