@@ -104,13 +104,25 @@ struct Admitted {
 }
 
 impl Intake {
-    /// Accept what a decision asks for; the same decision again gets the same answer.
+    /// Accept what a decision asks for; the same decision again gets the same answer. What is refused is on record.
     pub(crate) async fn accept(
         &self,
         request: ExecutePlaybook,
         traceparent: Option<String>,
     ) -> Result<ExecutionAccepted, ExecuteError> {
-        self.must_be_ours(&request).await?;
+        let accepted = self.take(&request, traceparent).await;
+        if let Err(refused) = &accepted {
+            self.refused(&request, refused).await?;
+        }
+        accepted
+    }
+
+    async fn take(
+        &self,
+        request: &ExecutePlaybook,
+        traceparent: Option<String>,
+    ) -> Result<ExecutionAccepted, ExecuteError> {
+        self.must_be_ours(request)?;
         let known = self.library.known_pinned(&request.playbook.digest);
         let Admitted { playbook, pins } = if let Some(playbook) = known {
             Admitted {
@@ -122,7 +134,7 @@ impl Intake {
             if let Some(accepted) = self.store.of_decision(request.decision_id).await? {
                 return Ok(accepted);
             }
-            self.admitted(&request).await?
+            self.admitted(request).await?
         };
         if playbook.reference() != &request.playbook {
             return Err(ExecuteError::OtherDocument(request.playbook.clone()));
@@ -133,8 +145,8 @@ impl Intake {
         let state = State::begin(&playbook, now).ok_or_else(no_step)?;
         let new = NewExecution {
             id: ExecutionId::fresh(),
-            given: Given::of(&request, inputs),
-            request,
+            given: Given::of(request, inputs),
+            request: request.clone(),
             pins,
             state: serde_json::to_value(&state).map_err(ExecuteError::Begin)?,
             traceparent,

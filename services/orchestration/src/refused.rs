@@ -2,7 +2,7 @@
 //! mistake.
 
 use chassis::AuditEvent;
-use common::{ExecutePlaybook, ExecutionId, Service, Signal, TenantId};
+use common::{ExecutePlaybook, ExecutionId, Service, Signal};
 use serde_json::json;
 
 use crate::accept::{ExecuteError, Intake};
@@ -39,21 +39,60 @@ impl Intake {
         heard
     }
 
-    /// This fleet's, or refused and on record.
-    pub(crate) async fn must_be_ours(&self, request: &ExecutePlaybook) -> Result<(), ExecuteError> {
-        let ours = |tenant: &&TenantId| *tenant == self.store.tenant();
+    /// This fleet's, or refused.
+    pub(crate) fn must_be_ours(&self, request: &ExecutePlaybook) -> Result<(), ExecuteError> {
         let named = [&request.tenant_id, &request.subject.tenant_id];
-        let Some(foreign) = named.into_iter().find(|tenant| !ours(tenant)) else {
+        let foreign = named.into_iter().find(|tenant| *tenant != self.store.tenant());
+        foreign.map_or(Ok(()), |foreign| Err(ExecuteError::WrongTenant(foreign.clone())))
+    }
+
+    /// Put on record that `request` was not accepted.
+    pub(crate) async fn refused(
+        &self,
+        request: &ExecutePlaybook,
+        refused: &ExecuteError,
+    ) -> Result<(), ExecuteError> {
+        let Some(code) = refused.code() else {
             return Ok(());
         };
-        // The ticket is somebody else's, whatever its number: it is told of, and not linked to ours.
-        let detail = json!({
-            "code": "wrong_tenant", "tenant": foreign, "ticket": request.ticket_id, "decision": request.decision_id,
+        let playbook = &request.playbook;
+        let mut detail = json!({
+            "code": code, "decision": request.decision_id, "playbook": playbook.name, "version": playbook.version,
+            "digest": playbook.digest,
         });
+        let told = match refused {
+            // The ticket is somebody else's, whatever its number: it is told of, and not linked to ours.
+            ExecuteError::WrongTenant(foreign) => {
+                vec![("tenant", json!(foreign)), ("ticket", json!(request.ticket_id))]
+            }
+            ExecuteError::Open(open) => vec![("open", json!(open))],
+            _ => vec![],
+        };
+        if let Some(detail) = detail.as_object_mut() {
+            detail.extend(told.into_iter().map(|(member, value)| (member.to_owned(), value)));
+        }
         let event = AuditEvent::new("execution.refused", detail)
             .actor(format!("service:{}", Service::Classifier.name()));
-        self.store.note(&event).await?;
-        Err(ExecuteError::WrongTenant(foreign.clone()))
+        let event = match refused {
+            ExecuteError::WrongTenant(_) => event,
+            _ => event.ticket(&request.ticket_id),
+        };
+        Ok(self.store.note(&event).await?)
+    }
+}
+
+impl ExecuteError {
+    /// Stable: of problems and the audit. `None` where it is no refusal.
+    pub(crate) const fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::WrongTenant(_) => Some("wrong_tenant"),
+            Self::Open(_) => Some("execution_open"),
+            Self::UnknownPlaybook(_) => Some("playbook_unknown"),
+            Self::OtherDocument(_) => Some("playbook_digest"),
+            Self::Findings(_) => Some("playbook_findings"),
+            Self::Inputs(_) => Some("playbook_inputs"),
+            Self::PlaybookAway(_) | Self::Store(_) | Self::Begin(_) => None,
+        }
     }
 }
 

@@ -213,11 +213,33 @@ async fn a_decision_starts_one_execution_and_a_ticket_has_one_open() {
         refused_with(client.execute(&changed).await),
         (422, "playbook_digest".to_owned())
     );
+    let mut unknown = stage.request("4243");
+    unknown.playbook.name = "nobody_s".parse().unwrap();
+    unknown.playbook.digest = common::Digest::of("a third document");
+    assert_eq!(
+        refused_with(client.execute(&unknown).await),
+        (422, "playbook_unknown".to_owned())
+    );
     let executor = stage.client(&running, Service::Executor);
     assert_eq!(
         refused_with(executor.execute(&stage.request("4244")).await).0,
         403
     );
+    let refused: Vec<(String, Option<String>)> = sqlx::query_as(
+        "SELECT detail->>'code', ticket_id FROM audit_events WHERE kind = 'execution.refused' ORDER BY id",
+    )
+    .fetch_all(&stage.database.owner().await)
+    .await
+    .unwrap();
+    let expected = [
+        ("execution_open", Some("4242")),
+        // Whose ticket that is, is not ours to say.
+        ("wrong_tenant", None),
+        ("playbook_digest", Some("4243")),
+        ("playbook_unknown", Some("4243")),
+    ]
+    .map(|(code, ticket)| (code.to_owned(), ticket.map(str::to_owned)));
+    assert_eq!(refused, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

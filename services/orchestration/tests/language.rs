@@ -395,6 +395,7 @@ async fn inputs_that_the_playbook_does_not_want_are_all_named() {
     for input in ["roof", "floor", "pause"] {
         assert!(complaints.contains(input), "{complaints}");
     }
+    assert_eq!(stage.audit().await, ["execution.refused"]);
 }
 
 const UNDONE: &str = r#"
@@ -534,6 +535,7 @@ async fn a_playbook_whose_callee_is_not_there_is_not_begun() {
         (problem.code.as_str(), problem.detail.contains("unknown-playbook")),
         ("playbook_findings", true)
     );
+    assert_eq!(stage.audit().await, ["execution.refused"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
