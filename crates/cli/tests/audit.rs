@@ -425,7 +425,10 @@ impl Archive {
 async fn a_file_proves_what_is_signed_in_it_whole_and_of_its_own_ticket() {
     let (archive, ticket) = Archive::of_two_tickets().await;
     let early = archive.exported(ticket);
-    assert!(early.contains("execution.ended"), "unsigned or not, it is exported");
+    assert!(
+        early.contains("execution.ended"),
+        "unsigned or not, it is exported"
+    );
     archive.sealed().await;
     let sound: Value = serde_json::from_str(&archive.exported(ticket)).unwrap();
     let trusted = TrustedKeys::from_json(&std::fs::read(archive.keys()).unwrap()).unwrap();
@@ -446,7 +449,11 @@ async fn a_file_proves_what_is_signed_in_it_whole_and_of_its_own_ticket() {
         Service::Orchestration,
     ] {
         let with_seals = without(&sound, service, None);
-        archive.is_found("BROKEN  ", &with_seals, "a seal of the file says that there is one");
+        archive.is_found(
+            "BROKEN  ",
+            &with_seals,
+            "a seal of the file says that there is one",
+        );
         let wholly = without(&sound, service, Some(&trusted));
         archive.is_found("BROKEN  ", &wholly, &format!("{service}'s chain of execution "));
         archive.is_found("BROKEN  ", &wholly, " is missing: event ");
@@ -469,8 +476,14 @@ async fn a_file_proves_what_is_signed_in_it_whole_and_of_its_own_ticket() {
     let of_others = |seal: &Value| signed_by(seal, &trusted) != Service::Delivery;
     let (code, told) = archive.checked_elsewhere(&shown(&sound, exported_at, of_others));
     assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains("  not signed yet  delivery  delivery.done  "), "{told}");
-    assert!(told.contains("they prove nothing until it is exported again"), "{told}");
+    assert!(
+        told.contains("  not signed yet  delivery  delivery.done  "),
+        "{told}"
+    );
+    assert!(
+        told.contains("they prove nothing until it is exported again"),
+        "{told}"
+    );
     let later = exported_at + Duration::from_mins(5);
     let unsigned = shown(&sound, later, of_others);
     archive.is_found("UNPROVEN  ", &unsigned, "delivery's chain of execution ");

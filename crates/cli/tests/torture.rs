@@ -14,7 +14,11 @@ fn what_must_hold_holds_after_a_short_storm() {
     assert!(told.contains("Everything holds."), "{told}");
     // Wherever the library could be had, it was used.
     let skewed = launcher::servers::clock_faker(&|_| {}).is_ok();
-    let clocks = if skewed { "\nClocks: " } else { "\nClocks are not skewed: libfaketime is missing" };
+    let clocks = if skewed {
+        "\nClocks: "
+    } else {
+        "\nClocks are not skewed: libfaketime is missing"
+    };
     assert!(told.contains(clocks), "{told}");
     for trouble in [
         "orchestration: killed",

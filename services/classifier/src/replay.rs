@@ -63,7 +63,9 @@ pub enum Unrepeatable {
     #[error("playbook {} {} of then is not there any more", .0.name, .0.version)]
     DocumentGone(PlaybookRef),
     /// The categories on offer differ, and another classifier read it.
-    #[error("it was read by {0}, and other categories are on offer: name that head by --head, or a classifier by --model")]
+    #[error(
+        "it was read by {0}, and other categories are on offer: name that head by --head, or a classifier by --model"
+    )]
     OtherReader(String),
     /// The classifier gave no answer.
     #[error("the classifier gave no answer")]

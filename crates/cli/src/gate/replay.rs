@@ -127,8 +127,8 @@ fn embedded(head: Option<&Path>) -> Result<Embedded, BadInput> {
     let Some(file) = head else {
         return Ok(Embedded::shipped());
     };
-    let bytes = std::fs::read(file)
-        .map_err(|error| BadInput(format!("--head {}: {error}", file.display())))?;
+    let bytes =
+        std::fs::read(file).map_err(|error| BadInput(format!("--head {}: {error}", file.display())))?;
     Embedded::with_head(&bytes).map_err(|error| BadInput(format!("--head {}: {error}", file.display())))
 }
 

@@ -150,7 +150,8 @@ fn of_playbook(playbook: &PlaybookReport, lines: &mut Vec<String>) {
 /// Why tickets were left to people.
 fn because(indent: &str, reasons: &[ManualReason], lines: &mut Vec<String>) {
     let told = reasons.iter().take(MOST_REASONS);
-    lines.extend(told.map(|reason| format!("{indent}left to people {} times: {}", reason.count, reason.code)));
+    lines
+        .extend(told.map(|reason| format!("{indent}left to people {} times: {}", reason.count, reason.code)));
 }
 
 fn mode(playbook: &PlaybookReport) -> String {
