@@ -254,7 +254,7 @@ impl Peer {
         if repeatable {
             let detail = problem
                 .as_ref()
-                .map_or_else(|| status.to_string(), |problem| traceable(problem));
+                .map_or_else(|| status.to_string(), traceable);
             let system = problem.and_then(|problem| Some(problem.extra.get(SYSTEM)?.as_str()?.to_owned()));
             return PeerError::Busy {
                 callee,

@@ -1,7 +1,5 @@
 //! Keys come and go: an issuer that publishes a new one, and one that takes an old one back.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be set up is no test")]
-
 use std::sync::Mutex as Lock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -97,12 +95,13 @@ impl House {
             .mount(&server)
             .await;
         let metadata = format!("{}/metadata", server.uri()).parse().unwrap();
+        let http = common::client::http_client(Duration::from_secs(10)).unwrap();
         Self {
             issuer,
             of_bots,
             published,
             reads,
-            cache: Cache::new(reqwest::Client::new(), metadata),
+            cache: Cache::new(http, metadata),
             begun: Instant::now(),
             _server: server,
         }
