@@ -8,7 +8,9 @@ use simulators::teams::CardReaction;
 use simulators::{Event, System};
 use std::time::Duration;
 
-use crate::{ADELE, ALEX, MEGAN, SOON, assert_one_pass_delivered, automation, count, fleet, quick_world};
+use crate::{
+    ADELE, ALEX, MEGAN, SOON, assert_one_pass_delivered, automation, count, fleet, fleet_with, quick_world,
+};
 
 /// An outside system is away from the moment `during` happens until it has been asked in vain three times.
 async fn survives_outage(system: System, during: impl FnMut(&Event) -> bool) {
@@ -58,6 +60,38 @@ async fn graph_away_during_a_run_costs_time_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn twilio_away_during_a_run_costs_time_and_nothing_else() {
     survives_outage(System::Twilio, |event| matches!(event, Event::PushShown { .. })).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connector_that_is_away_for_longer_than_a_step_may_take_sends_nobody_to_the_manager() {
+    let fleet = fleet_with(&[("MFA_TIMEOUT_S", "2")]).await;
+    let away = Fault::new(FaultKind::Status(503)).on("BeginTwoWayAuthentication");
+    let away = fleet.world().faults(System::Entra).inject(away);
+    let ticket = fleet.file_ticket(ADELE, "I can't log in");
+    // Long enough for orchestration to have asked how it stands.
+    launcher::testing::until("a step whose time is long over", async || {
+        sqlx::query_scalar::<_, bool>(
+            "SELECT EXISTS (
+                SELECT FROM verifications
+                WHERE method = 'mfa' AND state = 'open' AND deadline < now() - interval '4 seconds')",
+        )
+        .fetch_one(fleet.owner())
+        .await
+        .unwrap()
+    })
+    .await;
+    fleet.world().faults(System::Entra).lift(away);
+    let ended = fleet.wait_for_end(ticket).await;
+    assert_eq!(
+        (automation(&ended), ended.status.as_str()),
+        ("resolved", "Resolved")
+    );
+    assert_one_pass_delivered(&fleet, ADELE);
+    assert_eq!(fleet.world().entra().pushes(ADELE), 1);
+    assert!(
+        fleet.world().teams().cards().is_empty(),
+        "the manager was not needed"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
