@@ -39,7 +39,10 @@ impl Wake {
 
     /// There may be work after this long.
     pub fn wake_in(&self, wait: Duration) {
-        self.later.note(Instant::now() + wait);
+        // So far away that there is no such time: never.
+        if let Some(at) = Instant::now().checked_add(wait) {
+            self.later.note(at);
+        }
     }
 }
 
@@ -241,7 +244,7 @@ impl Pace {
             Attempt::Did(Did::Nothing) => self.backoff = BACKOFF.0,
             Attempt::Did(Did::NothingUntil(wait)) => {
                 self.backoff = BACKOFF.0;
-                self.look_at = self.look_at.min(Instant::now() + wait);
+                self.look_by(Instant::now().checked_add(wait));
             }
             Attempt::Failed => {
                 self.look_at = self.look_at.min(Instant::now() + self.backoff);

@@ -61,8 +61,8 @@ pub(crate) struct Driver {
 /// How we left an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Left {
-    /// A row waits, for a time or for somebody.
-    Waiting,
+    /// A row waits, for this long or for somebody.
+    Waiting(Duration),
     /// It is over, or somebody else's.
     Otherwise,
 }
@@ -72,8 +72,8 @@ pub(crate) enum Left {
 pub(crate) enum Answered {
     /// The execution is ours, and goes on.
     Taken(Box<Claimed>),
-    /// It waits again, or is over.
-    LetGo,
+    /// It waits again, for this long, or is over.
+    LetGo(Option<Duration>),
     /// More is needed than that, or something else came first: nothing was written.
     NotTaken,
 }
@@ -160,7 +160,11 @@ impl Driver {
             say_ended(&playbook, &state, at);
         }
         if !written.kept {
-            return Ok(Answered::LetGo);
+            let waits = match hold {
+                Hold::Until(due) => Some(until(due, at)),
+                Hold::Keep | Hold::Ended => None,
+            };
+            return Ok(Answered::LetGo(waits));
         }
         // Somebody may have paused it, or put a switch off, since it was read.
         Ok(Answered::Taken(Box::new(Claimed {
@@ -363,6 +367,11 @@ impl Driver {
 fn say_interrupted(error: &StoreError) {
     let error = chassis::chain(error);
     tracing::warn!(error, "the database failed; the execution will be taken up again");
+}
+
+/// How long it is from `now` until `due`; nothing where it is overdue.
+fn until(due: OffsetDateTime, now: OffsetDateTime) -> Duration {
+    Duration::try_from(due - now).unwrap_or_default()
 }
 
 /// Let time pass; without end where none is said.

@@ -73,7 +73,7 @@ impl Runner {
         Arc::clone(&self.driver.rules)
     }
 
-    /// By this it is woken when an execution begins to wait.
+    /// By this it is woken when an execution that began to wait is due.
     pub(crate) fn woken_by(&self, wake: Wake) {
         let _ = self.worker.set(wake);
     }
@@ -211,8 +211,10 @@ impl Runner {
                     self.drive(*claimed, place, driven);
                     return Ok(());
                 }
-                Ok(Answered::LetGo) => {
-                    self.wake();
+                Ok(Answered::LetGo(waits)) => {
+                    if let (Some(wait), Some(worker)) = (waits, self.worker.get()) {
+                        worker.wake_in(wait);
+                    }
                     return Ok(());
                 }
                 Ok(Answered::NotTaken) => {}
@@ -257,23 +259,16 @@ impl Runner {
         Done { driven, id, fence }
     }
 
-    /// Something may be due sooner than what our own worker waits for.
-    fn wake(&self) {
-        if let Some(wake) = self.worker.get() {
-            wake.wake();
-        }
-    }
-
     fn drive(&self, claimed: Claimed, place: OwnedSemaphorePermit, driven: Done) {
         let (driver, worker) = (self.driver.clone(), self.worker.clone());
         self.drives.spawn(async move {
             let left = driver.drive(claimed).await;
             drop((driven, place));
-            // It may be due sooner than what the runner waits for.
-            if left == Left::Waiting
-                && let Some(wake) = worker.get()
+            // It may be due sooner than what our own worker waits for; to look at once would cost two queries.
+            if let Left::Waiting(wait) = left
+                && let Some(worker) = worker.get()
             {
-                wake.wake();
+                worker.wake_in(wait);
             }
         });
     }

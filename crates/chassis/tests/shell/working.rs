@@ -65,6 +65,7 @@ async fn a_worker_that_is_told_when_there_will_be_work_looks_then() {
     // The soonest counts, whatever is said after it.
     wake.wake_in(Duration::from_millis(10));
     wake.wake_in(NEVER);
+    wake.wake_in(Duration::MAX);
     within_reason("the look at the time", looks.recv()).await;
     world.shutdown.cancel();
 }

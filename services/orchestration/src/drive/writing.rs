@@ -3,8 +3,8 @@
 use common::Ending;
 use playbook_lang::Phase;
 
-use super::Left;
 use super::course::{Broken, Course, FRESH, Need};
+use super::{Left, until};
 use crate::store::{Hold, Write};
 
 impl Course<'_> {
@@ -97,7 +97,7 @@ impl Course<'_> {
     /// How it is left.
     fn left(&self) -> Left {
         match self.hold() {
-            Hold::Until(_) => Left::Waiting,
+            Hold::Until(at) => Left::Waiting(until(at, self.now())),
             Hold::Keep | Hold::Ended => Left::Otherwise,
         }
     }
