@@ -252,9 +252,7 @@ impl Peer {
         let repeatable = matches!(status.as_u16(), 408 | 425 | 429 | 503)
             || code.as_deref() == Some(crate::problem::IDEMPOTENCY_IN_FLIGHT);
         if repeatable {
-            let detail = problem
-                .as_ref()
-                .map_or_else(|| status.to_string(), traceable);
+            let detail = problem.as_ref().map_or_else(|| status.to_string(), traceable);
             let system = problem.and_then(|problem| Some(problem.extra.get(SYSTEM)?.as_str()?.to_owned()));
             return PeerError::Busy {
                 callee,
