@@ -97,7 +97,7 @@ fn plan(onnx: &[u8]) -> TractResult<Arc<TypedRunnableModel>> {
 /// The file is let go of before the plan is optimised: that takes memory of its own.
 fn plan_of(file: ModelProto) -> TractResult<Arc<TypedRunnableModel>> {
     // Its shapes are written with names of its exporter's; ours has one row, and as many columns as a text has pieces.
-    let mut model = tract_onnx::onnx()
+    let mut model = onnx()
         .with_ignore_output_shapes(true)
         .with_ignore_value_info(true)
         .model_for_proto_model(&file)?;
@@ -161,9 +161,7 @@ mod tests {
 
     #[test]
     fn tables_that_stay_bytes_give_the_same_numbers() {
-        let wide = tract_onnx::onnx()
-            .proto_model_for_read(&mut Cursor::new(ONNX))
-            .unwrap();
+        let wide = onnx().proto_model_for_read(&mut Cursor::new(ONNX)).unwrap();
         let read_from = |file: &ModelProto| -> Vec<String> {
             let nodes = file.graph.iter().flat_map(|graph| &graph.node);
             let gathers = nodes.filter(|node| node.op_type == "Gather");

@@ -180,10 +180,9 @@ fn request(whose: &OnBehalf, call: Call) -> StepRequest {
 /// What an answer to a call says of whatever is behind it.
 fn sign(answer: &Result<StepAnswer, PeerError>) -> Sign {
     match answer {
-        Ok(_) => Sign::There,
         // It did not get as far as to need anything.
         Err(PeerError::Refused { problem, .. }) if problem.status == 401 => Sign::ServiceThere,
-        Err(PeerError::Refused { .. }) => Sign::There,
+        Ok(_) | Err(PeerError::Refused { .. }) => Sign::There,
         Err(PeerError::Busy {
             code: Some(code),
             system,

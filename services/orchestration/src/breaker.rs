@@ -161,27 +161,24 @@ impl Known {
 
     fn open(&mut self, behind: Behind, action: &ActionName, found: Open) {
         let label = behind.to_string();
-        match self.open.get_mut(&behind) {
-            Some(open) => {
-                // A call that went out before says less than what was said since.
-                let until = if open.probing {
-                    found.until
-                } else {
-                    open.until.max(found.until)
-                };
-                open.missed_by.insert(action.clone());
-                let missed_by = std::mem::take(&mut open.missed_by);
-                *open = Open {
-                    until,
-                    missed_by,
-                    ..found
-                };
-            }
-            None => {
-                tracing::warn!(behind = label, %action, "it is away: calls are parked, and one at a time finds out when it is back");
-                metrics::gauge!("firstline_circuits_open", "behind" => label).set(1.0);
-                self.open.insert(behind, found);
-            }
+        if let Some(open) = self.open.get_mut(&behind) {
+            // A call that went out before says less than what was said since.
+            let until = if open.probing {
+                found.until
+            } else {
+                open.until.max(found.until)
+            };
+            open.missed_by.insert(action.clone());
+            let missed_by = std::mem::take(&mut open.missed_by);
+            *open = Open {
+                until,
+                missed_by,
+                ..found
+            };
+        } else {
+            tracing::warn!(behind = label, %action, "it is away: calls are parked, and one at a time finds out when it is back");
+            metrics::gauge!("firstline_circuits_open", "behind" => label).set(1.0);
+            self.open.insert(behind, found);
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chassis::audit::AuditEvent;
 use common::execution::ExecutionStatus;
-use common::{ActionName, Ending, ExecutionId, Outcome, StepCall, StepId, TicketId, Values};
+use common::{ActionName, Ending, ExecutionId, OperationId, Outcome, StepCall, StepId, TicketId, Values};
 use playbook_lang::{Phase, Playbook, Record, State};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -121,26 +121,7 @@ impl Chronicle {
                 call,
                 operation,
                 explanation,
-            } => {
-                memory.going_on(&call.id);
-                let visit = (call.id.clone(), call.visit);
-                memory.asked.insert(visit, explanation.clone());
-                let detail = json!({
-                    "step": call, "action": about.action(&call), "operation": operation, "explanation": explanation,
-                });
-                self.audit.push(about.event("step.asked", detail));
-                let name = about.step_name(&call.id);
-                self.step(StepRow {
-                    operation: Some(operation),
-                    asked: Some(explanation.clone()),
-                    ..about.row(&call)
-                });
-                self.updates.push(Update::Asked(Asked {
-                    call,
-                    name,
-                    asked: explanation,
-                }));
-            }
+            } => self.asked(about, memory, call, operation, explanation),
             Record::Parked {
                 call,
                 explanation,
@@ -200,6 +181,35 @@ impl Chronicle {
             }
             Record::Reached { step, ending } => self.ended(about, memory, step, ending),
         }
+    }
+
+    /// Somebody was asked.
+    fn asked(
+        &mut self,
+        about: Subject<'_>,
+        memory: &mut Memory,
+        call: StepCall,
+        operation: OperationId,
+        explanation: String,
+    ) {
+        memory.going_on(&call.id);
+        let visit = (call.id.clone(), call.visit);
+        memory.asked.insert(visit, explanation.clone());
+        let detail = json!({
+            "step": call, "action": about.action(&call), "operation": operation, "explanation": explanation,
+        });
+        self.audit.push(about.event("step.asked", detail));
+        let name = about.step_name(&call.id);
+        self.step(StepRow {
+            operation: Some(operation),
+            asked: Some(explanation.clone()),
+            ..about.row(&call)
+        });
+        self.updates.push(Update::Asked(Asked {
+            call,
+            name,
+            asked: explanation,
+        }));
     }
 
     /// The ticket's custom field, where it changed.
@@ -389,7 +399,6 @@ fn moment(at: OffsetDateTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use common::OperationId;
     use playbook_lang::{Registry, check};
     use time::macros::datetime;
 

@@ -69,7 +69,7 @@ impl AskError {
             Self::Misdirected(_) => Some("step_misdirected"),
             Self::NoQuestion(_) => Some("no_question"),
             Self::Taken(_) => Some("verification_taken"),
-            Self::Away(_) | Self::NotFound(_) | Self::Store(_) | Self::Permit(_) => None,
+            Self::Away(_) | Self::NotFound(_) | Self::Postponed(_) | Self::Store(_) | Self::Permit(_) => None,
         }
     }
 }
