@@ -34,8 +34,10 @@ use connectors::halopsa::Halo;
 use connectors::openai::Chat;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use triage::stated::ModelCalibration;
 
 use crate::classify::{Classify, LanguageModel, Seconded};
+use crate::embedded::Embedded;
 use crate::gate::Gate;
 use crate::gather::Sources;
 use crate::intake::Intake;
@@ -52,6 +54,17 @@ use crate::store::Store;
 const AT_ONCE: usize = 16;
 /// Safety net, should a notification get lost.
 const SLOW_POLL: Duration = Duration::from_secs(5);
+/// Who reads texts: the embedded classifier, or a language model with it beside, and what the model's number is worth.
+fn reader(embedded: Embedded, model: Option<(Chat, Option<Arc<ModelCalibration>>)>) -> Arc<dyn Classify> {
+    match model {
+        Some((chat, calibration)) => {
+            let first = LanguageModel::new(chat);
+            Arc::new(Seconded::new(first, embedded, calibration))
+        }
+        None => Arc::new(embedded),
+    }
+}
+
 /// How often old events are looked for.
 const ARCHIVE_EVERY: Duration = Duration::from_mins(10);
 
@@ -73,17 +86,11 @@ pub async fn serve(
     let halo = Halo::new(settings.halo.clone(), http.clone(), window);
     let store = Store::new(&shell, settings.tripwires);
     let marker = Marker::new(halo.clone(), settings.fields.clone());
-    let classifier: Arc<dyn Classify> = match &settings.model {
-        Some(model) => {
-            let first = LanguageModel::new(Chat::new(model.chat.clone(), http.clone()));
-            Arc::new(Seconded::new(
-                first,
-                settings.embedded.clone(),
-                model.calibration.clone(),
-            ))
-        }
-        None => Arc::new(settings.embedded.clone()),
-    };
+    let model = settings.model.as_ref().map(|model| {
+        let chat = Chat::new(model.chat.clone(), http.clone());
+        (chat, model.calibration.clone())
+    });
+    let classifier = reader(settings.embedded.clone(), model);
     let sources = Sources {
         halo: halo.clone(),
         entra: Entra::new(settings.entra.clone(), http),

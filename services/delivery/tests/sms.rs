@@ -396,7 +396,7 @@ async fn a_callback_of_another_account_is_refused_though_its_signature_is_good()
         .post(format!("{base}/2010-04-01/Accounts/{account}/Messages.json"))
         .basic_auth(account, Some(&twilio["TWILIO_AUTH_TOKEN"]))
         .form(&[
-            ("To", house::NUMBER),
+            ("To", NUMBER),
             ("From", twilio["TWILIO_FROM"].as_str()),
             ("Body", "Hello"),
             ("StatusCallback", callback.as_str()),

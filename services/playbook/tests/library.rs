@@ -273,7 +273,7 @@ async fn a_playbook_with_findings_is_refused_with_all_of_them_and_their_places()
             .unwrap();
     assert!(actor.starts_with("person:"), "{actor}");
     assert_eq!(detail["verb"], "publish");
-    assert_eq!(detail["digest"], common::Digest::of(&unsafe_source).as_str());
+    assert_eq!(detail["digest"], Digest::of(&unsafe_source).as_str());
     let named = detail["findings"].as_array().unwrap();
     assert!(named.contains(&"unverified-privileged-step".into()), "{detail}");
 }

@@ -14,7 +14,7 @@ use crate::operation::{Event, Facts, Obstacle, Operation, Request, State, Verdic
 const PROMPTLY: StdDuration = StdDuration::from_secs(5);
 
 /// What the directory says of the manager who was asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// They are still the one to answer.
     Stands,

@@ -33,7 +33,7 @@ pub(super) async fn run(command: &Tickets, out: &Path) -> anyhow::Result<Ending>
     let model = chat.model.clone();
     let first = LanguageModel::new(Chat::new(chat, connectors::http_client()?));
     let head = judge::head(command.judging.head.as_deref())?;
-    let answers = answers(&Seconded::as_stated(first, head), &tickets).await;
+    let answers = answers(&Seconded::as_stated(first, head), &tickets).await?;
     let asked = Asked {
         model,
         answered_by: answers.by,
@@ -61,8 +61,8 @@ struct Answers {
     without: usize,
 }
 
-async fn answers(model: &Seconded<LanguageModel>, tickets: &[Labelled]) -> Answers {
-    let (kinds, categories): (Vec<Kind>, Vec<_>) = kinds::offered().into_iter().unzip();
+async fn answers(model: &Seconded<LanguageModel>, tickets: &[Labelled]) -> anyhow::Result<Answers> {
+    let (kinds, categories): (Vec<Kind>, Vec<_>) = kinds::offered()?.into_iter().unzip();
     let said: Vec<Result<Classification, NoAnswer>> = futures::stream::iter(tickets)
         .map(|ticket| {
             let text = Text {
@@ -87,7 +87,7 @@ async fn answers(model: &Seconded<LanguageModel>, tickets: &[Labelled]) -> Answe
             .extend(kind.map(|kind| answered(kind, &said, ticket)));
         answers.by.insert(said.model);
     }
-    answers
+    Ok(answers)
 }
 
 fn answered(kind: Kind, said: &Classification, ticket: &Labelled) -> Answered {

@@ -66,13 +66,16 @@ impl<C: Classify> Seconded<C> {
 
     async fn both(&self, text: Text<'_>, categories: &[Category]) -> Result<Classification, ClassifyError> {
         let said = self.first.classify(text, categories).await?;
-        // What is on offer is the first reader's affair: the second says what it sees.
-        let (letter, second) = weighed(&self.second, text, &[]).await?;
-        let second = second.of_head;
-        let said = match said.choice.and_then(|choice| categories.get(choice)) {
+        let chosen = said.choice.and_then(|choice| categories.get(choice));
+        // What is on offer is the first reader's affair: the second says what it sees. Of a category of the house's own that is
+        // whether the letter is like one of its examples.
+        let unknown = chosen.filter(|chosen| embedded::kind_of(chosen).is_none());
+        let (letter, second) = weighed(&self.second, text, unknown.map_or(&[], std::slice::from_ref)).await?;
+        let (like_an_example, second) = (second.choice.is_some(), second.of_head);
+        let said = match chosen {
             Some(chosen) => {
                 let said = seconded(said, chosen, &second);
-                self.as_sure_as_it_may_be(said, chosen, &second)
+                self.as_sure_as_it_may_be(said, chosen, &second, like_an_example)
             }
             None => self.of_none(said, categories, &second),
         };
@@ -84,10 +87,11 @@ impl<C: Classify> Seconded<C> {
         mut said: Classification,
         chosen: &Category,
         second: &triage::Reading,
+        like_an_example: bool,
     ) -> Classification {
         let kind = embedded::kind_of(chosen);
-        // Where nothing was measured, nothing carries what is privileged.
-        let unmeasured = chosen.is_privileged().then_some(NEVER);
+        // Where nothing was measured, nothing carries what is privileged but the word of whoever gave the examples.
+        let unmeasured = (chosen.is_privileged() && !like_an_example).then_some(NEVER);
         match (&self.number, kind) {
             (Number::AsStated, _) => {}
             (Number::Measured(calibration), kind) if calibration.covers(&said.model) => {
@@ -353,6 +357,29 @@ mod tests {
         )
         .await;
         assert!(!passes(&privileged, 0.0), "nobody has measured this category");
+    }
+
+    /// Two readers, one of whom goes by the author's word for it.
+    #[tokio::test]
+    async fn a_privileged_category_of_ones_own_takes_a_letter_like_its_examples() {
+        let groups = Category {
+            examples: vec!["Please add my account to the sales group".to_owned()],
+            ..category("SALES_GROUP", true)
+        };
+        let like = said(
+            1.0,
+            None,
+            groups.clone(),
+            "please add my account to the sales group",
+        )
+        .await;
+        assert_eq!(
+            (like.confidence, like.threshold),
+            (OWN_CATEGORY, None),
+            "{like:?}"
+        );
+        let unlike = said(1.0, None, groups, "could I see what the sales people see").await;
+        assert!(!passes(&unlike, 0.0), "{unlike:?}");
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@ fn offers() -> Vec<Category> {
                 .filter(|example| example.kind == kind)
                 .map(|example| example.body.clone())
                 .collect(),
+            privileged: kind.is_privileged(),
         })
         .collect()
 }

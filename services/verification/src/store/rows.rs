@@ -162,7 +162,7 @@ impl Moving {
 
     fn approval(approval: &Approval) -> Self {
         let mut moving = Self::posted(&approval.posting);
-        moving.kept = approval.kept.clone();
+        moving.kept.clone_from(&approval.kept);
         moving.moved_deadline = moved(&approval.patience);
         if moving.moved_deadline.is_some() {
             moving.shown = serde_json::to_value(&approval.request.shown).ok();
