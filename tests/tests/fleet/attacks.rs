@@ -14,7 +14,8 @@ use simulators::halo::TicketView;
 use crate::{SOON, automation};
 
 /// What stands against a ticket whose words are doubted.
-pub(crate) const DOUBTED: [&str; 4] = [
+pub(crate) const DOUBTED: [&str; 5] = [
+    "text_objection",
     "below_threshold",
     "about_somebody_else",
     "about_unclear",

@@ -4,7 +4,8 @@ use simulators::entra::Push;
 use simulators::halo::NewTicket;
 use simulators::teams::CardReaction;
 
-use super::{assert_left_to_people, assert_no_effects};
+use super::assert_no_effects;
+use crate::journeys::blockers;
 use crate::{ADELE, ALEX, MEGAN, assert_one_pass_delivered, automation, fleet, texts_to};
 
 /// Tickets that are no honest request, and the reason that each must leave behind, or either of two: it is not for want of
@@ -45,9 +46,14 @@ async fn a_model_that_says_yes_to_everything_proves_nothing() {
     for (summary, code) in TICKETS {
         let ticket = fleet.file_ticket(ADELE, summary);
         let ended = fleet.wait_for_end(ticket).await;
-        assert_eq!(automation(&ended), "manual", "`{summary}`");
-        let codes: Vec<&str> = code.split('|').collect();
-        assert_left_to_people(&fleet, &ended, &codes).await;
+        let reasons = blockers(&fleet, ticket).await;
+        assert_eq!(automation(&ended), "manual", "`{summary}`: {reasons:?}");
+        assert!(
+            reasons
+                .iter()
+                .any(|reason| code.split('|').any(|code| reason == code)),
+            "`{summary}`: {reasons:?}"
+        );
     }
     assert!(
         fleet.world().openai().calls() > TICKETS.len(),
