@@ -150,7 +150,8 @@ async fn weighed(
             details: &details,
         };
         let letter = triage::letter::read(text.summary, text.details);
-        (letter, embedded.read(text, &categories))
+        let reading = embedded.read_letter(&letter, &categories);
+        (letter, reading)
     })
     .await
 }

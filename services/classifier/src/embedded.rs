@@ -108,25 +108,29 @@ impl Embedded {
 
     /// Weigh a ticket against what is on offer. May take a tenth of a second of a processor.
     pub fn read(&self, text: Text<'_>, offers: &[Category]) -> Reading {
-        let letter = triage::letter::read(text.summary, text.details);
-        let read = self.of_letter(&letter, || meaning_of(&letter.whole()));
-        let scores = offers.iter().map(|offer| score(offer, &letter, &read)).collect();
+        self.read_letter(&triage::letter::read(text.summary, text.details), offers)
+    }
+
+    /// The same of a letter that was taken out of its mail already.
+    pub(crate) fn read_letter(&self, letter: &Letter, offers: &[Category]) -> Reading {
+        let read = self.of_letter(letter, || meaning_of(&letter.whole()));
+        let scores = offers.iter().map(|offer| score(offer, letter, &read)).collect();
         let of_kind = offers
             .iter()
             .enumerate()
             .find(|(_, offer)| kind_of(offer) == Some(read.kind));
         let chosen = self
-            .by_example(offers, &letter, &read)
+            .by_example(offers, letter, &read)
             .map(|(at, offer)| (at, offer, true))
             .or(of_kind.map(|(at, offer)| (at, offer, false)));
         let Some((choice, offer, by_example)) = chosen else {
             return nothing_fits(read, offers, scores);
         };
         let kind = kind_of(offer).unwrap_or(Kind::Other);
-        let objection = objection_to(kind, &letter).or_else(|| self.objection_of_body(kind, &letter));
+        let objection = objection_to(kind, letter).or_else(|| self.objection_of_body(kind, letter));
         let about = match objection {
             Some(SOMEBODY_ELSE) => About::SomebodyElse,
-            _ => about(kind, &read, &letter),
+            _ => about(kind, &read, letter),
         };
         let (confidence, threshold, reasoning) = match (objection, by_example) {
             (Some(objection), _) => against(kind, &read, objection),

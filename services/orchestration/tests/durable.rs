@@ -15,9 +15,30 @@ use std::time::Duration;
 use common::client::PeerError;
 use common::execution::ExecutionStatus;
 use common::{ExecutionId, OperationId, Outcome, Service, Signal, StepCall, StepResult};
+use launcher::testing::Running;
 use serde_json::json;
 use stage::{MANAGER, MFA, RESET, SMS, Stage, done, eventually, ok, pending};
 use wiremock::ResponseTemplate;
+
+/// So many executions, each on a ticket of its own.
+async fn accepted(stage: &Stage, running: &Running, count: usize) -> Vec<ExecutionId> {
+    let client = stage.client(running, Service::Classifier);
+    let mut runs = vec![];
+    for ticket in 0..count {
+        let request = stage.request(&format!("{}", 5000 + ticket));
+        let accepted = eventually("it is accepted", async || client.execute(&request).await.ok()).await;
+        runs.push(accepted.execution_id);
+    }
+    runs
+}
+
+/// Each of them ends well.
+async fn all_resolved(stage: &Stage, running: &Running, runs: Vec<ExecutionId>) {
+    for id in runs {
+        let view = stage.ended(running, id).await;
+        assert_eq!(view.status, ExecutionStatus::Resolved, "{view:#?}");
+    }
+}
 
 fn outcomes(view: &common::ExecutionView) -> Vec<(String, String)> {
     let outcome = |step: &common::StepView| {
@@ -358,17 +379,8 @@ async fn an_outage_is_probed_by_one_and_the_others_go_on_when_it_is_over() {
     let answers = std::iter::repeat_n(away, RUNS + PROBES).chain([done("success")]);
     stage.steps.answer(SMS, answers);
     let running = stage.orchestration(&[("CIRCUIT_PROBE_S", "1")]);
-    let client = stage.client(&running, Service::Classifier);
-    let mut runs = vec![];
-    for ticket in 0..RUNS {
-        let request = stage.request(&format!("{}", 5000 + ticket));
-        let accepted = eventually("it is accepted", async || client.execute(&request).await.ok()).await;
-        runs.push(accepted.execution_id);
-    }
-    for id in runs {
-        let view = stage.ended(&running, id).await;
-        assert_eq!(view.status, ExecutionStatus::Resolved, "{view:#?}");
-    }
+    let runs = accepted(&stage, &running, RUNS).await;
+    all_resolved(&stage, &running, runs).await;
     let asked = stage.steps.asked(SMS);
     let who: Vec<ExecutionId> = asked.iter().map(|asked| asked.request.execution_id).collect();
     // Some were begun when it was known already: they never asked in vain.
@@ -390,17 +402,8 @@ async fn a_service_that_is_away_itself_is_asked_by_one_and_the_others_go_on_when
     let answers = std::iter::repeat_n(away, RUNS + PROBES).chain([done("success")]);
     stage.steps.answer(SMS, answers);
     let running = stage.orchestration(&[]);
-    let client = stage.client(&running, Service::Classifier);
-    let mut runs = vec![];
-    for ticket in 0..RUNS {
-        let request = stage.request(&format!("{}", 5000 + ticket));
-        let accepted = eventually("it is accepted", async || client.execute(&request).await.ok()).await;
-        runs.push(accepted.execution_id);
-    }
-    for id in runs {
-        let view = stage.ended(&running, id).await;
-        assert_eq!(view.status, ExecutionStatus::Resolved, "{view:#?}");
-    }
+    let runs = accepted(&stage, &running, RUNS).await;
+    all_resolved(&stage, &running, runs).await;
     let asked = stage.steps.asked(SMS);
     let who: Vec<ExecutionId> = asked.iter().map(|asked| asked.request.execution_id).collect();
     let probes = who.get(RUNS..RUNS + PROBES).unwrap();
@@ -463,17 +466,8 @@ async fn no_more_are_in_hand_than_there_are_places() {
         stage.steps.answer(path, [slow]);
     }
     let running = stage.orchestration(&[("MAX_IN_FLIGHT", "3")]);
-    let client = stage.client(&running, Service::Classifier);
-    let mut runs = vec![];
-    for ticket in 0..RUNS {
-        let request = stage.request(&format!("{}", 5000 + ticket));
-        let accepted = eventually("it is accepted", async || client.execute(&request).await.ok()).await;
-        runs.push(accepted.execution_id);
-    }
-    for id in runs {
-        let view = stage.ended(&running, id).await;
-        assert_eq!(view.status, ExecutionStatus::Resolved, "{view:#?}");
-    }
+    let runs = accepted(&stage, &running, RUNS).await;
+    all_resolved(&stage, &running, runs).await;
     assert_eq!(stage.most_held().await, Some(3));
 }
 
@@ -643,13 +637,7 @@ async fn forty_runs_survive_the_death_of_their_runners() {
     }
     let lease = [("LEASE_S", "1"), ("MAX_IN_FLIGHT", "8")];
     let (doomed, leaving) = (stage.orchestration(&lease), stage.orchestration(&lease));
-    let client = stage.client(&doomed, Service::Classifier);
-    let mut runs = vec![];
-    for ticket in 0..RUNS {
-        let request = stage.request(&format!("{}", 5000 + ticket));
-        let accepted = eventually("it is accepted", async || client.execute(&request).await.ok()).await;
-        runs.push(accepted.execution_id);
-    }
+    let runs = accepted(&stage, &doomed, RUNS).await;
     eventually("some have got somewhere", async || {
         (stage.steps.asked(RESET).len() > 3).then_some(())
     })
