@@ -35,6 +35,8 @@ pub(crate) async fn bounded(State(places): State<Arc<Semaphore>>, request: Reque
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use axum::Router;
     use axum::body::Body;
     use axum::middleware::from_fn_with_state;
@@ -44,6 +46,9 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
+
+    /// Far longer than a refusal takes, and no test waits for it where it is given.
+    const AT_ONCE: Duration = Duration::from_secs(10);
 
     #[tokio::test]
     async fn who_comes_beyond_is_told_to_come_again_and_the_process_is_still_looked_after() {
@@ -66,7 +71,10 @@ mod tests {
         };
         let first = tokio::spawn(ask("/slow"));
         entered.notified().await;
-        let refused = ask("/slow").await.unwrap();
+        let refused = tokio::time::timeout(AT_ONCE, ask("/slow"))
+            .await
+            .expect("nobody waits where there is no place")
+            .unwrap();
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(refused.headers()[RETRY_AFTER], "1");
         assert_eq!(ask("/healthz").await.unwrap().status(), StatusCode::OK);
