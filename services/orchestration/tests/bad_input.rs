@@ -10,6 +10,8 @@
 #[expect(dead_code, reason = "shared with the other tests")]
 mod stage;
 
+use std::collections::HashSet;
+
 use common::client::PeerError;
 use common::execution::ExecutionStatus;
 use common::{
