@@ -96,8 +96,10 @@ static PLAYBOOK: &[Door] = &[
 
 /// Who performs steps, and so may bring their results.
 const STEP_SERVICES: &[Service] = &[Verification, Executor, Delivery];
-/// The gate asks whether an execution is open on a ticket; nobody else has to know.
-const EXECUTION_READERS: &[Service] = &[Classifier];
+/// The gate asks whether an execution is open on a ticket.
+const TICKET_READERS: &[Service] = &[Classifier];
+/// And whoever asks people late, whether there still is somebody who waits for their answer.
+const EXECUTION_READERS: &[Service] = &[Classifier, Verification];
 const WATCHERS: &[Role] = &[Operator, Auditor];
 /// Who is on duty must be able to stop things.
 const ON_DUTY: &[Role] = &[Operator, Admin];
@@ -118,7 +120,7 @@ static ORCHESTRATION: &[Door] = &[
     Door::new(
         GET,
         "/api/v1/orchestration/execution/{ticket_id}",
-        EXECUTION_READERS,
+        TICKET_READERS,
         WATCHERS,
     ),
     Door::new(GET, "/api/v1/orchestration/executions", NONE, WATCHERS),

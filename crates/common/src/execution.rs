@@ -142,6 +142,19 @@ pub struct ExecutionView {
     pub ended_at: Option<OffsetDateTime>,
 }
 
+/// The outcome of a call that nobody waited for any more.
+pub const DROPPED: &str = "dropped";
+
+impl ExecutionView {
+    /// It still wants to know how `call` ends: it goes on, and did not leave that visit of the step.
+    pub fn waits_for(&self, call: &StepCall) -> bool {
+        let of_visit = |step: &&StepView| (&step.call.id, step.call.visit) == (&call.id, call.visit);
+        let newest = self.steps.iter().rev().find(of_visit);
+        let outcome = newest.and_then(|step| step.outcome.as_ref());
+        !self.status.ended() && outcome.map(Outcome::as_str) != Some(DROPPED)
+    }
+}
+
 /// One call of one step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct StepView {
@@ -172,4 +185,80 @@ pub struct StepView {
         skip_serializing_if = "Option::is_none"
     )]
     pub ended_at: Option<OffsetDateTime>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(id: &str, visit: u32, attempt: u32) -> StepCall {
+        StepCall {
+            id: id.parse().unwrap(),
+            visit,
+            attempt,
+        }
+    }
+
+    fn view(status: ExecutionStatus, steps: &[(StepCall, Option<&str>)]) -> ExecutionView {
+        let now = time::macros::datetime!(2026-11-22 09:40 UTC);
+        let steps = steps.iter().map(|(call, outcome)| StepView {
+            call: call.clone(),
+            name: "A step".to_owned(),
+            service: None,
+            outcome: outcome.map(Outcome::from),
+            explanation: String::new(),
+            output: Values::new(),
+            started_at: now,
+            ended_at: None,
+        });
+        ExecutionView {
+            execution_id: ExecutionId::fresh(),
+            tenant_id: "default".parse().unwrap(),
+            ticket_id: "4242".parse().unwrap(),
+            playbook: PlaybookRef {
+                name: "password_reset".parse().unwrap(),
+                version: "1.0.0".parse().unwrap(),
+                digest: crate::Digest::of(""),
+            },
+            status,
+            standstill: None,
+            reason: None,
+            current_step: None,
+            steps: steps.collect(),
+            started_at: now,
+            ended_at: None,
+        }
+    }
+
+    #[test]
+    fn an_execution_waits_for_a_step_until_it_ends_or_leaves_it() {
+        use ExecutionStatus::{Escalated, Resolved, Running, Waiting};
+        let first = call("verify", 1, 1);
+        let waits = |status, steps: &[(StepCall, Option<&str>)]| view(status, steps).waits_for(&first);
+        assert!(waits(Waiting, &[(first.clone(), None)]));
+        assert!(
+            waits(Running, &[(first.clone(), Some("timeout"))]),
+            "it may be tried again"
+        );
+        assert!(waits(
+            Waiting,
+            &[(first.clone(), Some("timeout")), (call("verify", 1, 2), None)]
+        ));
+        assert!(waits(
+            Running,
+            &[(first.clone(), None), (call("look", 1, 1), Some(DROPPED))]
+        ));
+        assert!(
+            !waits(Running, &[(first.clone(), Some(DROPPED))]),
+            "what it did is taken back"
+        );
+        let again = [
+            (first.clone(), Some("timeout")),
+            (call("verify", 1, 2), Some(DROPPED)),
+        ];
+        assert!(!waits(Running, &again));
+        for over in [Resolved, Escalated] {
+            assert!(!waits(over, &[(first.clone(), None)]), "{over}");
+        }
+    }
 }

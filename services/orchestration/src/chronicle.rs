@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chassis::audit::AuditEvent;
-use common::execution::ExecutionStatus;
+use common::execution::{DROPPED, ExecutionStatus};
 use common::{ActionName, Ending, ExecutionId, OperationId, Outcome, StepCall, StepId, TicketId, Values};
 use playbook_lang::{Phase, Playbook, Record, State};
 use serde_json::json;
@@ -14,9 +14,6 @@ use time::format_description::well_known::Rfc3339;
 use crate::store::{Claimed, StepRow};
 use crate::story;
 use crate::update::{Asked, Progress, Update, automation_status};
-
-/// The outcome of a call that nobody waited for any more.
-const DROPPED: &str = "dropped";
 
 /// Whose chronicle it is.
 #[derive(Debug, Clone, Copy)]

@@ -206,6 +206,7 @@ impl Approval {
                 self.sms = Sms::Off;
                 Some(self.reachable_or_ended(now).note(Note::SmsLocked))
             }
+            Event::CalledOff => Some(self.called_off(now)),
             Event::Push(_)
             | Event::Replied(_)
             | Event::PromptOpenElsewhere
@@ -401,6 +402,17 @@ impl Approval {
         } else {
             step
         }
+    }
+
+    /// Nobody waits for their answer any more.
+    fn called_off(mut self: Box<Self>, now: OffsetDateTime) -> Step {
+        self.posting.not_sent(now);
+        // They answered: what becomes of that is the directory's to say, and they are asked nothing more anyway.
+        if self.kept.is_some() {
+            return Step::to(State::Approval(self));
+        }
+        let silence = Silence::called_off(self.was_asked());
+        self.end(Ending::TimedOut(silence), now)
     }
 
     fn reachable_or_ended(self: Box<Self>, now: OffsetDateTime) -> Step {

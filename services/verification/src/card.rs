@@ -81,6 +81,7 @@ fn decided(request: &Request, ended: &Ended, note: &str) -> Card {
         verdict: match &ended.ending {
             Ending::Approved { .. } => Shows::Approved,
             Ending::Denied { .. } => Shows::Denied,
+            Ending::TimedOut(silence) if silence.is_called_off() => Shows::Withdrawn,
             Ending::TimedOut(_) => Shows::Expired,
             Ending::Answered { .. } | Ending::Impossible(_) => Shows::Withdrawn,
         },
@@ -144,6 +145,7 @@ fn end_of_inquiry(facts: &Facts, inquiry: &Inquiry, ended: &Ended, note: &str) -
         ticket: facts.ticket.as_str(),
         end: match &ended.ending {
             Ending::Answered { given, .. } => QuestionEnd::Answered(asked.reads(given)),
+            Ending::TimedOut(silence) if silence.is_called_off() => QuestionEnd::Withdrawn,
             Ending::TimedOut(_) => QuestionEnd::Expired,
             Ending::Approved { .. } | Ending::Denied { .. } | Ending::Impossible(_) => QuestionEnd::Withdrawn,
         },

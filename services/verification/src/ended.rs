@@ -137,7 +137,12 @@ impl Ended {
                     .filter(|duty| duty.attempts < SIGNAL_ATTEMPTS);
             }
             // A prompt of an earlier runner, or a report that is repeated because its first answer was lost.
-            Event::Push(_) | Event::Card(_) | Event::Sms(_) | Event::WrongCode | Event::Approver(_) => {}
+            Event::Push(_)
+            | Event::Card(_)
+            | Event::Sms(_)
+            | Event::WrongCode
+            | Event::Approver(_)
+            | Event::CalledOff => {}
             Event::PromptOpenElsewhere => return None,
         }
         Some(Step {

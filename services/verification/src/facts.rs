@@ -192,6 +192,29 @@ pub enum Silence {
     AnswerLost,
     /// They approved, and while their answer was fresh the directory could not say whether they still may.
     NotJudged,
+    /// Before anybody was asked, there was nobody left who waits for an answer.
+    CalledOff,
+    /// They were asked, and before they answered there was nobody left who waits for it.
+    Overtaken,
+}
+
+impl Silence {
+    /// An answer was not waited for until its time was over.
+    pub const fn is_called_off(self) -> bool {
+        match self {
+            Self::CalledOff | Self::Overtaken => true,
+            Self::NoAnswer | Self::Unreachable | Self::AnswerLost | Self::NotJudged => false,
+        }
+    }
+
+    /// What it is called off as.
+    pub const fn called_off(was_asked: bool) -> Self {
+        if was_asked {
+            Self::Overtaken
+        } else {
+            Self::CalledOff
+        }
+    }
 }
 
 /// Why somebody could not be asked at all.
@@ -283,7 +306,7 @@ macro_rules! words {
 
 words!(Silence {
     NoAnswer = "no_answer", Unreachable = "unreachable", AnswerLost = "answer_lost",
-    NotJudged = "not_judged",
+    NotJudged = "not_judged", CalledOff = "called_off", Overtaken = "overtaken",
 });
 words!(Obstacle {
     SubjectUnknown = "subject_unknown",

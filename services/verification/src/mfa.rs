@@ -136,6 +136,9 @@ impl Mfa {
                 let sent = number - 1;
                 Some(self.later(sent, 0, now + ELSEWHERE_WAIT))
             }
+            // The push that was about to go out did not.
+            (Push::Open { number: sent, .. }, Event::CalledOff) => Some(called_off(sent - 1, now)),
+            (Push::Due { sent, .. }, Event::CalledOff) => Some(called_off(*sent, now)),
             (Push::Open { number, attempts, .. }, Event::Push(answer)) => {
                 let (number, attempts) = (*number, *attempts);
                 Some(self.answered(number, attempts, &answer, now))
@@ -228,6 +231,12 @@ impl Mfa {
         let push = Push::Due { sent, attempts, at };
         Step::to(State::Mfa(Self { push, ..self }))
     }
+}
+
+/// Nobody waits for their answer any more; `sent` pushes may have reached them.
+fn called_off(sent: u8, now: OffsetDateTime) -> Step {
+    let silence = Silence::called_off(sent > 0);
+    Ended::owing(Ending::TimedOut(silence), now).step()
 }
 
 /// What `by` said on their phone.

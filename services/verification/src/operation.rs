@@ -10,7 +10,7 @@ use crate::approval::{Approval, Code, SmsReport};
 use crate::approver::Standing;
 use crate::inquiry::{Given, Inquiry};
 use crate::mfa::{Mfa, PushAnswer};
-use crate::patience::Postponed;
+use crate::patience::{Patience, Postponed};
 use crate::posting::CardReport;
 use crate::question::Question;
 
@@ -22,6 +22,9 @@ pub use crate::facts::{
 
 /// How long a permit is good for (design, section 6).
 pub const PERMIT_LIFETIME: Duration = Duration::minutes(10);
+
+/// So soon after it was begun, the execution that an operation is for still waits for it.
+const FIRST_MOMENTS: Duration = Duration::seconds(10);
 
 /// An answer that was authenticated and belongs to this operation.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,6 +109,8 @@ pub enum Event {
     Push(PushAnswer),
     /// The same person looks at a prompt of another operation; only one is open at a time.
     PromptOpenElsewhere,
+    /// Somebody was about to be asked, and nobody waits for their answer any more.
+    CalledOff,
     /// What became of sending the card.
     Card(CardReport),
     /// What became of sending the text message.
@@ -140,6 +145,7 @@ impl Event {
             Self::Woken => "woken",
             Self::Push(_) => "push",
             Self::PromptOpenElsewhere => "prompt_open_elsewhere",
+            Self::CalledOff => "called_off",
             Self::Card(_) => "card",
             Self::Sms(_) => "sms",
             Self::Answered(_) => "answered",
@@ -174,6 +180,18 @@ pub enum Command {
     CloseCard(CardMessage),
     /// Tell orchestration.
     Signal,
+}
+
+impl Command {
+    /// By what it asks a person something; `None` where it does not.
+    pub const fn asks_by(&self) -> Option<Channel> {
+        match self {
+            Self::Push { .. } => Some(Channel::Push),
+            Self::SendCard => Some(Channel::Teams),
+            Self::SendSms => Some(Channel::Sms),
+            Self::LookUpApprover | Self::CloseCard(_) | Self::Signal => None,
+        }
+    }
 }
 
 /// What the audit trail must say about a transition.
@@ -303,6 +321,16 @@ impl State {
         }
     }
 
+    /// How long people have to answer, while they may.
+    const fn patience(&self) -> Option<&Patience> {
+        match self {
+            Self::Mfa(mfa) => Some(&mfa.patience),
+            Self::Approval(approval) => Some(&approval.patience),
+            Self::Question(question) => Some(&question.patience),
+            Self::Ended(_) => None,
+        }
+    }
+
     /// Until when an answer is waited for, while one is.
     pub fn deadline(&self) -> Option<OffsetDateTime> {
         match self {
@@ -374,6 +402,13 @@ impl Operation {
     /// Until when we wait, as it stands or stood.
     pub fn deadline(&self) -> OffsetDateTime {
         self.state.deadline().unwrap_or(self.facts.deadline)
+    }
+
+    /// Whoever wants to know may have stopped waiting by `now`, and nobody told us. Not so where somebody is asked for the
+    /// first time, at once: people wait for that.
+    pub fn may_be_over(&self, now: OffsetDateTime) -> bool {
+        let postponed = self.state.patience().is_some_and(Patience::is_postponed);
+        postponed || now >= self.facts.asked_at + FIRST_MOMENTS
     }
 
     /// Why nobody may be declared silent at `now`, although the time of the step is over.

@@ -125,6 +125,16 @@ impl Posting {
         None
     }
 
+    /// If a card was about to be sent, it was not.
+    pub fn not_sent(&mut self, now: OffsetDateTime) {
+        if let Card::Sending(duty) = &self.card {
+            self.card = Card::Due(Duty {
+                at: now,
+                ..duty.clone()
+            });
+        }
+    }
+
     fn lost(&mut self, duty: &Duty, now: OffsetDateTime) {
         self.unconfirmed = self.unconfirmed.saturating_add(1);
         self.card = if self.unconfirmed < MAX_UNCONFIRMED {

@@ -51,6 +51,7 @@ impl Question {
             Event::Woken => Some(self.woken(now)),
             Event::Card(report) => Some(self.card_report(report, now)),
             Event::Replied(reply) => Some(self.replied(reply, now)),
+            Event::CalledOff => Some(self.called_off(now)),
             Event::Push(_)
             | Event::PromptOpenElsewhere
             | Event::Sms(_)
@@ -109,6 +110,13 @@ impl Question {
             given: reply.given.clone(),
         };
         self.ended(ending, now).step_after(Note::Replied(reply))
+    }
+
+    /// Nobody waits for their answer any more.
+    fn called_off(mut self, now: OffsetDateTime) -> Step {
+        self.posting.not_sent(now);
+        let silence = Silence::called_off(self.posting.may_be_seen());
+        self.ended(Ending::TimedOut(silence), now).step()
     }
 
     fn ended(self, ending: Ending, now: OffsetDateTime) -> Ended {

@@ -13,6 +13,7 @@ use crate::operation::{
 use crate::question::Question;
 use crate::words;
 
+mod late;
 mod machine;
 mod presses;
 mod questions;

@@ -197,6 +197,18 @@ fn silent(silence: Silence, method: Method, subject: &str, manager: &str) -> Str
         (Silence::Unreachable, Method::Question) => {
             format!("{subject} could not be asked in time: Teams was not available.")
         }
+        (Silence::CalledOff, Method::Mfa | Method::Question) => {
+            format!("The step was over before {subject} could be asked; nobody was asked.")
+        }
+        (Silence::CalledOff, Method::Manager) => {
+            format!("The step was over before {manager} could be asked; nobody was asked.")
+        }
+        (Silence::Overtaken, Method::Mfa | Method::Question) => {
+            format!("The step was over before {subject} answered; nobody was asked again.")
+        }
+        (Silence::Overtaken, Method::Manager) => {
+            format!("The step was over before {manager} answered; nobody was asked again.")
+        }
         (Silence::NotJudged, _) => {
             format!(
                 "{manager} approved, but for too long the directory could not be asked whether they still may, so it does not count."

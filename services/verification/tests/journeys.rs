@@ -52,6 +52,11 @@ async fn an_approved_push_brings_a_signal_with_a_permit_for_exactly_what_was_ask
         Some(result),
         "asked again it answers with the very same permit"
     );
+    assert_eq!(
+        house.orchestration.looks(),
+        0,
+        "who is asked at once waits for nothing"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -53,7 +53,7 @@ const ROWS: [(Service, &str, &str, &str); 32] = [
     (Orchestration, "post", "/api/v1/orchestration/executions/{id}/signals",    "- xxx ooo xxxxx ---"),
     (Orchestration, "get", "/api/v1/orchestration/execution/{ticket_id}",       "- oxx xxx xoox x ---"),
     (Orchestration, "get", "/api/v1/orchestration/executions",                  "- xxx xxx xoox x ---"),
-    (Orchestration, "get", "/api/v1/orchestration/executions/{id}",             "- oxx xxx xoox x ---"),
+    (Orchestration, "get", "/api/v1/orchestration/executions/{id}",             "- oxx oxx xoox x ---"),
     (Orchestration, "post", "/api/v1/orchestration/executions/{id}/pause",      "- xxx xxx ooxx x ---"),
     (Orchestration, "post", "/api/v1/orchestration/executions/{id}/resume",     "- xxx xxx ooxx x ---"),
     (Orchestration, "post", "/api/v1/orchestration/executions/{id}/cancel",     "- xxx xxx ooxx x ---"),

@@ -1,7 +1,8 @@
 //! The world goes away for a while, or a service dies: the ticket waits and then ends as it should.
 
 use common::Service;
-use launcher::testing::{TestFleet, TestFleetSettings};
+use common::operate::CancelExecution;
+use launcher::testing::{TestFleet, TestFleetSettings, until};
 use simulators::entra::Push;
 use simulators::faults::{Fault, FaultKind};
 use simulators::teams::CardReaction;
@@ -69,7 +70,7 @@ async fn a_connector_that_is_away_for_longer_than_a_step_may_take_sends_nobody_t
     let away = fleet.world().faults(System::Entra).inject(away);
     let ticket = fleet.file_ticket(ADELE, "I can't log in");
     // Long enough for orchestration to have asked how it stands.
-    launcher::testing::until("a step whose time is long over", async || {
+    until("a step whose time is long over", async || {
         sqlx::query_scalar::<_, bool>(
             "SELECT EXISTS (
                 SELECT FROM verifications
@@ -92,6 +93,38 @@ async fn a_connector_that_is_away_for_longer_than_a_step_may_take_sends_nobody_t
         fleet.world().teams().cards().is_empty(),
         "the manager was not needed"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connector_that_comes_back_after_its_ticket_was_cancelled_asks_nobody() {
+    let fleet = fleet().await;
+    let away = Fault::new(FaultKind::Status(503)).on("BeginTwoWayAuthentication");
+    let away = fleet.world().faults(System::Entra).inject(away);
+    let ticket = fleet.file_ticket(ADELE, "I can't log in");
+    until("a push that waits for the connector", async || {
+        let audit = fleet.audit(ticket).await;
+        audit.iter().any(|(kind, ..)| kind == "verification.postponed")
+    })
+    .await;
+    let execution = fleet.execution(ticket).await.unwrap().execution_id;
+    let cancel = CancelExecution {
+        reason: "She remembered it.".parse().unwrap(),
+    };
+    let operator = fleet.orchestration(&["operator"]);
+    operator.cancel(execution, &cancel).await.unwrap();
+    let ended = fleet.wait_for_end(ticket).await;
+    assert_eq!(automation(&ended), "escalated");
+    fleet.world().faults(System::Entra).lift(away);
+    until("the end of the verification", async || {
+        let audit = fleet.audit(ticket).await;
+        let end = audit.iter().find(|(kind, ..)| kind == "verification.ended");
+        end.is_some_and(|(_, _, detail)| {
+            assert_eq!(detail["reason"], "called_off");
+            true
+        })
+    })
+    .await;
+    assert_eq!(fleet.world().entra().pushes(ADELE), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -587,6 +587,7 @@ fn any_event() -> impl Strategy<Value = Event> {
             Just(PushAnswer::Impossible(Obstacle::NoMethod)),
         ].prop_map(Event::Push),
         1 => Just(Event::PromptOpenElsewhere),
+        1 => Just(Event::CalledOff),
         2 => prop_oneof![
             Just(CardReport::Sent(card_message())), Just(CardReport::Busy { retry_after: None }), Just(CardReport::Held),
             Just(CardReport::Lost), Just(CardReport::Refused),

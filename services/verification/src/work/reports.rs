@@ -21,11 +21,17 @@ pub(super) fn not_told(error: &PeerError) -> Event {
         }
         _ => tracing::warn!(error = %chassis::chain(error), "the result was not taken yet"),
     }
-    let retry_after = match error {
+    Event::SignalNotTaken {
+        retry_after: busy_for(error),
+    }
+}
+
+/// How long a peer wants to be left alone, where it said so.
+pub(super) fn busy_for(error: &PeerError) -> Option<Duration> {
+    match error {
         PeerError::Busy { retry_after, .. } => retry_after.and_then(|wait| wait.try_into().ok()),
         PeerError::Refused { .. } | PeerError::Unknown { .. } => None,
-    };
-    Event::SignalNotTaken { retry_after }
+    }
 }
 
 pub(super) fn wait_of(error: &CallError) -> Option<Duration> {

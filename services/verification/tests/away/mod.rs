@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be set up is no test")]
 
+mod late;
+
 use common::Outcome;
 use launcher::testing::until;
 use simulators::System;
@@ -41,6 +43,7 @@ async fn a_push_that_cannot_be_sent_waits_for_the_connector_and_not_for_the_dead
     assert_eq!(result.outcome, Outcome::Success, "{}", result.explanation);
     house.permit(&request, &result);
     assert_eq!(house.world.entra().pushes(ADELE), 1);
+    assert!(house.orchestration.looks() > 0, "it was asked whether it goes on");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,16 +9,17 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use bytes::Bytes;
 use common::client::{PeerError, StepClient};
+use common::execution::{DROPPED, ExecutionStatus, StepView};
 use common::{
-    ActionName, AuthorizedAction, OperationView, Pending, Service, Signal, StepAnswer, StepRequest,
-    StepResult, Values,
+    ActionName, AuthorizedAction, Digest, ExecutionId, ExecutionView, OperationView, Outcome, Pending,
+    PlaybookRef, Service, Signal, StepAnswer, StepCall, StepRequest, StepResult, Values,
 };
 use launcher::NO_TRIPWIRES;
 use launcher::testing::{Running, TestDatabase, TestKeys, database, seen_within, step_request};
@@ -51,6 +52,30 @@ pub(crate) struct Orchestration {
     trusted: TrustedKeys,
     status: AtomicU16,
     signals: Mutex<Vec<Signal>>,
+    executions: Mutex<Executions>,
+}
+
+/// What orchestration says of every execution, and how often it was asked.
+#[derive(Default)]
+struct Executions {
+    stand: Stand,
+    looks: usize,
+}
+
+/// How executions stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) enum Stand {
+    /// They wait for what they asked for.
+    #[default]
+    Wait,
+    /// They go on, and have left the step that asked.
+    LeftTheStep,
+    /// They have ended.
+    Ended,
+    /// There are none any more.
+    Gone,
+    /// Nobody can say.
+    Unknown,
 }
 
 impl Orchestration {
@@ -61,6 +86,81 @@ impl Orchestration {
     pub(crate) fn heard(&self) -> Vec<Signal> {
         self.signals.lock().unwrap().clone()
     }
+
+    pub(crate) fn executions(&self, stand: Stand) {
+        self.executions.lock().unwrap().stand = stand;
+    }
+
+    /// How often it was asked whether an execution goes on.
+    pub(crate) fn looks(&self) -> usize {
+        self.executions.lock().unwrap().looks
+    }
+
+    fn knows(&self, headers: &HeaderMap, body: &[u8]) -> bool {
+        let token = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let token = token.strip_prefix("Bearer ").unwrap_or_default();
+        let now = OffsetDateTime::now_utc();
+        let verified = trust::token::verify(token, "orchestration", body, &self.trusted, now);
+        matches!(verified, Ok(token) if token.caller == Service::Verification)
+    }
+}
+
+async fn execution(
+    State(orchestration): State<Arc<Orchestration>>,
+    Path(id): Path<ExecutionId>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<ExecutionView>, StatusCode> {
+    if !orchestration.knows(&headers, &body) {
+        return Err(StatusCode::UNAUTHORIZED);
+    }
+    let stand = {
+        let mut executions = orchestration.executions.lock().unwrap();
+        executions.looks += 1;
+        executions.stand
+    };
+    let (status, outcome) = match stand {
+        Stand::Gone => return Err(StatusCode::NOT_FOUND),
+        Stand::Unknown => return Err(StatusCode::SERVICE_UNAVAILABLE),
+        Stand::Wait => (ExecutionStatus::Waiting, None),
+        Stand::LeftTheStep => (ExecutionStatus::Running, Some(Outcome::from(DROPPED))),
+        Stand::Ended => (ExecutionStatus::Escalated, Some(Outcome::from(DROPPED))),
+    };
+    let call = StepCall {
+        id: "verify".parse().unwrap(),
+        visit: 1,
+        attempt: 1,
+    };
+    let now = OffsetDateTime::now_utc();
+    Ok(Json(ExecutionView {
+        execution_id: id,
+        tenant_id: "default".parse().unwrap(),
+        ticket_id: "4242".parse().unwrap(),
+        playbook: PlaybookRef {
+            name: "password_reset".parse().unwrap(),
+            version: "1.0.0".parse().unwrap(),
+            digest: Digest::of("a playbook"),
+        },
+        status,
+        standstill: None,
+        reason: None,
+        current_step: outcome.is_none().then(|| call.clone()),
+        steps: vec![StepView {
+            call,
+            name: "Verify".to_owned(),
+            service: None,
+            outcome,
+            explanation: String::new(),
+            output: Values::new(),
+            started_at: now,
+            ended_at: None,
+        }],
+        started_at: now,
+        ended_at: None,
+    }))
 }
 
 async fn hear(
@@ -68,15 +168,8 @@ async fn hear(
     headers: HeaderMap,
     body: Bytes,
 ) -> StatusCode {
-    let token = headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let token = token.strip_prefix("Bearer ").unwrap_or_default();
-    let now = OffsetDateTime::now_utc();
-    match trust::token::verify(token, "orchestration", &body, &orchestration.trusted, now) {
-        Ok(token) if token.caller == Service::Verification => {}
-        _ => return StatusCode::UNAUTHORIZED,
+    if !orchestration.knows(&headers, &body) {
+        return StatusCode::UNAUTHORIZED;
     }
     let signal = serde_json::from_slice(&body).expect("a signal as agreed");
     orchestration.signals.lock().unwrap().push(signal);
@@ -92,6 +185,7 @@ impl House {
             trusted: keys.trusted().clone(),
             status: AtomicU16::new(202),
             signals: Mutex::default(),
+            executions: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let orchestration_url = format!("http://{}", listener.local_addr().unwrap())
@@ -99,6 +193,7 @@ impl House {
             .unwrap();
         let app = Router::new()
             .route("/api/v1/orchestration/executions/{id}/signals", post(hear))
+            .route("/api/v1/orchestration/executions/{id}", get(execution))
             .with_state(Arc::clone(&orchestration));
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self {

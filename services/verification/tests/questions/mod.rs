@@ -19,7 +19,7 @@ use crate::house::{ADELE, House, MEGAN};
 const ASK: &str = "verification.ask";
 
 /// Where Adele is working from.
-fn where_she_is(house: &House) -> StepRequest {
+pub(crate) fn where_she_is(house: &House) -> StepRequest {
     let choices = json!({"office": "In the office", "home": "At home or on the road"});
     asking(
         house,
