@@ -69,7 +69,7 @@ impl Store {
             notes.extend(more);
         }
         let mut windows = Windows::default();
-        match self.may_push(connection, &after.facts, &commands, now).await? {
+        match self.may_push(connection, &after, &commands, now).await? {
             None => {}
             Some(MayPush::Yes(held)) => windows = held,
             // As while another prompt is open: it is due again in a moment.

@@ -2,13 +2,13 @@
 
 use chassis::tripwires::{self, Alarm};
 use chassis::{AuditEvent, switches};
-use common::clock;
 use common::velocity::{Limited, Place, Windows};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
+use crate::mfa::{Mfa, Push};
 use crate::operation::{Command, Facts, Operation, State};
 use crate::settings::Tripwires;
 
@@ -40,7 +40,7 @@ pub(super) fn uses(tripwires: &Tripwires, operation: &Operation, commands: &[Com
         }
         State::Mfa(_) | State::Question(_) | State::Ended(_) => None,
     };
-    let push = pushes(commands).then(|| push(tripwires, facts)).flatten();
+    let push = pushes(commands).then(|| push(tripwires, operation)).flatten();
     [subject, approver, push].into_iter().flatten().collect()
 }
 
@@ -58,9 +58,19 @@ fn pushes(commands: &[Command]) -> bool {
     commands.iter().any(is_push)
 }
 
-fn push(tripwires: &Tripwires, facts: &Facts) -> Option<Used> {
+/// A push has the place of its number: one that reached nobody, for the connector was away, takes no other when it is
+/// tried again.
+fn push(tripwires: &Tripwires, operation: &Operation) -> Option<Used> {
+    let facts = &operation.facts;
     let place = Place::of(Limited::Pushes, facts.subject.id.as_str(), tripwires.pushes)?;
-    Some((place, clock::fresh_id()))
+    let of = match &operation.state {
+        State::Mfa(Mfa {
+            push: Push::Open { number, .. },
+            ..
+        }) => Uuid::from_u128(facts.id.0.as_u128() ^ u128::from(*number)),
+        State::Mfa(_) | State::Approval(_) | State::Question(_) | State::Ended(_) => return None,
+    };
+    Some((place, of))
 }
 
 /// Whether a push may go out.
@@ -109,14 +119,14 @@ impl Store {
     pub(super) async fn may_push(
         &self,
         connection: &mut PgConnection,
-        facts: &Facts,
+        operation: &Operation,
         commands: &[Command],
         now: OffsetDateTime,
     ) -> Result<Option<MayPush>, StoreError> {
         if !pushes(commands) {
             return Ok(None);
         }
-        let uses: Vec<Used> = push(&self.tripwires, facts).into_iter().collect();
+        let uses: Vec<Used> = push(&self.tripwires, operation).into_iter().collect();
         let mut windows = self.hold(connection, &uses).await?;
         match self.may_ask(connection).await {
             Err(StoreError::SwitchedOff(_)) => return Ok(Some(MayPush::NotNow)),

@@ -152,6 +152,26 @@ async fn a_phone_rings_no_more_often_than_it_may_whatever_redis_remembers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_push_that_reached_nobody_takes_no_further_place_when_it_is_tried_again() {
+    let house = House::new().await;
+    let running = house.run(&[("PUSHES_PER_USER", "2/86400")]);
+    let away = Fault::new(FaultKind::Status(503)).on("BeginTwoWayAuthentication");
+    let away = house.world.faults(System::Entra).inject(away);
+    let request = house.request(MFA, ADELE);
+    let pending = house.begin(&running, &request).await;
+    house.row_is("push_attempts >= 3 AND NOT push_open").await;
+    house.world.faults(System::Entra).lift(away);
+    let result = house.told(&pending).await;
+    assert_eq!(result.outcome, Outcome::Success, "{}", result.explanation);
+    // The second has the other place, and the third none.
+    let pending = house.begin(&running, &of_another_ticket(&request)).await;
+    assert_eq!(house.told(&pending).await.outcome, Outcome::Success);
+    let third = house.refused(&running, &of_another_ticket(&request)).await;
+    assert_eq!(third.outcome, Outcome::Failure);
+    assert_eq!(house.world.entra().pushes(ADELE), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_waits_for_a_prompt_to_end_finds_the_last_place_taken() {
     let house = House::new().await;
     let running = house.run(&[("PUSHES_PER_USER", "1/86400")]);
