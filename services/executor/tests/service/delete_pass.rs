@@ -7,10 +7,9 @@ use serde_json::json;
 use simulators::System;
 use simulators::faults::{Fault, FaultKind};
 
-use crate::house::{ADELE, House, path};
+use crate::house::{ADELE, ALEX, House, path};
 
 const PASSES: &str = "temporaryAccessPassMethods";
-const ALEX: &str = "alex@contoso.example";
 
 /// What somebody confused, or hostile, makes of an honest request.
 type Spoil<'a> = Box<dyn Fn(&mut StepRequest) + 'a>;

@@ -28,6 +28,7 @@ use trust::{
 };
 
 pub(crate) const ADELE: &str = "adele@contoso.example";
+pub(crate) const ALEX: &str = "alex@contoso.example";
 
 /// Everything around the executor. Keep it to the end of the test.
 pub(crate) struct House {

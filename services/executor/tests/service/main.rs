@@ -1,5 +1,6 @@
 //! The executor through its doors, on a real database and the simulated directory.
 
+mod bindings;
 mod delete_pass;
 mod house;
 mod reset_password;

@@ -9,9 +9,8 @@ use simulators::System;
 use simulators::faults::{Fault, FaultKind};
 use time::{Duration, OffsetDateTime};
 
-use crate::house::{ADELE, House};
+use crate::house::{ADELE, ALEX, House};
 
-const ALEX: &str = "alex@contoso.example";
 const CREATE: &str = "temporaryAccessPassMethods";
 
 impl House {
