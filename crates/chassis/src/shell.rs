@@ -105,7 +105,9 @@ pub enum StartError {
         mode: u32,
     },
     /// A key file holds no key, or not this service's.
-    #[error("`{path}` does not fit")]
+    #[error(
+        "`{path}` does not fit: put back the file that `firstline keys init` or `firstline keys rotate` wrote"
+    )]
     Key {
         /// Which.
         path: PathBuf,

@@ -30,7 +30,7 @@ use crate::servers::{REDIS_DATABASES, Servers};
 #[cfg(feature = "fleet")]
 pub use fleet::{SHORT_WAITS, TestFleet, TestFleetSettings};
 pub use keys::{Stamp, TestKeys};
-pub use running::Running;
+pub use running::{Running, exit_of};
 pub use step::{audit_of, next_attempt, refusal, step_request};
 pub use waiting::{seen_within, until};
 pub use wire::Wire;

@@ -1,6 +1,7 @@
 //! `delivery.sms` through its doors, on a real database and the simulated SMS gateway.
 
 mod house;
+mod keys;
 
 use std::sync::atomic::Ordering;
 

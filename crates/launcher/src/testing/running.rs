@@ -1,17 +1,44 @@
 //! One service alone, on a runtime of its own, so that it can die like a process. What is around it is its test's matter.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::net::{Ipv4Addr, TcpListener as StdTcpListener};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::Service;
 use common::client::{Outbound, Peer, http_client};
 use tokio::net::TcpListener;
+use tokio::process::Command;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
+
+/// Longest wait for a process that is not to start.
+const END_WITHIN: Duration = Duration::from_secs(30);
+
+/// With which exit code the process `binary` ends under exactly these settings, and what it says on standard error. It
+/// listens wherever there is room.
+///
+/// # Panics
+/// There is no such binary, or it goes on.
+pub async fn exit_of(binary: &str, settings: &BTreeMap<String, String>) -> (Option<i32>, String) {
+    let ending = Command::new(binary)
+        .env_clear()
+        .envs(settings)
+        .env("LISTEN_ADDR", "127.0.0.1:0")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let ended = tokio::time::timeout(END_WITHIN, ending)
+        .await
+        .expect("it ends, as it cannot start")
+        .expect("a binary that can be run");
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    (ended.status.code(), said)
+}
 
 /// A running service. Dropped, everything of it is gone in the middle of what it did.
 pub struct Running {

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a house that cannot be built ends its test")]
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,7 +89,8 @@ impl House {
         self.keys.identity(service)
     }
 
-    fn settings(&self, changes: &[(&str, &str)]) -> DeliverySettings {
+    /// All settings of delivery, by their names.
+    pub(crate) fn settings_map(&self, changes: &[(&str, &str)]) -> BTreeMap<String, String> {
         let mut map = self.world.settings_map();
         map.extend(self.keys.settings(Service::Delivery, &self.database));
         let own = [
@@ -101,7 +104,21 @@ impl House {
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         );
-        chassis::from_map(&map).unwrap()
+        map
+    }
+
+    fn settings(&self, changes: &[(&str, &str)]) -> DeliverySettings {
+        chassis::from_map(&self.settings_map(changes)).unwrap()
+    }
+
+    /// The path of one of its key files.
+    pub(crate) fn key_file(&self, name: &str) -> PathBuf {
+        self.keys.file(name)
+    }
+
+    /// What one of them holds.
+    pub(crate) fn read_key(&self, name: &str) -> Vec<u8> {
+        self.keys.read(name)
     }
 
     /// Start it, and let Twilio's callbacks reach it.

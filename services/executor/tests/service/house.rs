@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a house that cannot be built ends its test")]
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -75,7 +77,8 @@ impl House {
         self.keys.identity(service)
     }
 
-    fn settings(&self) -> ExecutorSettings {
+    /// All settings of the executor, by their names.
+    pub(crate) fn settings_map(&self) -> BTreeMap<String, String> {
         let mut map = self.world.entra_settings_for("executor");
         map.extend(
             self.world
@@ -95,11 +98,22 @@ impl House {
                 .chain(self.settings.clone())
                 .map(|(name, value)| (name.to_owned(), value)),
         );
-        chassis::from_map(&map).unwrap()
+        map
     }
 
     pub(crate) fn run(&self) -> Running {
-        Running::start(Service::Executor, self.settings(), executor::serve)
+        let settings: ExecutorSettings = chassis::from_map(&self.settings_map()).unwrap();
+        Running::start(Service::Executor, settings, executor::serve)
+    }
+
+    /// The path of one of its key files.
+    pub(crate) fn key_file(&self, name: &str) -> PathBuf {
+        self.keys.file(name)
+    }
+
+    /// What one of them holds.
+    pub(crate) fn read_key(&self, name: &str) -> Vec<u8> {
+        self.keys.read(name)
     }
 
     /// The executor's client in the name of `caller`.

@@ -3,5 +3,6 @@
 mod bindings;
 mod delete_pass;
 mod house;
+mod keys;
 mod reset_password;
 mod tripwires;
