@@ -613,7 +613,7 @@ pub fn audience(service: Service) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wiremock::matchers::{header, method, path};
+    use wiremock::matchers::{any, header, method, path};
     use wiremock::{Mock, MockServer, ResponseTemplate};
 
     struct Stamp;
@@ -697,11 +697,13 @@ mod tests {
         for status in [301, 302, 303, 307, 308] {
             let (here, elsewhere) = (MockServer::start().await, MockServer::start().await);
             let location = format!("{}/api/v1/playbooks", elsewhere.uri());
-            Mock::given(method("GET"))
+            Mock::given(any())
                 .respond_with(ResponseTemplate::new(status).insert_header("location", location.as_str()))
                 .mount(&here)
                 .await;
-            assert!(PlaybookClient(peer(&here)).list().await.is_err(), "{status}");
+            let client = PlaybookClient(peer(&here));
+            assert!(client.list().await.is_err(), "{status}");
+            assert!(client.check("name: x").await.is_err(), "{status}");
             assert!(
                 elsewhere.received_requests().await.unwrap().is_empty(),
                 "{status}"
