@@ -59,8 +59,6 @@ const SENDERS: usize = 8;
 
 /// How often executions that have become old are looked for.
 const ARCHIVE_EVERY: Duration = Duration::from_mins(10);
-/// Should the news that something may go on be lost, it is looked for this often.
-const FREE_EVERY: Duration = Duration::from_secs(1);
 /// Should the news of an operator be lost, whoever drives an execution asks this often; the next commit tells it anyway.
 const RING_EVERY: Duration = Duration::from_mins(1);
 
@@ -76,7 +74,7 @@ pub async fn serve(
     let desk = Arc::new(help_desk(&shell, &settings)?);
     let hand = tell_the_help_desk(&shell, &desk, &store);
     let runner = drive_executions(&shell, &settings, &store, &library, &hand);
-    wake_what_is_free(&shell, &store);
+    wake_what_is_free(&shell, &store, settings.runner.look_for_free);
     let operators = Operators {
         store: store.clone(),
         library: library.clone(),
@@ -122,6 +120,7 @@ fn drive_executions(
         note_after,
         longest,
         retention,
+        look_for_free: _,
     } = settings.runner.clone();
     if let Some(age) = retention {
         let store = store.clone();
@@ -166,8 +165,8 @@ fn hear_operators(shell: &Shell) -> watch::Receiver<OffsetDateTime> {
 }
 
 /// Wake what stood still and is held by nothing any more.
-fn wake_what_is_free(shell: &Shell, store: &Store) {
-    let worker = shell.worker("held", store::OPERATORS).slow_poll(FREE_EVERY);
+fn wake_what_is_free(shell: &Shell, store: &Store, look: Duration) {
+    let worker = shell.worker("held", store::OPERATORS).slow_poll(look);
     let store = store.clone();
     worker.spawn(move || {
         let store = store.clone();

@@ -10,6 +10,9 @@ use connectors::halopsa::HaloSettings;
 use playbook_lang::Registry;
 use url::Url;
 
+/// How often it is looked for what may go on, whatever was heard.
+const FREE_EVERY: Duration = Duration::from_secs(1);
+
 /// Settings of the orchestration service.
 #[derive(Debug, Clone)]
 pub struct OrchestrationSettings {
@@ -57,6 +60,8 @@ pub struct RunnerSettings {
     pub longest: BTreeMap<ActionName, Duration>,
     /// Executions that ended this long ago are archived; `None`: never.
     pub retention: Option<Duration>,
+    /// Should the news that something may go on be lost, it is looked for this often. Nobody sets it but a test.
+    pub look_for_free: Duration,
 }
 
 impl Settings for OrchestrationSettings {
@@ -219,6 +224,7 @@ impl RunnerSettings {
             note_after: Duration::from_secs(note_after_s?),
             longest: longest.collect(),
             retention: retention?,
+            look_for_free: FREE_EVERY,
         })
     }
 }

@@ -472,6 +472,36 @@ async fn a_switch_that_is_off_stops_the_next_call_on_every_replica_and_nothing_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_switch_put_through_one_replica_is_heard_by_another_that_never_looks_by_itself() {
+    const NEVER: Duration = Duration::from_hours(1);
+    let (stage, people) = (Stage::playing(&playbook(), &[]).await, People::start().await);
+    // Nor is anybody woken to tell the ticket.
+    let quiet = [("OUTAGE_NOTE_AFTER_S", "3600")];
+    let deaf_but_for_news = || people.orchestration_looking(&stage, NEVER, &quiet);
+    let (one, other) = (deaf_but_for_news(), deaf_but_for_news());
+    let (here, there) = (people.client(&one, "operator"), people.client(&other, "operator"));
+    eventually("both serve", async || {
+        let (here, there) = (here.switches().await.ok()?, there.switches().await.ok()?);
+        (here.len() == there.len()).then_some(())
+    })
+    .await;
+    // More than once: what starts looks once by itself.
+    for switch in [Switch::Global, Switch::Tenant, of_the_playbook()] {
+        here.switch(&set(switch.clone(), Position::Off)).await.unwrap();
+        let held = stage.execute(&other).await.execution_id;
+        stage.stands_still(held).await;
+        let view = stage.view(&other, held).await;
+        assert!(
+            matches!(&view.standstill, Some(Standstill::Switch { switch: by, .. }) if *by == switch),
+            "{view:#?}"
+        );
+        assert!(view.steps.is_empty(), "{view:#?}");
+        here.switch(&set(switch, Position::On)).await.unwrap();
+        assert_eq!(stage.ended(&other, held).await.status, ExecutionStatus::Resolved);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_scope_holds_and_what_is_both_paused_and_switched_off_needs_both_to_go_on() {
     let house = House::set().await;
     let operator = house.operator();

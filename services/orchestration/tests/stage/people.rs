@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use common::Service;
 use common::client::{OrchestrationClient, Outbound};
 use http::HeaderMap;
 use launcher::testing::Running;
 use simulators::{World, WorldSettings};
 
 use super::Stage;
+
+const ADELE: &str = "adele@contoso.example";
 
 /// A login, where Adele Vance signs in with whatever roles are wanted.
 pub(crate) struct People {
@@ -24,6 +27,13 @@ impl Outbound for Bearer {
     }
 }
 
+fn borrowed(settings: &[(String, String)]) -> Vec<(&str, &str)> {
+    let pairs = settings.iter();
+    pairs
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
+}
+
 impl People {
     pub(crate) async fn start() -> Self {
         let world = World::start(WorldSettings::default()).await.unwrap();
@@ -32,16 +42,38 @@ impl People {
 
     /// Orchestration that believes this login.
     pub(crate) fn orchestration(&self, stage: &Stage, more: &[(&str, &str)]) -> Running {
-        let mut oidc = self.world.settings_map();
-        oidc.retain(|name, _| name.starts_with("OIDC_"));
-        let mut settings: Vec<(&str, &str)> = more.to_vec();
-        settings.extend(oidc.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        stage.orchestration(&settings)
+        stage.orchestration(&borrowed(&self.settings(more)))
+    }
+
+    fn settings(&self, more: &[(&str, &str)]) -> Vec<(String, String)> {
+        let more = more
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let oidc = self.world.settings_map().into_iter();
+        more.chain(oidc.filter(|(name, _)| name.starts_with("OIDC_")))
+            .collect()
+    }
+
+    /// The same, looking after what may go on again only every `look`, unless it hears of something.
+    pub(crate) fn orchestration_looking(
+        &self,
+        stage: &Stage,
+        look: Duration,
+        more: &[(&str, &str)],
+    ) -> Running {
+        let mut settings = stage.settings(&borrowed(&self.settings(more)));
+        settings.runner.look_for_free = look;
+        Running::start(Service::Orchestration, settings, orchestration::serve)
+    }
+
+    /// Adele Vance, as the audit names her.
+    pub(crate) fn actor(&self) -> String {
+        format!("person:{}", self.world.person(ADELE).id)
     }
 
     /// A client in the name of Adele Vance with this role.
     pub(crate) fn client(&self, running: &Running, role: &str) -> OrchestrationClient {
-        let token = self.world.token_for("adele@contoso.example", &[role]);
+        let token = self.world.token_for(ADELE, &[role]);
         OrchestrationClient(running.peer(Bearer(token), Duration::from_secs(10)))
     }
 }
