@@ -19,6 +19,7 @@ use common::{
     Switch,
 };
 use launcher::testing::Running;
+use serde_json::{Value, json};
 use stage::people::People;
 use stage::{DELETE_PASS, MANAGER, MFA, PLAYBOOK, RESET, SMS, Stage, done, eventually, pending};
 use wiremock::ResponseTemplate;
@@ -136,6 +137,28 @@ impl House {
         self.ended(id).await;
         self.stage.told().await;
         id
+    }
+}
+
+/// What somebody did, as the audit has it.
+#[derive(Debug, PartialEq, sqlx::FromRow)]
+struct Recorded {
+    kind: String,
+    actor: String,
+    ticket_id: String,
+    detail: Value,
+}
+
+impl House {
+    /// What people did to an execution, oldest first.
+    async fn on_record(&self, id: ExecutionId) -> Vec<Recorded> {
+        let by_people = "SELECT kind, actor, ticket_id, detail
+             FROM audit_events WHERE execution_id = $1 AND actor NOT LIKE 'service:%' ORDER BY id";
+        sqlx::query_as(by_people)
+            .bind(id.0)
+            .fetch_all(&self.stage.database.owner().await)
+            .await
+            .unwrap()
     }
 }
 
@@ -368,6 +391,61 @@ async fn nothing_is_tried_again_where_it_could_do_harm_and_the_refusal_says_why(
     assert_eq!(
         refusal(&house, ExecutionId::fresh()).await,
         (404, "execution_not_found".to_owned())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_verb_is_on_record_once_with_who_asked_for_it_and_why() {
+    let house = House::set().await;
+    let tried_again = house.escalated().await;
+    let operator = house.operator();
+    operator.retry(tried_again, &why("She is back.")).await.unwrap();
+    house.ended(tried_again).await;
+    house.stage.steps.answer(MFA, [pending(OperationId::fresh())]);
+    let cancelled = house.begun().await;
+    house.asked(cancelled, "verify_mfa").await;
+    // What stands so already is not done once more.
+    for _ in 0..2 {
+        operator
+            .pause(cancelled, &why("Asked by the user."))
+            .await
+            .unwrap();
+    }
+    for _ in 0..2 {
+        operator
+            .resume(cancelled, &why("They called back."))
+            .await
+            .unwrap();
+    }
+    // Nobody needs to say why.
+    operator
+        .pause(cancelled, &OperateExecution::default())
+        .await
+        .unwrap();
+    for reason in ["It is the wrong ticket.", "Again."] {
+        operator.cancel(cancelled, &stop(reason)).await.unwrap();
+    }
+    house.ended(cancelled).await;
+
+    let by = house.people.actor();
+    let said = |kind: &str, reason: Option<&str>| Recorded {
+        kind: kind.to_owned(),
+        actor: by.clone(),
+        ticket_id: "4242".to_owned(),
+        detail: json!({"name": "Adele Vance", "reason": reason}),
+    };
+    assert_eq!(
+        house.on_record(tried_again).await,
+        [said("execution.retried", Some("She is back."))]
+    );
+    assert_eq!(
+        house.on_record(cancelled).await,
+        [
+            said("execution.paused", Some("Asked by the user.")),
+            said("execution.resumed", Some("They called back.")),
+            said("execution.paused", None),
+            said("execution.cancelled", Some("It is the wrong ticket.")),
+        ]
     );
 }
 
