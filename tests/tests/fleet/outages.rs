@@ -64,6 +64,55 @@ async fn twilio_away_during_a_run_costs_time_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_is_told_once_that_something_is_away_for_long_and_then_ends_well() {
+    const PARKED: &str = "It is tried again until the playbook's time is up.";
+    let fleet = fleet_with(&[("OUTAGE_NOTE_AFTER_S", "1")]).await;
+    fleet.world().faults(System::Twilio).outage(true);
+    let ticket = fleet.file_ticket(ADELE, "I can't log in");
+    let notes_of_it = || {
+        let seen = fleet.world().halo().ticket(ticket).expect("the ticket");
+        let told = seen.notes.into_iter().filter(|note| note.text.contains(PARKED));
+        told.collect::<Vec<_>>()
+    };
+    launcher::testing::until("the ticket is told", async || !notes_of_it().is_empty()).await;
+    // Twilio is asked in vain more often than that, and nobody tells the ticket again.
+    let told_at = fleet.world().journal().position();
+    let mut seen = 0;
+    let third = |event: &Event| {
+        seen += usize::from(matches!(
+            event,
+            Event::FaultStruck {
+                system: System::Twilio,
+                ..
+            }
+        ));
+        seen >= 3
+    };
+    fleet
+        .world()
+        .journal()
+        .wait_from(told_at, SOON, third)
+        .await
+        .unwrap();
+    fleet.world().faults(System::Twilio).outage(false);
+
+    let ended = fleet.wait_for_end(ticket).await;
+    assert_eq!(
+        (automation(&ended), ended.status.as_str()),
+        ("resolved", "Resolved")
+    );
+    assert_one_pass_delivered(&fleet, ADELE);
+    let notes = notes_of_it();
+    let texts: Vec<&str> = notes.iter().map(|note| note.text.as_str()).collect();
+    assert_eq!(texts.len(), 1, "{texts:#?}");
+    assert!(
+        texts[0].contains("waiting.") && texts[0].contains("The SMS gateway does not answer"),
+        "{texts:#?}"
+    );
+    assert!(notes[0].private, "what is away is the help desk's affair");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connector_that_is_away_for_longer_than_a_step_may_take_sends_nobody_to_the_manager() {
     let fleet = fleet_with(&[("MFA_TIMEOUT_S", "2")]).await;
     let away = Fault::new(FaultKind::Status(503)).on("BeginTwoWayAuthentication");
