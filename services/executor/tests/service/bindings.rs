@@ -1,5 +1,7 @@
 //! A permit that verification did sign, for something else: wrong in one place only, and refused by the name of that place.
 
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
 use common::client::PeerError;
 use common::{Problem, Service, StepRequest, Values};
 use launcher::testing::refusal;

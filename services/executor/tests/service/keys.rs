@@ -1,5 +1,7 @@
 //! A public seal key that is not fit: the executor does not start, and says how to mend it.
 
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 
