@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use common::clock::{self, Change, Reading};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection, PgPool};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
+
+use crate::sessions::Sessions;
 
 /// So often clocks are compared.
 const EVERY: Duration = Duration::from_secs(30);
@@ -33,7 +35,7 @@ pub(crate) async fn first(options: &PgConnectOptions) {
 }
 
 /// Compare clocks until `stopping`. While the database is away, what was last known goes on.
-pub(crate) async fn keep(pool: PgPool, stopping: CancellationToken) {
+pub(crate) async fn keep(pool: Sessions, stopping: CancellationToken) {
     let keeping = async {
         let mut beat = tokio::time::interval_at(tokio::time::Instant::now() + EVERY, EVERY);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -4,13 +4,10 @@
 //! writes gets an answer when its write is durable, as if it had been alone. There is one transaction under way at a time: a
 //! second would hide its wait for the disk, and cost more than that by halving both (`docs/decisions/0021-commits-in-groups.md`).
 
-use std::ops::{Deref, DerefMut};
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, PgPool, Postgres};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::chain;
@@ -34,7 +31,8 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// Why nothing was written.
     type Error: Failure;
 
-    /// All of them, or none: one answer for each, in their order. Given up after a while, so over a [`Lent`] connection.
+    /// All of them, or none: one answer for each, in their order. One that takes too long is dropped
+    /// where it stands: its session looks after itself ([`Session`](crate::Session)).
     fn commit(
         &self,
         entries: &[Self::Entry],
@@ -63,52 +61,6 @@ pub fn refused(error: &sqlx::Error) -> bool {
             .iter()
             .any(|class| code.starts_with(class))
     })
-}
-
-/// A connection for one commit. Dropped before it is given back, it is closed: a commit that was given up, or that panicked,
-/// leaves it in the middle of something, and to find out what would take as long as the commit did.
-#[derive(Debug)]
-pub struct Lent(Option<PoolConnection<Postgres>>);
-
-impl Lent {
-    /// One of `pool`.
-    ///
-    /// # Errors
-    /// None is to be had.
-    pub async fn from(pool: &PgPool) -> Result<Self, sqlx::Error> {
-        pool.acquire().await.map(|connection| Self(Some(connection)))
-    }
-
-    /// The commit came to an end, good or bad.
-    pub fn give_back(mut self) {
-        drop(self.0.take());
-    }
-}
-
-impl Deref for Lent {
-    type Target = PgConnection;
-
-    fn deref(&self) -> &PgConnection {
-        self.0.as_ref().expect(STILL_LENT)
-    }
-}
-
-impl DerefMut for Lent {
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        self.0.as_mut().expect(STILL_LENT)
-    }
-}
-
-/// Only [`Lent::give_back`] and the drop take it out, and both are its end.
-const STILL_LENT: &str = "a connection stays lent until it is given back";
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
-            // Its place in the pool is free at once. Without a farewell, which might wait as well.
-            drop(connection.detach());
-        }
-    }
 }
 
 /// An entry, and who waits for it.

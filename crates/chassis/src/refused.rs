@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::sessions::Sessions;
 use serde_json::json;
-use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -118,7 +118,7 @@ impl Tally {
 pub struct Refusals(Arc<Inner>);
 
 struct Inner {
-    pool: PgPool,
+    pool: Sessions,
     audit: AuditLog,
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -127,7 +127,7 @@ struct Inner {
 
 impl Refusals {
     pub(crate) fn new(
-        pool: PgPool,
+        pool: Sessions,
         audit: AuditLog,
         tasks: TaskTracker,
         stopping: CancellationToken,

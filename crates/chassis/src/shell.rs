@@ -15,8 +15,8 @@ use common::{Problem, Service, TenantId};
 use http::header::CONTENT_TYPE;
 use http::{Method, Uri};
 use secrecy::ExposeSecret;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgPool};
+use sqlx::ConnectOptions;
+use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -31,13 +31,12 @@ use crate::key_files::{KeyFile, Watched};
 use crate::oidc::People;
 use crate::outbound::Stamp;
 use crate::refused::Refusals;
+use crate::sessions::Sessions;
 use crate::settings::BaseSettings;
 use crate::window::Window;
 use crate::worker::Worker;
 use crate::{Api, ApiError, AuditLog, audit, body, clock, crowd, docs, metrics, observe, serving};
 
-/// Enough for a burst of requests beside a handful of listening workers.
-const MAX_CONNECTIONS: u32 = 16;
 /// How every session of ours is.
 const SESSION: [(&str, &str); 7] = [
     // Longer than any statement of ours; a lock held longer is a fault that should show.
@@ -53,15 +52,10 @@ const SESSION: [(&str, &str); 7] = [
     ("enable_mergejoin", "off"),
     ("enable_material", "off"),
 ];
-/// A connection that has rested this long may be dead, and is asked before it is used; asking each time would double the
-/// round trips.
-const RESTED: Duration = Duration::from_secs(1);
 /// Never told: what happened is safe in its chain, and only whoever rewrites whole chains has to be fast.
 const SEALS: &str = "audit_seals";
 /// How often ends of chains are signed.
 const SEAL_EVERY: Duration = Duration::from_secs(5);
-/// How long a request waits for a connection before it is a 500.
-const ACQUIRE_LIMIT: Duration = Duration::from_secs(5);
 /// Longest internal call; outside calls behind it have shorter limits.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// Longest wait for requests and workers under way at the end. Kubernetes kills after 30 s by default.
@@ -158,7 +152,7 @@ pub struct Shell(Arc<Inner>);
 struct Inner {
     service: Service,
     tenant: TenantId,
-    pool: PgPool,
+    pool: Sessions,
     keys: Watched<Identity>,
     outbound: Arc<dyn Outbound>,
     http: reqwest::Client,
@@ -188,13 +182,14 @@ impl Shell {
         let idempotency = Store::new(base.redis_url.expose_secret(), service).map_err(StartError::Redis)?;
         let database = database(service, base)?;
         clock::first(&database).await;
-        let pool = pool(database);
+        let pool = Sessions::new(database);
         let tasks = TaskTracker::new();
         let tenant = base.tenant_id.clone();
         let audit = AuditLog::new(service, tenant.clone());
         let refusals = Refusals::new(pool.clone(), audit, tasks.clone(), shutdown.clone());
         tasks.spawn(metrics::upkeep(shutdown.clone()));
         tasks.spawn(clock::keep(pool.clone(), shutdown.clone()));
+        tasks.spawn(pool.clone().tidy(shutdown.clone()));
         tasks.spawn(keys.clone().keep(shutdown.clone()));
         Ok(Self(Arc::new(Inner {
             service,
@@ -222,8 +217,8 @@ impl Shell {
         &self.0.tenant
     }
 
-    /// Connections to Postgres with the service's own role, made when first needed.
-    pub fn pool(&self) -> &PgPool {
+    /// Sessions with Postgres under the service's own role.
+    pub fn pool(&self) -> &Sessions {
         &self.0.pool
     }
 
@@ -363,7 +358,7 @@ impl Shell {
         {
             tracing::warn!("some workers did not finish in time");
         }
-        self.0.pool.close().await;
+        self.0.pool.close();
         tracing::info!(service = self.service().name(), "stopped");
     }
 
@@ -458,22 +453,4 @@ fn database(service: Service, base: &BaseSettings) -> Result<PgConnectOptions, S
         .options(SESSION)
         .log_statements(tracing::log::LevelFilter::Off)
         .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1)))
-}
-
-fn pool(database: PgConnectOptions) -> PgPool {
-    PgPoolOptions::new()
-        .max_connections(MAX_CONNECTIONS)
-        .acquire_timeout(ACQUIRE_LIMIT)
-        .idle_timeout(Duration::from_mins(1))
-        .test_before_acquire(false)
-        .before_acquire(|connection, rest| {
-            Box::pin(async move {
-                if rest.idle_for >= RESTED {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .after_connect(|connection, _| Box::pin(clock::compare(connection)))
-        .connect_lazy_with(database)
 }

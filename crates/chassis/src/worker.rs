@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt;
-use sqlx::postgres::PgListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -275,7 +274,7 @@ async fn listen(shell: Shell, channel: &'static str, wake: mpsc::Sender<()>) {
 
 /// Listen until the connection is lost.
 async fn listen_once(shell: &Shell, channel: &str, wake: &mpsc::Sender<()>) -> Result<(), sqlx::Error> {
-    let mut listener = PgListener::connect_with(shell.pool()).await?;
+    let mut listener = shell.pool().listener().await?;
     listener.listen(channel).await?;
     loop {
         // A full channel already holds a wake-up.

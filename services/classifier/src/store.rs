@@ -15,12 +15,13 @@ mod suggestions;
 
 use std::time::Duration;
 
+use chassis::Sessions;
 use chassis::group_commit::{Failure, Line, refused};
 use chassis::{AuditEvent, AuditLog, Shell};
 use common::clock;
 use common::{ExecutionId, TenantId, TicketId};
 use serde_json::json;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 pub(crate) use claim::{Claim, Stage};
@@ -90,7 +91,7 @@ impl Failure for StoreError {
 
 #[derive(Clone)]
 pub(crate) struct Store {
-    pool: PgPool,
+    pool: Sessions,
     tenant: TenantId,
     limits: Tripwires,
     hints: Line<Hints>,

@@ -9,6 +9,7 @@ mod sending;
 
 use std::time::Duration;
 
+use chassis::Sessions;
 use chassis::group_commit::{Failure, Line, refused};
 use chassis::switches::Off;
 use chassis::{AuditEvent, AuditLog, Shell};
@@ -18,7 +19,6 @@ use common::{
 };
 use connectors::twilio::MessageStatus;
 use serde_json::json;
-use sqlx::PgPool;
 use sqlx::postgres::types::PgInterval;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -166,7 +166,7 @@ pub(crate) enum Begun {
 /// The deliveries. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Store {
-    pool: PgPool,
+    pool: Sessions,
     tenant: TenantId,
     audit: AuditLog,
     line: Line<Deliveries>,

@@ -10,6 +10,7 @@ mod undo;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::Sessions;
 use chassis::group_commit::{Failure, Line, refused};
 use chassis::switches::{self, Off};
 use chassis::tripwires::Alarm;
@@ -18,7 +19,6 @@ use common::clock;
 use common::velocity::Exceeded;
 use common::{ExecutionId, StepRequest, StepResult, TenantId, UserId};
 use serde_json::json;
-use sqlx::PgPool;
 use sqlx::postgres::types::PgInterval;
 use time::OffsetDateTime;
 use trust::{Permit, parameters_digest};
@@ -158,7 +158,7 @@ pub(crate) enum Begun {
 /// The ledger. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Store {
-    pool: PgPool,
+    pool: Sessions,
     tenant: TenantId,
     audit: AuditLog,
     limits: Arc<Limits>,
@@ -166,7 +166,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn new(pool: PgPool, tenant: TenantId, audit: AuditLog, limits: Limits) -> Self {
+    pub(crate) fn new(pool: Sessions, tenant: TenantId, audit: AuditLog, limits: Limits) -> Self {
         let line = Line::start(&Effects {
             pool: pool.clone(),
             tenant: tenant.clone(),

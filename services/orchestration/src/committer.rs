@@ -83,7 +83,7 @@ pub(crate) struct Committer(Line<Steps>);
 impl Committer {
     /// Over `store`. Tickets that are to be told something go to `hand`.
     pub(crate) fn start(store: &Store, hand: &Hand) -> Self {
-        let (store, hand) = (store.clone(), hand.clone());
+        let (store, hand) = (store.seated(), hand.clone());
         Self(Line::start(&Steps { store, hand }))
     }
 
@@ -112,7 +112,7 @@ impl Closer {
     /// Over `store`.
     pub(crate) fn start(store: &Store) -> Self {
         Self {
-            now: Line::start(store),
+            now: Line::start(&store.seated()),
             later: Line::patient(store, PATIENCE),
         }
     }

@@ -17,9 +17,10 @@ pub(crate) mod stored;
 mod telling;
 mod view;
 
+use chassis::Sessions;
 use chassis::audit::{AuditEvent, AuditLog};
 use common::{Service, TenantId};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
 pub(crate) use accept::{FIRST_FENCE, NewExecution};
 pub(crate) use claim::{Claimed, RunnerId};
@@ -86,16 +87,24 @@ impl StoreError {
 /// The tables of the service, for one tenant.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    pool: PgPool,
+    pool: Sessions,
     tenant: TenantId,
     audit: AuditLog,
 }
 
 impl Store {
     /// Over `pool`, for `tenant`.
-    pub(crate) fn new(pool: PgPool, tenant: TenantId) -> Self {
+    pub(crate) fn new(pool: Sessions, tenant: TenantId) -> Self {
         let audit = AuditLog::new(Service::Orchestration, tenant.clone());
         Self { pool, tenant, audit }
+    }
+
+    /// The same over a connection of its own, for whoever commits over and over.
+    pub(crate) fn seated(&self) -> Self {
+        Self {
+            pool: self.pool.seat(),
+            ..self.clone()
+        }
     }
 
     /// The tenant whose rows these are.

@@ -1,6 +1,7 @@
 //! The table `playbooks`: all SQL of the service. A row is never changed but for whether and how it is active, and the service's role could
 //! not change more.
 
+use chassis::Sessions;
 use chassis::{AuditEvent, AuditLog, Shell};
 use common::clock;
 use common::modes::{Activation, Bar};
@@ -9,7 +10,7 @@ use common::playbook::PlaybookView;
 use common::{ActionName, Digest, Mode, PlaybookName, PlaybookRef, PlaybookVersion, TenantId};
 use playbook_lang::Playbook;
 use serde_json::{Value, json};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -124,7 +125,7 @@ impl TryFrom<Row> for PlaybookView {
 /// The playbooks of one tenant.
 #[derive(Clone)]
 pub(crate) struct Store {
-    pool: PgPool,
+    pool: Sessions,
     tenant: TenantId,
     audit: AuditLog,
 }

@@ -74,7 +74,7 @@ async fn a_ticket_is_told_once_that_something_is_away_for_long_and_then_ends_wel
         let told = seen.notes.into_iter().filter(|note| note.text.contains(PARKED));
         told.collect::<Vec<_>>()
     };
-    launcher::testing::until("the ticket is told", async || !notes_of_it().is_empty()).await;
+    until("the ticket is told", async || !notes_of_it().is_empty()).await;
     // Twilio is asked in vain more often than that, and nobody tells the ticket again.
     let told_at = fleet.world().journal().position();
     let mut seen = 0;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::sessions::Sessions;
 use common::{TenantId, clock};
-use sqlx::PgPool;
 use trust::Identity;
 use trust::audit::{HEADS_IN_SEAL, Hash, Head, Seal};
 use uuid::Uuid;
@@ -23,7 +23,7 @@ pub(crate) enum SealError {
 
 /// Seal the heads that nobody has sealed, as many as go into one. Of several replicas one does, and the others find nothing.
 pub(crate) async fn step(
-    pool: &PgPool,
+    pool: &Sessions,
     tenant: &TenantId,
     identity: &Arc<Identity>,
 ) -> Result<Did, SealError> {

@@ -11,6 +11,7 @@ mod idempotent;
 mod keys;
 mod people;
 mod running;
+mod sessions;
 mod tokens;
 mod window;
 mod working;

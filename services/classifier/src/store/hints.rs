@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
+use chassis::Sessions;
 use chassis::group_commit::Ledger;
 use common::TenantId;
 use common::clock;
-use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use super::{CHANNEL, Claim, LEASE, Stage, StoreError, WATCH_CHANNEL};
 /// Hints, and the tickets that they queue.
 #[derive(Debug, Clone)]
 pub(super) struct Hints {
-    pub(super) pool: PgPool,
+    pub(super) pool: Sessions,
     pub(super) tenant: TenantId,
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use chassis::Sessions;
 use chassis::group_commit::Ledger;
 use chassis::{AuditEvent, AuditLog, switches, tripwires};
 use common::clock;
 use common::velocity::{Place, Windows};
 use common::{ExecutionId, TenantId, TicketId};
 use serde_json::{Value, json};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -56,7 +57,7 @@ impl Move {
 /// The tickets.
 #[derive(Debug, Clone)]
 pub(super) struct Moves {
-    pub(super) pool: PgPool,
+    pub(super) pool: Sessions,
     pub(super) tenant: TenantId,
     pub(super) audit: AuditLog,
 }

@@ -1,11 +1,12 @@
 //! What becomes of deliveries at the same moment, in one transaction.
 
+use chassis::Sessions;
 use chassis::group_commit::Ledger;
 use chassis::switches::{self, Off};
 use chassis::{AuditEvent, AuditLog};
 use common::TenantId;
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{Ended, Held, LEASE, StoreError, call, interval, notify, number};
@@ -13,7 +14,7 @@ use super::{Ended, Held, LEASE, StoreError, call, interval, notify, number};
 /// The table.
 #[derive(Debug, Clone)]
 pub(super) struct Deliveries {
-    pub(super) pool: PgPool,
+    pub(super) pool: Sessions,
     pub(super) tenant: TenantId,
     pub(super) audit: AuditLog,
 }

@@ -1,12 +1,13 @@
 //! Intents and endings of the same moment, in one transaction: whoever acts on different people shares its cost.
 
+use chassis::Sessions;
 use chassis::group_commit::Ledger;
 use chassis::switches::{self, Off};
 use chassis::{AuditEvent, AuditLog, tripwires};
 use common::velocity::{Place, Windows};
 use common::{ExecutionId, Outcome, StepId, StepRequest, TenantId, TicketId};
 use serde_json::{Value, json};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use trust::SpentPermit;
 use uuid::Uuid;
@@ -18,7 +19,7 @@ use crate::observed::Kept;
 /// The ledger's tables.
 #[derive(Debug, Clone)]
 pub(super) struct Effects {
-    pub(super) pool: PgPool,
+    pub(super) pool: Sessions,
     pub(super) tenant: TenantId,
     pub(super) audit: AuditLog,
 }

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chassis::audit::AuditEvent;
-use chassis::group_commit::Lent;
 use common::execution::ExecutionStatus;
 use common::{ActionName, ExecutionId, OperationId, Outcome, Signal, StepCall, TicketId, Values};
 use sqlx::{Connection as _, PgConnection};
@@ -189,10 +188,10 @@ impl Store {
     /// whose decision or ticket has one already. Where the database refuses any of it, none is written. Tickets that are to
     /// be told something nobody should wait for are taken in the same breath, as far as `take` allows.
     pub(crate) async fn commit(&self, entries: &[Entry], take: Take) -> Result<Committed, StoreError> {
-        let mut lent = Lent::from(&self.pool).await?;
-        let committed = self.commit_over(&mut lent, entries, take).await;
-        lent.give_back();
-        committed
+        let mut session = self.pool.acquire().await?;
+        let committed = self.commit_over(&mut session, entries, take).await?;
+        session.give_back();
+        Ok(committed)
     }
 
     async fn commit_over(

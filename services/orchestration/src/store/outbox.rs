@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use chassis::audit::{AuditEvent, AuditRows};
-use chassis::group_commit::Lent;
 use common::{ExecutionId, Service, TicketId};
 use uuid::Uuid;
 
@@ -228,7 +227,6 @@ impl Store {
             &self.tenant,
             closings.iter().flat_map(|closing| &closing.audit),
         );
-        let mut lent = Lent::from(&self.pool).await?;
         let rows = sqlx::query_file!(
             "src/store/close.sql",
             self.tenant_id(),
@@ -255,11 +253,10 @@ impl Store {
             &audit.digests as &[Vec<u8>],
             &column.settled_words as &[Option<&str>],
         )
-        .fetch_all(&mut *lent)
-        .await;
-        lent.give_back();
+        .fetch_all(&self.pool)
+        .await?;
         let mut left = HashMap::new();
-        for row in rows? {
+        for row in rows {
             let what = if row.held {
                 Left::Kept(row.enqueued)
             } else {

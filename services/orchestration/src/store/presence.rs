@@ -26,7 +26,7 @@ impl Store {
     /// Become a runner whose lease lasts `lease`.
     pub(crate) async fn register(&self, lease: Duration) -> Result<Presence, StoreError> {
         let runner = RunnerId(clock::fresh_id());
-        let mut session = self.pool.acquire().await?.detach();
+        let mut session = self.pool.alone().await?;
         // Before anybody can see the runner: without its lock it would count as dead.
         lock(&mut session, runner).await?;
         sqlx::query!(
@@ -100,7 +100,7 @@ impl Store {
         if presence.session.ping().await.is_ok() {
             return Ok(());
         }
-        let mut session = self.pool.acquire().await?.detach();
+        let mut session = self.pool.alone().await?;
         lock(&mut session, presence.runner).await?;
         presence.session = session;
         Ok(())

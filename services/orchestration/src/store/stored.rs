@@ -1,5 +1,6 @@
 //! What unit tests find stored: an execution, and what its ticket is still to be told.
 
+use chassis::Sessions;
 use common::clock;
 use common::execution::ExecutionStatus;
 use common::{
@@ -15,7 +16,8 @@ use crate::update::Update;
 /// The store of the tenant `default`, with the rights of the service.
 pub(crate) async fn store(database: &TestDatabase) -> Store {
     let pool = database.pool(Service::Orchestration).await;
-    Store::new(pool, "default".parse().unwrap())
+    let sessions = Sessions::new((*pool.connect_options()).clone());
+    Store::new(sessions, "default".parse().unwrap())
 }
 
 /// A fresh execution for `ticket`, which is still to be told `updates`.

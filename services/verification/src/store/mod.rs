@@ -11,11 +11,12 @@ mod read;
 mod renew;
 mod rows;
 
+use chassis::Sessions;
 use chassis::switches::Off;
 use chassis::{AuditEvent, AuditLog};
 use common::velocity::Exceeded;
 use common::{ExecutionId, OperationId, StepCall, TenantId};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 pub use self::ledger::{Committer, Entry, Found};
@@ -90,7 +91,7 @@ impl StoreError {
 /// The tables of one tenant.
 #[derive(Clone)]
 pub struct Store {
-    pool: PgPool,
+    pool: Sessions,
     audit: AuditLog,
     tenant: TenantId,
     tripwires: Tripwires,
@@ -117,7 +118,7 @@ macro_rules! select {
 
 impl Store {
     /// The tables of `tenant`.
-    pub fn new(pool: PgPool, audit: AuditLog, tenant: TenantId, tripwires: Tripwires) -> Self {
+    pub fn new(pool: Sessions, audit: AuditLog, tenant: TenantId, tripwires: Tripwires) -> Self {
         Self {
             pool,
             audit,

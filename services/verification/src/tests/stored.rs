@@ -1,6 +1,6 @@
 //! The store on a real database, under the service's own role.
 
-use chassis::AuditLog;
+use chassis::{AuditLog, Sessions};
 use common::{Service, TenantId};
 use launcher::testing::{TestDatabase, database};
 use secrecy::SecretString;
@@ -29,7 +29,8 @@ async fn desk() -> Desk {
     let tenant: TenantId = "default".parse().unwrap();
     let pool = database.pool(Service::Verification).await;
     let audit = AuditLog::new(Service::Verification, tenant.clone());
-    let store = Store::new(pool, audit, tenant, Tripwires::NONE);
+    let sessions = Sessions::new((*pool.connect_options()).clone());
+    let store = Store::new(sessions, audit, tenant, Tripwires::NONE);
     Desk {
         committer: Committer::start(&store),
         store,
