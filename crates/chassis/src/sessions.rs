@@ -35,6 +35,9 @@ const RESTED: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_mins(1);
 /// None is kept for longer: a backend's memory grows with everything it has seen.
 const LIFETIME: Duration = Duration::from_mins(30);
+/// How long a statement may take. Well above what the server allows it (`statement_timeout`, 30 s): after that there is nobody at
+/// the other end any more, which the kernel would notice in a quarter of an hour.
+const PATIENCE: Duration = Duration::from_secs(45);
 /// How long a session has to say that it is good.
 const CHECK: Duration = Duration::from_secs(2);
 /// First and longest wait before a server that is just starting is tried again.
@@ -47,6 +50,8 @@ const HELD: &str = "a session is held until it is dropped";
 pub struct Sessions {
     pool: Pool<Doorman>,
     options: Arc<PgConnectOptions>,
+    /// How long a statement that is given to them may take.
+    patience: Duration,
 }
 
 impl fmt::Debug for Sessions {
@@ -122,7 +127,17 @@ impl Sessions {
             .queue_mode(QueueMode::Lifo)
             .build()
             .expect("without limits of its own it needs no runtime");
-        Self { pool, options }
+        Self {
+            pool,
+            options,
+            patience: PATIENCE,
+        }
+    }
+
+    /// The same, where a statement that is given to them itself is given up after `patience`.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// A single session apart from the others, for whoever commits over and over: its backend has nothing else in mind.
@@ -181,6 +196,16 @@ impl Sessions {
             .acquire_timeout(LIMIT)
             .connect_lazy_with((*self.options).clone());
         PgListener::connect_with(&pool).await
+    }
+
+    async fn in_time<T>(
+        &self,
+        asked: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, sqlx::Error> {
+        let silent = || std::io::Error::new(std::io::ErrorKind::TimedOut, "Postgres does not answer");
+        tokio::time::timeout(self.patience, asked)
+            .await
+            .unwrap_or_else(|_| Err(silent().into()))
     }
 
     /// Hand out none any more, and close those that nobody uses. One in use is closed when it is given back.
@@ -334,7 +359,8 @@ impl<'p> Executor<'p> for &'_ Sessions {
         let sessions = self.clone();
         let answer = async move {
             let mut session = sessions.acquire().await?;
-            let all: Vec<_> = session.fetch_many(query).try_collect().await?;
+            let asked = session.fetch_many(query).try_collect();
+            let all: Vec<_> = sessions.in_time(asked).await?;
             session.give_back();
             Ok::<_, sqlx::Error>(stream::iter(all.into_iter().map(Ok)))
         };
@@ -349,7 +375,7 @@ impl<'p> Executor<'p> for &'_ Sessions {
         let sessions = self.clone();
         Box::pin(async move {
             let mut session = sessions.acquire().await?;
-            let row = session.fetch_optional(query).await?;
+            let row = sessions.in_time(session.fetch_optional(query)).await?;
             session.give_back();
             Ok(row)
         })

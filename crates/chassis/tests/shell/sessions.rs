@@ -107,24 +107,25 @@ async fn the_last_one_given_back_is_the_first_handed_out_and_nothing_is_asked_of
 }
 
 #[tokio::test]
-async fn a_transaction_that_is_dropped_is_rolled_back_before_anybody_gets_its_session() {
+async fn a_transaction_that_is_dropped_is_rolled_back_at_once() {
     let ground = Ground::lay().await;
     let sessions = ground.sessions();
     let mut transaction = sessions.begin().await.unwrap();
     let pid = backend(&mut transaction).await;
     insert(&mut transaction, 1).await.unwrap();
     drop(transaction);
-    // It would wait for the row of the other one, were that still open.
-    let mut next = timeout(AT_ONCE, sessions.begin()).await.unwrap().unwrap();
+    // Somebody else would wait for that row, were the transaction still open.
+    let apart = sqlx::query("INSERT INTO numbers VALUES (1)").execute(&ground.owner);
+    timeout(AT_ONCE, apart).await.expect("its row is free").unwrap();
+    let mut next = sessions.begin().await.unwrap();
     assert_eq!(backend(&mut next).await, pid, "the same session, good again");
-    insert(&mut next, 1).await.unwrap();
+    insert(&mut next, 2).await.unwrap();
     next.commit().await.unwrap();
-    assert_eq!(ground.numbers().await, 1);
 
     let mut given_up = sessions.begin().await.unwrap();
-    insert(&mut given_up, 2).await.unwrap();
+    insert(&mut given_up, 3).await.unwrap();
     given_up.rollback().await.unwrap();
-    assert_eq!(ground.numbers().await, 1);
+    assert_eq!(ground.numbers().await, 2, "the one apart, and what was committed");
 }
 
 #[tokio::test]
@@ -178,6 +179,23 @@ async fn a_session_that_the_server_ended_is_handed_out_once_at_most() {
     let first = sqlx::query("SELECT 1").execute(&sessions).await;
     let second = sqlx::query("SELECT 1").execute(&sessions).await;
     assert!(second.is_ok(), "{first:?}, then {second:?}");
+}
+
+#[tokio::test]
+async fn a_statement_over_a_dead_wire_is_given_up() {
+    let ground = Ground::lay().await;
+    let sessions = ground.sessions().patient(Duration::from_millis(100));
+    let session = sessions.acquire().await.unwrap();
+    ground.wire.freeze();
+    session.give_back();
+    let silent = sqlx::query("SELECT 1").execute(&sessions).await.unwrap_err();
+    assert!(
+        matches!(&silent, sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut),
+        "{silent:?}"
+    );
+    // Its session is closed, and the next one is made over what carries.
+    let sessions = sessions.patient(AT_ONCE);
+    assert!(sqlx::query("SELECT 1").execute(&sessions).await.is_ok());
 }
 
 #[tokio::test]
