@@ -186,13 +186,12 @@ fn sign(answer: &Result<StepAnswer, PeerError>) -> Sign {
         Err(PeerError::Busy {
             code: Some(code),
             system,
-            detail,
             retry_after,
             ..
         }) if code == OUTSIDE_UNAVAILABLE => Sign::OutsideAway {
             system: system.clone(),
             retry_after: *retry_after,
-            explanation: outside_away(detail),
+            explanation: outside_away(system.as_deref()),
         },
         // For instance that the same request is being worked on: a matter of this call alone.
         Err(PeerError::Busy { code: Some(_), .. }) => Sign::ServiceThere,
@@ -261,23 +260,25 @@ fn not_answered(call: StepCall, error: PeerError) -> Event {
         }
         PeerError::Busy {
             code,
-            detail,
+            system,
             retry_after,
             ..
         } if code.as_deref() == Some(OUTSIDE_UNAVAILABLE) => Event::OutsideAway {
             call,
             retry_after,
-            explanation: outside_away(&detail),
+            explanation: outside_away(system.as_deref()),
         },
         PeerError::Busy { retry_after, .. } => Event::Unreached { call, retry_after },
         PeerError::Unknown { .. } => Event::Unanswered { call },
     }
 }
 
-/// What is away, for people: the detail repeats status and code, which say nothing to them.
-fn outside_away(detail: &str) -> String {
-    let why = detail.rsplit_once(&format!("{OUTSIDE_UNAVAILABLE}: "));
-    sentence(why.map_or(detail, |(_, why)| why))
+/// What is away, for people who read the ticket: the problem's own words tell the calling service what to do.
+fn outside_away(system: Option<&str>) -> String {
+    let system = system.unwrap_or("what it needs outside");
+    sentence(&format!(
+        "{system} does not answer at the moment, and nothing was done"
+    ))
 }
 
 /// As people write one: a capital in front, a full stop behind.
@@ -335,7 +336,7 @@ mod tests {
             detail: "500".to_owned(),
         };
         let wait = Some(Duration::from_secs(7));
-        let words = "Twilio does not answer at the moment; nothing was done, ask again later.".to_owned();
+        let words = "Twilio does not answer at the moment, and nothing was done.".to_owned();
         let unreached = |seconds: Option<u64>| Event::Unreached {
             call: call(),
             retry_after: seconds.map(Duration::from_secs),

@@ -108,7 +108,9 @@ async fn a_ticket_is_told_once_that_something_is_away_for_long_and_then_ends_wel
     let told = texts.concat().matches(PARKED).count();
     assert_eq!(told, 1, "{texts:#?}");
     assert!(
-        texts[0].contains("waiting.") && texts[0].contains("The SMS gateway does not answer"),
+        texts[0].contains(
+            "The SMS gateway does not answer at the moment, and nothing was done. It is tried again"
+        ),
         "{texts:#?}"
     );
     assert!(notes[0].private, "what is away is the help desk's affair");

@@ -37,7 +37,7 @@ pub(super) async fn retry(operate: &Operate) -> anyhow::Result<Ending> {
     let (fleet, id) = found(operate).await?;
     told(
         fleet.retry(id, &why(operate)).await,
-        "tries again what had failed",
+        "tries again now what had failed or had to wait",
     )
 }
 
