@@ -279,6 +279,10 @@ impl Drop for Session {
         };
         runtime.spawn(async move {
             if check(&mut session).await.is_err() {
+                // Whatever ended it ended the others as well: a server that starts anew, a wire that was cut.
+                if let Some(pool) = Object::pool(&session) {
+                    pool.retain(|_, _| false);
+                }
                 drop(Object::take(session));
             }
         });

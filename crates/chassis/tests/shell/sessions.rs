@@ -182,6 +182,27 @@ async fn a_session_that_the_server_ended_is_handed_out_once_at_most() {
 }
 
 #[tokio::test]
+async fn where_one_session_was_ended_those_that_rest_are_not_handed_out() {
+    let ground = Ground::lay().await;
+    let sessions = ground.shell.pool();
+    let (mut one, mut other) = (
+        sessions.acquire().await.unwrap(),
+        sessions.acquire().await.unwrap(),
+    );
+    let pids = [backend(&mut one).await, backend(&mut other).await];
+    one.give_back();
+    other.give_back();
+    sqlx::query("SELECT pg_terminate_backend(pid, 10000) FROM UNNEST($1::int[]) AS pid")
+        .bind(&pids[..])
+        .execute(&ground.owner)
+        .await
+        .unwrap();
+    let _lost = sqlx::query("SELECT 1").execute(sessions).await;
+    until("both are closed", async || sessions.size() == 0).await;
+    assert!(sqlx::query("SELECT 1").execute(sessions).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_statement_over_a_dead_wire_is_given_up() {
     let ground = Ground::lay().await;
     let sessions = ground.sessions().patient(Duration::from_millis(100));
