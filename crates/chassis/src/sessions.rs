@@ -220,7 +220,7 @@ impl Sessions {
 
     /// How many of them nobody uses.
     pub fn idle(&self) -> usize {
-        self.pool.status().available.min(self.size())
+        self.pool.status().available
     }
 
     /// Close what is not used any more, until `stopping`.

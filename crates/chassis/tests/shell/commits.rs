@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use chassis::Sessions;
 use chassis::group_commit::{Failure, Ledger, Line, refused};
-use common::Service;
 use launcher::testing::{Wire, until};
 
-use crate::world::World;
+use crate::sessions::Ground;
 
 /// Long enough for a connection to be made on a busy machine.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -67,29 +66,20 @@ impl Ledger for Numbers {
 
 #[tokio::test]
 async fn a_commit_over_a_dead_session_is_given_up_and_the_session_with_it() {
-    let (world, database) = (World::new(), launcher::testing::database().await);
-    let owner = database.owner().await;
-    sqlx::raw_sql("CREATE TABLE numbers (number int); GRANT INSERT ON numbers TO PUBLIC")
-        .execute(&owner)
-        .await
-        .unwrap();
-    let wire = Wire::to(&database.url(Service::Delivery)).await;
-    let redis = database.redis_url();
-    let shell = world
-        .standing_on(Service::Delivery, None, (wire.url().as_str(), redis.as_str()))
-        .await;
+    let ground = Ground::lay().await;
     let numbers = Numbers {
-        sessions: shell.pool().clone(),
-        wire: Arc::new(wire),
+        sessions: ground.shell.pool().clone(),
+        wire: Arc::clone(&ground.wire),
     };
     let line = Line::limited(&numbers, LIMIT);
     line.commit(1).await.unwrap();
     let given_up = line.commit(LAST).await;
     assert!(matches!(given_up, Err(Fault::Unclear)), "{given_up:?}");
     line.commit(2).await.unwrap();
+    let sessions = ground.shell.pool();
     until("the dead session takes no place any more", async || {
-        (shell.pool().size(), shell.pool().idle()) == (1, 1)
+        sessions.size() == sessions.idle()
     })
     .await;
-    world.shutdown.cancel();
+    line.commit(3).await.unwrap();
 }

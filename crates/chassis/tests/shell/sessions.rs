@@ -1,5 +1,6 @@
 //! Sessions with a real Postgres: who gets which, and what becomes of one that was broken off.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::{Sessions, Shell};
@@ -13,23 +14,24 @@ use crate::world::World;
 /// Long enough for anything that has to answer, on a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
-struct Ground {
+/// A service whose sessions go over a wire, and a table for numbers.
+pub(crate) struct Ground {
     world: World,
     database: TestDatabase,
-    wire: Wire,
-    shell: Shell,
+    pub(crate) wire: Arc<Wire>,
+    pub(crate) shell: Shell,
     owner: PgPool,
 }
 
 impl Ground {
-    async fn lay() -> Self {
+    pub(crate) async fn lay() -> Self {
         let (world, database) = (World::new(), database().await);
         let owner = database.owner().await;
         sqlx::raw_sql("CREATE TABLE numbers (number int UNIQUE); GRANT SELECT, INSERT ON numbers TO PUBLIC")
             .execute(&owner)
             .await
             .unwrap();
-        let wire = Wire::to(&database.url(Service::Delivery)).await;
+        let wire = Arc::new(Wire::to(&database.url(Service::Delivery)).await);
         let redis = database.redis_url();
         let shell = world
             .standing_on(Service::Delivery, None, (wire.url().as_str(), redis.as_str()))
@@ -149,10 +151,27 @@ async fn a_statement_that_is_broken_off_answers_nobody_else() {
     let sessions = ground.sessions();
     let mut slow = sessions.acquire().await.unwrap();
     let pid = backend(&mut slow).await;
+    let mut holder = ground.owner.acquire().await.unwrap();
+    sqlx::query("SELECT pg_advisory_lock(1)")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    let asked = sqlx::query_scalar::<_, i32>("SELECT 1 FROM pg_advisory_lock(1)").fetch_one(&mut *slow);
+    let waits = until("it waits for the lock", async || {
+        let waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND NOT granted)";
+        let waiting = sqlx::query_scalar(waiting).bind(pid).fetch_one(&ground.owner);
+        waiting.await.unwrap()
+    });
+    tokio::select! {
+        answered = asked => panic!("the lock is taken: {answered:?}"),
+        () = waits => {}
+    }
     // Its answer is on its way when nobody waits for it any more.
-    let asked = sqlx::query_scalar::<_, i32>("SELECT 1 FROM pg_sleep(0.2)").fetch_one(&mut *slow);
-    assert!(timeout(Duration::from_millis(20), asked).await.is_err());
     drop(slow);
+    sqlx::query("SELECT pg_advisory_unlock(1)")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
     let two: i32 = sqlx::query_scalar("SELECT 2").fetch_one(&sessions).await.unwrap();
     assert_eq!(two, 2);
     let mut next = sessions.acquire().await.unwrap();
