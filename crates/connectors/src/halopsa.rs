@@ -19,7 +19,7 @@ use url::Url;
 pub use client::Halo;
 pub use lookups::{HaloUser, Status};
 pub use ticket::{Action, Changes, CustomField, Ticket, TicketRef, TicketStub};
-pub use write::{Agent, NewNote, Outcome};
+pub use write::{Agent, NewNote, Outcome, TicketFields, TicketNotes};
 
 /// The agent number that means "nobody".
 pub const UNASSIGNED: i64 = 1;

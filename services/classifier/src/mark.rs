@@ -69,7 +69,8 @@ impl Marker {
             (fields.playbook, json!(playbook)),
             (fields.confidence, json!(format!("{:.2}", decision.confidence))),
         ];
-        Ok(self.halo.set_custom_fields(ticket, &values).await?)
+        self.halo.set_custom_fields(ticket, &values).await?;
+        Ok(())
     }
 
     async fn fields(&self) -> Result<Fields, MarkError> {

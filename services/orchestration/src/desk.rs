@@ -7,16 +7,20 @@ use std::time::Duration;
 use chassis::Shell;
 use common::{AutomationStatus, TicketId, Values};
 use connectors::CallError;
-use connectors::halopsa::{Agent, Halo, NewNote, Outcome, Ticket};
+use connectors::halopsa::{Agent, Halo, NewNote, Outcome, Ticket, TicketFields, TicketNotes};
 use tokio::sync::OnceCell;
 
 use crate::outbox::plan::{Change, Note};
 use crate::settings::DeskSettings;
+use crate::update::Marker;
 
 /// What `/readyz` calls it.
 const READINESS: &str = "halopsa";
 /// How often the help desk is asked for its statuses and fields until it has answered.
 const LOOK_UP_EVERY: Duration = Duration::from_secs(10);
+
+/// Why nothing is told to a ticket that the help desk has not.
+pub(crate) const UNKNOWN: &str = "the help desk does not know the ticket";
 
 /// Why the help desk was not told.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +51,11 @@ pub(crate) enum Remedy {
 }
 
 impl DeskError {
+    /// The help desk said no to what was asked, rather than being away.
+    pub(crate) const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Call(CallError::Refused { .. }))
+    }
+
     /// What may be done about it.
     pub(crate) fn remedy(&self) -> Remedy {
         match self {
@@ -83,6 +92,43 @@ struct Numbers {
     resolved: i64,
     escalated: Option<i64>,
     status_field: i64,
+}
+
+impl Numbers {
+    /// The status that a ticket has at this end, where one is set.
+    const fn wanted(self, status: AutomationStatus) -> Option<i64> {
+        match status {
+            AutomationStatus::Resolved => Some(self.resolved),
+            AutomationStatus::Escalated => self.escalated,
+            _ => None,
+        }
+    }
+}
+
+/// The ticket has this status, or a later one: what is closed is not opened again.
+fn stands(ticket: &Ticket, wanted: Option<i64>) -> bool {
+    wanted.is_none() || ticket.status_id == wanted || ticket.closed
+}
+
+/// What a note says.
+struct Worded<'n> {
+    text: String,
+    marker: &'n Marker,
+    private: bool,
+    change: Option<Change>,
+}
+
+impl<'n> Worded<'n> {
+    /// `None` where it says nothing.
+    fn of(note: &'n Note) -> Option<Self> {
+        let (text, marker) = note.text()?;
+        Some(Self {
+            text,
+            marker,
+            private: note.private,
+            change: note.change(),
+        })
+    }
 }
 
 /// The help desk.
@@ -128,68 +174,132 @@ impl Desk {
         Ok(self.halo.ticket(id).await?)
     }
 
-    /// The texts of the notes that stand on the ticket, to look for markers.
-    pub(crate) async fn standing(&self, ticket: &TicketId) -> Result<Vec<String>, DeskError> {
-        Ok(self
-            .halo
-            .actions(ticket)
-            .await?
-            .into_iter()
-            .map(|action| action.note)
-            .collect())
+    /// The texts of the notes that stand on the ticket, to look for markers; `None` where the help desk does not know it.
+    pub(crate) async fn standing(&self, ticket: &TicketId) -> Result<Option<Vec<String>>, DeskError> {
+        match self.halo.actions(ticket).await {
+            Ok(actions) => Ok(Some(actions.into_iter().map(|action| action.note).collect())),
+            // A history that cannot be read is none only where there is nothing it could be of.
+            Err(error) => match self.ticket(ticket).await {
+                Ok(None) => Ok(None),
+                _ => Err(error.into()),
+            },
+        }
     }
 
-    /// Add notes in one call, and change the ticket with them; those without words are left out.
-    pub(crate) async fn add(&self, ticket: &TicketId, notes: &[Note]) -> Result<(), DeskError> {
+    /// Add notes to tickets in one call, and change the tickets with them; those without words are left out. Each ticket as
+    /// its notes left it, where the help desk shows it.
+    pub(crate) async fn add(
+        &self,
+        tickets: &[(&TicketId, &[Note])],
+    ) -> Result<Vec<Option<Ticket>>, DeskError> {
         let numbers = self.numbers().await?;
-        let worded: Vec<_> = notes
+        let worded: Vec<(&TicketId, Vec<Worded<'_>>)> = tickets
             .iter()
-            .filter_map(|note| note.text().map(|text| (note, text)))
+            .map(|(ticket, notes)| (*ticket, notes.iter().filter_map(Worded::of).collect()))
             .collect();
-        let notes = worded.iter().map(|(note, (text, marker))| {
-            let (new_status, new_agent) = match note.change() {
-                None => (None, None),
-                Some(Change::Resolve) => (Some(numbers.resolved), None),
-                Some(Change::Escalate) => (numbers.escalated, Some(Agent::Nobody)),
-            };
-            NewNote {
-                text,
-                private: note.private,
-                outcome: Outcome::from(self.settings.outcome_note.as_str()),
-                new_status,
-                new_agent,
-                marker: marker.as_str(),
-            }
+        let tickets: Vec<TicketNotes<'_>> = worded
+            .iter()
+            .map(|(ticket, notes)| TicketNotes {
+                ticket,
+                notes: notes.iter().map(|note| self.new_note(note, numbers)).collect(),
+            })
+            .collect();
+        Ok(self.halo.add_notes(&tickets).await?)
+    }
+
+    fn new_note<'n>(&self, note: &'n Worded<'_>, numbers: Numbers) -> NewNote<'n> {
+        let (new_status, new_agent) = match note.change {
+            None => (None, None),
+            Some(Change::Resolve) => (Some(numbers.resolved), None),
+            Some(Change::Escalate) => (numbers.escalated, Some(Agent::Nobody)),
+        };
+        NewNote {
+            text: &note.text,
+            private: note.private,
+            outcome: Outcome::from(self.settings.outcome_note.as_str()),
+            new_status,
+            new_agent,
+            marker: note.marker.as_str(),
+        }
+    }
+
+    /// Make tickets say their status, in one call; each as a call before this one showed it. Which of them stand by now as
+    /// they should: the others are for [`Self::settle`].
+    pub(crate) async fn settle_together(
+        &self,
+        tickets: &[(Ticket, AutomationStatus)],
+    ) -> Result<Vec<bool>, DeskError> {
+        let numbers = self.numbers().await?;
+        let fields: Vec<TicketFields> = tickets
+            .iter()
+            .map(|(ticket, status)| TicketFields {
+                ticket: ticket.reference(),
+                fields: vec![(numbers.status_field, status.as_str().into())],
+            })
+            .collect();
+        let now = self.halo.set_fields(&fields).await?;
+        let stands = now.into_iter().zip(tickets).map(|(now, (_, status))| {
+            let wanted = numbers.wanted(*status);
+            now.is_some_and(|now| stands(&now, wanted)) || wanted.is_none()
         });
-        Ok(self.halo.add_notes(ticket, &notes.collect::<Vec<_>>()).await?)
+        Ok(stands.collect())
     }
 
     /// Make the ticket say `status`: the custom field, and at an end the status that the note should have set already (a
     /// rule of the tenant may have kept the old one). Whom it is assigned to is left alone: a person may have taken it.
-    pub(crate) async fn settle(&self, ticket: &Ticket, status: AutomationStatus) -> Result<(), DeskError> {
+    ///
+    /// `seen` is the ticket as a call before this one showed it: good for its type and customer, too old to tell whether its
+    /// status has to be changed.
+    pub(crate) async fn settle(
+        &self,
+        id: &TicketId,
+        seen: Option<Ticket>,
+        status: AutomationStatus,
+    ) -> Result<(), DeskError> {
         let numbers = self.numbers().await?;
-        let reference = ticket.reference();
-        let wanted = match status {
-            AutomationStatus::Resolved => Some(numbers.resolved),
-            AutomationStatus::Escalated => numbers.escalated,
-            _ => None,
-        };
-        let said = ticket
-            .custom_field(&self.settings.field_status)
-            .and_then(|value| value.as_str());
-        if said != Some(status.as_str()) {
+        let wanted = numbers.wanted(status);
+        let ticket = self
+            .seen_or_read(id, seen.filter(|seen| !self.says(seen, status)))
+            .await?;
+        let now = if self.says(&ticket, status) {
+            ticket
+        } else {
             let field = (numbers.status_field, serde_json::Value::from(status.as_str()));
-            self.halo.set_custom_fields(&reference, &[field]).await?;
-        }
+            let set = self.halo.set_custom_fields(&ticket.reference(), &[field]).await?;
+            match wanted {
+                None => return Ok(()),
+                Some(_) => self.seen_or_read(id, set).await?,
+            }
+        };
         // Last, because a workflow may forbid it.
-        if let Some(wanted) = wanted.filter(|wanted| ticket.status_id != Some(*wanted) && !ticket.closed) {
-            self.halo.set_status(&reference, wanted).await?;
+        if let Some(wanted) = wanted.filter(|wanted| !stands(&now, Some(*wanted))) {
+            self.halo.set_status(&now.reference(), wanted).await?;
         }
         Ok(())
     }
 
-    /// Give custom fields of the ticket these values. Safe to repeat: the same values again.
-    pub(crate) async fn set(&self, ticket: &Ticket, fields: &Values) -> Result<(), DeskError> {
+    /// Its custom field has this status.
+    fn says(&self, ticket: &Ticket, status: AutomationStatus) -> bool {
+        let said = ticket.custom_field(&self.settings.field_status);
+        said.and_then(|value| value.as_str()) == Some(status.as_str())
+    }
+
+    async fn seen_or_read(&self, id: &TicketId, seen: Option<Ticket>) -> Result<Ticket, DeskError> {
+        if let Some(seen) = seen {
+            return Ok(seen);
+        }
+        let read = self.ticket(id).await?;
+        read.ok_or_else(|| DeskError::NeverTaken(UNKNOWN.to_owned()))
+    }
+
+    /// Give custom fields of the ticket these values. Safe to repeat: the same values again. `seen` as above.
+    pub(crate) async fn set(
+        &self,
+        id: &TicketId,
+        seen: Option<Ticket>,
+        fields: &Values,
+    ) -> Result<(), DeskError> {
+        let ticket = self.seen_or_read(id, seen).await?;
         let own = self.numbers().await?.status_field;
         let names: Vec<&str> = fields.keys().map(String::as_str).collect();
         let ids = self.halo.field_ids(&names).await?;
@@ -205,7 +315,8 @@ impl Desk {
             }
             values.push((*id, value.clone()));
         }
-        Ok(self.halo.set_custom_fields(&ticket.reference(), &values).await?)
+        self.halo.set_custom_fields(&ticket.reference(), &values).await?;
+        Ok(())
     }
 
     async fn numbers(&self) -> Result<Numbers, DeskError> {

@@ -7,19 +7,22 @@
 mod hand;
 pub(crate) mod plan;
 mod taken;
+mod together;
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chassis::{AuditEvent, Did};
 use common::{AutomationStatus, Digest, ExecutionId, TicketId};
+use connectors::halopsa::Ticket;
 use futures::future::join_all;
 use serde_json::json;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::committer::Closer;
-use crate::desk::{Desk, DeskError, Remedy};
+use crate::desk::{Desk, DeskError, Remedy, UNKNOWN};
 use crate::store::{ClaimedTicket, Closing, Left, Settled, Store, StoreError, Then};
 use crate::story;
 use crate::update::{Due, Marker, PlaybookNote, SetFields, Update};
@@ -37,8 +40,8 @@ const WAITS_S: [u64; 8] = [1, 2, 5, 10, 20, 40, 60, 120];
 /// A note that was sent and not answered for may still be on its way: look for it no sooner.
 const BEFORE_LOOKING: Duration = Duration::from_secs(3);
 
-/// Tickets taken in one statement: they share it, and none waits for more than these few.
-const TICKETS: u8 = 8;
+/// Tickets told together: they share statements and calls, and none waits for more than these few.
+const TICKETS: u8 = 16;
 /// How often the backlog is counted.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 
@@ -80,6 +83,10 @@ struct Turn {
     due: Vec<Due>,
     /// What ended executions did, for the notes that tell it.
     stories: Stories,
+    /// The calls that are still to be made for it.
+    plan: VecDeque<Dispatch>,
+    /// The ticket as the last note left it, where the help desk showed it.
+    seen: Option<Ticket>,
     settled: Vec<(i64, Settled)>,
     words: Vec<(i64, String)>,
     audit: Vec<AuditEvent>,
@@ -91,6 +98,8 @@ impl Turn {
             claimed,
             due: vec![],
             stories: Stories::new(),
+            plan: VecDeque::new(),
+            seen: None,
             settled: vec![],
             words: vec![],
             audit: vec![],
@@ -135,6 +144,15 @@ impl Turn {
             .push(AuditEvent::new(kind, detail).ticket(&self.claimed.ticket));
     }
 
+    /// The help desk does not know the ticket: nothing of what was to be told ever will be.
+    fn nobody_to_tell(&mut self) {
+        for dispatch in std::mem::take(&mut self.plan) {
+            for told in dispatch.told() {
+                self.settle(&told, Settled::Refused, Some(UNKNOWN));
+            }
+        }
+    }
+
     /// What the help desk will never take is put on record, so that what comes after it is told.
     fn not_taken(&mut self, told: &Told<'_>, error: DeskError) -> Result<(), Stopped> {
         if error.remedy() != Remedy::GiveUp {
@@ -176,7 +194,7 @@ impl Sender {
             }
             return Err(error);
         }
-        let telling = turns.into_iter().map(|turn| {
+        let telling = self.tell_together(turns).await.into_iter().map(|turn| {
             let span = tracing::info_span!("tell", ticket.id = %turn.claimed.ticket);
             chassis::telemetry::adopt(&span, turn.claimed.traceparent.as_deref());
             self.tell_or_let_go(turn).instrument(span)
@@ -204,6 +222,7 @@ impl Sender {
             turn.stories = ended
                 .filter_map(|due| stories.remove_entry(&due.execution))
                 .collect();
+            turn.plan = plan(&turn.due, &turn.stories).into();
         }
         Ok(())
     }
@@ -234,12 +253,16 @@ impl Sender {
     async fn tell(&self, turn: &mut Turn) -> Result<Done, Stopped> {
         let mut standing = if turn.claimed.doubt {
             self.reach(&mut turn.claimed).await?;
-            Some(in_time(self.desk.standing(&turn.claimed.ticket)).await?)
+            let standing = in_time(self.desk.standing(&turn.claimed.ticket)).await?;
+            if standing.is_none() {
+                turn.nobody_to_tell();
+            }
+            standing
         } else {
             None
         };
         loop {
-            for dispatch in plan(&turn.due, &turn.stories) {
+            while let Some(dispatch) = turn.plan.pop_front() {
                 self.dispatch(turn, dispatch, standing.as_deref()).await?;
             }
             if turn.due.iter().any(tells_all) {
@@ -290,8 +313,9 @@ impl Sender {
     /// Notes in one call. Where the help desk refuses it, some of them may stand there: then each is told by itself.
     async fn notes(&self, turn: &mut Turn, mut notes: Vec<Note>) -> Result<(), Stopped> {
         if notes.iter().filter(|note| note.text().is_some()).count() > 1 {
-            match in_time(self.desk.add(&turn.claimed.ticket, &notes)).await {
-                Ok(()) => {
+            match in_time(self.desk.add(&[(&turn.claimed.ticket, &notes)])).await {
+                Ok(seen) => {
+                    turn.seen = seen.into_iter().next().flatten();
                     for note in &notes {
                         turn.settle_note(note);
                     }
@@ -300,7 +324,11 @@ impl Sender {
                 Err(error) if error.remedy() == Remedy::GiveUp => {
                     tracing::warn!(ticket.id = %turn.claimed.ticket, %error, "the help desk refused one of several notes; sending each by itself");
                     self.reach(&mut turn.claimed).await?;
-                    let standing = in_time(self.desk.standing(&turn.claimed.ticket)).await?;
+                    let Some(standing) = in_time(self.desk.standing(&turn.claimed.ticket)).await? else {
+                        turn.plan.push_front(Dispatch::Notes(notes));
+                        turn.nobody_to_tell();
+                        return Ok(());
+                    };
                     notes = notes
                         .into_iter()
                         .map(|note| without(note, Some(&standing)))
@@ -321,8 +349,10 @@ impl Sender {
             turn.settle_note(&note);
             return Ok(());
         }
-        match in_time(self.desk.add(&turn.claimed.ticket, std::slice::from_ref(&note))).await {
-            Ok(()) => {
+        let notes = std::slice::from_ref(&note);
+        match in_time(self.desk.add(&[(&turn.claimed.ticket, notes)])).await {
+            Ok(seen) => {
+                turn.seen = seen.into_iter().next().flatten();
                 turn.settle_note(&note);
                 Ok(())
             }
@@ -338,16 +368,11 @@ impl Sender {
 
     async fn fields(&self, turn: &mut Turn, covers: &[i64], status: AutomationStatus) -> Result<(), Stopped> {
         let told = Told {
-            what: "automation status",
+            what: plan::STATUS,
             covers,
         };
-        let Some(ticket) = in_time(self.desk.ticket(&turn.claimed.ticket)).await? else {
-            let why = "the help desk does not know the ticket";
-            turn.settle(&told, Settled::Refused, Some(why));
-            return Ok(());
-        };
-        self.reach(&mut turn.claimed).await?;
-        match in_time(self.desk.settle(&ticket, status)).await {
+        let seen = turn.seen.take();
+        match in_time(self.desk.settle(&turn.claimed.ticket, seen, status)).await {
             Ok(()) => {
                 turn.settle(&told, Settled::Sent, None);
                 Ok(())
@@ -365,18 +390,11 @@ impl Sender {
         fields: SetFields,
     ) -> Result<(), Stopped> {
         let told = Told {
-            what: "custom fields",
+            what: plan::CUSTOM_FIELDS,
             covers: &[position],
         };
-        let setting = async {
-            match self.desk.ticket(&turn.claimed.ticket).await? {
-                Some(ticket) => self.desk.set(&ticket, &fields.fields).await,
-                None => Err(DeskError::NeverTaken(
-                    "the help desk does not know the ticket".to_owned(),
-                )),
-            }
-        };
-        match in_time(setting).await {
+        let seen = turn.seen.take();
+        match in_time(self.desk.set(&turn.claimed.ticket, seen, &fields.fields)).await {
             Ok(()) => turn.settle(&told, Settled::Sent, None),
             Err(error) if error.remedy() == Remedy::GiveUp => {
                 let why = error.to_string();
@@ -584,6 +602,7 @@ mod tests {
                 ..overslept.claimed.clone()
             });
             turn.due.clone_from(&overslept.due);
+            turn.plan.clone_from(&overslept.plan);
             let told = sender.tell(&mut turn).await;
             assert!(matches!(told, Err(Stopped::Store(StoreError::Fenced))));
         }

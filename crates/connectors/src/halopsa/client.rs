@@ -180,14 +180,14 @@ impl Halo {
         }
     }
 
-    /// POST records; they are taken in their order.
+    /// POST records; they are taken in their order. What the answer shows of them: all, or the last, or nothing.
     pub(super) async fn post(
         &self,
         operation: &'static str,
         repeat: Repeat,
         path: &str,
         records: &[Value],
-    ) -> Result<(), CallError> {
+    ) -> Result<Vec<Value>, CallError> {
         let mut url = join(&self.shared.settings.resource_url, &[path]);
         if records.len() > 1 {
             // Else only the last of them is answered for, and a warning about another is lost.
@@ -209,11 +209,12 @@ impl Halo {
             return Err(refusal(&answer));
         }
         // An answer that can't be read changes nothing about what was done.
-        let answer: Value = answer.json().unwrap_or_default();
-        match answer.as_array() {
-            Some(written) => written.iter().try_for_each(check_warning),
-            None => check_warning(&answer),
-        }
+        let written = match answer.json().unwrap_or_default() {
+            Value::Array(written) => written,
+            one => vec![one],
+        };
+        written.iter().try_for_each(check_warning)?;
+        Ok(written)
     }
 }
 

@@ -3,7 +3,8 @@
 use common::TicketId;
 use serde_json::{Value, json};
 
-use super::{Halo, TicketRef};
+use super::lenient::Fields;
+use super::{Halo, Ticket, TicketRef};
 use crate::call::{CallError, Repeat, System};
 
 /// Which outcome a note is filed under; HaloPSA demands one.
@@ -59,19 +60,53 @@ pub struct NewNote<'a> {
     pub marker: &'a str,
 }
 
+/// Notes for one ticket, in their order.
+#[derive(Debug, Clone)]
+pub struct TicketNotes<'a> {
+    /// Which.
+    pub ticket: &'a TicketId,
+    /// What.
+    pub notes: Vec<NewNote<'a>>,
+}
+
+/// Custom fields of one ticket, by number.
+#[derive(Debug, Clone)]
+pub struct TicketFields {
+    /// Which.
+    pub ticket: TicketRef,
+    /// Their new values.
+    pub fields: Vec<(i64, Value)>,
+}
+
 impl Halo {
     /// Add a note, and set status or agent with it. Not repeatable: after [`CallError::Unknown`],
     /// [`Halo::find_marker`] tells whether it arrived.
     pub async fn add_note(&self, ticket: &TicketId, note: &NewNote<'_>) -> Result<(), CallError> {
-        self.add_notes(ticket, std::slice::from_ref(note)).await
+        let notes = vec![note.clone()];
+        self.add_notes(&[TicketNotes { ticket, notes }]).await?;
+        Ok(())
     }
 
-    /// Add notes in their order, in one call. HaloPSA takes them one after the other: where it refuses one, those before it
-    /// stand there, and [`Halo::find_marker`] tells which.
-    pub async fn add_notes(&self, ticket: &TicketId, notes: &[NewNote<'_>]) -> Result<(), CallError> {
-        let number = number(ticket)?;
-        let actions: Vec<Value> = notes.iter().map(|note| action(number, note)).collect();
-        self.post("add_note", Repeat::Never, "Actions", &actions).await
+    /// Add notes to tickets in their order, in one call: the vendor counts calls, not notes. HaloPSA takes them one after the
+    /// other: where it refuses one, those before it stand there, and [`Halo::find_marker`] tells which.
+    ///
+    /// Each ticket as its notes left it, where the answer shows it (contract, section 4.1, `_includeticketinresponse`): that
+    /// spares whoever has more to do on it a call.
+    pub async fn add_notes(&self, tickets: &[TicketNotes<'_>]) -> Result<Vec<Option<Ticket>>, CallError> {
+        let mut actions = Vec::new();
+        for TicketNotes { ticket, notes } in tickets {
+            let number = number(ticket)?;
+            actions.extend(notes.iter().map(|note| action(number, note)));
+            if let Some(last) = actions.last_mut() {
+                last["_includeticketinresponse"] = json!(true);
+            }
+        }
+        let written = self.post("add_note", Repeat::Never, "Actions", &actions).await?;
+        let shown: Vec<Ticket> = written
+            .iter()
+            .filter_map(|written| whole(written.get("ticket")?))
+            .collect();
+        Ok(of_each(tickets.iter().map(|notes| notes.ticket), &shown))
     }
 
     /// Set custom fields by number. Safe to repeat. Fields that the ticket's type does not list are ignored by HaloPSA.
@@ -79,47 +114,72 @@ impl Halo {
         &self,
         ticket: &TicketRef,
         fields: &[(i64, Value)],
-    ) -> Result<(), CallError> {
-        let fields: Vec<Value> = fields
-            .iter()
-            .map(|(id, value)| json!({"id": id, "value": value}))
-            .collect();
-        self.update("set_custom_fields", ticket, "customfields", fields.into())
-            .await
+    ) -> Result<Option<Ticket>, CallError> {
+        let (ticket, fields) = (ticket.clone(), fields.to_vec());
+        let set = self.set_fields(&[TicketFields { ticket, fields }]).await?;
+        Ok(set.into_iter().next().flatten())
+    }
+
+    /// Set custom fields of tickets, in one call. Safe to repeat. Each ticket as it stands then, where the answer shows it.
+    pub async fn set_fields(&self, tickets: &[TicketFields]) -> Result<Vec<Option<Ticket>>, CallError> {
+        let mut updates = Vec::with_capacity(tickets.len());
+        for TicketFields { ticket, fields } in tickets {
+            let fields = fields
+                .iter()
+                .map(|(id, value)| json!({"id": id, "value": value}))
+                .collect();
+            updates.push(update(ticket, "customfields", fields)?);
+        }
+        let written = self
+            .post("set_custom_fields", Repeat::Safe, "Tickets", &updates)
+            .await?;
+        let shown: Vec<Ticket> = written.iter().filter_map(whole).collect();
+        Ok(of_each(tickets.iter().map(|fields| &fields.ticket.id), &shown))
     }
 
     /// Set the status without a note. Safe to repeat. A rule of the tenant may keep the old one: read it back.
     pub async fn set_status(&self, ticket: &TicketRef, status: i64) -> Result<(), CallError> {
-        self.update("set_status", ticket, "status_id", status.into())
-            .await
+        let update = update(ticket, "status_id", status.into())?;
+        self.post("set_status", Repeat::Safe, "Tickets", &[update])
+            .await?;
+        Ok(())
     }
 
     /// Give the ticket back to its team's queue. Safe to repeat.
     pub async fn unassign(&self, ticket: &TicketRef) -> Result<(), CallError> {
-        self.update("unassign", ticket, "agent_id", super::UNASSIGNED.into())
-            .await
+        let update = update(ticket, "agent_id", super::UNASSIGNED.into())?;
+        self.post("unassign", Repeat::Safe, "Tickets", &[update]).await?;
+        Ok(())
     }
+}
 
-    async fn update(
-        &self,
-        operation: &'static str,
-        ticket: &TicketRef,
-        name: &str,
-        value: Value,
-    ) -> Result<(), CallError> {
-        let mut record = json!({ "id": number(&ticket.id)?, "dont_do_rules": true });
-        // Without these two HaloPSA answers *Record not found*.
-        for (name, number) in [
-            ("tickettype_id", ticket.ticket_type_id),
-            ("client_id", ticket.client_id),
-        ] {
-            if let Some(number) = number {
-                record[name] = json!(number);
-            }
+/// One change of a ticket.
+fn update(ticket: &TicketRef, name: &str, value: Value) -> Result<Value, CallError> {
+    let mut record = json!({ "id": number(&ticket.id)?, "dont_do_rules": true });
+    // Without these two HaloPSA answers *Record not found*.
+    for (name, number) in [
+        ("tickettype_id", ticket.ticket_type_id),
+        ("client_id", ticket.client_id),
+    ] {
+        if let Some(number) = number {
+            record[name] = json!(number);
         }
-        record[name] = value;
-        self.post(operation, Repeat::Safe, "Tickets", &[record]).await
     }
+    record[name] = value;
+    Ok(record)
+}
+
+/// The ticket that an answer shows, where it has what the next update must name and how it stands.
+fn whole(answer: &Value) -> Option<Ticket> {
+    let shown = Fields::of(answer).and_then(Ticket::read)?;
+    let whole = shown.status_id.is_some() && shown.ticket_type_id.is_some() && shown.client_id.is_some();
+    whole.then_some(shown)
+}
+
+/// Those of `shown` that were asked for, in the order of asking: as each was shown last.
+fn of_each<'t>(tickets: impl Iterator<Item = &'t TicketId>, shown: &[Ticket]) -> Vec<Option<Ticket>> {
+    let last = |id: &TicketId| shown.iter().rev().find(|shown| shown.id == *id).cloned();
+    tickets.map(last).collect()
 }
 
 /// A note as the action that it is.

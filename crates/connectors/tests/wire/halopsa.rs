@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 
 use common::TicketId;
-use connectors::halopsa::{Agent, Changes, Halo, HaloSettings, NewNote, Outcome, TicketRef, TicketStub};
+use connectors::halopsa::{
+    Agent, Changes, Halo, HaloSettings, NewNote, Outcome, TicketFields, TicketNotes, TicketRef, TicketStub,
+};
 use connectors::{CallError, http_client};
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
@@ -179,6 +181,7 @@ async fn a_note_is_posted_as_the_contract_shows() {
         "new_status": 9,
         "new_agent": 1,
         "dont_do_rules": true,
+        "_includeticketinresponse": true,
     }]);
     assert_eq!(body, expected);
 }
@@ -199,8 +202,18 @@ async fn several_notes_are_one_call_and_a_warning_about_any_of_them_is_seen() {
         new_agent: None,
         marker,
     };
-    let notes = [note("one", "fl-01"), note("two", "fl-02")];
-    let error = halo.add_notes(&id("4242"), &notes).await.unwrap_err();
+    let (one, other) = (id("4242"), id("4243"));
+    let notes = [
+        TicketNotes {
+            ticket: &one,
+            notes: vec![note("one", "fl-01"), note("two", "fl-02")],
+        },
+        TicketNotes {
+            ticket: &other,
+            notes: vec![note("three", "fl-03")],
+        },
+    ];
+    let error = halo.add_notes(&notes).await.unwrap_err();
     assert!(
         matches!(&error, CallError::Refused { code, .. } if code == "warning"),
         "{error}"
@@ -208,17 +221,89 @@ async fn several_notes_are_one_call_and_a_warning_about_any_of_them_is_seen() {
     let request = only(&server).await;
     assert_eq!(request.url.query(), Some("returnall=true"));
     let body: Value = request.body_json().unwrap();
-    assert_eq!(
-        body.as_array()
-            .unwrap()
-            .iter()
-            .map(|action| &action["note_html"])
-            .collect::<Vec<_>>(),
-        [
-            "<p>one</p><p><small>fl-01</small></p>",
-            "<p>two</p><p><small>fl-02</small></p>"
-        ]
-    );
+    let actions: Vec<_> = body
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|action| {
+            (
+                &action["ticket_id"],
+                &action["note_html"],
+                &action["_includeticketinresponse"],
+            )
+        })
+        .collect();
+    let note = |text: &str, marker: &str| json!(format!("<p>{text}</p><p><small>{marker}</small></p>"));
+    let expected = [
+        (&json!(4242), &note("one", "fl-01"), &json!(null)),
+        (&json!(4242), &note("two", "fl-02"), &json!(true)),
+        (&json!(4243), &note("three", "fl-03"), &json!(true)),
+    ];
+    assert_eq!(actions, expected, "of each ticket the last asks what it came to");
+}
+
+#[tokio::test]
+async fn of_what_an_answer_shows_only_whole_tickets_that_were_asked_for_count() {
+    let (server, halo) = start().await;
+    let ticket = |id: i64, status: Value| json!({ "id": id, "status_id": status, "tickettype_id": 25, "client_id": 1 });
+    let shown = json!([
+        { "id": 1, "ticket_id": 4242, "ticket": ticket(4242, json!(9)) },
+        { "id": 2, "ticket_id": 4243, "ticket": ticket(4243, json!(null)) },
+        { "id": 3, "ticket_id": 4244, "ticket": ticket(666, json!(9)) },
+        { "id": 4, "ticket_id": 4245 },
+    ]);
+    on(&server, "POST", "/api/Actions", answer(201, &shown)).await;
+    let ids = ["4242", "4243", "4244", "4245"].map(id);
+    let note = NewNote {
+        text: "one",
+        private: true,
+        outcome: Outcome::Id(7),
+        new_status: None,
+        new_agent: None,
+        marker: "fl-01",
+    };
+    let notes: Vec<_> = ids
+        .iter()
+        .map(|ticket| TicketNotes {
+            ticket,
+            notes: vec![note.clone()],
+        })
+        .collect();
+    let seen = halo.add_notes(&notes).await.unwrap();
+    let statuses: Vec<_> = seen
+        .iter()
+        .map(|seen| seen.as_ref().and_then(|seen| seen.status_id))
+        .collect();
+    assert_eq!(statuses, [Some(9), None, None, None]);
+}
+
+#[tokio::test]
+async fn fields_of_several_tickets_are_one_call_and_its_answer_tells_how_each_stands() {
+    let (server, halo) = start().await;
+    let ticket = |id: i64| json!({ "id": id, "status_id": 10, "tickettype_id": 25, "client_id": 1 });
+    on(
+        &server,
+        "POST",
+        "/api/Tickets",
+        answer(201, &json!([ticket(4243), ticket(4242)])),
+    )
+    .await;
+    let of = |ticket: &str| TicketFields {
+        ticket: TicketRef {
+            id: id(ticket),
+            ..reference()
+        },
+        fields: vec![(178, json!("resolved"))],
+    };
+    let seen = halo.set_fields(&[of("4242"), of("4243")]).await.unwrap();
+    let seen: Vec<_> = seen
+        .iter()
+        .flatten()
+        .map(|seen| (seen.id.as_str(), seen.status_id))
+        .collect();
+    assert_eq!(seen, [("4242", Some(10)), ("4243", Some(10))]);
+    let request = only(&server).await;
+    assert_eq!(request.url.query(), Some("returnall=true"));
 }
 
 #[tokio::test]

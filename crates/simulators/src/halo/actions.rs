@@ -13,7 +13,7 @@ use super::auth::Caller;
 use super::fields::{flag, int, plain, records, text};
 use super::refusal::Refusal;
 use super::script::Actor;
-use super::state::{Action, escape};
+use super::state::{Action, Names, escape};
 use super::tenant::OUTCOMES;
 use super::tickets::{Change, Writing};
 use super::webhooks::Happening;
@@ -122,11 +122,17 @@ pub(crate) async fn write(
             application: Some(caller.application().to_owned()),
         };
         let by = Actor::api();
-        let answer = halo
+        let mut answer = halo
             .annotate(ticket, note, &by)
             .ok_or_else(Refusal::record_not_found)?;
         if change.status.is_some() || change.agent.is_some() || change.team.is_some() {
             halo.apply(ticket, change, &by);
+        }
+        if flag(&record, "_includeticketinresponse") == Some(true)
+            && halo.desk.options.lock().actions_show_tickets
+            && let Some(shown) = halo.desk.state.lock().tickets.get(&ticket)
+        {
+            answer["ticket"] = shown.details(Names::Written);
         }
         answers.push(answer);
     }

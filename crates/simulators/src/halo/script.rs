@@ -87,6 +87,8 @@ pub struct HaloOptions {
     pub unknown_ticket_is_empty_object: bool,
     /// `_warning` in the answers of writes.
     pub warning: Option<String>,
+    /// An action that asks for its ticket is answered with it.
+    pub actions_show_tickets: bool,
     /// The workflow lets status changes through actions only.
     pub workflow_refuses_bare_status: bool,
     /// Requests per rolling five minutes.
@@ -103,6 +105,7 @@ impl Default for HaloOptions {
             posts_answer_as_array: false,
             unknown_ticket_is_empty_object: false,
             warning: None,
+            actions_show_tickets: true,
             workflow_refuses_bare_status: false,
             rate_per_5min: None,
             retry_after: None,

@@ -228,9 +228,6 @@ impl Sender {
 
     fn accept(self: &Arc<Self>, happening: Happening, envelope: &Value) {
         let mode = self.mode.lock().clone();
-        if mode.silent {
-            return;
-        }
         let Some(size) = mode.batch.or(mode.reorder) else {
             for _ in 0..=mode.duplicates {
                 let (sender, envelope) = (Arc::clone(self), envelope.clone());
@@ -283,6 +280,9 @@ impl HaloSim {
     pub(crate) fn fire(&self, happening: Happening, id: i64, agent: i64, action: Option<Value>) {
         let core = &self.desk.core;
         let mode = self.desk.sender.mode.lock().clone();
+        if mode.silent {
+            return;
+        }
         let webhook = core.seed.uuid(happening.path());
         let mut envelope = json!({
             "id": core.fresh("halo/delivery"), "webhook_id": webhook, "notification_id": 40,

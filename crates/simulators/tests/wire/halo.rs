@@ -198,6 +198,11 @@ async fn a_note_with_a_status_and_custom_fields_by_id_are_kept_and_told() {
         (status, &action[0]["id"], &action[0]["hiddenfromuser"]),
         (200, &json!(1), &json!(true))
     );
+    assert_eq!(
+        action[0]["ticket"],
+        json!(null),
+        "shown to whoever asks for it only"
+    );
     let ticket = world.halo().ticket(id).unwrap();
     assert_eq!(ticket.status, "Resolved");
     assert_eq!(ticket.notes[0].text, "Adele & co");
@@ -275,6 +280,15 @@ async fn options_switch_between_versions_of_the_vendor() {
         400
     );
     assert_eq!(ask(get(&world, &token, "/Tickets/1")).await, (200, json!({})));
+    let note = json!([{"ticket_id": id, "outcome_id": 7, "note": "done", "new_status": 10, "_includeticketinresponse": true}]);
+    let (_, shown) = ask(post(&world, &token, "/Actions", &note)).await;
+    assert_eq!(shown[0]["ticket"]["status_id"], 10, "as the action left it");
+    world.halo().options(HaloOptions {
+        actions_show_tickets: false,
+        ..HaloOptions::default()
+    });
+    let (_, shown) = ask(post(&world, &token, "/Actions", &note)).await;
+    assert_eq!((&shown["id"], &shown["ticket"]), (&json!(2), &Value::Null));
     world.halo().options(HaloOptions {
         rate_per_5min: Some(1),
         retry_after: Some(7),

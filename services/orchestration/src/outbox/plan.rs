@@ -41,6 +41,25 @@ pub(crate) enum Dispatch {
     },
 }
 
+/// The custom field of the automation, for the record.
+pub(crate) const STATUS: &str = "automation status";
+/// A playbook's custom fields, for the record.
+pub(crate) const CUSTOM_FIELDS: &str = "custom fields";
+
+impl Dispatch {
+    /// What it tells, for the record.
+    pub(crate) fn told(&self) -> Vec<Told<'_>> {
+        match self {
+            Self::Notes(notes) => notes.iter().map(Note::told).collect(),
+            Self::Fields { covers, .. } => vec![Told { what: STATUS, covers }],
+            Self::Set { position, .. } => vec![Told {
+                what: CUSTOM_FIELDS,
+                covers: std::slice::from_ref(position),
+            }],
+        }
+    }
+}
+
 /// A note made of one or more updates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Note {

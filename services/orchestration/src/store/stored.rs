@@ -39,6 +39,20 @@ pub(crate) async fn told(store: &Store, ticket: &str, execution: ExecutionId, up
     store.enqueue(&mut connection, &[telling]).await.unwrap();
 }
 
+/// Whatever tickets are still to be told is due now.
+pub(crate) async fn all_due(store: &Store) {
+    let due = sqlx::query("UPDATE ticket_outboxes SET wake_at = now() WHERE wake_at IS NOT NULL");
+    due.execute(&store.pool).await.unwrap();
+}
+
+/// This execution has ended well.
+pub(crate) async fn resolved(store: &Store, execution: ExecutionId) {
+    let ended = sqlx::query(
+        "UPDATE playbook_executions SET status = 'RESOLVED', ended_at = now(), wake_at = NULL WHERE id = $1",
+    );
+    ended.bind(execution.0).execute(&store.pool).await.unwrap();
+}
+
 /// A fresh execution for `ticket` that was told this at its start.
 pub(crate) async fn execution_given(store: &Store, ticket: &str, given: Given) -> ExecutionId {
     let new = new(store, ticket, given);
