@@ -638,12 +638,23 @@ async fn what_was_taken_out_is_missed_also_where_the_ends_were_mended() {
 async fn a_service_adds_to_its_own_chains_and_does_nothing_else_to_any() {
     let database = launcher::testing::database().await;
     let executor = database.pool(Service::Executor).await;
-    let append = |service: &str| {
+    let append_with = |service: &str, digest: &str| {
         AssertSqlSafe(format!(
             "SELECT audit_append('default', '{service}', ARRAY[gen_random_uuid()], ARRAY[NULL], ARRAY[NULL::uuid],
-                 ARRAY['a.b'], ARRAY['service:{service}'], ARRAY['{{}}'::jsonb], ARRAY[sha256('x')], now())"
+                 ARRAY['a.b'], ARRAY['service:{service}'], ARRAY['{{}}'::jsonb], ARRAY[{digest}], now())"
         ))
     };
+    let append = |service: &str| append_with(service, "sha256('x')");
+    for (no_digest, why) in [
+        ("'short'::bytea", "is not one of SHA-256"),
+        ("NULL::bytea", "not-null"),
+    ] {
+        let refused = sqlx::query(append_with("executor", no_digest))
+            .execute(&executor)
+            .await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains(why), "{refused}");
+    }
     let own: i64 = sqlx::query_scalar(append("executor"))
         .fetch_one(&executor)
         .await

@@ -80,6 +80,7 @@ impl NewTicket {
 
 /// How this version and this tenant behave where Halo's versions and tenants differ.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a difference of its own")]
 pub struct HaloOptions {
     /// A write answers with a list of one.
     pub posts_answer_as_array: bool,

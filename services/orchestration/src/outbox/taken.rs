@@ -83,7 +83,7 @@ impl Sender {
     fn go_on(self: Arc<Self>, mut turn: Turn) -> BoxFuture<'static, Result<(), StoreError>> {
         let going_on = async move {
             self.look_up(vec![&mut turn]).await?;
-            self.tell_or_let_go(turn).await
+            Box::pin(self.tell_or_let_go(turn)).await
         };
         going_on.boxed()
     }

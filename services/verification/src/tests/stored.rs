@@ -528,3 +528,58 @@ async fn neither_number_nor_code_nor_token_is_in_the_tables() {
         }
     }
 }
+
+/// Changes of a push that is open, each of which breaks a rule.
+const BROKEN: [&str; 31] = [
+    "visit = 0",
+    "attempt = 0",
+    "method = 'oracle'",
+    "state = 'lost'",
+    "channel = 'letter', answered_by = subject_id, state = 'denied', ended_at = now()",
+    "ended_at = now()",
+    "wake_at = NULL",
+    "answered_by = subject_id",
+    "channel = 'push'",
+    "state = 'timed_out', ended_at = now()",
+    "user_principal_name = NULL",
+    "pushes = NULL",
+    "method = 'manager', card = 'due'",
+    "method = 'question'",
+    "permit_id = gen_random_uuid(), permit_issued_at = now(), permit_expires_at = now() + interval '1 minute'",
+    "approver_id = subject_id, shown = '{}', reference = 'r'",
+    "approver_id = 'somebody', reference = 'r'",
+    "approver_id = 'somebody', shown = '{}'",
+    "state = 'approved', ended_at = now(), channel = 'push', answered_by = 'somebody else'",
+    "question = '{}', reference = 'r'",
+    "answer = '{}'",
+    "pushes = 3",
+    "push_attempts = -1",
+    "card = 'torn'",
+    "cards_unconfirmed = -1",
+    "sms = 'unwritten'",
+    "sms_count = 3",
+    "sms_wrong = -1",
+    "signal_attempts = -1",
+    "kept_at = now()",
+    "look_up_attempts = 1",
+];
+
+#[tokio::test]
+async fn a_row_that_breaks_a_rule_is_refused_by_the_table_itself() {
+    let desk = desk().await;
+    let id = desk.begin(&push_operation()).await;
+    let change = async |set: &str| {
+        let update = format!("UPDATE verifications SET {set} WHERE id = $1");
+        let update = sqlx::query(sqlx::AssertSqlSafe(update)).bind(id.0);
+        update.execute(&desk.owner).await
+    };
+    for set in BROKEN {
+        let refused = change(set).await.expect_err(set);
+        let code = refused
+            .as_database_error()
+            .and_then(|error| error.code().map(String::from));
+        assert_eq!(code.as_deref(), Some("23514"), "{set}: {refused}");
+    }
+    let denied = "state = 'denied', ended_at = now(), channel = 'push', answered_by = subject_id";
+    assert!(change(denied).await.is_ok(), "what breaks none is taken");
+}
