@@ -17,7 +17,7 @@ use playbook_lang::{Playbook, State, calls};
 use crate::facts::Given;
 use crate::library::{Document, Library, Pin};
 use crate::runner::Runner;
-use crate::store::{NewExecution, Store, StoreError};
+use crate::store::{NewExecution, Store, StoreError, StoredState};
 
 /// Inputs are told in a few words.
 const LARGEST_INPUTS: usize = 64 * 1024;
@@ -148,7 +148,7 @@ impl Intake {
             given: Given::of(request, inputs),
             request: request.clone(),
             pins,
-            state: serde_json::to_value(&state).map_err(ExecuteError::Begin)?,
+            state: StoredState::of(&state).map_err(ExecuteError::Begin)?,
             traceparent,
             now,
             begun: None,

@@ -145,7 +145,7 @@ impl Driver {
         let Ok(playbook) = self.library.pinned(&self.store, &claimed.digest).await else {
             return Ok(Answered::NotTaken);
         };
-        let Ok(state) = serde_json::from_value::<State>(claimed.state.clone()) else {
+        let Ok(state) = claimed.state.read() else {
             return Ok(Answered::NotTaken);
         };
         let course = Course::new(&claimed, &playbook, &self.rules, self.note_after, state);
@@ -210,7 +210,9 @@ impl Driver {
             Err(Unreadable::Store(error)) => return Err(error.into()),
             Err(unreadable) => return Err(Broken(unreadable.to_string()).into()),
         };
-        let state: State = serde_json::from_value(claimed.state.clone())
+        let state = claimed
+            .state
+            .read()
             .map_err(|error| Broken(format!("the stored state cannot be read: {error}")))?;
         let (whose, mut hands) = (OnBehalf::of(claimed), Hands::default());
         let mut bell = self.listen(claimed);

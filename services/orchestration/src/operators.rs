@@ -5,11 +5,11 @@ use std::sync::Arc;
 use chassis::{ApiError, PersonCaller};
 use common::{ExecutionId, Problem, Reason, TicketId};
 use connectors::CallError;
-use playbook_lang::{Facts, Machine, Moment, NoRetry, Rules, State};
+use playbook_lang::{Facts, Machine, Moment, NoRetry, Rules};
 
 use crate::desk::{Desk, DeskError};
 use crate::library::{Library, Unreadable};
-use crate::store::{OperateError, Operation, Reopened, Retried, Store, StoreError, Wish};
+use crate::store::{OperateError, Operation, Reopened, Retried, Store, StoreError, StoredState, Wish};
 use crate::update::Verb;
 
 /// Why a retry was refused.
@@ -165,7 +165,9 @@ impl Operators {
             Err(Unreadable::Store(error)) => return Err(error.into()),
             Err(unreadable) => return Err(RetryError::Broken(unreadable.to_string())),
         };
-        let state: State = serde_json::from_value(stopped.state.clone())
+        let state = stopped
+            .state
+            .read()
             .map_err(|error| RetryError::Broken(error.to_string()))?;
         // Nothing is filled in before a runner takes it up.
         let facts = Facts::default();
@@ -178,8 +180,7 @@ impl Operators {
         }
         let reopened = Reopened {
             status: retried.state.status(),
-            state: serde_json::to_value(&retried.state)
-                .map_err(|error| RetryError::Broken(error.to_string()))?,
+            state: StoredState::of(&retried.state).map_err(|error| RetryError::Broken(error.to_string()))?,
         };
         let verb = Verb::Retry;
         let wish = Wish {

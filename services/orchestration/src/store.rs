@@ -11,6 +11,7 @@ mod outbox;
 mod presence;
 mod signal;
 mod standing;
+mod state;
 mod steps;
 #[cfg(test)]
 pub(crate) mod stored;
@@ -34,6 +35,7 @@ pub(crate) use presence::Presence;
 pub(crate) use signal::Heard;
 pub(crate) use signal::SignalRefused;
 pub(crate) use standing::Standing;
+pub(crate) use state::StoredState;
 pub(crate) use telling::{LINGER, Telling};
 
 /// Wakes runners: an execution is due.

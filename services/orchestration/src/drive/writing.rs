@@ -5,7 +5,7 @@ use playbook_lang::Phase;
 
 use super::course::{Broken, Course, FRESH, Need};
 use super::{Left, until};
-use crate::store::{Hold, Write};
+use crate::store::{Hold, StoredState, Write};
 
 impl Course<'_> {
     /// Look at what came since we knew of fewer.
@@ -49,7 +49,7 @@ impl Course<'_> {
         let status = self.state.status();
         let mut chronicle = std::mem::take(&mut self.chronicle);
         chronicle.status(self.status, status);
-        let state = serde_json::to_value(&self.state)
+        let state = StoredState::of(&self.state)
             .map_err(|error| Broken(format!("the state cannot be stored: {error}")))?;
         let reason = match self.state.phase() {
             Phase::Ended {

@@ -9,7 +9,7 @@ use time::macros::datetime;
 use uuid::Uuid;
 
 use crate::facts::Given;
-use crate::store::NewExecution;
+use crate::store::{NewExecution, StoredState};
 
 /// When every schedule begins.
 pub(super) const BEGINNING: OffsetDateTime = datetime!(2026-11-27 08:00 UTC);
@@ -151,7 +151,7 @@ impl Cast {
             request,
             pins: vec![],
             given: Given::default(),
-            state: serde_json::to_value(&state).expect("a state can be stored"),
+            state: StoredState::of(&state).expect("a state can be stored"),
             traceparent: None,
             now,
             begun: None,

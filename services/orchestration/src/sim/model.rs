@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::guard::Guard;
-use crate::store::{FIRST_FENCE, NewExecution, RunnerId, Settled, Standing};
+use crate::store::{FIRST_FENCE, NewExecution, RunnerId, Settled, Standing, StoredState};
 use crate::update::{Marker, Update};
 
 pub(super) use operate::Stopped;
@@ -39,7 +39,7 @@ pub(super) struct Execution {
     pub(super) new: NewExecution,
     pub(super) status: ExecutionStatus,
     pub(super) reason: Option<String>,
-    pub(super) state: serde_json::Value,
+    pub(super) state: StoredState,
     pub(super) wake_at: Option<OffsetDateTime>,
     pub(super) signals: i64,
     pub(super) parked_since: Option<OffsetDateTime>,

@@ -24,7 +24,7 @@ use super::choices::Choices;
 use super::guard::Guard;
 use super::invariants::Violation;
 use super::model::Model;
-use crate::store::Claimed;
+use crate::store::{Claimed, StoredState};
 use desk::Desk;
 
 use process::Process;
@@ -57,7 +57,7 @@ pub(super) struct Ended {
     pub(super) status: ExecutionStatus,
     pub(super) reason: Option<String>,
     pub(super) at: Option<OffsetDateTime>,
-    pub(super) state: serde_json::Value,
+    pub(super) state: StoredState,
 }
 
 /// What the invariants know beside the tables.

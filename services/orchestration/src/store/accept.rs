@@ -5,14 +5,15 @@ use std::collections::HashMap;
 
 use chassis::audit::AuditEvent;
 use common::execution::{ExecutionAccepted, ExecutionStatus};
-use common::{DecisionId, Digest, ExecutePlaybook, ExecutionId, TicketId};
+use common::{DecisionId, Digest, ExecutePlaybook, ExecutionId, TicketId, TicketSnapshot};
 use serde_json::json;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::commit::Write;
-use super::{Store, StoreError};
+use super::{Store, StoreError, StoredState};
 use crate::facts::Given;
 use crate::library::{Document, Pin};
 use crate::manners;
@@ -28,7 +29,7 @@ pub(crate) struct NewExecution {
     /// What templates may show beside the ticket.
     pub(crate) given: Given,
     /// The machine's first state.
-    pub(crate) state: serde_json::Value,
+    pub(crate) state: StoredState,
     /// The trace of the ticket.
     pub(crate) traceparent: Option<String>,
     pub(crate) now: OffsetDateTime,
@@ -74,21 +75,20 @@ struct Columns<'n> {
     digests: Vec<&'n str>,
     subjects: Vec<&'n str>,
     requesters: Vec<String>,
-    snapshots: Vec<serde_json::Value>,
-    facts: Vec<serde_json::Value>,
+    snapshots: Vec<Json<TicketSnapshot>>,
+    facts: Vec<Json<&'n Given>>,
     traces: Vec<Option<&'n str>>,
     statuses: Vec<&'static str>,
-    states: Vec<&'n serde_json::Value>,
+    states: Vec<&'n StoredState>,
     /// As it is where a switch is off: not begun.
-    untouched: Vec<&'n serde_json::Value>,
+    untouched: Vec<&'n StoredState>,
     runners: Vec<Option<Uuid>>,
     fences: Vec<i64>,
     started_at: Vec<OffsetDateTime>,
 }
 
 impl<'n> Columns<'n> {
-    fn push(&mut self, new: &'n NewExecution) -> Result<(), StoreError> {
-        let json = StoreError::corrupt("playbook_executions");
+    fn push(&mut self, new: &'n NewExecution) {
         let NewExecution { request, begun, .. } = new;
         self.ids.push(new.id.0);
         self.tickets.push(request.ticket_id.as_str());
@@ -98,13 +98,8 @@ impl<'n> Columns<'n> {
         self.digests.push(request.playbook.digest.as_str());
         self.subjects.push(request.subject.user_id.as_str());
         self.requesters.push(manners::sentence(&request.requester_name));
-        let snapshot = serde_json::to_value(manners::ticket(&request.ticket));
-        let facts = serde_json::to_value(&new.given);
-        let (snapshot, facts) = snapshot
-            .and_then(|snapshot| Ok((snapshot, facts?)))
-            .map_err(json)?;
-        self.snapshots.push(snapshot);
-        self.facts.push(facts);
+        self.snapshots.push(Json(manners::ticket(&request.ticket)));
+        self.facts.push(Json(&new.given));
         self.traces.push(new.traceparent.as_deref());
         self.started_at.push(new.now);
         let begun = begun.as_ref();
@@ -117,7 +112,6 @@ impl<'n> Columns<'n> {
         self.untouched.push(&new.state);
         self.runners.push(begun.map(|begun| begun.runner.0));
         self.fences.push(begun.map_or(0, |begun| begun.fence));
-        Ok(())
     }
 }
 
@@ -195,7 +189,7 @@ impl Store {
         let mut column = Columns::default();
         for new in new {
             self.pin(connection, &new.pins, new.now).await?;
-            column.push(new)?;
+            column.push(new);
         }
         if column.ids.is_empty() {
             return Ok(HashMap::new());
@@ -242,15 +236,15 @@ impl Store {
             &column.digests as &[&str],
             &column.subjects as &[&str],
             &column.requesters,
-            &column.snapshots,
-            &column.facts,
+            &column.snapshots as &[Json<TicketSnapshot>],
+            &column.facts as &[Json<&Given>],
             &column.traces as &[Option<&str>],
             &column.statuses as &[&str],
-            &column.states as &[&serde_json::Value],
+            &column.states as &[&StoredState],
             &column.runners as &[Option<Uuid>],
             &column.fences,
             &column.started_at,
-            &column.untouched as &[&serde_json::Value],
+            &column.untouched as &[&StoredState],
         )
         .fetch_all(&mut *connection)
         .await?;

@@ -13,7 +13,7 @@ use sqlx::postgres::types::PgInterval;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{FIRST_FENCE, NewExecution, Standing, Store, StoreError, Write};
+use super::{FIRST_FENCE, NewExecution, Standing, Store, StoreError, StoredState, Write};
 use crate::facts::Given;
 use crate::manners;
 
@@ -39,7 +39,7 @@ pub(crate) struct Claimed {
     pub(crate) traceparent: Option<String>,
     pub(crate) status: ExecutionStatus,
     /// The machine's state, not yet read.
-    pub(crate) state: serde_json::Value,
+    pub(crate) state: StoredState,
     /// How many signals ever came.
     pub(crate) signals: i64,
     /// Whether its steps may begin.
@@ -127,7 +127,7 @@ pub(super) struct DueRow {
     pub(super) facts: serde_json::Value,
     pub(super) traceparent: Option<String>,
     pub(super) status: String,
-    pub(super) state: serde_json::Value,
+    pub(super) state: StoredState,
     pub(super) signals: i64,
     pub(super) paused: bool,
     pub(super) switched_off: bool,
@@ -194,7 +194,7 @@ impl Store {
              WHERE execution.tenant_id = $1 AND execution.id = due.id
              RETURNING
                  execution.id, ticket_id, playbook_digest, subject_id, requester_name, ticket, facts, traceparent, status,
-                 state, signals, cancelled, parked_since, parked_told, fence, now() AS "now!",
+                 state AS "state: StoredState", signals, cancelled, parked_since, parked_told, fence, now() AS "now!",
                  due.insisted, paused_at IS NOT NULL AS "paused!",
                  EXISTS (
                      SELECT FROM switches

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::accept::NewExecution;
 use super::down::{Down, Laid};
-use super::{ClaimedTicket, EXECUTIONS, RunnerId, Standing, Store, StoreError, Telling, notify};
+use super::{ClaimedTicket, EXECUTIONS, RunnerId, Standing, Store, StoreError, StoredState, Telling, notify};
 use crate::update::Update;
 
 /// Everything that an event changes about an execution.
@@ -24,7 +24,7 @@ pub(crate) struct Write {
     pub(crate) runner: RunnerId,
     pub(crate) fence: i64,
     /// The machine's new state.
-    pub(crate) state: serde_json::Value,
+    pub(crate) state: StoredState,
     pub(crate) status: ExecutionStatus,
     /// Why a person must take over; only with `Escalated`.
     pub(crate) reason: Option<String>,

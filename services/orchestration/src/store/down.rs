@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use chassis::audit::{AuditEvent, AuditRows};
-use common::{ExecutionId, Service, TicketId};
+use common::{ExecutionId, Service, TicketId, Values};
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -16,7 +17,8 @@ use super::commit::{Hold, Write, Written};
 use super::signal::ArrivalColumns;
 use super::steps::StepColumns;
 use super::telling::{Telling, TellingColumns};
-use super::{ClaimedTicket, Standing, Store, StoreError};
+use super::{ClaimedTicket, Standing, Store, StoreError, StoredState};
+use crate::update::Update;
 
 /// What is to be put down.
 #[derive(Debug, Default)]
@@ -71,7 +73,7 @@ impl Store {
         let arrival = ArrivalColumns::of(&down.writes)?;
         let step = StepColumns::of(&going_on);
         let audit = AuditRows::of(Service::Orchestration, &self.tenant, down.audit.iter().copied());
-        let telling = TellingColumns::of(&down.tellings)?;
+        let telling = TellingColumns::of(&down.tellings);
         let known: Vec<Uuid> = down.known.iter().map(|known| known.0).collect();
         let take: Vec<&str> = down.take.iter().map(|ticket| ticket.as_str()).collect();
         let claim = Uuid::new_v4();
@@ -82,7 +84,7 @@ impl Store {
             &execution.ids,
             &execution.runners,
             &execution.fences,
-            &execution.states as &[&serde_json::Value],
+            &execution.states as &[&StoredState],
             &execution.statuses as &[&str],
             &execution.reasons as &[Option<&str>],
             &execution.parked_since as &[Option<OffsetDateTime>],
@@ -103,7 +105,7 @@ impl Store {
             &step.asked as &[Option<&str>],
             &step.outcomes as &[Option<&str>],
             &step.explanations as &[Option<&str>],
-            &step.outputs,
+            &step.outputs as &[Json<&Values>],
             &step.at,
             audit.service,
             &audit.ids,
@@ -117,7 +119,7 @@ impl Store {
             &telling.executions,
             &telling.markers,
             &telling.kinds as &[&str],
-            &telling.bodies,
+            &telling.bodies as &[Json<&Update>],
             &telling.at,
             &telling.linger_s,
             &take as &[&str],
@@ -195,7 +197,7 @@ struct Columns<'w> {
     ids: Vec<Uuid>,
     runners: Vec<Uuid>,
     fences: Vec<i64>,
-    states: Vec<&'w serde_json::Value>,
+    states: Vec<&'w StoredState>,
     statuses: Vec<&'w str>,
     reasons: Vec<Option<&'w str>>,
     parked_since: Vec<Option<OffsetDateTime>>,
@@ -241,7 +243,6 @@ mod tests {
 
     use super::super::{Claimed, Closing, Committed, Entry, Left, Settled, Take, Then, stored};
     use super::*;
-    use crate::update::Update;
 
     const LEASE: Duration = Duration::from_mins(1);
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{EXECUTIONS, OPERATORS, Store, StoreError, Telling, UPDATES, notify};
+use super::{EXECUTIONS, OPERATORS, Store, StoreError, StoredState, Telling, UPDATES, notify};
 use crate::manners;
 use crate::update::{Operated, Update, Verb, automation_status};
 
@@ -90,7 +90,7 @@ struct Found {
 pub(crate) struct Stopped {
     pub(crate) ticket: TicketId,
     pub(crate) digest: Digest,
-    pub(crate) state: serde_json::Value,
+    pub(crate) state: StoredState,
     /// Whether it has ended, rather than waiting for its next attempt.
     pub(crate) ended: bool,
     /// Somebody drives it at this moment.
@@ -104,7 +104,7 @@ pub(crate) struct Stopped {
 #[derive(Debug)]
 pub(crate) struct Reopened {
     /// The machine's state.
-    pub(crate) state: serde_json::Value,
+    pub(crate) state: StoredState,
     pub(crate) status: ExecutionStatus,
 }
 
@@ -200,7 +200,7 @@ impl Store {
     /// An execution that is to be tried again, as it stands.
     pub(crate) async fn stopped(&self, id: ExecutionId) -> Result<Stopped, OperateError> {
         let row = sqlx::query!(
-            r#"SELECT ticket_id, playbook_digest, state, fence, ended_at IS NOT NULL AS "ended!",
+            r#"SELECT ticket_id, playbook_digest, state AS "state: StoredState", fence, ended_at IS NOT NULL AS "ended!",
                       runner IS NOT NULL AS "in_hand!", now() AS "now!"
              FROM playbook_executions
              WHERE tenant_id = $1 AND id = $2"#,
@@ -247,7 +247,7 @@ impl Store {
             self.tenant_id(),
             id.0,
             stopped.fence,
-            reopened.state,
+            &reopened.state as &StoredState,
             reopened.status.as_str(),
             stopped.ended,
         )

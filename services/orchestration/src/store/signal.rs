@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::claim::DueRow;
 use super::commit::ordinal;
-use super::{Arrival, Claimed, EXECUTIONS, RunnerId, Store, StoreError, Write, notify};
+use super::{Arrival, Claimed, EXECUTIONS, RunnerId, Store, StoreError, StoredState, Write, notify};
 use crate::chronicle::Subject;
 
 /// What became of a signal that was accepted.
@@ -75,7 +75,7 @@ impl Store {
             DueRow,
             r#"SELECT
                  execution.id, ticket_id, playbook_digest, subject_id, requester_name, ticket, facts, traceparent, status,
-                 state, signals + 1 AS "signals!", cancelled, parked_since, parked_told, fence + 1 AS "fence!",
+                 state AS "state: StoredState", signals + 1 AS "signals!", cancelled, parked_since, parked_told, fence + 1 AS "fence!",
                  now() AS "now!", insisted, false AS "paused!", false AS "switched_off!",
                  (
                      SELECT COALESCE(
@@ -266,7 +266,7 @@ impl Store {
              WHERE execution.tenant_id = $1 AND execution.id = $2
              RETURNING
                  execution.id, ticket_id, playbook_digest, subject_id, requester_name, ticket, facts, traceparent, status,
-                 state, signals, cancelled, parked_since, parked_told, fence, now() AS "now!",
+                 state AS "state: StoredState", signals, cancelled, parked_since, parked_told, fence, now() AS "now!",
                  $4::boolean AS "insisted!", paused_at IS NOT NULL AS "paused!",
                  EXISTS (
                      SELECT FROM switches

@@ -1,6 +1,7 @@
 //! The rows of step calls, by column.
 
-use common::{ActionName, Outcome};
+use common::{ActionName, Outcome, Values};
+use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -19,7 +20,7 @@ pub(super) struct StepColumns<'w> {
     pub(super) asked: Vec<Option<&'w str>>,
     pub(super) outcomes: Vec<Option<&'w str>>,
     pub(super) explanations: Vec<Option<&'w str>>,
-    pub(super) outputs: Vec<serde_json::Value>,
+    pub(super) outputs: Vec<Json<&'w Values>>,
     pub(super) at: Vec<OffsetDateTime>,
 }
 
@@ -45,7 +46,7 @@ impl<'w> StepColumns<'w> {
         self.asked.push(step.asked.as_deref());
         self.outcomes.push(step.outcome.as_ref().map(Outcome::as_str));
         self.explanations.push(step.explanation.as_deref());
-        self.outputs.push(serde_json::Value::Object(step.output.clone()));
+        self.outputs.push(Json(&step.output));
         self.at.push(write.now);
     }
 }

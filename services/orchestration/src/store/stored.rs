@@ -8,7 +8,7 @@ use common::{
 };
 use launcher::testing::TestDatabase;
 
-use super::{Claimed, Entry, Hold, NewExecution, Store, Take, Telling, Write};
+use super::{Claimed, Entry, Hold, NewExecution, Store, StoredState, Take, Telling, Write};
 use crate::facts::Given;
 use crate::library::Pin;
 use crate::update::Update;
@@ -105,7 +105,7 @@ pub(crate) fn new(store: &Store, ticket: &str, given: Given) -> NewExecution {
         request,
         pins: vec![pin],
         given,
-        state: serde_json::json!({}),
+        state: StoredState::of_value(&serde_json::json!({})),
         traceparent: None,
         now,
         begun: None,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use common::clock;
 use common::{ExecutionId, TicketId};
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -38,37 +39,35 @@ pub(super) struct TellingColumns<'t> {
     pub(super) executions: Vec<Uuid>,
     pub(super) markers: Vec<String>,
     pub(super) kinds: Vec<&'static str>,
-    pub(super) bodies: Vec<serde_json::Value>,
+    pub(super) bodies: Vec<Json<&'t Update>>,
     pub(super) at: Vec<OffsetDateTime>,
     pub(super) linger_s: Vec<f64>,
 }
 
 impl<'t> TellingColumns<'t> {
-    pub(super) fn of(tellings: &[Telling<'t>]) -> Result<Self, StoreError> {
+    pub(super) fn of(tellings: &[Telling<'t>]) -> Self {
         let mut columns = Self::default();
         for telling in tellings {
-            columns.push(telling)?;
+            columns.push(telling);
         }
-        Ok(columns)
+        columns
     }
 
-    fn push(&mut self, telling: &Telling<'t>) -> Result<(), StoreError> {
+    fn push(&mut self, telling: &Telling<'t>) {
         let linger_s = if telling.may_linger() {
             LINGER.as_secs_f64()
         } else {
             0.0
         };
         for update in telling.updates {
-            let body = serde_json::to_value(update).map_err(StoreError::corrupt("ticket_updates"))?;
             self.tickets.push(telling.ticket.as_str());
             self.executions.push(telling.execution.0);
             self.markers.push(Marker::fresh().as_str().to_owned());
             self.kinds.push(update.kind());
-            self.bodies.push(body);
+            self.bodies.push(Json(update));
             self.at.push(telling.now);
             self.linger_s.push(linger_s);
         }
-        Ok(())
     }
 }
 

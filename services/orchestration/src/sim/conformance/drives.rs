@@ -13,7 +13,7 @@ use crate::sim::model;
 use crate::sim::model::signal::NotHeard;
 use crate::store::{
     Arrival, Claimed, Entry, FIRST_FENCE, Handled, Heard, Hold, NewExecution, Presence, RunnerId,
-    SignalRefused, StepRow, StoreError, Take, Write, stored,
+    SignalRefused, StepRow, StoreError, StoredState, Take, Write, stored,
 };
 use crate::update::{Asked, Update};
 
@@ -29,7 +29,7 @@ fn in_words(claimed: &[Claimed]) -> BTreeSet<String> {
             "{} {:?} {} {} {:?} {:?} {} {} {} {asked:?}",
             claimed.id,
             claimed.status,
-            claimed.state,
+            claimed.state.value(),
             claimed.signals,
             claimed.standing,
             claimed.cancelled,
@@ -63,7 +63,7 @@ impl Pair {
     pub(super) async fn accept(&mut self) {
         let ticket = self.ticket();
         let mut new = stored::new(&self.store, ticket.as_str(), Given::default());
-        new.state = json!({"nth": "new"});
+        new.state = StoredState::of_value(&json!({"nth": "new"}));
         let known = self.one_of(&self.executions.clone());
         if let Some(known) = known.filter(|_| self.chance(0.3)) {
             new.request.decision_id = self.model.executions[&known].new.request.decision_id;
@@ -188,7 +188,7 @@ impl Pair {
             ticket: claimed.ticket.clone(),
             runner: claimed.runner,
             fence: claimed.fence,
-            state: json!({"nth": nth}),
+            state: StoredState::of_value(&json!({"nth": nth})),
             status,
             reason,
             parked_since: self.chance(0.2).then_some(now),

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Pair;
 use crate::sim::model::operate::{NotDone, OPERATOR};
-use crate::store::{OperateError, Reopened, Wish};
+use crate::store::{OperateError, Reopened, StoredState, Wish};
 use crate::update::Verb;
 
 fn operator() -> PersonCaller {
@@ -109,7 +109,7 @@ impl Pair {
         let (id, real, model) = self.stopped.remove(nth);
         self.say(format!("retry {id}"));
         let reopened = Reopened {
-            state: json!({"nth": "again"}),
+            state: StoredState::of_value(&json!({"nth": "again"})),
             status: ExecutionStatus::Running,
         };
         let operator = operator();

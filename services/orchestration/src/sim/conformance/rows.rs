@@ -105,7 +105,7 @@ impl Pair {
                 "{} {} {} {} {} {} {} {} {} {} {} {} {}",
                 row.status.as_str(),
                 row.reason.as_deref().unwrap_or("-"),
-                row.state["nth"].as_str().unwrap_or_default(),
+                row.state.value()["nth"].as_str().unwrap_or_default(),
                 row.signals,
                 flag(row.parked_since.is_some()),
                 flag(row.parked_told),

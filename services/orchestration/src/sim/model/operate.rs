@@ -14,7 +14,7 @@ pub(in super::super) enum NotDone {
 /// An execution that may be tried again, as it was left.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Stopped {
-    pub(in super::super) state: serde_json::Value,
+    pub(in super::super) state: StoredState,
     pub(in super::super) ended: bool,
     pub(in super::super) in_hand: bool,
     fence: i64,

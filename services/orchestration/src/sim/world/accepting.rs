@@ -1,6 +1,6 @@
 //! A decision is handed to a replica, and what the classifier hears of it.
 
-use playbook_lang::{Moment, State};
+use playbook_lang::Moment;
 
 use super::drive::{At, Drive, Found};
 use super::process::short;
@@ -17,7 +17,7 @@ impl<'a> World<'a> {
         let playbook = self.cast.playbook(new.request.playbook.name.as_str());
         self.say(|| format!("replica {process} is asked to accept filing {filing} as {id}"));
         let runner = self.processes[process].runner;
-        let state: State = serde_json::from_value(new.state.clone()).expect("it was written by us");
+        let state = new.state.read().expect("it was written by us");
         let begun = runner.and_then(|runner| {
             let claimed = Claimed::new(&new, &tenant, runner);
             let course = Course::new(&claimed, playbook, &self.cast.rules, self.cast.note_after, state);
@@ -37,7 +37,7 @@ impl<'a> World<'a> {
             return;
         };
         let claimed = self.arena.put(claimed);
-        let state: State = serde_json::from_value(claimed.state.clone()).expect("it was written by us");
+        let state = claimed.state.read().expect("it was written by us");
         new.begun = Some(begun);
         let drive = Drive {
             claimed,

@@ -2,7 +2,7 @@
 //! anything may happen in between.
 
 use common::{ExecutionId, Signal, StepCall};
-use playbook_lang::{Event, Moment, State};
+use playbook_lang::{Event, Moment};
 
 use super::process::short;
 use super::service::{Flight, SERVICE};
@@ -70,7 +70,7 @@ impl<'a> World<'a> {
         let claimed = self.arena.put(claimed);
         let row = &self.model.executions[&claimed.id];
         let playbook = self.cast.playbook(row.new.request.playbook.name.as_str());
-        let state: State = serde_json::from_value(claimed.state.clone()).expect("it was stored by us");
+        let state = claimed.state.read().expect("it was stored by us");
         Drive {
             claimed,
             course: Course::new(claimed, playbook, &self.cast.rules, self.cast.note_after, state),

@@ -1,13 +1,13 @@
 //! An operator, who pauses, resumes, cancels, tries again and switches, at the worst of times.
 
 use common::{ExecutionId, Switch};
-use playbook_lang::{Facts, Machine, Moment, State};
+use playbook_lang::{Facts, Machine, Moment};
 
 use super::World;
 use super::process::short;
 use crate::sim::invariants;
 use crate::sim::model::Stopped;
-use crate::store::{Operation, Reopened, Retried};
+use crate::store::{Operation, Reopened, Retried, StoredState};
 
 /// What an operator may do to one execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl World<'_> {
         };
         let row = &self.model.executions[&id];
         let playbook = self.cast.playbook(row.new.request.playbook.name.as_str());
-        let state: State = serde_json::from_value(stopped.state.clone()).expect("it was stored by us");
+        let state = stopped.state.read().expect("it was stored by us");
         let facts = Facts::default();
         let machine = Machine::new(playbook, &self.cast.rules, &facts);
         let retried = match machine.retry(state, Moment::at(self.model.now)) {
@@ -69,7 +69,7 @@ impl World<'_> {
         };
         let reopened = Reopened {
             status: retried.state.status(),
-            state: serde_json::to_value(&retried.state).expect("a state can be stored"),
+            state: StoredState::of(&retried.state).expect("a state can be stored"),
         };
         let before = (row.state.clone(), row.ended_at.is_some());
         let retried = self.model.retry(id, &stopped, &reopened);
