@@ -3,6 +3,7 @@
 
 mod calm;
 mod clocks;
+mod doors;
 mod invariants;
 mod plan;
 mod records;

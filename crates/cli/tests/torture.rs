@@ -22,6 +22,8 @@ fn what_must_hold_holds_after_a_short_storm() {
     assert!(told.contains(clocks), "{told}");
     for trouble in [
         "orchestration: killed",
+        ": asked to stop",
+        "all that vendors push: twice",
         "Postgres: crashed",
         "Redis: killed",
         "webhooks: none at all",

@@ -147,6 +147,39 @@ impl Processes {
         self.running.remove(&service).map(|running| running.0.id())
     }
 
+    /// Ask a service to stop, as `kill` and Kubernetes do (SIGTERM). It may take its time.
+    pub fn ask_to_stop(&self, service: Service) {
+        let id = self.id(service).and_then(|id| i32::try_from(id).ok());
+        if let Some(id) = id {
+            // It may have ended by itself; whoever waits for its end learns of it.
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::Signal::SIGTERM);
+        }
+    }
+
+    /// Wait until a service that was asked to stop has done so. Answers which process it was.
+    ///
+    /// # Errors
+    /// It ended otherwise than well, or is still there after a minute: then it is killed.
+    pub async fn stopped(&mut self, service: Service) -> Result<Option<u32>, FleetError> {
+        let Some(mut running) = self.running.remove(&service) else {
+            return Ok(None);
+        };
+        let deadline = Instant::now() + READY_WITHIN;
+        loop {
+            let reason = match running.0.try_wait()? {
+                Some(status) if status.success() => return Ok(Some(running.0.id())),
+                Some(status) => status.to_string(),
+                None if Instant::now() > deadline => "it does not stop when it is asked to".to_owned(),
+                None => {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                    continue;
+                }
+            };
+            let reason = format!("{reason}; its log is in {}", self.logs.display());
+            return Err(FleetError::Ended { service, reason });
+        }
+    }
+
     /// Wait until a service is ready.
     ///
     /// # Errors

@@ -235,6 +235,11 @@ impl World {
         self.core.gateway.set_targets(targets);
     }
 
+    /// Whatever vendors push (webhooks, presses of cards, texts and their receipts) comes a second time, or no more.
+    pub fn push_twice(&self, on: bool) {
+        self.core.gateway.twice(on);
+    }
+
     /// What happened so far, and what will.
     pub fn journal(&self) -> &Journal {
         &self.core.journal

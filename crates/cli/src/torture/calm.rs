@@ -45,16 +45,14 @@ pub(super) async fn findings(rig: &mut Rig, teller: &Teller) -> anyhow::Result<(
     }
 }
 
-/// No service ended that nobody killed, and all become ready again.
+/// No service ended that nobody killed, those that were asked to did so in good order, and all become ready again.
 async fn alive(rig: &mut Rig) -> Finding {
-    let violations = rig.ready().await.err().map(|error| Violation {
-        ticket: None,
-        what: error.to_string(),
-    });
+    let down = rig.ready().await.err().map(|error| error.to_string());
+    let wrong = rig.stops().iter().cloned().chain(down);
     Finding {
         invariant: "every service is up and ready again",
         checked: Rig::all().count(),
-        violations: violations.into_iter().collect(),
+        violations: wrong.map(|what| Violation { ticket: None, what }).collect(),
     }
 }
 

@@ -10,37 +10,36 @@ use launcher::{ServersError, SettingsMap};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use super::trouble::Victim;
+use super::trouble::Replica;
 
 /// Minutes matter: a service token lives for one.
 const OFF_S: RangeInclusive<i64> = 60..=180;
 
 /// How far the clock of every process is off: a pure function of the seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Clocks(Vec<(Victim, Skew)>);
+pub(super) struct Clocks(Vec<(Replica, Service, Skew)>);
 
 /// Seconds before the true time; behind it where negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Skew(i64);
 
 impl Clocks {
-    /// Those of `seed`. The replicas of orchestration are on different sides of the true time.
+    /// Those of `seed`. The replicas of a service are on different sides of the true time.
     pub(super) fn of(seed: u64) -> Self {
         // Dice of its own: clocks change nothing else in the story of a seed.
         let mut rng = StdRng::seed_from_u64(seed);
         let clocks = Service::ALL.into_iter().flat_map(|service| {
             let side = if rng.random() { 1 } else { -1 };
-            let mut off = |side: i64| Skew(side * rng.random_range(OFF_S));
-            let first = (Victim::Service(service), off(side));
-            let second =
-                (service == Service::Orchestration).then(|| (Victim::SecondOrchestration, off(-side)));
-            [Some(first), second]
+            Replica::BOTH.map(|replica| {
+                let side = if replica == Replica::First { side } else { -side };
+                (replica, service, Skew(side * rng.random_range(OFF_S)))
+            })
         });
-        Self(clocks.flatten().collect())
+        Self(clocks.collect())
     }
 
     /// Each process and how far it is off.
-    pub(super) fn all(&self) -> &[(Victim, Skew)] {
+    pub(super) fn all(&self) -> &[(Replica, Service, Skew)] {
         &self.0
     }
 }
@@ -87,9 +86,10 @@ pub(super) fn tidy_after(process: u32) {
 mod tests {
     use super::*;
 
-    fn skew(clocks: &Clocks, process: Victim) -> i64 {
-        let found = clocks.all().iter().find(|(victim, _)| *victim == process);
-        found.expect("every process has a clock").1.0
+    fn skew(clocks: &Clocks, replica: Replica, service: Service) -> i64 {
+        let mut all = clocks.all().iter();
+        let found = all.find(|(one, of, _)| (*one, *of) == (replica, service));
+        found.expect("every process has a clock").2.0
     }
 
     #[test]
@@ -100,12 +100,13 @@ mod tests {
 
     #[test]
     fn replicas_are_on_different_sides_of_the_true_time() {
-        let firsts = (0..50).map(|seed| {
+        let firsts = (0..50).flat_map(|seed| {
             let clocks = Clocks::of(seed);
-            let first = skew(&clocks, Victim::Service(Service::Orchestration)).signum();
-            let second = skew(&clocks, Victim::SecondOrchestration).signum();
-            assert_eq!(first, -second, "seed {seed}");
-            first
+            Service::ALL.map(|service| {
+                let [first, second] = Replica::BOTH.map(|replica| skew(&clocks, replica, service).signum());
+                assert_eq!(first, -second, "{service}, seed {seed}");
+                first
+            })
         });
         let firsts: std::collections::BTreeSet<i64> = firsts.collect();
         assert_eq!(firsts.into_iter().collect::<Vec<_>>(), [-1, 1]);
@@ -114,8 +115,8 @@ mod tests {
     #[test]
     fn every_clock_is_minutes_off_and_no_more_than_three() {
         for seed in 0..50 {
-            for (process, skew) in Clocks::of(seed).all() {
-                assert!(OFF_S.contains(&skew.0.abs()), "{process}: {skew}");
+            for (replica, service, skew) in Clocks::of(seed).all() {
+                assert!(OFF_S.contains(&skew.0.abs()), "{replica:?} {service}: {skew}");
             }
         }
     }

@@ -9,7 +9,7 @@ use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{RngExt as _, SeedableRng as _};
 use simulators::System;
 
-use super::trouble::{Backing, Manner, Trouble, Victim, Weather};
+use super::trouble::{Backing, Manner, Replica, Trouble, Victim, Weather};
 
 /// What is asked for; the plan follows from it and the people alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,18 +167,9 @@ fn filing(rng: &mut StdRng, storm: Duration, people: &[String]) -> Option<Filing
 }
 
 fn lanes() -> Vec<Lane> {
-    let killed = |service| Trouble::Killed(Victim::Service(service));
     let before = [Service::Classifier, Service::Playbook, Service::Verification];
     let behind = [Service::Orchestration, Service::Executor, Service::Delivery];
-    let orchestrations = [Victim::SecondOrchestration, Victim::EveryOrchestration];
-    let processes = [
-        before.map(killed).to_vec(),
-        [
-            behind.map(killed).to_vec(),
-            orchestrations.map(Trouble::Killed).to_vec(),
-        ]
-        .concat(),
-    ];
+    let processes = [before, behind].map(|services| services.into_iter().flat_map(ends_of).collect());
     let processes = processes.into_iter().map(|troubles| Lane {
         troubles,
         quiet: 500..4_000,
@@ -214,7 +205,24 @@ fn lanes() -> Vec<Lane> {
         quiet: 1_500..6_000,
         lasts: 500..4_000,
     });
-    processes.chain([backings, webhooks]).chain(vendors).collect()
+    let twice = Lane {
+        troubles: vec![Trouble::PushedTwice],
+        quiet: 3_000..9_000,
+        lasts: 2_000..7_000,
+    };
+    processes
+        .chain([backings, webhooks, twice])
+        .chain(vendors)
+        .collect()
+}
+
+/// How processes of a service end, while the other replica does its work or nobody does.
+fn ends_of(service: Service) -> impl Iterator<Item = Trouble> {
+    let one = Replica::BOTH.into_iter().flat_map(move |replica| {
+        let victim = Victim::One(replica, service);
+        [Trouble::Killed(victim), Trouble::Stopped(victim)]
+    });
+    one.chain([Trouble::Killed(Victim::Both(service))])
 }
 
 fn weathers() -> [Weather; 8] {
@@ -313,10 +321,11 @@ mod tests {
             for other in plan.spells.iter().skip(index + 1) {
                 let same = match (one.trouble, other.trouble) {
                     (Trouble::Struck(one, _), Trouble::Struck(other, _)) => one == other,
-                    (one, other) => {
-                        std::mem::discriminant(&one) == std::mem::discriminant(&other)
-                            && !matches!(one, Trouble::Killed(_))
-                    }
+                    (
+                        Trouble::Killed(one) | Trouble::Stopped(one),
+                        Trouble::Killed(other) | Trouble::Stopped(other),
+                    ) => one.service() == other.service(),
+                    (one, other) => std::mem::discriminant(&one) == std::mem::discriminant(&other),
                 };
                 assert!(!same || one.ends <= other.begins, "{one:?} and {other:?}");
             }

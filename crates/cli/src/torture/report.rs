@@ -7,6 +7,7 @@ use launcher::ServersError;
 use super::clocks::Clocks;
 use super::invariants::Finding;
 use super::plan::{Orders, Plan};
+use super::trouble::Victim;
 use crate::terminal;
 
 /// The command that does the same once more.
@@ -50,7 +51,7 @@ pub(super) fn tell_clocks(clocks: Result<&Clocks, ServersError>) {
         }
     };
     let clocks: Vec<String> = clocks
-        .map(|(process, skew)| format!("{process} {skew}"))
+        .map(|(replica, service, skew)| format!("{} {skew}", Victim::One(*replica, *service)))
         .collect();
     terminal::line(&format!("Clocks: {}.\n", clocks.join(", ")));
 }

@@ -1,7 +1,8 @@
-//! The fleet under torture: private servers that can crash, the services as processes of their own with two replicas of
-//! orchestration, and in this process the simulated world.
+//! The fleet under torture: private servers that can crash, two replicas of each service as processes of their own behind
+//! one address, and in this process the simulated world.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,9 +15,11 @@ use launcher::{
 use simulators::{Targets, World, WorldSettings};
 use tempfile::TempDir;
 use trust::TrustedKeys;
+use url::Url;
 
 use super::clocks::{Clocks, Faker, tidy_after};
-use super::trouble::{Backing, Victim};
+use super::doors::{Doors, OpenDoors};
+use super::trouble::{Backing, Replica, Victim};
 use crate::terminal;
 
 /// Waits shortened so that what production learns in minutes is learnt within a storm; all in seconds.
@@ -40,15 +43,16 @@ const THINK: Duration = Duration::from_millis(100);
 /// All of it. Dropped, it is gone.
 pub(super) struct Rig {
     // In the order in which they must go.
-    first: Processes,
-    /// Of these only orchestration runs: a second replica.
-    second: Processes,
+    replicas: BTreeMap<Replica, Processes>,
+    /// What was wrong with processes that were asked to stop.
+    stops: Vec<String>,
     /// The outside.
     pub(super) world: World,
     /// To look into, once all is calm.
     pub(super) database: Database,
     servers: Servers,
     keys: TempDir,
+    _doors: OpenDoors,
 }
 
 impl Rig {
@@ -76,33 +80,41 @@ impl Rig {
             ..WorldSettings::default()
         })
         .await?;
-        let mut settings = FleetSettings {
+        let doors = Doors::new().await?;
+        let urls = doors.urls()?;
+        let settings = FleetSettings {
             ports: Ports::Any,
             databases: database.urls.clone(),
             redis: servers.redis_url(0),
             keys,
             playbooks: shipped_playbooks(),
             settings: settings(&world),
-            overrides: overrides(&world),
+            overrides: overrides(&world, &urls),
         };
-        let mut of_second = settings.clone();
-        if let Some(faker) = faker {
-            put_wrong(clocks, faker, &mut settings, &mut of_second);
+        let mut replicas = BTreeMap::new();
+        for replica in Replica::BOTH {
+            let mut settings = settings.clone();
+            if let Some(faker) = faker {
+                put_wrong(clocks, faker, replica, &mut settings);
+            }
+            let logs = directory_in(logs, &format!("{replica:?}").to_lowercase())?;
+            replicas.insert(replica, Processes::new(settings, logs)?);
         }
-        let first = Processes::new(settings, logs.to_owned())?;
-        let second = Processes::new(beside(&first, of_second), directory_in(logs, "second")?)?;
         world.set_targets(Targets {
-            classifier: Some(first.url(Service::Classifier)),
-            verification: Some(first.url(Service::Verification)),
-            delivery: Some(first.url(Service::Delivery)),
+            classifier: urls.get(&Service::Classifier).cloned(),
+            verification: urls.get(&Service::Verification).cloned(),
+            delivery: urls.get(&Service::Delivery).cloned(),
         });
+        let behind = |service| replicas.values().map(|one| address(one, service)).collect();
+        let doors = doors.open(behind)?;
         let mut rig = Self {
-            first,
-            second,
+            replicas,
+            stops: vec![],
             world,
             database,
             servers,
             keys: directory,
+            _doors: doors,
         };
         for victim in Self::all() {
             rig.start(victim)?;
@@ -113,34 +125,54 @@ impl Rig {
 
     /// Every process.
     pub(super) fn all() -> impl Iterator<Item = Victim> {
-        Service::ALL
-            .into_iter()
-            .map(Victim::Service)
-            .chain([Victim::SecondOrchestration])
+        let of = |replica| Service::ALL.map(|service| Victim::One(replica, service));
+        Replica::BOTH.into_iter().flat_map(of)
+    }
+
+    /// What was wrong with processes that were asked to stop, so far.
+    pub(super) fn stops(&self) -> &[String] {
+        &self.stops
+    }
+
+    fn processes_of(&mut self, victim: Victim) -> impl Iterator<Item = &mut Processes> {
+        let replicas = self.replicas.iter_mut();
+        replicas
+            .filter(move |(replica, _)| victim.replicas().any(|one| one == **replica))
+            .map(|(_, processes)| processes)
     }
 
     /// `kill -9`.
     pub(super) fn kill(&mut self, victim: Victim) {
-        match victim {
-            Victim::Service(service) => kill(&mut self.first, service),
-            Victim::SecondOrchestration => kill(&mut self.second, Service::Orchestration),
-            Victim::EveryOrchestration => {
-                kill(&mut self.first, Service::Orchestration);
-                kill(&mut self.second, Service::Orchestration);
+        for processes in self.processes_of(victim) {
+            if let Some(process) = processes.kill(victim.service()) {
+                tidy_after(process);
             }
         }
     }
 
-    /// Start what was killed. It gets ready by itself.
-    pub(super) fn start(&mut self, victim: Victim) -> Result<(), FleetError> {
-        match victim {
-            Victim::Service(service) => self.first.start(service),
-            Victim::SecondOrchestration => self.second.start(Service::Orchestration),
-            Victim::EveryOrchestration => {
-                self.first.start(Service::Orchestration)?;
-                self.second.start(Service::Orchestration)
+    /// Ask for an end in good order.
+    pub(super) fn ask_to_stop(&mut self, victim: Victim) {
+        for processes in self.processes_of(victim) {
+            processes.ask_to_stop(victim.service());
+        }
+    }
+
+    /// Wait until it has come; what is wrong with it is kept.
+    pub(super) async fn stopped(&mut self, victim: Victim) {
+        let mut wrong = Vec::new();
+        for processes in self.processes_of(victim) {
+            match processes.stopped(victim.service()).await {
+                Ok(process) => process.into_iter().for_each(tidy_after),
+                Err(error) => wrong.push(format!("{victim}, asked to stop: {error}")),
             }
         }
+        self.stops.extend(wrong);
+    }
+
+    /// Start what has ended. It gets ready by itself.
+    pub(super) fn start(&mut self, victim: Victim) -> Result<(), FleetError> {
+        self.processes_of(victim)
+            .try_for_each(|processes| processes.start(victim.service()))
     }
 
     /// Crash a server.
@@ -166,10 +198,12 @@ impl Rig {
     /// # Errors
     /// One that nobody killed has ended, or one does not become ready.
     pub(super) async fn ready(&mut self) -> Result<(), FleetError> {
-        for service in Service::ALL {
-            self.first.wait_until_ready(service).await?;
+        for processes in self.replicas.values_mut() {
+            for service in Service::ALL {
+                processes.wait_until_ready(service).await?;
+            }
         }
-        self.second.wait_until_ready(Service::Orchestration).await
+        Ok(())
     }
 }
 
@@ -178,12 +212,6 @@ impl Drop for Rig {
         for victim in Self::all() {
             self.kill(victim);
         }
-    }
-}
-
-fn kill(processes: &mut Processes, service: Service) {
-    if let Some(process) = processes.kill(service) {
-        tidy_after(process);
     }
 }
 
@@ -202,7 +230,8 @@ fn settings(world: &World) -> SettingsMap {
     map
 }
 
-fn overrides(world: &World) -> BTreeMap<Service, SettingsMap> {
+/// What single services get: their registrations, and the doors of their peers.
+fn overrides(world: &World, doors: &BTreeMap<Service, Url>) -> BTreeMap<Service, SettingsMap> {
     let mut map: BTreeMap<Service, SettingsMap> = DIRECTORY_USERS
         .map(|service| (service, world.entra_settings_for(service.name())))
         .into();
@@ -210,35 +239,32 @@ fn overrides(world: &World) -> BTreeMap<Service, SettingsMap> {
     map.entry(Service::Classifier)
         .or_default()
         .extend(world.openai_settings());
+    for service in Service::ALL {
+        let peers = doors
+            .iter()
+            .map(|(peer, door)| (format!("{}_URL", peer.name().to_uppercase()), door.to_string()));
+        map.entry(service).or_default().extend(peers);
+    }
     map
 }
 
 /// Give each process its clock.
-fn put_wrong(clocks: &Clocks, faker: &Faker, first: &mut FleetSettings, second: &mut FleetSettings) {
-    for (process, skew) in clocks.all() {
-        let (replicas, service) = match process {
-            Victim::Service(service) => (&mut *first, *service),
-            Victim::SecondOrchestration | Victim::EveryOrchestration => {
-                (&mut *second, Service::Orchestration)
-            }
-        };
-        let environment = faker.environment(*skew);
-        replicas.overrides.entry(service).or_default().extend(environment);
+fn put_wrong(clocks: &Clocks, faker: &Faker, replica: Replica, settings: &mut FleetSettings) {
+    for (of, service, skew) in clocks.all() {
+        if *of == replica {
+            let environment = faker.environment(*skew);
+            settings
+                .overrides
+                .entry(*service)
+                .or_default()
+                .extend(environment);
+        }
     }
 }
 
-/// Settings of a second replica: its peers are those of the first.
-fn beside(first: &Processes, mut settings: FleetSettings) -> FleetSettings {
-    let peers = Service::ALL.map(|peer| {
-        let name = format!("{}_URL", peer.name().to_uppercase());
-        (name, first.url(peer).to_string())
-    });
-    settings
-        .overrides
-        .entry(Service::Orchestration)
-        .or_default()
-        .extend(peers);
-    settings
+fn address(processes: &Processes, service: Service) -> anyhow::Result<SocketAddr> {
+    let addresses = processes.url(service).socket_addrs(|| None)?;
+    addresses.first().copied().context("a service has an address")
 }
 
 fn directory_in(parent: &Path, name: &str) -> anyhow::Result<PathBuf> {

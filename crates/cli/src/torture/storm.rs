@@ -113,6 +113,7 @@ fn teach(world: &World, habit: &Habit) {
 async fn begin(rig: &mut Rig, trouble: Trouble) -> anyhow::Result<Option<FaultId>> {
     match trouble {
         Trouble::Killed(victim) => rig.kill(victim),
+        Trouble::Stopped(victim) => rig.ask_to_stop(victim),
         Trouble::Gone(backing) => rig.crash(backing).await?,
         Trouble::Struck(system, Weather::Down) => rig.world.faults(system).outage(true),
         Trouble::Struck(system, weather) => {
@@ -120,6 +121,7 @@ async fn begin(rig: &mut Rig, trouble: Trouble) -> anyhow::Result<Option<FaultId
             return Ok(fault);
         }
         Trouble::Webhooks(manner) => rig.world.halo().webhooks(mode(manner)),
+        Trouble::PushedTwice => rig.world.push_twice(true),
     }
     Ok(None)
 }
@@ -127,6 +129,10 @@ async fn begin(rig: &mut Rig, trouble: Trouble) -> anyhow::Result<Option<FaultId
 async fn end(rig: &mut Rig, trouble: Trouble, armed: Option<FaultId>) -> anyhow::Result<()> {
     match trouble {
         Trouble::Killed(victim) => rig.start(victim)?,
+        Trouble::Stopped(victim) => {
+            rig.stopped(victim).await;
+            rig.start(victim)?;
+        }
         Trouble::Gone(backing) => rig.restore(backing).await?,
         Trouble::Struck(system, _) => {
             rig.world.faults(system).outage(false);
@@ -138,6 +144,7 @@ async fn end(rig: &mut Rig, trouble: Trouble, armed: Option<FaultId>) -> anyhow:
             rig.world.halo().webhooks(WebhookMode::default());
             rig.world.halo().flush_webhooks();
         }
+        Trouble::PushedTwice => rig.world.push_twice(false),
     }
     Ok(())
 }

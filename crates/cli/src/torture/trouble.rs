@@ -10,23 +10,51 @@ use simulators::System;
 pub(super) enum Trouble {
     /// `kill -9`, and started again when it is over.
     Killed(Victim),
+    /// Asked to stop, as in a rolling restart; when it is over it has stopped in good order, and is started again.
+    Stopped(Victim),
     /// A server that the fleet stands on is away.
     Gone(Backing),
     /// A vendor behaves badly.
     Struck(System, Weather),
     /// HaloPSA's webhooks come otherwise than hoped for.
     Webhooks(Manner),
+    /// Whatever vendors push comes twice.
+    PushedTwice,
 }
 
-/// Which processes die.
+/// One of two that share the work of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Replica {
+    First,
+    Second,
+}
+
+impl Replica {
+    pub(super) const BOTH: [Self; 2] = [Self::First, Self::Second];
+}
+
+/// Which processes end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Victim {
-    /// One of the six; of orchestration the first replica.
-    Service(Service),
-    /// The second replica of orchestration.
-    SecondOrchestration,
-    /// Both replicas of orchestration.
-    EveryOrchestration,
+    /// One replica of a service.
+    One(Replica, Service),
+    /// Both, so that nobody does its work.
+    Both(Service),
+}
+
+impl Victim {
+    pub(super) fn service(self) -> Service {
+        match self {
+            Self::One(_, service) | Self::Both(service) => service,
+        }
+    }
+
+    pub(super) fn replicas(self) -> impl Iterator<Item = Replica> {
+        Replica::BOTH.into_iter().filter(move |replica| match self {
+            Self::One(one, _) => one == *replica,
+            Self::Both(_) => true,
+        })
+    }
 }
 
 /// What the fleet stands on.
@@ -75,21 +103,24 @@ impl Trouble {
     pub(super) fn begun(self) -> String {
         match self {
             Self::Killed(victim) => format!("{victim}: killed"),
+            Self::Stopped(victim) => format!("{victim}: asked to stop"),
             Self::Gone(Backing::Postgres) => "Postgres: crashed".to_owned(),
             Self::Gone(Backing::Redis) => "Redis: killed".to_owned(),
             Self::Struck(system, weather) => format!("{}: {weather}", name(system)),
             Self::Webhooks(manner) => format!("HaloPSA's webhooks: {manner}"),
+            Self::PushedTwice => "all that vendors push: twice".to_owned(),
         }
     }
 
     /// How its end is called.
     pub(super) fn over(self) -> String {
         match self {
-            Self::Killed(victim) => format!("{victim}: started again"),
+            Self::Killed(victim) | Self::Stopped(victim) => format!("{victim}: started again"),
             Self::Gone(Backing::Postgres) => "Postgres: recovered".to_owned(),
             Self::Gone(Backing::Redis) => "Redis: back, and empty".to_owned(),
             Self::Struck(system, _) => format!("{}: as usual", name(system)),
             Self::Webhooks(_) => "HaloPSA's webhooks: as usual".to_owned(),
+            Self::PushedTwice => "all that vendors push: once".to_owned(),
         }
     }
 }
@@ -97,9 +128,9 @@ impl Trouble {
 impl fmt::Display for Victim {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Service(service) => write!(to, "{service}"),
-            Self::SecondOrchestration => to.write_str("second orchestration"),
-            Self::EveryOrchestration => to.write_str("both orchestrations"),
+            Self::One(Replica::First, service) => write!(to, "first {service}"),
+            Self::One(Replica::Second, service) => write!(to, "second {service}"),
+            Self::Both(service) => write!(to, "both of {service}"),
         }
     }
 }
