@@ -274,6 +274,7 @@ impl Sender {
                 Left::Kept(enqueued) => turn.claimed.enqueued = enqueued,
             }
             // Looked once, and everything since was heard of.
+            turn.claimed.doubt = false;
             standing = None;
             self.look_up(vec![turn]).await?;
         }
@@ -323,6 +324,7 @@ impl Sender {
                 }
                 Err(error) if error.remedy() == Remedy::GiveUp => {
                     tracing::warn!(ticket.id = %turn.claimed.ticket, %error, "the help desk refused one of several notes; sending each by itself");
+                    turn.claimed.doubt = true;
                     self.reach(&mut turn.claimed).await?;
                     let Some(standing) = in_time(self.desk.standing(&turn.claimed.ticket)).await? else {
                         turn.plan.push_front(Dispatch::Notes(notes));
@@ -432,8 +434,10 @@ impl Sender {
         self.let_go(turn, wait, remedy == Remedy::Look).await;
     }
 
-    /// Let go of a ticket that could not be told everything. Where even that fails, its lease runs out by itself.
+    /// Let go of a ticket that could not be told everything. What was in doubt stays so, whether or not it could be looked at
+    /// meanwhile. Where even that fails, its lease runs out by itself.
     async fn let_go(&self, mut turn: Turn, wait: Duration, doubt: bool) {
+        let doubt = doubt || turn.claimed.doubt;
         let closing = closing(&mut turn, Then::Again { wait, doubt });
         if let Err(error) = self.closer.close(closing).await {
             tracing::info!(ticket.id = %turn.claimed.ticket, error = %chassis::chain(&error), "the ticket was not let go; its lease runs out by itself");

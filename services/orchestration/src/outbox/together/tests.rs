@@ -160,6 +160,24 @@ async fn one_that_is_refused_keeps_nothing_from_the_others() {
 }
 
 #[tokio::test]
+async fn what_was_taken_before_the_refusal_is_looked_for_however_long_that_takes() {
+    let scene = Scene::set().await;
+    stored::execution(&scene.store, "1", &[asked(), WAITING]).await;
+    let away = Fault::new(FaultKind::TooManyRequests { retry_after: None });
+    let away = scene
+        .world
+        .faults(System::Halo)
+        .inject(away.on("actions").method("GET"));
+    scene.tell().await;
+    let taken: usize = scene.told().iter().map(|(notes, _)| notes).sum();
+    assert!(taken > 0, "the help desk took some before it refused one");
+    scene.world.faults(System::Halo).lift(away);
+    scene.tell().await;
+    assert_eq!(scene.told(), [waiting(), waiting(), waiting()]);
+    assert_eq!(scene.still_due().await, 0);
+}
+
+#[tokio::test]
 async fn where_the_answer_is_lost_each_is_looked_for_and_none_is_told_twice() {
     let scene = Scene::set().await;
     let lost = Fault::new(FaultKind::DropAfter)

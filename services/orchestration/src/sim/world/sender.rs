@@ -185,22 +185,26 @@ impl World<'_> {
     fn tell_notes(
         &mut self,
         process: usize,
-        turn: &Turn,
+        turn: &mut Turn,
         covers: Vec<i64>,
         mut texts: VecDeque<String>,
         rest: VecDeque<Dispatch>,
     ) -> At {
         let (now, ticket) = (self.model.now, turn.taken.ticket.clone());
-        let trouble = self.pick_trouble(6);
+        let trouble = self.pick_trouble(7);
         self.say(|| format!("replica {process} tells {ticket} {covers:?}, trouble {trouble}"));
-        let again = |wait, doubt| At::Close(Then::Again { wait, doubt });
+        let in_doubt = turn.taken.doubt;
+        let again = |wait, doubt| {
+            let doubt = doubt || in_doubt;
+            At::Close(Then::Again { wait, doubt })
+        };
         let lands = match trouble {
             // It is away and took nothing.
             1 => return again(Duration::from_secs(1), false),
             3 => now + LATE,
             4 => now + SLOW,
-            // It took the first of them, and its answer was lost.
-            5 => {
+            // It took the first of them, and its answer was lost; or it refused one that came after it, of this ticket or another.
+            5 | 6 => {
                 texts.truncate(1);
                 now
             }
@@ -212,6 +216,11 @@ impl World<'_> {
         match trouble {
             // It took them, at once or a little later, and its answer was lost.
             2 | 3 | 5 => again(BEFORE_LOOKING, true),
+            // It is looked at what it took.
+            6 => {
+                (turn.taken.doubt, turn.standing) = (true, None);
+                At::LookUp
+            }
             _ => At::Telling(lands, covers, rest),
         }
     }
