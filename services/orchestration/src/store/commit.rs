@@ -274,18 +274,25 @@ impl Store {
     }
 
     /// Calls that go on under a new number, before anything is said of them under it. Only of executions that are still in
-    /// the hands of their runner; they stay in them until this transaction ends.
+    /// the hands of their runner, or stand as they were read by whoever takes them with a signal, as the write itself asks
+    /// (`down.sql`); they stay so until this transaction ends.
     async fn renumber(&self, connection: &mut PgConnection, writes: &[&Write]) -> Result<(), StoreError> {
         for write in writes.iter().filter(|write| !write.renumbered.is_empty()) {
             let ours = sqlx::query_scalar!(
                 "SELECT id
                  FROM playbook_executions
-                 WHERE tenant_id = $1 AND id = $2 AND runner = $3 AND fence = $4
+                 WHERE tenant_id = $1 AND id = $2 AND fence = $4::bigint - $5::boolean::integer
+                   AND CASE
+                       WHEN $5 THEN runner IS NULL AND ended_at IS NULL AND signals = $6::bigint - 1
+                       ELSE runner = $3
+                   END
                  FOR NO KEY UPDATE",
                 self.tenant_id(),
                 write.execution.0,
                 write.runner.0,
                 write.fence,
+                write.arrival.is_some(),
+                write.signals,
             )
             .fetch_optional(&mut *connection)
             .await?;

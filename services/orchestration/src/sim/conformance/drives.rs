@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use common::clock;
 use common::execution::ExecutionStatus;
-use common::{ExecutionId, OperationId, Outcome, Signal, StepCall, StepResult, Values};
+use common::{ExecutionId, OperationId, Outcome, Signal, StepCall, StepId, StepResult, Values};
 use serde_json::json;
 
 use super::{LONG, Pair};
@@ -197,7 +197,7 @@ impl Pair {
             held: hold != Hold::Ended && self.chance(0.3),
             signals,
             steps: self.random_steps(claimed.id),
-            renumbered: vec![],
+            renumbered: self.random_renumbered(claimed.id),
             cut_off: self.chance(0.1).then(|| "cut off".to_owned()),
             handled: self.random_handled(claimed.id),
             arrival: None,
@@ -213,7 +213,7 @@ impl Pair {
             if !self.chance(0.4) {
                 continue;
             }
-            let id: common::StepId = id.parse().expect("a step's id");
+            let id: StepId = id.parse().expect("a step's id");
             let operation = self.chance(0.3).then(OperationId::fresh);
             if let Some(operation) = operation {
                 self.operations.push((execution, id.clone(), operation));
@@ -235,6 +235,22 @@ impl Pair {
             });
         }
         steps
+    }
+
+    /// A call that is open, and goes on under the next number.
+    fn random_renumbered(&mut self, execution: ExecutionId) -> Vec<StepCall> {
+        let rows = || {
+            let all = self.model.steps.iter();
+            all.filter(|((of, id, visit, _), _)| *of == execution && id.as_str() == "ask" && *visit == 1)
+        };
+        let open = rows().filter(|(_, row)| row.outcome.is_none()).count();
+        let last = rows().map(|((.., attempt), _)| *attempt).max();
+        let next = last.filter(|_| open == 1).map(|last| StepCall {
+            id: "ask".parse().expect("a step's id"),
+            visit: 1,
+            attempt: last + 1,
+        });
+        next.filter(|_| self.chance(0.5)).into_iter().collect()
     }
 
     fn random_handled(&mut self, execution: ExecutionId) -> Vec<Handled> {
@@ -281,20 +297,8 @@ impl Pair {
             ),
         };
         let sender = if self.chance(0.9) { "cmdb" } else { "delivery" };
-        let signal = Signal {
-            tenant_id: self.model.tenant.clone(),
-            operation,
-            step: StepCall {
-                id: step,
-                visit: 1,
-                attempt: 1,
-            },
-            result: StepResult::new(Outcome::Success, "done"),
-        };
-        let model = &self.model;
-        let living = |presence: &&Presence| model.runners.contains_key(&presence.runner.0);
-        let first = self.presences.iter().find(living).map(|presence| presence.runner);
-        let runner = if self.chance(0.5) { first } else { None };
+        let signal = self.signal(&step, operation);
+        let runner = self.living().filter(|_| self.chance(0.5));
         if let Some(runner) = runner
             && self.arrive(execution, &signal, sender, runner).await
         {
@@ -324,6 +328,72 @@ impl Pair {
         self.same("unheard", unheard, modelled);
     }
 
+    fn living(&self) -> Option<RunnerId> {
+        let living = |presence: &&Presence| self.model.runners.contains_key(&presence.runner.0);
+        self.presences.iter().find(living).map(|presence| presence.runner)
+    }
+
+    /// An execution that is in hand asks, is let go of, and is answered at once.
+    pub(super) async fn ask(&mut self) {
+        let in_hand = |claimed: &&Claimed| {
+            let row = self.model.executions.get(&claimed.id);
+            row.is_some_and(|row| (row.runner, row.fence) == (Some(claimed.runner), claimed.fence))
+        };
+        let claims: Vec<Claimed> = self.claims.iter().filter(in_hand).cloned().collect();
+        let (Some(claimed), Some(runner)) = (self.one_of(&claims), self.living()) else {
+            return;
+        };
+        let (id, step, operation) = (
+            claimed.id,
+            "ask".parse().expect("a step's id"),
+            OperationId::fresh(),
+        );
+        let row = StepRow {
+            call: StepCall {
+                id: step,
+                visit: 1,
+                attempt: 1,
+            },
+            name: "A step".to_owned(),
+            action: ACTIONS[0].parse().ok(),
+            operation: Some(operation),
+            asked: Some("Adele".to_owned()),
+            outcome: None,
+            explanation: None,
+            output: Values::new(),
+        };
+        let signal = self.signal(&row.call.id, operation);
+        self.operations.push((id, row.call.id.clone(), operation));
+        let write = Write {
+            status: ExecutionStatus::Waiting,
+            reason: None,
+            hold: Hold::Until(clock::now() + LONG),
+            held: false,
+            signals: self.model.executions.get(&id).map_or(0, |row| row.signals),
+            steps: vec![row],
+            renumbered: vec![],
+            cut_off: None,
+            ..self.random_write(&claimed)
+        };
+        self.say(format!("{id} asks, and waits for {operation}"));
+        if self.commit(vec![Entry::Step(Box::new(write))]).await {
+            self.arrive(id, &signal, "cmdb", runner).await;
+        }
+    }
+
+    fn signal(&self, step: &StepId, operation: OperationId) -> Signal {
+        Signal {
+            tenant_id: self.model.tenant.clone(),
+            operation,
+            step: StepCall {
+                id: step.clone(),
+                visit: 1,
+                attempt: 1,
+            },
+            result: StepResult::new(Outcome::Success, "done"),
+        }
+    }
+
     /// A signal is committed with what comes of it, where nobody has its execution in hand; also after something else came.
     async fn arrive(
         &mut self,
@@ -348,7 +418,6 @@ impl Pair {
         let since = i64::from(self.chance(0.2));
         let write = Write {
             signals: claimed.signals + since,
-            renumbered: vec![],
             handled: vec![],
             arrival: Some(Box::new(arrival)),
             ..self.random_write(&claimed)
