@@ -2,8 +2,8 @@
 //! the service, with the settings in its environment.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::process::CommandExt;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -12,6 +12,8 @@ use common::Service;
 use url::Url;
 
 use crate::fleet::{FleetError, FleetSettings, LOOK_EVERY, READY_WITHIN, base_url};
+
+const SIGTERM: i32 = nix::sys::signal::Signal::SIGTERM as i32;
 
 /// What the process of a service calls itself; the rest is the name of the service.
 const NAME: &str = "firstline-";
@@ -46,13 +48,17 @@ pub struct Processes {
     http: reqwest::Client,
 }
 
-struct Running(Child);
+struct Running {
+    child: Child,
+    /// It was asked to stop before it listened: then it may not have heard of it otherwise than by its death.
+    asked_early: bool,
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -99,12 +105,12 @@ impl Processes {
 
     /// The processes that run.
     pub fn ids(&self) -> Vec<u32> {
-        self.running.values().map(|running| running.0.id()).collect()
+        self.running.values().map(|running| running.child.id()).collect()
     }
 
     /// The process of a service, where it runs.
     pub fn id(&self, service: Service) -> Option<u32> {
-        self.running.get(&service).map(|running| running.0.id())
+        self.running.get(&service).map(|running| running.child.id())
     }
 
     /// Start a service. It is not ready yet.
@@ -138,19 +144,24 @@ impl Processes {
             .process_group(0)
             .spawn()?;
         let log = child.stderr.take();
-        self.running.insert(service, Running(child));
+        let asked_early = false;
+        self.running.insert(service, Running { child, asked_early });
         Ok(log)
     }
 
     /// `kill -9`, and wait until it is gone. Answers which process it was.
     pub fn kill(&mut self, service: Service) -> Option<u32> {
-        self.running.remove(&service).map(|running| running.0.id())
+        self.running.remove(&service).map(|running| running.child.id())
     }
 
     /// Ask a service to stop, as `kill` and Kubernetes do (SIGTERM). It may take its time.
-    pub fn ask_to_stop(&self, service: Service) {
-        let id = self.id(service).and_then(|id| i32::try_from(id).ok());
-        if let Some(id) = id {
+    pub fn ask_to_stop(&mut self, service: Service) {
+        let listens = TcpStream::connect_timeout(&self.addresses[&service], LOOK_EVERY).is_ok();
+        let Some(running) = self.running.get_mut(&service) else {
+            return;
+        };
+        running.asked_early = !listens;
+        if let Ok(id) = i32::try_from(running.child.id()) {
             // It may have ended by itself; whoever waits for its end learns of it.
             let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::Signal::SIGTERM);
         }
@@ -159,15 +170,20 @@ impl Processes {
     /// Wait until a service that was asked to stop has done so. Answers which process it was.
     ///
     /// # Errors
-    /// It ended otherwise than well, or is still there after a minute: then it is killed.
+    /// It ended otherwise than well, or is still there after a minute: then it is killed. One that was asked before it
+    /// listened may end of the signal.
     pub async fn stopped(&mut self, service: Service) -> Result<Option<u32>, FleetError> {
         let Some(mut running) = self.running.remove(&service) else {
             return Ok(None);
         };
         let deadline = Instant::now() + READY_WITHIN;
         loop {
-            let reason = match running.0.try_wait()? {
-                Some(status) if status.success() => return Ok(Some(running.0.id())),
+            let reason = match running.child.try_wait()? {
+                Some(status)
+                    if status.success() || running.asked_early && status.signal() == Some(SIGTERM) =>
+                {
+                    return Ok(Some(running.child.id()));
+                }
                 Some(status) => status.to_string(),
                 None if Instant::now() > deadline => "it does not stop when it is asked to".to_owned(),
                 None => {
@@ -194,7 +210,7 @@ impl Processes {
                 Err(error) => error.to_string(),
             };
             if let Some(running) = self.running.get_mut(&service)
-                && let Some(status) = running.0.try_wait()?
+                && let Some(status) = running.child.try_wait()?
             {
                 let reason = format!("{status}; its log is in {}", self.logs.display());
                 return Err(FleetError::Ended { service, reason });
