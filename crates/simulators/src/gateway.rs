@@ -163,6 +163,33 @@ impl From<&reqwest::Error> for NoAnswer {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn what_is_pushed_comes_a_second_time_while_it_is_to() {
+        let (came, mut coming) = tokio::sync::mpsc::unbounded_channel();
+        let webhook = axum::routing::post(|body: String| async move { came.send(body).unwrap() });
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let settings = WorldSettings {
+            public_url: format!("http://{}/", listener.local_addr().unwrap())
+                .parse()
+                .unwrap(),
+            ..WorldSettings::default()
+        };
+        let router = axum::Router::new().route("/webhooks/x", webhook);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let gateway = Gateway::new(&settings).unwrap();
+        let url = gateway.public("/webhooks/x");
+        for (twice, body) in [(false, "a"), (true, "b"), (false, "c")] {
+            gateway.twice(twice);
+            let answer = gateway.post(&url, &[], body.into()).await.unwrap();
+            assert_eq!(answer.status, 200);
+        }
+        let mut all = String::new();
+        while let Ok(body) = coming.try_recv() {
+            all.push_str(&body);
+        }
+        assert_eq!(all, "abbc");
+    }
+
     #[test]
     fn a_webhook_goes_to_its_owner_or_through_the_public_address() {
         let settings = WorldSettings {

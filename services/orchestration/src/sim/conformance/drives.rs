@@ -343,17 +343,10 @@ impl Pair {
         let (Some(claimed), Some(runner)) = (self.one_of(&claims), self.living()) else {
             return;
         };
-        let (id, step, operation) = (
-            claimed.id,
-            "ask".parse().expect("a step's id"),
-            OperationId::fresh(),
-        );
+        let (id, operation) = (claimed.id, OperationId::fresh());
+        let signal = self.signal(&"ask".parse().expect("a step's id"), operation);
         let row = StepRow {
-            call: StepCall {
-                id: step,
-                visit: 1,
-                attempt: 1,
-            },
+            call: signal.step.clone(),
             name: "A step".to_owned(),
             action: ACTIONS[0].parse().ok(),
             operation: Some(operation),
@@ -362,8 +355,7 @@ impl Pair {
             explanation: None,
             output: Values::new(),
         };
-        let signal = self.signal(&row.call.id, operation);
-        self.operations.push((id, row.call.id.clone(), operation));
+        self.operations.push((id, signal.step.id.clone(), operation));
         let write = Write {
             status: ExecutionStatus::Waiting,
             reason: None,
