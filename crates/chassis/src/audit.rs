@@ -6,11 +6,15 @@
 
 pub(crate) mod seal;
 
+use std::borrow::Cow;
+
 use common::clock;
 use common::{ExecutionId, Service, TenantId, TicketId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+use crate::rows;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,20 +102,14 @@ impl AuditLog {
         // Chain by chain, as `audit_append` wants them; within each in the order in which they happened.
         events.sort_by_key(|event| event.execution);
         let rows = AuditRows::of(self.service, &self.tenant, events);
-        if rows.ids.is_empty() {
+        if rows.entries.is_empty() {
             return Ok(());
         }
         sqlx::query_scalar!(
-            "SELECT audit_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            "SELECT audit_append($1, $2, $3, $4)",
             self.tenant.as_str(),
             rows.service,
-            &rows.ids,
-            &rows.tickets as &[Option<&str>],
-            &rows.executions as &[Option<Uuid>],
-            &rows.kinds as &[&str],
-            &rows.actors,
-            &rows.details as &[&serde_json::Value],
-            &rows.digests,
+            &rows.entries as &[AuditEntry<'_>],
             rows.at,
         )
         .fetch_one(connection)
@@ -120,29 +118,33 @@ impl AuditLog {
     }
 }
 
-/// Events of one service by column of `audit_events`, for a statement that inserts them beside
-/// something else. All columns are of one length.
+/// Events of one service as rows, for a statement that adds them beside something else.
 #[derive(Debug)]
 pub struct AuditRows<'e> {
     /// Whose they are.
     pub service: &'static str,
     /// When they are written down.
     pub at: OffsetDateTime,
-    /// Version 7: they sort in the order in which they were made.
-    pub ids: Vec<Uuid>,
-    /// What they belong to.
-    pub tickets: Vec<Option<&'e str>>,
-    /// What they belong to.
-    pub executions: Vec<Option<Uuid>>,
-    /// What happened.
-    pub kinds: Vec<&'e str>,
-    /// Who did it.
-    pub actors: Vec<String>,
-    /// Ids, codes, digests.
-    pub details: Vec<&'e serde_json::Value>,
-    /// What their links are made of (`trust::audit`), 32 bytes each.
-    pub digests: Vec<Vec<u8>>,
+    /// The events.
+    pub entries: Vec<AuditEntry<'e>>,
 }
+
+/// An event with what its link is made of: a row of `audit_entry`.
+#[derive(Debug, sqlx::Encode)]
+#[sqlx(type_name = "audit_entry")]
+pub struct AuditEntry<'e> {
+    /// Version 7: they sort in the order in which they were made.
+    id: Uuid,
+    ticket_id: Option<&'e str>,
+    execution_id: Option<Uuid>,
+    kind: &'e str,
+    actor: Cow<'e, str>,
+    detail: &'e serde_json::Value,
+    /// See `trust::audit`.
+    digest: [u8; 32],
+}
+
+rows!(AuditEntry, "audit_entry");
 
 impl<'e> AuditRows<'e> {
     /// `events` of `service`, in their order.
@@ -152,13 +154,7 @@ impl<'e> AuditRows<'e> {
             service: service.name(),
             // As the column holds it: the digest is over it.
             at: now - time::Duration::nanoseconds(i64::from(now.nanosecond() % 1000)),
-            ids: vec![],
-            tickets: vec![],
-            executions: vec![],
-            kinds: vec![],
-            actors: vec![],
-            details: vec![],
-            digests: vec![],
+            entries: vec![],
         };
         for event in events {
             rows.push(tenant, event);
@@ -168,27 +164,32 @@ impl<'e> AuditRows<'e> {
 
     fn push(&mut self, tenant: &TenantId, event: &'e AuditEvent) {
         let id = clock::fresh_id();
-        let actor = event.actor.clone();
-        let actor = actor.unwrap_or_else(|| format!("service:{}", self.service));
+        let actor = match &event.actor {
+            Some(actor) => Cow::Borrowed(actor.as_str()),
+            None => Cow::Owned(format!("service:{}", self.service)),
+        };
+        let ticket_id = event.ticket.as_ref().map(TicketId::as_str);
+        let execution_id = event.execution.map(|execution| execution.0);
         let digest = trust::audit::digest(&trust::audit::EventRef {
             tenant: tenant.as_str(),
             service: self.service,
             id,
-            ticket: event.ticket.as_ref().map(TicketId::as_str),
-            execution: event.execution.map(|execution| execution.0),
+            ticket: ticket_id,
+            execution: execution_id,
             kind: event.kind,
             actor: &actor,
             detail: &event.detail,
             at: self.at,
         });
-        // There is always one: dates of this age of the world can be written.
-        self.digests
-            .push(digest.unwrap_or(trust::audit::Hash::NONE).0.to_vec());
-        self.ids.push(id);
-        self.tickets.push(event.ticket.as_ref().map(TicketId::as_str));
-        self.executions.push(event.execution.map(|execution| execution.0));
-        self.kinds.push(event.kind);
-        self.actors.push(actor);
-        self.details.push(&event.detail);
+        self.entries.push(AuditEntry {
+            id,
+            ticket_id,
+            execution_id,
+            kind: event.kind,
+            actor,
+            detail: &event.detail,
+            // There is always one: dates of this age of the world can be written.
+            digest: digest.unwrap_or(trust::audit::Hash::NONE).0,
+        });
     }
 }

@@ -25,6 +25,7 @@ mod problem;
 mod process;
 pub mod refused;
 pub mod request_id;
+mod rows;
 mod serving;
 mod sessions;
 pub mod settings;

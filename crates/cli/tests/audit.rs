@@ -640,8 +640,8 @@ async fn a_service_adds_to_its_own_chains_and_does_nothing_else_to_any() {
     let executor = database.pool(Service::Executor).await;
     let append_with = |service: &str, digest: &str| {
         AssertSqlSafe(format!(
-            "SELECT audit_append('default', '{service}', ARRAY[gen_random_uuid()], ARRAY[NULL], ARRAY[NULL::uuid],
-                 ARRAY['a.b'], ARRAY['service:{service}'], ARRAY['{{}}'::jsonb], ARRAY[{digest}], now())"
+            "SELECT audit_append('default', '{service}', ARRAY[ROW(gen_random_uuid(), NULL, NULL, 'a.b', 'service:{service}',
+                 '{{}}'::jsonb, {digest})::audit_entry], now())"
         ))
     };
     let append = |service: &str| append_with(service, "sha256('x')");

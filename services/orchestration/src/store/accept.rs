@@ -1,8 +1,6 @@
 //! Accepting an execution: once per decision, one open per ticket, with the document pinned. Where there is room to drive
 //! it, its first step begins in the same transaction.
 
-use std::collections::HashMap;
-
 use chassis::audit::AuditEvent;
 use common::execution::{ExecutionAccepted, ExecutionStatus};
 use common::{DecisionId, Digest, ExecutePlaybook, ExecutionId, TicketId, TicketSnapshot};
@@ -41,6 +39,11 @@ pub(crate) struct NewExecution {
 pub(crate) const FIRST_FENCE: i64 = 1;
 
 impl NewExecution {
+    /// Nothing has to be written before it or after it, and nobody to be woken: whoever accepts it drives it.
+    pub(super) fn is_plain(&self) -> bool {
+        self.pins.is_empty() && self.begun.as_ref().is_some_and(Write::is_plain)
+    }
+
     /// For the record.
     pub(super) fn accepted(&self) -> AuditEvent {
         let ExecutePlaybook {
@@ -64,54 +67,57 @@ impl NewExecution {
     }
 }
 
-/// New executions by column of `playbook_executions`.
-#[derive(Default)]
-struct Columns<'n> {
-    ids: Vec<Uuid>,
-    tickets: Vec<&'n str>,
-    decisions: Vec<Uuid>,
-    names: Vec<&'n str>,
-    versions: Vec<&'n str>,
-    digests: Vec<&'n str>,
-    subjects: Vec<&'n str>,
-    requesters: Vec<String>,
-    snapshots: Vec<Json<TicketSnapshot>>,
-    facts: Vec<Json<&'n Given>>,
-    traces: Vec<Option<&'n str>>,
-    statuses: Vec<&'static str>,
-    states: Vec<&'n StoredState>,
+/// A row of `execution_entry`.
+#[derive(Debug, sqlx::Encode)]
+#[sqlx(type_name = "execution_entry")]
+pub(super) struct ExecutionEntry<'n> {
+    id: Uuid,
+    ticket_id: &'n str,
+    decision_id: Uuid,
+    playbook_name: &'n str,
+    playbook_version: &'n str,
+    playbook_digest: &'n str,
+    subject_id: &'n str,
+    requester_name: String,
+    ticket: Json<TicketSnapshot>,
+    facts: Json<&'n Given>,
+    traceparent: Option<&'n str>,
+    status: &'static str,
+    state: &'n StoredState,
     /// As it is where a switch is off: not begun.
-    untouched: Vec<&'n StoredState>,
-    runners: Vec<Option<Uuid>>,
-    fences: Vec<i64>,
-    started_at: Vec<OffsetDateTime>,
+    untouched: &'n StoredState,
+    runner: Option<Uuid>,
+    fence: i64,
+    started_at: OffsetDateTime,
 }
 
-impl<'n> Columns<'n> {
-    fn push(&mut self, new: &'n NewExecution) {
+chassis::rows!(ExecutionEntry, "execution_entry");
+
+impl<'n> ExecutionEntry<'n> {
+    pub(super) fn of(new: &'n NewExecution) -> Self {
         let NewExecution { request, begun, .. } = new;
-        self.ids.push(new.id.0);
-        self.tickets.push(request.ticket_id.as_str());
-        self.decisions.push(request.decision_id.0);
-        self.names.push(request.playbook.name.as_str());
-        self.versions.push(request.playbook.version.as_str());
-        self.digests.push(request.playbook.digest.as_str());
-        self.subjects.push(request.subject.user_id.as_str());
-        self.requesters.push(manners::sentence(&request.requester_name));
-        self.snapshots.push(Json(manners::ticket(&request.ticket)));
-        self.facts.push(Json(&new.given));
-        self.traces.push(new.traceparent.as_deref());
-        self.started_at.push(new.now);
         let begun = begun.as_ref();
-        self.statuses.push(
-            begun
+        Self {
+            id: new.id.0,
+            ticket_id: request.ticket_id.as_str(),
+            decision_id: request.decision_id.0,
+            playbook_name: request.playbook.name.as_str(),
+            playbook_version: request.playbook.version.as_str(),
+            playbook_digest: request.playbook.digest.as_str(),
+            subject_id: request.subject.user_id.as_str(),
+            requester_name: manners::sentence(&request.requester_name),
+            ticket: Json(manners::ticket(&request.ticket)),
+            facts: Json(&new.given),
+            traceparent: new.traceparent.as_deref(),
+            status: begun
                 .map_or(ExecutionStatus::Queued, |begun| begun.status)
                 .as_str(),
-        );
-        self.states.push(begun.map_or(&new.state, |begun| &begun.state));
-        self.untouched.push(&new.state);
-        self.runners.push(begun.map(|begun| begun.runner.0));
-        self.fences.push(begun.map_or(0, |begun| begun.fence));
+            state: begun.map_or(&new.state, |begun| &begun.state),
+            untouched: &new.state,
+            runner: begun.map(|begun| begun.runner.0),
+            fence: begun.map_or(0, |begun| begun.fence),
+            started_at: new.now,
+        }
     }
 }
 
@@ -178,82 +184,8 @@ impl Store {
         Ok(document)
     }
 
-    /// Insert new executions with their documents: which of them are there now, and whether they have
-    /// begun: where a switch is off they wait for it, whoever would have driven them. The others met an execution of the
-    /// same decision, or an open one on the same ticket.
-    pub(super) async fn insert(
-        &self,
-        connection: &mut PgConnection,
-        new: &[&NewExecution],
-    ) -> Result<HashMap<ExecutionId, bool>, StoreError> {
-        let mut column = Columns::default();
-        for new in new {
-            self.pin(connection, &new.pins, new.now).await?;
-            column.push(new);
-        }
-        if column.ids.is_empty() {
-            return Ok(HashMap::new());
-        }
-        // In one order everywhere, so that two who accept the same tickets never wait for each other.
-        let inserted = sqlx::query!(
-            r#"INSERT INTO playbook_executions
-                 (tenant_id, id, ticket_id, decision_id, playbook_name, playbook_version, playbook_digest,
-                  subject_id, requester_name, ticket, facts, traceparent, status, state, runner, fence, started_at, wake_at)
-             SELECT $1, new.id, new.ticket_id, new.decision_id, new.playbook_name, new.playbook_version,
-                    new.playbook_digest, new.subject_id, new.requester_name, new.ticket, new.facts, new.traceparent,
-                    CASE WHEN switch.off THEN 'QUEUED' ELSE new.status END,
-                    CASE WHEN switch.off THEN new.untouched ELSE new.state END,
-                    CASE WHEN NOT switch.off THEN new.runner END,
-                    CASE WHEN switch.off THEN 0 ELSE new.fence END,
-                    new.started_at, now()
-             FROM UNNEST(
-                 $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-                 $10::jsonb[], $11::jsonb[], $12::text[], $13::text[], $14::jsonb[], $15::uuid[], $16::bigint[],
-                 $17::timestamptz[], $18::jsonb[]
-             ) AS new (
-                 id, ticket_id, decision_id, playbook_name, playbook_version, playbook_digest, subject_id, requester_name,
-                 ticket, facts, traceparent, status, state, runner, fence, started_at, untouched
-             )
-             CROSS JOIN LATERAL (
-                 SELECT EXISTS (
-                     SELECT FROM switches
-                     WHERE switches.tenant_id IN ($1, '') AND switches.name IN ('', new.playbook_name)
-                 ) AS off
-             ) AS switch
-             WHERE NOT EXISTS (
-                 SELECT FROM archived_executions archived
-                 WHERE archived.tenant_id = $1 AND archived.decision_id = new.decision_id
-             )
-             ORDER BY new.ticket_id
-             ON CONFLICT DO NOTHING
-             RETURNING id, runner IS NOT NULL AS "begun!""#,
-            self.tenant_id(),
-            &column.ids,
-            &column.tickets as &[&str],
-            &column.decisions,
-            &column.names as &[&str],
-            &column.versions as &[&str],
-            &column.digests as &[&str],
-            &column.subjects as &[&str],
-            &column.requesters,
-            &column.snapshots as &[Json<TicketSnapshot>],
-            &column.facts as &[Json<&Given>],
-            &column.traces as &[Option<&str>],
-            &column.statuses as &[&str],
-            &column.states as &[&StoredState],
-            &column.runners as &[Option<Uuid>],
-            &column.fences,
-            &column.started_at,
-            &column.untouched as &[&StoredState],
-        )
-        .fetch_all(&mut *connection)
-        .await?;
-        let inserted = inserted.into_iter().map(|row| (ExecutionId(row.id), row.begun));
-        Ok(inserted.collect())
-    }
-
     /// Keep the documents, for as long as any execution runs them and longer.
-    async fn pin(
+    pub(super) async fn pin(
         &self,
         connection: &mut PgConnection,
         pins: &[Pin],

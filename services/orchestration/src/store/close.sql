@@ -1,10 +1,10 @@
--- See `outbox.rs`. $1: tenant. $2 to $8: tickets to be let go of. $9 to $12: what was settled, $23: the words that told it. $13 to
--- $22: audit. What was settled and what is audited names the closing it belongs to by its number, from 1 on. The chains of the audit are locked last.
--- Tickets are locked in one order everywhere, so that nobody waits for each other.
+-- See `outbox.rs`. $1: tenant. $2: tickets to be let go of. $3: what was settled, and the words that told it. $4 to $7: audit.
+-- What was settled and what is audited names the ticket it belongs to by its number, from 1 on. Tickets are locked in one order
+-- everywhere, so that nobody waits for each other; the chains of the audit are locked last.
 WITH ours AS (
     SELECT outbox.ticket_id, closing.*
-    FROM UNNEST($2::text[], $3::bigint[], $4::bigint[], $5::boolean[], $6::float8[], $7::boolean[], $8::float8[])
-         WITH ORDINALITY AS closing (closed, closed_fence, known, told_some, wait_s, in_doubt, lease_s, nth)
+    FROM UNNEST($2::ticket_close[]) WITH ORDINALITY
+         AS closing (closed, closed_fence, known, told_some, wait_s, in_doubt, lease_s, nth)
     JOIN ticket_outboxes outbox
       ON outbox.tenant_id = $1 AND outbox.ticket_id = closing.closed AND outbox.fence = closing.closed_fence
          AND outbox.held
@@ -29,9 +29,8 @@ WITH ours AS (
 ), settled AS (
     UPDATE ticket_updates update
     SET settled = told.settled, settled_at = now(), told = told.words
-    FROM UNNEST($9::bigint[], $10::text[], $11::bigint[], $12::text[], $23::text[])
-         AS told (nth, ticket_id, position, settled, words)
-    WHERE told.nth = ANY(ARRAY(SELECT nth FROM ours))
+    FROM UNNEST($3::update_settle[]) AS told
+    WHERE told.closing = ANY(ARRAY(SELECT nth FROM ours))
       AND update.tenant_id = $1 AND update.ticket_id = told.ticket_id AND update.position = told.position
       AND update.settled IS NULL
 )
@@ -39,16 +38,12 @@ SELECT ticket_id AS "ticket_id!", fence AS "fence!", held AS "held!", enqueued A
 UNION ALL
 SELECT NULL, NULL, NULL, NULL
 FROM (
-    SELECT audit_append(
-               $1, $13, array_agg(id), array_agg(ticket_id), array_agg(execution_id), array_agg(kind), array_agg(actor),
-               array_agg(detail), array_agg(digest), $21
-           ) AS added
+    SELECT audit_append($1, $4, array_agg(entry ORDER BY execution_id NULLS FIRST, nth), $7) AS added
     FROM (
-        SELECT *
-        FROM UNNEST($14::bigint[], $15::uuid[], $16::text[], $17::uuid[], $18::text[], $19::text[], $20::jsonb[], $22::bytea[])
-             WITH ORDINALITY AS event (closing, id, ticket_id, execution_id, kind, actor, detail, digest, nth)
+        SELECT ROW(id, ticket_id, execution_id, kind, actor, detail, digest)::audit_entry AS entry, execution_id, nth
+        FROM ROWS FROM (UNNEST($5::bigint[]), UNNEST($6::audit_entry[])) WITH ORDINALITY
+             AS event (closing, id, ticket_id, execution_id, kind, actor, detail, digest, nth)
         WHERE closing = ANY(ARRAY(SELECT nth FROM ours))
-        ORDER BY execution_id NULLS FIRST, nth
     ) AS events
 ) AS audit
 WHERE audit.added < 0

@@ -79,7 +79,7 @@ impl Take {
 
 impl Write {
     /// Nothing has to be looked up or changed before it or after it.
-    fn is_plain(&self) -> bool {
+    pub(super) fn is_plain(&self) -> bool {
         self.renumbered.is_empty() && self.cut_off.is_none() && self.handled.is_empty()
     }
 
@@ -200,25 +200,31 @@ impl Store {
         entries: &[Entry],
         take: Take,
     ) -> Result<Committed, StoreError> {
-        let new: Vec<&NewExecution> = entries.iter().filter_map(Entry::as_new).collect();
+        let mut new: Vec<&NewExecution> = entries.iter().filter_map(Entry::as_new).collect();
         let rounds = rounds(entries.iter().filter_map(Entry::as_step));
         if let [steps] = &rounds[..]
-            && new.is_empty()
+            && new.iter().all(|new| new.is_plain())
             && steps.iter().all(|write| write.is_plain())
         {
-            let laid = self.go_on(connection, steps, &HashMap::new(), &[], take).await?;
-            return Ok(committed(entries, laid, &HashMap::new()));
+            let laid = self.go_on(connection, steps, &new, take).await?;
+            return Ok(committed(entries, laid));
         }
         let mut transaction = connection.begin().await?;
-        let inserted = self.insert(&mut transaction, &new).await?;
+        for new in &new {
+            self.pin(&mut transaction, &new.pins, new.now).await?;
+        }
         let mut laid = Laid::default();
-        let mut new = &new[..];
         for steps in &rounds {
             self.renumber(&mut transaction, steps).await?;
             let take = take.less(laid.taken.len());
-            let round = self.go_on(&mut transaction, steps, &inserted, new, take).await?;
+            let round = self.go_on(&mut transaction, steps, &new, take).await?;
             let written = steps.iter().copied().filter(|write| round.wrote(write));
-            let ours: Vec<&Write> = written.chain(begun(new, &inserted)).collect();
+            let begun = new
+                .iter()
+                .filter(|new| round.accepted.get(&new.id) == Some(&true));
+            let ours: Vec<&Write> = written
+                .chain(begun.filter_map(|new| new.begun.as_ref()))
+                .collect();
             for write in &ours {
                 if let Some(reason) = &write.cut_off {
                     self.cut_off(&mut transaction, write, reason).await?;
@@ -226,49 +232,37 @@ impl Store {
             }
             self.settle_signals(&mut transaction, &ours).await?;
             laid.written.extend(round.written);
+            laid.accepted.extend(round.accepted);
             laid.taken.extend(round.taken);
-            new = &[];
+            new.clear();
         }
-        if inserted.values().any(|begun| !begun) {
+        if laid.accepted.values().any(|begun| !begun) {
             notify(&mut transaction, EXECUTIONS).await?;
         }
         transaction.commit().await?;
-        Ok(committed(entries, laid, &inserted))
+        Ok(committed(entries, laid))
     }
 
-    /// Put down what becomes of `steps`, and how those of `new` that are `inserted` began.
+    /// Put down what becomes of `steps`, and how `new` ones begin.
     async fn go_on(
         &self,
         connection: &mut PgConnection,
         steps: &[&Write],
-        inserted: &HashMap<ExecutionId, bool>,
         new: &[&NewExecution],
         take: Take,
     ) -> Result<Laid, StoreError> {
-        let accepted: Vec<AuditEvent> = new
-            .iter()
-            .filter(|new| inserted.contains_key(&new.id))
-            .map(|new| new.accepted())
-            .collect();
-        let begun: Vec<&Write> = begun(new, inserted).collect();
-        let writes = || steps.iter().chain(&begun).copied();
+        let begun = new.iter().filter_map(|new| new.begun.as_ref());
+        let writes = || steps.iter().copied().chain(begun.clone());
         let tellings: Vec<Telling<'_>> = writes().map(Write::telling).collect();
         let urgent = tellings.iter().filter(|telling| !telling.may_linger());
         let down = Down {
-            audit: accepted
-                .iter()
-                .chain(writes().flat_map(|write| &write.audit))
-                .collect(),
+            audit: writes().flat_map(|write| &write.audit).collect(),
             take: urgent.map(|telling| telling.ticket).take(take.most).collect(),
             lease: take.lease,
-            known: new
-                .iter()
-                .map(|new| new.id)
-                .filter(|id| inserted.contains_key(id))
-                .collect(),
             tellings,
             writes: steps.to_vec(),
-            begun: begun.clone(),
+            new: new.to_vec(),
+            ..Down::default()
         };
         self.put_down(connection, &down).await
     }
@@ -383,16 +377,6 @@ impl Store {
     }
 }
 
-/// How new executions began. Where a switch is off, one is accepted and does not begin.
-fn begun<'n>(
-    new: &[&'n NewExecution],
-    inserted: &HashMap<ExecutionId, bool>,
-) -> impl Iterator<Item = &'n Write> {
-    new.iter()
-        .filter(|new| inserted.get(&new.id) == Some(&true))
-        .filter_map(|new| new.begun.as_ref())
-}
-
 /// Writes in rounds, none of which names an execution twice: a runner that was declared dead and registered anew may still
 /// have an old drive of one beside the new one, and what the old one did must not pass for the other's. There is always one
 /// round, and hardly ever a second.
@@ -410,9 +394,9 @@ fn rounds<'w>(writes: impl Iterator<Item = &'w Write>) -> Vec<Vec<&'w Write>> {
     rounds
 }
 
-fn committed(entries: &[Entry], laid: Laid, inserted: &HashMap<ExecutionId, bool>) -> Committed {
+fn committed(entries: &[Entry], laid: Laid) -> Committed {
     let found = entries.iter().map(|entry| match entry {
-        Entry::New(new) => inserted.get(&new.id).map(|begun| Written {
+        Entry::New(new) => laid.accepted.get(&new.id).map(|begun| Written {
             signals: 0,
             kept: *begun,
             standing: Standing::Free,

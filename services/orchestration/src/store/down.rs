@@ -1,34 +1,34 @@
-//! The one statement by which executions go on: their new states, the calls of their steps, the audit, what tickets are told
-//! and whose turn each ticket is. One statement is one round trip, and by itself one transaction; what is written of an
+//! The one statement by which executions begin and go on: their new states, the calls of their steps, the audit, what tickets are
+//! told and whose turn each ticket is. One statement is one round trip, and by itself one transaction; what is written of an
 //! execution hangs on whether its own row could be written.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use chassis::audit::{AuditEvent, AuditRows};
-use common::{ExecutionId, Service, TicketId, Values};
+use chassis::audit::{AuditEntry, AuditEvent, AuditRows};
+use common::{ExecutionId, Service, TicketId};
 use sqlx::PgConnection;
-use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::accept::{ExecutionEntry, NewExecution};
 use super::claim::interval;
 use super::commit::{Hold, Write, Written};
-use super::signal::ArrivalColumns;
-use super::steps::StepColumns;
-use super::telling::{Telling, TellingColumns};
+use super::signal::SignalWrite;
+use super::steps::StepWrite;
+use super::telling::{Telling, UpdateWrite};
 use super::{ClaimedTicket, Standing, Store, StoreError, StoredState};
-use crate::update::Update;
 
 /// What is to be put down.
 #[derive(Debug, Default)]
 pub(super) struct Down<'d> {
     /// Executions that go on, each if it is still in the hands of its runner. None is named twice.
     pub(super) writes: Vec<&'d Write>,
+    /// New executions, each if its decision and its ticket have none. Where a switch is off, one does not begin.
+    pub(super) new: Vec<&'d NewExecution>,
     /// Executions that are as they should be: what is said of them is put down whatever becomes of the others.
     pub(super) known: Vec<ExecutionId>,
-    /// Of executions in `known` that began: the calls of their steps.
-    pub(super) begun: Vec<&'d Write>,
+    /// Of executions that are written, begin or are known.
     pub(super) audit: Vec<&'d AuditEvent>,
     pub(super) tellings: Vec<Telling<'d>>,
     /// Tickets that whoever puts this down tells their news at once, where nobody else has them in hand.
@@ -42,6 +42,9 @@ pub(super) struct Down<'d> {
 pub(super) struct Laid {
     /// What each write found, by its execution and fence; without one, nothing of it was put down.
     pub(super) written: HashMap<(ExecutionId, i64), Written>,
+    /// The new executions that are there now, and whether they have begun. The others met an execution of the same decision, or an
+    /// open one on the same ticket.
+    pub(super) accepted: HashMap<ExecutionId, bool>,
     /// Tickets in our hands.
     pub(super) taken: Vec<ClaimedTicket>,
 }
@@ -68,74 +71,42 @@ impl Store {
         down: &Down<'_>,
     ) -> Result<Laid, StoreError> {
         let until = Instant::now() + down.lease;
-        let going_on: Vec<&Write> = down.writes.iter().chain(&down.begun).copied().collect();
-        let execution = Columns::of(&down.writes);
-        let arrival = ArrivalColumns::of(&down.writes)?;
-        let step = StepColumns::of(&going_on);
-        let audit = AuditRows::of(Service::Orchestration, &self.tenant, down.audit.iter().copied());
-        let telling = TellingColumns::of(&down.tellings);
+        let executions: Vec<ExecutionWrite<'_>> = down
+            .writes
+            .iter()
+            .map(|write| ExecutionWrite::of(write))
+            .collect();
         let known: Vec<Uuid> = down.known.iter().map(|known| known.0).collect();
+        let new: Vec<ExecutionEntry<'_>> = down.new.iter().map(|new| ExecutionEntry::of(new)).collect();
+        let going_on = || down.writes.iter().copied().chain(down.begun());
+        let steps: Vec<StepWrite<'_>> = going_on().flat_map(StepWrite::all_of).collect();
+        let signals: Vec<SignalWrite<'_>> = down
+            .writes
+            .iter()
+            .filter_map(|write| SignalWrite::of(write))
+            .collect();
+        let updates: Vec<UpdateWrite<'_>> = down.tellings.iter().flat_map(UpdateWrite::all_of).collect();
+        let accepted: Vec<AuditEvent> = down.new.iter().map(|new| new.accepted()).collect();
+        let events = accepted.iter().chain(down.audit.iter().copied());
+        let audit = AuditRows::of(Service::Orchestration, &self.tenant, events);
         let take: Vec<&str> = down.take.iter().map(|ticket| ticket.as_str()).collect();
-        let claim = Uuid::new_v4();
         let rows = sqlx::query_file_as!(
             LaidRow,
             "src/store/down.sql",
             self.tenant_id(),
-            &execution.ids,
-            &execution.runners,
-            &execution.fences,
-            &execution.states as &[&StoredState],
-            &execution.statuses as &[&str],
-            &execution.reasons as &[Option<&str>],
-            &execution.parked_since as &[Option<OffsetDateTime>],
-            &execution.parked_told,
-            &execution.ended,
-            &execution.until as &[Option<OffsetDateTime>],
-            &execution.signals,
-            &execution.at,
-            &execution.held,
+            &executions as &[ExecutionWrite<'_>],
             &known,
-            &step.executions,
-            &step.steps as &[&str],
-            &step.visits,
-            &step.attempts,
-            &step.names as &[&str],
-            &step.actions as &[Option<&str>],
-            &step.operations as &[Option<Uuid>],
-            &step.asked as &[Option<&str>],
-            &step.outcomes as &[Option<&str>],
-            &step.explanations as &[Option<&str>],
-            &step.outputs as &[Json<&Values>],
-            &step.at,
+            &new as &[ExecutionEntry<'_>],
+            &steps as &[StepWrite<'_>],
+            &signals as &[SignalWrite<'_>],
+            &updates as &[UpdateWrite<'_>],
             audit.service,
-            &audit.ids,
-            &audit.tickets as &[Option<&str>],
-            &audit.executions as &[Option<Uuid>],
-            &audit.kinds as &[&str],
-            &audit.actors,
-            &audit.details as &[&serde_json::Value],
+            &audit.entries as &[AuditEntry<'_>],
             audit.at,
-            &telling.tickets as &[&str],
-            &telling.executions,
-            &telling.markers,
-            &telling.kinds as &[&str],
-            &telling.bodies as &[Json<&Update>],
-            &telling.at,
-            &telling.linger_s,
+            i64::try_from(accepted.len()).unwrap_or(i64::MAX),
             &take as &[&str],
             interval(down.lease),
-            claim,
-            &execution.takes,
-            &arrival.executions,
-            &arrival.operations,
-            &arrival.steps as &[&str],
-            &arrival.visits,
-            &arrival.attempts,
-            &arrival.results,
-            &arrival.senders as &[&str],
-            &arrival.at,
-            &arrival.applied,
-            &audit.digests as &[Vec<u8>],
+            Uuid::new_v4(),
         )
         .fetch_all(connection)
         .await?;
@@ -143,7 +114,14 @@ impl Store {
     }
 }
 
-/// What became of an execution that was to go on, or a ticket that was taken.
+impl<'d> Down<'d> {
+    /// How new executions begin.
+    fn begun(&self) -> impl Iterator<Item = &'d Write> {
+        self.new.iter().filter_map(|new| new.begun.as_ref())
+    }
+}
+
+/// What became of an execution that was to go on or to begin, or a ticket that was taken.
 struct LaidRow {
     execution_id: Option<Uuid>,
     signals: Option<i64>,
@@ -164,16 +142,18 @@ fn laid(rows: Vec<LaidRow>, writes: &[&Write], until: Instant) -> Result<Laid, S
         .collect();
     let mut laid = Laid::default();
     for row in rows {
-        if let Some(execution) = row.execution_id {
-            let (paused, switched_off) = (row.paused, row.switched_off);
-            let written = Written {
-                signals: row.signals.unwrap_or_default(),
-                kept: row.kept.unwrap_or_default(),
-                standing: Standing::of(paused.unwrap_or_default(), switched_off.unwrap_or_default()),
-            };
-            let execution = ExecutionId(execution);
+        if let Some(execution) = row.execution_id.map(ExecutionId) {
+            let kept = row.kept.unwrap_or_default();
             if let Some(fence) = fences.get(&execution) {
+                let (paused, switched_off) = (row.paused, row.switched_off);
+                let written = Written {
+                    signals: row.signals.unwrap_or_default(),
+                    kept,
+                    standing: Standing::of(paused.unwrap_or_default(), switched_off.unwrap_or_default()),
+                };
                 laid.written.insert((execution, *fence), written);
+            } else {
+                laid.accepted.insert(execution, kept);
             }
         }
         if let Some(ticket) = row.ticket_id {
@@ -191,49 +171,49 @@ fn laid(rows: Vec<LaidRow>, writes: &[&Write], until: Instant) -> Result<Laid, S
     Ok(laid)
 }
 
-/// Writes by column of `playbook_executions`.
-#[derive(Default)]
-struct Columns<'w> {
-    ids: Vec<Uuid>,
-    runners: Vec<Uuid>,
-    fences: Vec<i64>,
-    states: Vec<&'w StoredState>,
-    statuses: Vec<&'w str>,
-    reasons: Vec<Option<&'w str>>,
-    parked_since: Vec<Option<OffsetDateTime>>,
-    parked_told: Vec<bool>,
-    ended: Vec<bool>,
-    until: Vec<Option<OffsetDateTime>>,
-    signals: Vec<i64>,
-    at: Vec<OffsetDateTime>,
-    held: Vec<bool>,
-    takes: Vec<bool>,
+/// A row of `execution_write`.
+#[derive(Debug, sqlx::Encode)]
+#[sqlx(type_name = "execution_write")]
+struct ExecutionWrite<'w> {
+    id: Uuid,
+    runner: Uuid,
+    fence: i64,
+    state: &'w StoredState,
+    status: &'w str,
+    reason: Option<&'w str>,
+    parked_since: Option<OffsetDateTime>,
+    parked_told: bool,
+    ended: bool,
+    until: Option<OffsetDateTime>,
+    signals: i64,
+    at: OffsetDateTime,
+    held: bool,
+    takes: bool,
 }
 
-impl<'w> Columns<'w> {
-    fn of(writes: &[&'w Write]) -> Self {
-        let mut columns = Self::default();
-        for write in writes {
-            let until = match write.hold {
+chassis::rows!(ExecutionWrite, "execution_write");
+
+impl<'w> ExecutionWrite<'w> {
+    fn of(write: &'w Write) -> Self {
+        Self {
+            id: write.execution.0,
+            runner: write.runner.0,
+            fence: write.fence,
+            state: &write.state,
+            status: write.status.as_str(),
+            reason: write.reason.as_deref(),
+            parked_since: write.parked_since,
+            parked_told: write.parked_told,
+            ended: write.hold == Hold::Ended,
+            until: match write.hold {
                 Hold::Until(at) => Some(at),
                 Hold::Keep | Hold::Ended => None,
-            };
-            columns.ids.push(write.execution.0);
-            columns.runners.push(write.runner.0);
-            columns.fences.push(write.fence);
-            columns.states.push(&write.state);
-            columns.statuses.push(write.status.as_str());
-            columns.reasons.push(write.reason.as_deref());
-            columns.parked_since.push(write.parked_since);
-            columns.parked_told.push(write.parked_told);
-            columns.ended.push(write.hold == Hold::Ended);
-            columns.until.push(until);
-            columns.signals.push(write.signals);
-            columns.at.push(write.now);
-            columns.held.push(write.held);
-            columns.takes.push(write.arrival.is_some());
+            },
+            signals: write.signals,
+            at: write.now,
+            held: write.held,
+            takes: write.arrival.is_some(),
         }
-        columns
     }
 }
 
@@ -243,6 +223,7 @@ mod tests {
 
     use super::super::{Claimed, Closing, Committed, Entry, Left, Settled, Take, Then, stored};
     use super::*;
+    use crate::update::Update;
 
     const LEASE: Duration = Duration::from_mins(1);
 

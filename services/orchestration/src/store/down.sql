@@ -1,7 +1,7 @@
--- See `down.rs`. $1: tenant. $2 to $14: executions that go on. $15: executions that are as they should be. $16 to $27: calls of
--- steps. $28 to $35: audit. $36 to $42: news of tickets. $43 to $45: tickets to take, for how long, and the name of the claim.
--- $46: which of the executions are taken with this write. $47 to $55: the signals that brought it about. $56: the digests of the
--- audit, whose chains are locked last: after the executions and the outboxes.
+-- See `down.rs`. $1: tenant. $2: executions that go on. $3: executions that are as they should be. $4: new executions. $5: calls of
+-- steps. $6: the signals that brought it about. $7: news of tickets. $8 to $11: audit, whose first $11 events say that executions
+-- were accepted. $12 to $14: tickets to take, for how long, and the name of the claim. The chains of the audit are locked last:
+-- after the executions and the outboxes.
 WITH written AS (
     UPDATE playbook_executions execution
     SET state = new.state,
@@ -24,13 +24,7 @@ WITH written AS (
             WHEN new.until IS NOT NULL AND execution.signals + new.takes::integer = new.signals THEN new.until
             ELSE now()
         END
-    FROM UNNEST(
-        $2::uuid[], $3::uuid[], $4::bigint[], $5::jsonb[], $6::text[], $7::text[], $8::timestamptz[],
-        $9::boolean[], $10::boolean[], $11::timestamptz[], $12::bigint[], $13::timestamptz[], $14::boolean[],
-        $46::boolean[]
-    ) AS new (
-        id, runner, fence, state, status, reason, parked_since, parked_told, ended, until, signals, at, held, takes
-    )
+    FROM UNNEST($2::execution_write[]) AS new
     WHERE execution.tenant_id = $1 AND execution.id = new.id AND execution.fence = new.fence - new.takes::integer
       AND CASE
           WHEN new.takes
@@ -45,10 +39,39 @@ WITH written AS (
             WHERE switches.tenant_id IN (execution.tenant_id, '')
               AND switches.name IN ('', execution.playbook_name)
         ) AS switched_off
+), accepted AS (
+    -- Of one decision there is one, and of those that are open one on each ticket. In one order everywhere, so that two who
+    -- accept the same tickets never wait for each other.
+    INSERT INTO playbook_executions
+        (tenant_id, id, ticket_id, decision_id, playbook_name, playbook_version, playbook_digest,
+         subject_id, requester_name, ticket, facts, traceparent, status, state, runner, fence, started_at, wake_at)
+    SELECT $1, new.id, new.ticket_id, new.decision_id, new.playbook_name, new.playbook_version,
+           new.playbook_digest, new.subject_id, new.requester_name, new.ticket, new.facts, new.traceparent,
+           CASE WHEN switch.off THEN 'QUEUED' ELSE new.status END,
+           CASE WHEN switch.off THEN new.untouched ELSE new.state END,
+           CASE WHEN NOT switch.off THEN new.runner END,
+           CASE WHEN switch.off THEN 0 ELSE new.fence END,
+           new.started_at, now()
+    FROM UNNEST($4::execution_entry[]) AS new
+    CROSS JOIN LATERAL (
+        SELECT EXISTS (
+            SELECT FROM switches
+            WHERE switches.tenant_id IN ($1, '') AND switches.name IN ('', new.playbook_name)
+        ) AS off
+    ) AS switch
+    WHERE NOT EXISTS (
+        SELECT FROM archived_executions archived
+        WHERE archived.tenant_id = $1 AND archived.decision_id = new.decision_id
+    )
+    ORDER BY new.ticket_id
+    ON CONFLICT DO NOTHING
+    RETURNING id, ticket_id, traceparent, runner IS NOT NULL AS begun
 ), ours AS (
     SELECT id FROM written
     UNION ALL
-    SELECT * FROM UNNEST($15::uuid[])
+    SELECT id FROM accepted WHERE begun
+    UNION ALL
+    SELECT * FROM UNNEST($3::uuid[])
 ), steps AS (
     INSERT INTO playbook_step_executions AS step
         (tenant_id, execution_id, step_id, visit, attempt, name, action, operation_id, asked,
@@ -56,10 +79,7 @@ WITH written AS (
     SELECT $1, new.execution_id, new.step_id, new.visit, new.attempt, new.name, new.action, new.operation_id,
            new.asked, new.outcome, new.explanation, new.output, new.at,
            CASE WHEN new.outcome IS NOT NULL THEN new.at END
-    FROM UNNEST(
-        $16::uuid[], $17::text[], $18::integer[], $19::integer[], $20::text[], $21::text[], $22::uuid[],
-        $23::text[], $24::text[], $25::text[], $26::jsonb[], $27::timestamptz[]
-    ) WITH ORDINALITY AS new (
+    FROM UNNEST($5::step_write[]) WITH ORDINALITY AS new (
         execution_id, step_id, visit, attempt, name, action, operation_id, asked,
         outcome, explanation, output, at, nth
     )
@@ -77,26 +97,22 @@ WITH written AS (
         (tenant_id, execution_id, operation_id, step_id, visit, attempt, result, sender, received_at, effect, handled_at)
     SELECT $1, new.execution_id, new.operation_id, new.step_id, new.visit, new.attempt, new.result, new.sender, new.at,
            CASE WHEN new.applied THEN 'applied' ELSE 'late' END, new.at
-    FROM UNNEST(
-        $47::uuid[], $48::uuid[], $49::text[], $50::integer[], $51::integer[], $52::jsonb[], $53::text[],
-        $54::timestamptz[], $55::boolean[]
-    ) AS new (execution_id, operation_id, step_id, visit, attempt, result, sender, at, applied)
+    FROM UNNEST($6::signal_write[]) AS new
     WHERE new.execution_id = ANY(ARRAY(SELECT id FROM ours))
 ), told AS (
     SELECT *
-    FROM UNNEST(
-        $36::text[], $37::uuid[], $38::text[], $39::text[], $40::jsonb[], $41::timestamptz[], $42::float8[]
-    ) WITH ORDINALITY AS new (ticket_id, execution_id, marker, kind, body, at, linger_s, nth)
+    FROM UNNEST($7::update_write[]) WITH ORDINALITY
+         AS new (ticket_id, execution_id, marker, kind, body, at, linger_s, nth)
     WHERE new.execution_id = ANY(ARRAY(SELECT id FROM ours))
 ), updates AS (
     INSERT INTO ticket_updates (tenant_id, ticket_id, execution_id, marker, kind, body, created_at)
     SELECT $1, ticket_id, execution_id, marker, kind, body, at FROM told ORDER BY nth
 ), outboxes AS (
     INSERT INTO ticket_outboxes AS outbox (tenant_id, ticket_id, enqueued, held, claim, fence, wake_at)
-    SELECT $1, news.ticket_id, 1, news.take, CASE WHEN news.take THEN $45::uuid END, news.take::integer,
-           now() + CASE WHEN news.take THEN $44::interval ELSE make_interval(secs => news.linger_s) END
+    SELECT $1, news.ticket_id, 1, news.take, CASE WHEN news.take THEN $14::uuid END, news.take::integer,
+           now() + CASE WHEN news.take THEN $13::interval ELSE make_interval(secs => news.linger_s) END
     FROM (
-        SELECT ticket_id, ticket_id = ANY($43::text[]) AS take, MIN(linger_s) AS linger_s
+        SELECT ticket_id, ticket_id = ANY($12::text[]) AS take, MIN(linger_s) AS linger_s
         FROM told
         GROUP BY ticket_id
     ) AS news
@@ -118,29 +134,32 @@ SELECT id AS execution_id, signals, kept, paused, switched_off,
        NULL AS traceparent
 FROM written
 UNION ALL
+SELECT id, NULL, begun, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM accepted
+UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, ticket_id, fence, enqueued, doubt,
-       (
-           SELECT execution.traceparent
-           FROM playbook_executions execution
-           WHERE execution.tenant_id = $1 AND execution.ticket_id = outboxes.ticket_id
-           ORDER BY execution.id DESC
-           LIMIT 1
+       COALESCE(
+           (SELECT accepted.traceparent FROM accepted WHERE accepted.ticket_id = outboxes.ticket_id LIMIT 1),
+           (
+               SELECT execution.traceparent
+               FROM playbook_executions execution
+               WHERE execution.tenant_id = $1 AND execution.ticket_id = outboxes.ticket_id
+               ORDER BY execution.id DESC
+               LIMIT 1
+           )
        )
 FROM outboxes
-WHERE claim = $45::uuid
+WHERE claim = $14::uuid
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM (
-    SELECT audit_append(
-               $1, $28, array_agg(id), array_agg(ticket_id), array_agg(execution_id), array_agg(kind), array_agg(actor),
-               array_agg(detail), array_agg(digest), $35
-           ) AS added
+    SELECT audit_append($1, $8, array_agg(entry ORDER BY execution_id NULLS FIRST, nth), $10) AS added
     FROM (
-        SELECT *
-        FROM UNNEST($29::uuid[], $30::text[], $31::uuid[], $32::text[], $33::text[], $34::jsonb[], $56::bytea[])
-             WITH ORDINALITY AS event (id, ticket_id, execution_id, kind, actor, detail, digest, nth)
+        SELECT ROW(id, ticket_id, execution_id, kind, actor, detail, digest)::audit_entry AS entry, execution_id, nth
+        FROM UNNEST($9::audit_entry[]) WITH ORDINALITY
+             AS event (id, ticket_id, execution_id, kind, actor, detail, digest, nth)
         WHERE execution_id = ANY(ARRAY(SELECT id FROM ours))
-        ORDER BY execution_id NULLS FIRST, nth
+           OR (nth <= $11 AND execution_id = ANY(ARRAY(SELECT id FROM accepted)))
     ) AS events
 ) AS audit
 WHERE audit.added < 0

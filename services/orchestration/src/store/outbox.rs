@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use chassis::audit::{AuditEvent, AuditRows};
+use chassis::audit::{AuditEntry, AuditEvent, AuditRows};
 use common::{ExecutionId, Service, TicketId};
-use uuid::Uuid;
 
 use super::claim::interval;
 use super::{Store, StoreError};
@@ -221,7 +220,14 @@ impl Store {
     /// Put down what tickets were told, and let go of them, in one statement: what became of each, `None` where it was ours no
     /// longer and nothing was put down. A `doubt` stays until something was settled.
     pub(crate) async fn close(&self, closings: &[Closing]) -> Result<Vec<Option<Left>>, StoreError> {
-        let column = ClosingColumns::of(closings);
+        let numbered = || (1..).zip(closings);
+        let tickets: Vec<TicketClose<'_>> = closings.iter().map(TicketClose::of).collect();
+        let settled: Vec<UpdateSettle<'_>> = numbered()
+            .flat_map(|(nth, closing)| UpdateSettle::all_of(nth, closing))
+            .collect();
+        let of: Vec<i64> = numbered()
+            .flat_map(|(nth, closing)| closing.audit.iter().map(move |_| nth))
+            .collect();
         let audit = AuditRows::of(
             Service::Orchestration,
             &self.tenant,
@@ -230,28 +236,12 @@ impl Store {
         let rows = sqlx::query_file!(
             "src/store/close.sql",
             self.tenant_id(),
-            &column.tickets as &[&str],
-            &column.fences,
-            &column.enqueued,
-            &column.some,
-            &column.waits_s as &[Option<f64>],
-            &column.doubts,
-            &column.leases_s,
-            &column.settled_of,
-            &column.settled_tickets as &[&str],
-            &column.settled_positions,
-            &column.settled_how as &[&str],
+            &tickets as &[TicketClose<'_>],
+            &settled as &[UpdateSettle<'_>],
             audit.service,
-            &column.audit_of,
-            &audit.ids,
-            &audit.tickets as &[Option<&str>],
-            &audit.executions as &[Option<Uuid>],
-            &audit.kinds as &[&str],
-            &audit.actors,
-            &audit.details as &[&serde_json::Value],
+            &of,
+            &audit.entries as &[AuditEntry<'_>],
             audit.at,
-            &audit.digests as &[Vec<u8>],
-            &column.settled_words as &[Option<&str>],
         )
         .fetch_all(&self.pool)
         .await?;
@@ -272,50 +262,64 @@ impl Store {
     }
 }
 
-/// Closings by column; what was settled and what is audited by columns of their own, with the number of its closing, from 1 on.
-#[derive(Default)]
-struct ClosingColumns<'c> {
-    tickets: Vec<&'c str>,
-    fences: Vec<i64>,
-    enqueued: Vec<i64>,
-    some: Vec<bool>,
-    waits_s: Vec<Option<f64>>,
-    doubts: Vec<bool>,
-    leases_s: Vec<f64>,
-    settled_of: Vec<i64>,
-    settled_tickets: Vec<&'c str>,
-    settled_positions: Vec<i64>,
-    settled_how: Vec<&'static str>,
-    settled_words: Vec<Option<&'c str>>,
-    audit_of: Vec<i64>,
+/// A row of `ticket_close`.
+#[derive(Debug, sqlx::Encode)]
+#[sqlx(type_name = "ticket_close")]
+struct TicketClose<'c> {
+    ticket_id: &'c str,
+    fence: i64,
+    known: i64,
+    told_some: bool,
+    wait_s: Option<f64>,
+    in_doubt: bool,
+    lease_s: f64,
 }
 
-impl<'c> ClosingColumns<'c> {
-    fn of(closings: &'c [Closing]) -> Self {
-        let mut columns = Self::default();
-        for (nth, closing) in (1..).zip(closings) {
-            let ticket = closing.ticket.as_str();
-            let (wait_s, doubt) = match closing.then {
-                Then::Rest => (None, false),
-                Then::Again { wait, doubt } => (Some(wait.as_secs_f64()), doubt),
-            };
-            columns.tickets.push(ticket);
-            columns.fences.push(closing.fence);
-            columns.enqueued.push(closing.enqueued);
-            columns.some.push(!closing.settled.is_empty());
-            columns.waits_s.push(wait_s);
-            columns.doubts.push(doubt);
-            columns.leases_s.push(closing.lease.as_secs_f64());
-            for (position, how) in &closing.settled {
-                columns.settled_of.push(nth);
-                columns.settled_tickets.push(ticket);
-                columns.settled_positions.push(*position);
-                columns.settled_how.push(how.as_str());
-                let words = closing.words.iter().find(|(told, _)| told == position);
-                columns.settled_words.push(words.map(|(_, words)| words.as_str()));
-            }
-            columns.audit_of.extend(closing.audit.iter().map(|_| nth));
+chassis::rows!(TicketClose, "ticket_close");
+
+impl<'c> TicketClose<'c> {
+    fn of(closing: &'c Closing) -> Self {
+        let (wait_s, in_doubt) = match closing.then {
+            Then::Rest => (None, false),
+            Then::Again { wait, doubt } => (Some(wait.as_secs_f64()), doubt),
+        };
+        Self {
+            ticket_id: closing.ticket.as_str(),
+            fence: closing.fence,
+            known: closing.enqueued,
+            told_some: !closing.settled.is_empty(),
+            wait_s,
+            in_doubt,
+            lease_s: closing.lease.as_secs_f64(),
         }
-        columns
+    }
+}
+
+/// A row of `update_settle`.
+#[derive(Debug, sqlx::Encode)]
+#[sqlx(type_name = "update_settle")]
+struct UpdateSettle<'c> {
+    closing: i64,
+    ticket_id: &'c str,
+    position: i64,
+    settled: &'static str,
+    words: Option<&'c str>,
+}
+
+chassis::rows!(UpdateSettle, "update_settle");
+
+impl<'c> UpdateSettle<'c> {
+    /// What was settled of the ticket with this number.
+    fn all_of(nth: i64, closing: &'c Closing) -> impl Iterator<Item = Self> {
+        closing.settled.iter().map(move |(position, how)| {
+            let words = closing.words.iter().find(|(told, _)| told == position);
+            Self {
+                closing: nth,
+                ticket_id: closing.ticket.as_str(),
+                position: *position,
+                settled: how.as_str(),
+                words: words.map(|(_, words)| words.as_str()),
+            }
+        })
     }
 }

@@ -1,8 +1,9 @@
 //! Signals: stored before they are acknowledged, each operation once; what they change is the runner's affair.
 
 use chassis::audit::AuditEvent;
-use common::{ActionName, ExecutionId, OperationId, Signal, TenantId};
+use common::{ActionName, ExecutionId, OperationId, Signal, StepResult, TenantId};
 use serde_json::json;
+use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -314,39 +315,39 @@ impl Store {
     }
 }
 
-/// Signals that are stored with what comes of them, by column of `execution_signals`.
-#[derive(Default)]
-pub(super) struct ArrivalColumns<'w> {
-    pub(super) executions: Vec<Uuid>,
-    pub(super) operations: Vec<Uuid>,
-    pub(super) steps: Vec<&'w str>,
-    pub(super) visits: Vec<i32>,
-    pub(super) attempts: Vec<i32>,
-    pub(super) results: Vec<serde_json::Value>,
-    pub(super) senders: Vec<&'w str>,
-    pub(super) at: Vec<OffsetDateTime>,
-    pub(super) applied: Vec<bool>,
+/// A row of `signal_write`.
+#[derive(Debug, sqlx::Encode)]
+#[sqlx(type_name = "signal_write")]
+pub(super) struct SignalWrite<'w> {
+    execution_id: Uuid,
+    operation_id: Uuid,
+    step_id: &'w str,
+    visit: i32,
+    attempt: i32,
+    result: Json<&'w StepResult>,
+    sender: &'w str,
+    at: OffsetDateTime,
+    applied: bool,
 }
 
-impl<'w> ArrivalColumns<'w> {
-    pub(super) fn of(writes: &[&'w Write]) -> Result<Self, StoreError> {
-        let mut columns = Self::default();
-        for write in writes {
-            let Some(arrival) = &write.arrival else { continue };
-            let signal = &arrival.signal;
-            let result =
-                serde_json::to_value(&signal.result).map_err(StoreError::corrupt("execution_signals"))?;
-            columns.executions.push(write.execution.0);
-            columns.operations.push(signal.operation.0);
-            columns.steps.push(signal.step.id.as_str());
-            columns.visits.push(ordinal(signal.step.visit));
-            columns.attempts.push(ordinal(signal.step.attempt));
-            columns.results.push(result);
-            columns.senders.push(&arrival.sender);
-            columns.at.push(arrival.at);
-            columns.applied.push(arrival.applied);
-        }
-        Ok(columns)
+chassis::rows!(SignalWrite, "signal_write");
+
+impl<'w> SignalWrite<'w> {
+    /// The signal that brought `write` about, if one did.
+    pub(super) fn of(write: &'w Write) -> Option<Self> {
+        let arrival = write.arrival.as_ref()?;
+        let signal = &arrival.signal;
+        Some(Self {
+            execution_id: write.execution.0,
+            operation_id: signal.operation.0,
+            step_id: signal.step.id.as_str(),
+            visit: ordinal(signal.step.visit),
+            attempt: ordinal(signal.step.attempt),
+            result: Json(&signal.result),
+            sender: &arrival.sender,
+            at: arrival.at,
+            applied: arrival.applied,
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The rows of step calls, by column.
+//! The rows of step calls.
 
 use common::{ActionName, Outcome, Values};
 use sqlx::types::Json;
@@ -7,46 +7,46 @@ use uuid::Uuid;
 
 use super::commit::{StepRow, Write, ordinal};
 
-/// Rows by column of `playbook_step_executions`, in their order.
-#[derive(Default)]
-pub(super) struct StepColumns<'w> {
-    pub(super) executions: Vec<Uuid>,
-    pub(super) steps: Vec<&'w str>,
-    pub(super) visits: Vec<i32>,
-    pub(super) attempts: Vec<i32>,
-    pub(super) names: Vec<&'w str>,
-    pub(super) actions: Vec<Option<&'w str>>,
-    pub(super) operations: Vec<Option<Uuid>>,
-    pub(super) asked: Vec<Option<&'w str>>,
-    pub(super) outcomes: Vec<Option<&'w str>>,
-    pub(super) explanations: Vec<Option<&'w str>>,
-    pub(super) outputs: Vec<Json<&'w Values>>,
-    pub(super) at: Vec<OffsetDateTime>,
+/// A row of `step_write`.
+#[derive(Debug, sqlx::Encode)]
+#[sqlx(type_name = "step_write")]
+pub(super) struct StepWrite<'w> {
+    execution_id: Uuid,
+    step_id: &'w str,
+    visit: i32,
+    attempt: i32,
+    name: &'w str,
+    action: Option<&'w str>,
+    operation_id: Option<Uuid>,
+    asked: Option<&'w str>,
+    outcome: Option<&'w str>,
+    explanation: Option<&'w str>,
+    output: Json<&'w Values>,
+    at: OffsetDateTime,
 }
 
-impl<'w> StepColumns<'w> {
-    pub(super) fn of(writes: &[&'w Write]) -> Self {
-        let mut columns = Self::default();
-        for write in writes {
-            for step in &write.steps {
-                columns.push(write, step);
-            }
-        }
-        columns
+chassis::rows!(StepWrite, "step_write");
+
+impl<'w> StepWrite<'w> {
+    /// The calls of `write`, in their order.
+    pub(super) fn all_of(write: &'w Write) -> impl Iterator<Item = Self> {
+        write.steps.iter().map(|step| Self::of(write, step))
     }
 
-    fn push(&mut self, write: &Write, step: &'w StepRow) {
-        self.executions.push(write.execution.0);
-        self.steps.push(step.call.id.as_str());
-        self.visits.push(ordinal(step.call.visit));
-        self.attempts.push(ordinal(step.call.attempt));
-        self.names.push(&step.name);
-        self.actions.push(step.action.as_ref().map(ActionName::as_str));
-        self.operations.push(step.operation.map(|operation| operation.0));
-        self.asked.push(step.asked.as_deref());
-        self.outcomes.push(step.outcome.as_ref().map(Outcome::as_str));
-        self.explanations.push(step.explanation.as_deref());
-        self.outputs.push(Json(&step.output));
-        self.at.push(write.now);
+    fn of(write: &'w Write, step: &'w StepRow) -> Self {
+        Self {
+            execution_id: write.execution.0,
+            step_id: step.call.id.as_str(),
+            visit: ordinal(step.call.visit),
+            attempt: ordinal(step.call.attempt),
+            name: &step.name,
+            action: step.action.as_ref().map(ActionName::as_str),
+            operation_id: step.operation.map(|operation| operation.0),
+            asked: step.asked.as_deref(),
+            outcome: step.outcome.as_ref().map(Outcome::as_str),
+            explanation: step.explanation.as_deref(),
+            output: Json(&step.output),
+            at: write.now,
+        }
     }
 }

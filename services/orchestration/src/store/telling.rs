@@ -1,4 +1,4 @@
-//! What tickets are to be told, by column; and queueing it where no step of an execution says it.
+//! What tickets are to be told, by row; and queueing it where no step of an execution says it.
 
 use std::time::Duration;
 
@@ -32,42 +32,44 @@ impl Telling<'_> {
     }
 }
 
-/// What tickets are told by column of `ticket_updates`, in its order.
-#[derive(Default)]
-pub(super) struct TellingColumns<'t> {
-    pub(super) tickets: Vec<&'t str>,
-    pub(super) executions: Vec<Uuid>,
-    pub(super) markers: Vec<String>,
-    pub(super) kinds: Vec<&'static str>,
-    pub(super) bodies: Vec<Json<&'t Update>>,
-    pub(super) at: Vec<OffsetDateTime>,
-    pub(super) linger_s: Vec<f64>,
+/// A row of `update_write`.
+#[derive(Debug, sqlx::Encode)]
+#[sqlx(type_name = "update_write")]
+pub(super) struct UpdateWrite<'t> {
+    ticket_id: &'t str,
+    execution_id: Uuid,
+    marker: String,
+    kind: &'static str,
+    body: Json<&'t Update>,
+    at: OffsetDateTime,
+    linger_s: f64,
 }
 
-impl<'t> TellingColumns<'t> {
-    pub(super) fn of(tellings: &[Telling<'t>]) -> Self {
-        let mut columns = Self::default();
-        for telling in tellings {
-            columns.push(telling);
-        }
-        columns
-    }
+chassis::rows!(UpdateWrite, "update_write");
 
-    fn push(&mut self, telling: &Telling<'t>) {
+impl<'t> UpdateWrite<'t> {
+    /// What `telling` says, in its order.
+    pub(super) fn all_of(telling: &Telling<'t>) -> impl Iterator<Item = Self> {
+        let Telling {
+            ticket,
+            execution,
+            updates,
+            now,
+        } = *telling;
         let linger_s = if telling.may_linger() {
             LINGER.as_secs_f64()
         } else {
             0.0
         };
-        for update in telling.updates {
-            self.tickets.push(telling.ticket.as_str());
-            self.executions.push(telling.execution.0);
-            self.markers.push(Marker::fresh().as_str().to_owned());
-            self.kinds.push(update.kind());
-            self.bodies.push(Json(update));
-            self.at.push(telling.now);
-            self.linger_s.push(linger_s);
-        }
+        updates.iter().map(move |update| Self {
+            ticket_id: ticket.as_str(),
+            execution_id: execution.0,
+            marker: Marker::fresh().as_str().to_owned(),
+            kind: update.kind(),
+            body: Json(update),
+            at: now,
+            linger_s,
+        })
     }
 }
 
