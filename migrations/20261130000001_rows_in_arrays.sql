@@ -112,13 +112,10 @@ CREATE TYPE update_settle AS (
     words text
 );
 
-DROP FUNCTION audit_append(
-    text, text, uuid[], text[], uuid[], text[], text[], jsonb[], bytea[], timestamptz
-);
-
 -- Add events to their chains, in their order: how many. To be called last in a transaction, with the events of one chain
 -- together and the chains in their order (none first): it locks their ends, in one order everywhere, and whoever waits for one
--- must hold nothing that its holder may want.
+-- must hold nothing that its holder may want. The function of this name with an array for each column does the same for services
+-- of the version before, until a later migration drops it.
 CREATE FUNCTION audit_append(
     of_tenant text, of_service text, events audit_entry[], happened_at timestamptz
 ) RETURNS bigint

@@ -2,14 +2,21 @@
 -- What was settled and what is audited names the ticket it belongs to by its number, from 1 on. Tickets are locked in one order
 -- everywhere, so that nobody waits for each other; the chains of the audit are locked last.
 WITH ours AS (
+    -- One after the other by its key, whatever was thought of the table when the plan was made.
     SELECT outbox.ticket_id, closing.*
-    FROM UNNEST($2::ticket_close[]) WITH ORDINALITY
-         AS closing (closed, closed_fence, known, told_some, wait_s, in_doubt, lease_s, nth)
-    JOIN ticket_outboxes outbox
-      ON outbox.tenant_id = $1 AND outbox.ticket_id = closing.closed AND outbox.fence = closing.closed_fence
-         AND outbox.held
-    ORDER BY outbox.ticket_id
-    FOR UPDATE OF outbox
+    FROM (
+        SELECT *
+        FROM UNNEST($2::ticket_close[]) WITH ORDINALITY
+             AS closing (closed, closed_fence, known, told_some, wait_s, in_doubt, lease_s, nth)
+        ORDER BY closed
+    ) AS closing
+    CROSS JOIN LATERAL (
+        SELECT outbox.ticket_id
+        FROM ticket_outboxes outbox
+        WHERE outbox.tenant_id = $1 AND outbox.ticket_id = closing.closed AND outbox.fence = closing.closed_fence
+          AND outbox.held
+        FOR UPDATE
+    ) AS outbox
 ), let_go AS (
     UPDATE ticket_outboxes outbox
     SET held = ours.wait_s IS NULL AND outbox.enqueued <> ours.known,
