@@ -22,9 +22,9 @@ use super::model::{self, Model};
 use crate::store::{self, Claimed, ClaimedTicket, Presence, Store, stored};
 
 /// Operations on each database.
-const OPERATIONS: usize = 250;
+const OPERATIONS: usize = 300;
 /// Databases.
-const SEEDS: u64 = 3;
+const SEEDS: u64 = 10;
 /// A guard that is left out is found missing on one of so many.
 const SEEDS_WITHOUT: u64 = 12;
 /// Longer than a test takes, so that nothing runs out by itself.
@@ -140,16 +140,16 @@ impl Pair {
     async fn act(&mut self) {
         self.tick().await;
         match self.below(100) {
-            0..10 => self.accept().await,
-            10..24 => self.claim().await,
-            24..42 => self.write().await,
-            42..46 => self.ask().await,
-            46..50 => self.hear().await,
-            50..56 => self.presence().await,
-            56..62 => self.look().await,
-            62..72 => self.operate().await,
-            72..77 => self.retry().await,
-            77..84 => self.take_tickets().await,
+            0..14 => self.accept().await,
+            14..30 => self.claim().await,
+            30..48 => self.write().await,
+            48..54 => self.ask().await,
+            54..60 => self.hear().await,
+            60..64 => self.presence().await,
+            64..68 => self.look().await,
+            68..74 => self.operate().await,
+            74..78 => self.retry().await,
+            78..84 => self.take_tickets().await,
             84..95 => self.close().await,
             _ => {
                 let span = [1, 40, 700].map(Duration::from_secs);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use common::clock;
 use common::execution::ExecutionStatus;
-use common::{ExecutionId, OperationId, Outcome, Signal, StepCall, StepId, StepResult, Values};
+use common::{ExecutionId, OperationId, Outcome, Signal, StepCall, StepId, StepResult, TicketId, Values};
 use serde_json::json;
 
 use super::{LONG, Pair};
@@ -59,12 +59,48 @@ impl Pair {
         self.one_of(&runners)
     }
 
-    /// A decision comes, sometimes for the second time, sometimes to a runner that begins it at once.
+    /// Decisions come, sometimes for the second time, sometimes to a runner that begins them at once, sometimes while other
+    /// executions go on or end.
     pub(super) async fn accept(&mut self) {
-        let ticket = self.ticket();
+        let mut entries = if self.chance(0.5) {
+            self.random_steps_of_several()
+        } else {
+            vec![]
+        };
+        let tickets: BTreeSet<TicketId> = (0..=self.below(2)).map(|_| self.ticket()).collect();
+        let first = entries.len();
+        for ticket in tickets {
+            let new = self.random_new(&ticket);
+            self.say(format!(
+                "accept {} on {ticket}, begun: {}",
+                new.id,
+                new.begun.is_some()
+            ));
+            entries.push(Entry::New(Box::new(new)));
+        }
+        let written = self.commit(&entries).await;
+        for (entry, _) in entries
+            .iter()
+            .zip(written)
+            .skip(first)
+            .filter(|(_, written)| *written)
+        {
+            let Entry::New(new) = entry else { continue };
+            self.executions.push(new.id);
+            if let Some(begun) = &new.begun {
+                let claimed = Claimed::new(new, &self.model.tenant, begun.runner);
+                self.claims.push(claimed);
+            }
+        }
+    }
+
+    fn random_new(&mut self, ticket: &TicketId) -> NewExecution {
         let mut new = stored::new(&self.store, ticket.as_str(), Given::default());
         new.state = StoredState::of_value(&json!({"nth": "new"}));
         let known = self.one_of(&self.executions.clone());
+        if known.is_some() && self.chance(0.7) {
+            new.pins.clear();
+        }
         if let Some(known) = known.filter(|_| self.chance(0.3)) {
             new.request.decision_id = self.model.executions[&known].new.request.decision_id;
         }
@@ -72,19 +108,7 @@ impl Pair {
         if let Some(runner) = runner.filter(|_| self.chance(0.6)) {
             new.begun = Some(self.begun(&new, runner));
         }
-        self.say(format!(
-            "accept {} on {ticket}, begun: {}",
-            new.id,
-            new.begun.is_some()
-        ));
-        if self.commit(vec![Entry::New(Box::new(new.clone()))]).await {
-            self.executions.push(new.id);
-            if new.begun.is_some()
-                && let Some(runner) = runner
-            {
-                self.claims.push(Claimed::new(&new, &self.model.tenant, runner));
-            }
-        }
+        new
     }
 
     fn begun(&mut self, new: &NewExecution, runner: RunnerId) -> Write {
@@ -116,14 +140,30 @@ impl Pair {
 
     /// Steps of executions that are, or were, in hand.
     pub(super) async fn write(&mut self) {
+        let entries = self.random_steps_of_several();
+        self.commit(&entries).await;
+    }
+
+    /// What was claimed and is not lost.
+    fn in_hand(&self) -> Vec<Claimed> {
+        let in_hand = |claimed: &&Claimed| {
+            let row = self.model.executions.get(&claimed.id);
+            row.is_some_and(|row| (row.runner, row.fence) == (Some(claimed.runner), claimed.fence))
+        };
+        self.claims.iter().filter(in_hand).cloned().collect()
+    }
+
+    fn random_steps_of_several(&mut self) -> Vec<Entry> {
         let mut entries = vec![];
         let mut taken = BTreeSet::new();
-        for _ in 0..3 {
-            let lately = self.claims.len().saturating_sub(6);
-            let from = if self.chance(0.8) { lately } else { 0 };
-            let claims = self.claims[from..].to_vec();
+        for _ in 0..4 {
+            let claims = if self.chance(0.8) {
+                self.in_hand()
+            } else {
+                self.claims.clone()
+            };
             let Some(claimed) = self.one_of(&claims) else {
-                return;
+                break;
             };
             if taken.insert(claimed.id) {
                 let write = self.random_write(&claimed);
@@ -131,35 +171,33 @@ impl Pair {
                 self.say(format!("write {id} under {fence}: {hold:?}, {:?}", write.status));
                 entries.push(Entry::Step(Box::new(write)));
             }
-            if self.chance(0.6) {
+            if self.chance(0.4) {
                 break;
             }
         }
-        self.commit(entries).await;
+        entries
     }
 
-    /// `true` where the first of them was written.
-    async fn commit(&mut self, entries: Vec<Entry>) -> bool {
+    /// Which of them were written.
+    async fn commit(&mut self, entries: &[Entry]) -> Vec<bool> {
         let take = Take {
-            most: self.below(2),
+            most: self.below(3),
             lease: LONG,
         };
-        let real = self.store.commit(&entries, take).await;
+        let real = self.store.commit(entries, take).await;
         let model = self.model.commit(&entries.iter().collect::<Vec<_>>(), take);
-        let written = real.as_ref().map(|real| real.found.clone()).map_err(refusal);
-        let first = written
-            .as_ref()
-            .is_ok_and(|written| written.first().copied().flatten().is_some());
+        let found = real.as_ref().map(|real| real.found.clone()).map_err(refusal);
+        let written = found.iter().flatten().map(Option::is_some).collect();
         let modelled = model
             .as_ref()
             .map(|model| model.found.clone())
             .map_err(|refused| Some(*refused));
-        self.same("written", written, modelled);
+        self.same("written", found, modelled);
         let taken = real.map(|real| real.taken).unwrap_or_default();
         let modelled = model.map(|model| model.taken).unwrap_or_default();
         self.same_turns(&taken, &modelled);
         self.turns.extend(taken);
-        first
+        written
     }
 
     fn random_write(&mut self, claimed: &Claimed) -> Write {
@@ -335,12 +373,7 @@ impl Pair {
 
     /// An execution that is in hand asks, is let go of, and is answered at once.
     pub(super) async fn ask(&mut self) {
-        let in_hand = |claimed: &&Claimed| {
-            let row = self.model.executions.get(&claimed.id);
-            row.is_some_and(|row| (row.runner, row.fence) == (Some(claimed.runner), claimed.fence))
-        };
-        let claims: Vec<Claimed> = self.claims.iter().filter(in_hand).cloned().collect();
-        let (Some(claimed), Some(runner)) = (self.one_of(&claims), self.living()) else {
+        let (Some(claimed), Some(runner)) = (self.one_of(&self.in_hand()), self.living()) else {
             return;
         };
         let (id, operation) = (claimed.id, OperationId::fresh());
@@ -368,7 +401,7 @@ impl Pair {
             ..self.random_write(&claimed)
         };
         self.say(format!("{id} asks, and waits for {operation}"));
-        if self.commit(vec![Entry::Step(Box::new(write))]).await {
+        if self.commit(&[Entry::Step(Box::new(write))]).await == [true] {
             self.arrive(id, &signal, "cmdb", runner).await;
         }
     }
@@ -418,7 +451,7 @@ impl Pair {
             "{execution} takes {} with its write, {since} too late",
             signal.operation
         ));
-        if self.commit(vec![Entry::Step(Box::new(write))]).await {
+        if self.commit(&[Entry::Step(Box::new(write))]).await == [true] {
             self.claims.push(claimed);
         }
         true

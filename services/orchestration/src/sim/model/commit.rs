@@ -1,6 +1,7 @@
 //! As `store/commit.rs`, `store/steps.rs` and `store/accept.rs`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use common::execution::ExecutionStatus;
 use common::{Outcome, StepCall};
@@ -33,10 +34,15 @@ impl Model {
                 *found = self.write_execution(write)?;
             }
         }
+        let mut new: Vec<(&NewExecution, &mut Option<Written>)> = vec![];
         for (entry, found) in entries.iter().zip(&mut found) {
-            if let Entry::New(new) = entry {
-                *found = self.insert(new)?;
+            if let Entry::New(entry) = entry {
+                new.push((entry, found));
             }
+        }
+        new.sort_by_key(|(new, _)| &new.request.ticket_id);
+        for (new, found) in new {
+            *found = self.insert(new)?;
         }
         for (entry, found) in entries.iter().zip(&found) {
             match (entry, found) {
@@ -45,7 +51,7 @@ impl Model {
                 _ => {}
             }
         }
-        let taken = self.write_details(&ours, take);
+        let taken = self.write_details(&ours, &urgent(entries, take));
         Ok(Committed { found, taken })
     }
 
@@ -147,7 +153,8 @@ impl Model {
         }))
     }
 
-    fn write_details(&mut self, writes: &[&Write], take: Take) -> Vec<Taken> {
+    /// Tickets in `take` are taken for so long, where they are told something.
+    fn write_details(&mut self, writes: &[&Write], (take, lease): &(Vec<TicketId>, Duration)) -> Vec<Taken> {
         for write in writes {
             for call in &write.renumbered {
                 self.renumber(write.execution, call);
@@ -192,11 +199,9 @@ impl Model {
                 .map(|update| (write.execution, update.clone()));
             told.entry(write.ticket.clone()).or_default().extend(updates);
         }
-        let urgent = writes.iter().filter(|write| !write.telling().may_linger());
-        let takes: Vec<TicketId> = urgent.map(|write| write.ticket.clone()).take(take.most).collect();
         let mut taken = vec![];
         for (ticket, updates) in told {
-            let lease = takes.contains(&ticket).then_some(take.lease);
+            let lease = take.contains(&ticket).then_some(*lease);
             taken.extend(self.enqueue(&ticket, updates, lease));
         }
         taken
@@ -246,4 +251,19 @@ impl Model {
             }
         }
     }
+}
+
+/// Tickets that are to be taken with their news. It is not known yet whose news there will be: steps come first.
+fn urgent(entries: &[&Entry], take: Take) -> (Vec<TicketId>, Duration) {
+    let steps = entries.iter().filter_map(|entry| match entry {
+        Entry::Step(write) => Some(&**write),
+        Entry::New(_) => None,
+    });
+    let begun = entries.iter().filter_map(|entry| match entry {
+        Entry::Step(_) => None,
+        Entry::New(new) => new.begun.as_ref(),
+    });
+    let urgent = steps.chain(begun).filter(|write| !write.telling().may_linger());
+    let tickets = urgent.map(|write| write.ticket.clone()).take(take.most);
+    (tickets.collect(), take.lease)
 }
