@@ -122,6 +122,8 @@ pub(super) struct Model {
     pub(super) updates: Vec<UpdateRow>,
     pub(super) outboxes: BTreeMap<TicketId, Outbox>,
     signals_ever: u64,
+    /// How many events of the audit were written with the steps of each.
+    pub(super) written: BTreeMap<ExecutionId, usize>,
 }
 
 /// The key of a switch that is off, widest first.
@@ -157,6 +159,7 @@ impl Model {
             updates: vec![],
             outboxes: BTreeMap::new(),
             signals_ever: 0,
+            written: BTreeMap::new(),
         }
     }
 

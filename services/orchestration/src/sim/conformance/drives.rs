@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chassis::AuditEvent;
 use common::clock;
 use common::execution::ExecutionStatus;
 use common::{ExecutionId, OperationId, Outcome, Signal, StepCall, StepId, StepResult, TicketId, Values};
@@ -221,6 +222,9 @@ impl Pair {
         let known = row.map_or(0, |row| row.signals);
         let signals = if self.chance(0.8) { known } else { claimed.signals };
         let nth = self.below(1000).to_string();
+        let written = AuditEvent::new("step.ended", json!({"nth": nth}))
+            .ticket(&claimed.ticket)
+            .execution(claimed.id);
         Write {
             execution: claimed.id,
             ticket: claimed.ticket.clone(),
@@ -239,7 +243,7 @@ impl Pair {
             cut_off: self.chance(0.1).then(|| "cut off".to_owned()),
             handled: self.random_handled(claimed.id),
             arrival: None,
-            audit: vec![],
+            audit: vec![written],
             updates: self.random_updates(),
             now,
         }

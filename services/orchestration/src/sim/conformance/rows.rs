@@ -50,6 +50,7 @@ impl Pair {
                 self.outboxes_stored().await,
                 self.outboxes_modelled(),
             ),
+            ("audit_events", self.audit_stored().await, self.audit_modelled()),
         ];
         for (table, stored, modelled) in pairs {
             let near = |(one, other): (&Option<OffsetDateTime>, &Option<OffsetDateTime>)| match (one, other) {
@@ -223,6 +224,27 @@ impl Pair {
                 row.failures
             );
             (ticket.to_string(), (words, row.wake_at))
+        });
+        rows.collect()
+    }
+
+    /// Who was accepted is on record, and what was written of it: of what met another one nothing is.
+    async fn audit_stored(&self) -> Rows {
+        self.stored(
+            "SELECT execution_id::text,
+                    concat_ws(' ', count(*) FILTER (WHERE kind = 'execution.accepted'), count(*) FILTER (WHERE kind = 'step.ended')),
+                    NULL::timestamptz
+             FROM audit_events
+             WHERE kind IN ('execution.accepted', 'step.ended')
+             GROUP BY execution_id",
+        )
+        .await
+    }
+
+    fn audit_modelled(&self) -> Rows {
+        let rows = self.model.executions.keys().map(|id| {
+            let written = self.model.written.get(id).copied().unwrap_or_default();
+            (id.to_string(), (format!("1 {written}"), None))
         });
         rows.collect()
     }

@@ -156,6 +156,7 @@ impl Model {
     /// Tickets in `take` are taken for so long, where they are told something.
     fn write_details(&mut self, writes: &[&Write], (take, lease): &(Vec<TicketId>, Duration)) -> Vec<Taken> {
         for write in writes {
+            *self.written.entry(write.execution).or_default() += write.audit.len();
             for call in &write.renumbered {
                 self.renumber(write.execution, call);
             }
