@@ -5,12 +5,12 @@ use std::time::Duration;
 use simulators::World;
 use simulators::entra::Push;
 use simulators::faults::{Fault, FaultId, FaultKind};
-use simulators::halo::{NewTicket, WebhookMode};
+use simulators::halo::{HaloSim, NewTicket, WebhookMode};
 use simulators::teams::CardReaction;
 use simulators::twilio::Reply;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
-use super::plan::{Filing, Habit, OnAsked, OnPush, Plan};
+use super::plan::{Filing, Habit, OnAsked, OnPush, Plan, Spell};
 use super::rig::Rig;
 use super::say::Teller;
 use super::trouble::{Manner, Trouble, Weather};
@@ -21,26 +21,44 @@ const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// So long nobody answers: longer than anybody asks.
 const NEVER: Duration = Duration::from_secs(20);
 
-/// Something that is due.
+/// Something that is due, of the spell with this index.
 #[derive(Debug, Clone, Copy)]
-enum Act<'a> {
-    File(&'a Filing),
-    /// Of the spell with this index.
+enum Act {
     Begin(usize),
-    /// Of the spell with this index.
     End(usize),
 }
 
-/// Teach people their habits, then let happen what the plan says, each thing at its time.
+/// Teach people their habits, then let happen what the plan says, each thing at its time. People go on writing while a trouble
+/// takes its time to be over: a process that stops in good order, a database that recovers.
 pub(super) async fn perform(rig: &mut Rig, plan: &Plan, teller: &Teller) -> anyhow::Result<()> {
     for habit in &plan.habits {
         teach(&rig.world, habit);
     }
     let began = Instant::now();
+    let halo = rig.world.halo().clone();
+    let ((), troubled) = tokio::join!(
+        file(&halo, &plan.filings, began),
+        trouble(rig, &plan.spells, began, teller)
+    );
+    troubled
+}
+
+/// Tickets, each at its time.
+async fn file(halo: &HaloSim, filings: &[Filing], began: Instant) {
+    let mut filings: Vec<&Filing> = filings.iter().collect();
+    filings.sort_by_key(|filing| filing.at);
+    for Filing { at, from, summary } in filings {
+        sleep_until(began + *at).await;
+        halo.file_ticket(NewTicket::new(from, *summary));
+    }
+}
+
+/// Troubles, each at its time.
+async fn trouble(rig: &mut Rig, spells: &[Spell], began: Instant, teller: &Teller) -> anyhow::Result<()> {
     let mut counts = interval_at(began + COUNT_EVERY, COUNT_EVERY);
     counts.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut armed: Vec<Option<FaultId>> = vec![None; plan.spells.len()];
-    for (at, act) in acts(plan) {
+    let mut armed: Vec<Option<FaultId>> = vec![None; spells.len()];
+    for (at, act) in acts(spells) {
         let due = sleep_until(began + at);
         tokio::pin!(due);
         loop {
@@ -50,20 +68,15 @@ pub(super) async fn perform(rig: &mut Rig, plan: &Plan, teller: &Teller) -> anyh
             }
         }
         match act {
-            Act::File(filing) => {
-                rig.world
-                    .halo()
-                    .file_ticket(NewTicket::new(&filing.from, filing.summary));
-            }
             Act::Begin(index) => {
-                let Some(spell) = plan.spells.get(index) else {
+                let Some(spell) = spells.get(index) else {
                     continue;
                 };
                 teller.tell(&spell.trouble.begun());
                 armed[index] = begin(rig, spell.trouble).await?;
             }
             Act::End(index) => {
-                let Some(spell) = plan.spells.get(index) else {
+                let Some(spell) = spells.get(index) else {
                     continue;
                 };
                 end(rig, spell.trouble, armed[index].take()).await?;
@@ -74,12 +87,11 @@ pub(super) async fn perform(rig: &mut Rig, plan: &Plan, teller: &Teller) -> anyh
     Ok(())
 }
 
-fn acts(plan: &Plan) -> Vec<(Duration, Act<'_>)> {
-    let filings = plan.filings.iter().map(|filing| (filing.at, Act::File(filing)));
-    let spells = plan.spells.iter().enumerate();
-    let spells =
+fn acts(spells: &[Spell]) -> Vec<(Duration, Act)> {
+    let spells = spells.iter().enumerate();
+    let acts =
         spells.flat_map(|(index, spell)| [(spell.begins, Act::Begin(index)), (spell.ends, Act::End(index))]);
-    let mut acts: Vec<_> = filings.chain(spells).collect();
+    let mut acts: Vec<_> = acts.collect();
     acts.sort_by_key(|(at, _)| *at);
     acts
 }
