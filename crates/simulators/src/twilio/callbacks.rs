@@ -98,7 +98,7 @@ impl TwilioSim {
     fn advance(&self, sid: &str, status: &'static str, error: Option<u32>) -> Option<MessageView> {
         let arrived = {
             let mut state = self.state.lock();
-            let message = state.messages.iter_mut().find(|message| message.sid == sid)?;
+            let message = state.messages.iter_mut().rev().find(|message| message.sid == sid)?;
             if message.status == "canceled" {
                 return None;
             }
@@ -150,7 +150,7 @@ impl TwilioSim {
     pub(crate) async fn travel(&self, sid: &str) {
         let (pace, expires, to) = {
             let state = self.state.lock();
-            let Some(message) = state.messages.iter().find(|message| message.sid == sid) else {
+            let Some(message) = state.messages.iter().rev().find(|message| message.sid == sid) else {
                 return;
             };
             (state.pace, message.expires, message.to.clone())

@@ -108,7 +108,7 @@ fn index(messages: &[Message], segment: &str) -> Result<usize, TwilioError> {
     let sid = segment.strip_suffix(".json").unwrap_or(segment);
     messages
         .iter()
-        .position(|message| message.sid == sid)
+        .rposition(|message| message.sid == sid)
         .ok_or_else(TwilioError::missing)
 }
 
