@@ -49,7 +49,7 @@ async fn file(halo: &HaloSim, filings: &[Filing], began: Instant) {
     filings.sort_by_key(|filing| filing.at);
     for Filing { at, from, summary } in filings {
         sleep_until(began + *at).await;
-        halo.file_ticket(NewTicket::new(from, *summary));
+        halo.file_ticket(NewTicket::new(from, summary));
     }
 }
 

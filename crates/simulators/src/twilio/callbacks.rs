@@ -98,7 +98,11 @@ impl TwilioSim {
     fn advance(&self, sid: &str, status: &'static str, error: Option<u32>) -> Option<MessageView> {
         let arrived = {
             let mut state = self.state.lock();
-            let message = state.messages.iter_mut().rev().find(|message| message.sid == sid)?;
+            let message = state
+                .messages
+                .iter_mut()
+                .rev()
+                .find(|message| message.sid == sid)?;
             if message.status == "canceled" {
                 return None;
             }

@@ -61,10 +61,6 @@ impl Store {
     ///
     /// Tickets are locked in one order everywhere, so that two who tell the same never wait for each other. A sender at work
     /// sees the count when it lets go; one that waits for the help desk to come back goes on waiting.
-    #[expect(
-        clippy::cognitive_complexity,
-        reason = "the macro's, one branch for each argument"
-    )]
     pub(super) async fn put_down(
         &self,
         connection: &mut PgConnection,
@@ -172,6 +168,7 @@ fn laid(rows: Vec<LaidRow>, writes: &[&Write], until: Instant) -> Result<Laid, S
 }
 
 /// A row of `execution_write`.
+#[expect(clippy::struct_excessive_bools, reason = "columns")]
 #[derive(Debug, sqlx::Encode)]
 #[sqlx(type_name = "execution_write")]
 struct ExecutionWrite<'w> {
