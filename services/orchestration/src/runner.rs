@@ -162,6 +162,9 @@ impl Runner {
             Ok(Some(written)) => {
                 if written.kept {
                     self.drive(claimed, place, driven);
+                } else if let Some(worker) = self.worker.get() {
+                    // A switch is off: whoever claims it says so on the ticket.
+                    worker.wake();
                 }
                 Ok(true)
             }
