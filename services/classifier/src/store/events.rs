@@ -146,7 +146,7 @@ impl Store {
         let now = clock::now();
         let since = sqlx::query_scalar!(
             "INSERT INTO ticket_polls (tenant_id, seen_until, due_at)
-             VALUES ($1, $2, $3)
+             VALUES ($1, least($2, now()), $3)
              ON CONFLICT (tenant_id) DO UPDATE
              SET due_at = $3
              WHERE ticket_polls.due_at <= $2
@@ -160,10 +160,11 @@ impl Store {
         Ok(since)
     }
 
-    /// Everything up to `until` has been seen.
+    /// Everything up to `until` has been seen. Never beyond the database's time: a process whose clock is ahead and has not been
+    /// measured yet would have nobody look for what is written in the minutes to come.
     pub(crate) async fn polled(&self, until: OffsetDateTime) -> Result<(), StoreError> {
         sqlx::query!(
-            "UPDATE ticket_polls SET seen_until = greatest(seen_until, $2) WHERE tenant_id = $1",
+            "UPDATE ticket_polls SET seen_until = greatest(seen_until, least($2, now())) WHERE tenant_id = $1",
             self.tenant.as_str(),
             until,
         )
