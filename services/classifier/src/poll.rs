@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use chassis::{Did, telemetry};
-use common::clock;
 use connectors::halopsa::{Changes, Halo, TicketStub};
 use time::OffsetDateTime;
 
-use crate::store::{NewEvent, Source, Store, StoreError, Told};
+use crate::store::{Look, NewEvent, Source, Store, StoreError, Told};
 
 /// Looked at again each time: clocks differ, and a ticket's change shows a little late.
 const OVERLAP: Duration = Duration::from_mins(2);
@@ -26,8 +25,7 @@ impl Poller {
 
     /// Poll where it is due; whichever replica comes first does it for all.
     pub(crate) async fn step(&self) -> Result<Did, StoreError> {
-        let begun = clock::now();
-        let Some(seen_until) = self.store.claim_poll(self.every).await? else {
+        let Some(Look { seen_until, begun }) = self.store.claim_poll(self.every).await? else {
             return Ok(Did::NothingUntil(self.store.poll_due().await?));
         };
         match self.halo.updated_since(seen_until - OVERLAP).await {

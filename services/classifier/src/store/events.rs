@@ -140,31 +140,30 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Claim the catch-up poll: since when to look, or `None` where it is not due. At the very first start everything
-    /// before is the help desk's own business.
-    pub(crate) async fn claim_poll(&self, every: Duration) -> Result<Option<OffsetDateTime>, StoreError> {
-        let now = clock::now();
-        let since = sqlx::query_scalar!(
-            "INSERT INTO ticket_polls (tenant_id, seen_until, due_at)
-             VALUES ($1, least($2, now()), $3)
+    /// Claim the catch-up poll; `None` where it is not due. At the very first start everything before is the help desk's own
+    /// business. All of it goes by the database's own time: whoever polls may have a clock that is minutes off and was not
+    /// compared yet, and what it puts down holds for every replica.
+    pub(crate) async fn claim_poll(&self, every: Duration) -> Result<Option<Look>, StoreError> {
+        let look = sqlx::query_as!(
+            Look,
+            r#"INSERT INTO ticket_polls (tenant_id, seen_until, due_at)
+             VALUES ($1, now(), now() + make_interval(secs => $2))
              ON CONFLICT (tenant_id) DO UPDATE
-             SET due_at = $3
-             WHERE ticket_polls.due_at <= $2
-             RETURNING seen_until",
+             SET due_at = now() + make_interval(secs => $2)
+             WHERE ticket_polls.due_at <= now()
+             RETURNING seen_until, now() AS "begun!""#,
             self.tenant.as_str(),
-            now,
-            now + every,
+            every.as_secs_f64(),
         )
         .fetch_optional(&self.pool)
         .await?;
-        Ok(since)
+        Ok(look)
     }
 
-    /// Everything up to `until` has been seen. Never beyond the database's time: a process whose clock is ahead and has not been
-    /// measured yet would have nobody look for what is written in the minutes to come.
+    /// Everything up to `until` has been seen.
     pub(crate) async fn polled(&self, until: OffsetDateTime) -> Result<(), StoreError> {
         sqlx::query!(
-            "UPDATE ticket_polls SET seen_until = greatest(seen_until, least($2, now())) WHERE tenant_id = $1",
+            "UPDATE ticket_polls SET seen_until = greatest(seen_until, $2) WHERE tenant_id = $1",
             self.tenant.as_str(),
             until,
         )
@@ -175,15 +174,24 @@ impl Store {
 
     /// How long until the poll is due.
     pub(crate) async fn poll_due(&self) -> Result<Duration, StoreError> {
-        let due = sqlx::query_scalar!(
-            "SELECT due_at FROM ticket_polls WHERE tenant_id = $1",
+        let seconds = sqlx::query_scalar!(
+            r#"SELECT EXTRACT(EPOCH FROM due_at - now())::float8 AS "seconds!" FROM ticket_polls WHERE tenant_id = $1"#,
             self.tenant.as_str(),
         )
         .fetch_optional(&self.pool)
         .await?;
-        let wait = due.map(|due| Duration::try_from(due - clock::now()).unwrap_or_default());
+        let wait = seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
         Ok(wait.unwrap_or_default())
     }
+}
+
+/// A catch-up poll that is ours to make.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    /// Everything before was seen.
+    pub(crate) seen_until: OffsetDateTime,
+    /// When it began.
+    pub(crate) begun: OffsetDateTime,
 }
 
 #[cfg(test)]
