@@ -51,7 +51,7 @@ impl Model {
                 _ => {}
             }
         }
-        let taken = self.write_details(&ours, &urgent(entries, take));
+        let taken = self.write_details(&ours, &urgent(entries, take.most), take.lease);
         Ok(Committed { found, taken })
     }
 
@@ -153,8 +153,8 @@ impl Model {
         }))
     }
 
-    /// Tickets in `take` are taken for so long, where they are told something.
-    fn write_details(&mut self, writes: &[&Write], (take, lease): &(Vec<TicketId>, Duration)) -> Vec<Taken> {
+    /// Tickets in `take` are taken for `lease`, where they are told something.
+    fn write_details(&mut self, writes: &[&Write], take: &[TicketId], lease: Duration) -> Vec<Taken> {
         for write in writes {
             *self.written.entry(write.execution).or_default() += write.audit.len();
             for call in &write.renumbered {
@@ -202,7 +202,7 @@ impl Model {
         }
         let mut taken = vec![];
         for (ticket, updates) in told {
-            let lease = take.contains(&ticket).then_some(*lease);
+            let lease = take.contains(&ticket).then_some(lease);
             taken.extend(self.enqueue(&ticket, updates, lease));
         }
         taken
@@ -254,17 +254,11 @@ impl Model {
     }
 }
 
-/// Tickets that are to be taken with their news. It is not known yet whose news there will be: steps come first.
-fn urgent(entries: &[&Entry], take: Take) -> (Vec<TicketId>, Duration) {
-    let steps = entries.iter().filter_map(|entry| match entry {
-        Entry::Step(write) => Some(&**write),
-        Entry::New(_) => None,
-    });
-    let begun = entries.iter().filter_map(|entry| match entry {
-        Entry::Step(_) => None,
-        Entry::New(new) => new.begun.as_ref(),
-    });
-    let urgent = steps.chain(begun).filter(|write| !write.telling().may_linger());
-    let tickets = urgent.map(|write| write.ticket.clone()).take(take.most);
-    (tickets.collect(), take.lease)
+/// At most so many tickets that are to be taken with their news. It is not known yet whose news there will be: steps come first.
+fn urgent(entries: &[&Entry], most: usize) -> Vec<TicketId> {
+    let (steps, new): (Vec<&Entry>, Vec<&Entry>) =
+        entries.iter().partition(|entry| matches!(entry, Entry::Step(_)));
+    let writes = steps.into_iter().chain(new).filter_map(Entry::write);
+    let urgent = writes.filter(|write| !write.telling().may_linger());
+    urgent.map(|write| write.ticket.clone()).take(most).collect()
 }
