@@ -131,6 +131,16 @@ impl Store {
     }
 }
 
+/// Give back what this transaction locked, with nothing written, and then answer. One that is only dropped is rolled back some
+/// time later, and claims skip what it holds until then.
+async fn let_go<T, E: From<sqlx::Error>>(
+    transaction: chassis::Transaction,
+    answer: Result<T, E>,
+) -> Result<T, E> {
+    transaction.rollback().await?;
+    answer
+}
+
 /// Wake whoever listens, once this transaction has committed.
 async fn notify(connection: &mut PgConnection, channel: &str) -> Result<(), sqlx::Error> {
     sqlx::query!("SELECT pg_notify($1, '')", channel)

@@ -12,7 +12,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{EXECUTIONS, OPERATORS, Store, StoreError, StoredState, Telling, UPDATES, notify};
+use super::{EXECUTIONS, OPERATORS, Store, StoreError, StoredState, Telling, UPDATES, let_go, notify};
 use crate::manners;
 use crate::update::{Operated, Update, Verb, automation_status};
 
@@ -126,7 +126,7 @@ impl Store {
         let mut transaction = self.pool.begin().await?;
         let found = self.open(&mut transaction, id).await?;
         if found.paused_at.is_some() {
-            return Ok(Operation::Already);
+            return let_go(transaction, Ok(Operation::Already)).await;
         }
         sqlx::query!(
             "UPDATE playbook_executions
@@ -152,7 +152,7 @@ impl Store {
         let mut transaction = self.pool.begin().await?;
         let found = self.open(&mut transaction, id).await?;
         if found.paused_at.is_none() {
-            return Ok(Operation::Already);
+            return let_go(transaction, Ok(Operation::Already)).await;
         }
         self.unpause(&mut transaction, id).await?;
         self.put_on_record(&mut transaction, id, &found, wish, now)
@@ -173,7 +173,7 @@ impl Store {
         let mut transaction = self.pool.begin().await?;
         let found = self.found(&mut transaction, id).await?;
         match (&found.cancelled, found.ended_at) {
-            (Some(_), _) => return Ok(Operation::Already),
+            (Some(_), _) => return let_go(transaction, Ok(Operation::Already)).await,
             (None, Some(_)) => return Err(OperateError::Ended(id)),
             (None, None) => {}
         }
@@ -258,7 +258,7 @@ impl Store {
             written => written?.rows_affected(),
         };
         if written == 0 {
-            return Ok(Retried::Moved);
+            return let_go(transaction, Ok(Retried::Moved)).await;
         }
         notify(&mut transaction, EXECUTIONS).await?;
         self.put_on_record(&mut transaction, id, &found, wish, stopped.now)

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::claim::DueRow;
 use super::commit::ordinal;
-use super::{Arrival, Claimed, EXECUTIONS, RunnerId, Store, StoreError, StoredState, Write, notify};
+use super::{Arrival, Claimed, EXECUTIONS, RunnerId, Store, StoreError, StoredState, Write, let_go, notify};
 use crate::chronicle::Subject;
 
 /// What became of a signal that was accepted.
@@ -142,8 +142,12 @@ impl Store {
         .fetch_optional(&mut *transaction)
         .await?
         .ok_or(SignalRefused::UnknownExecution(execution))?;
-        self.must_belong(&mut transaction, execution, signal, sender)
-            .await?;
+        let belongs = self
+            .must_belong(&mut transaction, execution, signal, sender)
+            .await;
+        if let Err(refused) = belongs {
+            return let_go(transaction, Err(refused)).await;
+        }
         let late = row.ended_at.is_some();
         let heard = self
             .keep_signal(&mut transaction, execution, signal, sender, now, late)
@@ -446,5 +450,22 @@ mod tests {
         assert!(heard.unwrap().1.is_none());
         let due = store.claim_due(before.runner, 1).await.unwrap();
         assert_eq!((due[0].id, due[0].signals), (before.id, 1));
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_holds_nothing_any_more_when_its_sender_hears_of_it() {
+        let (database, store, before) = waiting(OperationId::fresh()).await;
+        let foreign = answer(&store, OperationId::fresh());
+        let mut other = database.owner().await.acquire().await.unwrap();
+        for _ in 0..100 {
+            let refused = store
+                .hear(before.id, &foreign, "verification", before.now, None)
+                .await;
+            assert!(matches!(refused, Err(SignalRefused::Foreign(_))));
+            sqlx::query("SELECT FROM playbook_executions FOR UPDATE NOWAIT")
+                .execute(&mut *other)
+                .await
+                .expect("nobody holds it");
+        }
     }
 }
