@@ -9,6 +9,7 @@ mod down;
 mod operate;
 mod outbox;
 mod presence;
+mod shape;
 mod signal;
 mod standing;
 mod state;

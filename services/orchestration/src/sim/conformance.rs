@@ -7,6 +7,7 @@ mod drives;
 mod operators;
 mod outbox;
 mod rows;
+mod signals;
 
 use std::time::Duration;
 

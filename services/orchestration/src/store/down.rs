@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use chassis::audit::{AuditEntry, AuditEvent, AuditRows};
+use chassis::audit::{AuditEvent, AuditRows};
 use common::{ExecutionId, Service, TicketId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::accept::{ExecutionEntry, NewExecution};
 use super::claim::interval;
 use super::commit::{Hold, Write, Written};
+use super::shape::Shape;
 use super::signal::SignalWrite;
 use super::steps::StepWrite;
 use super::telling::{Telling, UpdateWrite};
@@ -86,26 +87,28 @@ impl Store {
         let events = accepted.iter().chain(down.audit.iter().copied());
         let audit = AuditRows::of(Service::Orchestration, &self.tenant, events);
         let take: Vec<&str> = down.take.iter().map(|ticket| ticket.as_str()).collect();
-        let rows = sqlx::query_file_as!(
-            LaidRow,
-            "src/store/down.sql",
-            self.tenant_id(),
-            &executions as &[ExecutionWrite<'_>],
-            &known,
-            &new as &[ExecutionEntry<'_>],
-            &steps as &[StepWrite<'_>],
-            &signals as &[SignalWrite<'_>],
-            &updates as &[UpdateWrite<'_>],
-            audit.service,
-            &audit.entries as &[AuditEntry<'_>],
-            audit.at,
-            i64::try_from(accepted.len()).unwrap_or(i64::MAX),
-            &take as &[&str],
-            interval(down.lease),
-            Uuid::new_v4(),
-        )
-        .fetch_all(connection)
-        .await?;
+        let shape = Shape {
+            begins: !new.is_empty(),
+            hears: !signals.is_empty(),
+            tells: !updates.is_empty(),
+        };
+        let rows = sqlx::query_as(shape.sql())
+            .bind(self.tenant_id())
+            .bind(&executions[..])
+            .bind(&known[..])
+            .bind(&new[..])
+            .bind(&steps[..])
+            .bind(&signals[..])
+            .bind(&updates[..])
+            .bind(audit.service)
+            .bind(&audit.entries[..])
+            .bind(audit.at)
+            .bind(i64::try_from(accepted.len()).unwrap_or(i64::MAX))
+            .bind(&take[..])
+            .bind(interval(down.lease))
+            .bind(Uuid::new_v4())
+            .fetch_all(connection)
+            .await?;
         laid(rows, &down.writes, until)
     }
 }
@@ -118,6 +121,7 @@ impl<'d> Down<'d> {
 }
 
 /// What became of an execution that was to go on or to begin, or a ticket that was taken.
+#[derive(sqlx::FromRow)]
 struct LaidRow {
     execution_id: Option<Uuid>,
     signals: Option<i64>,
@@ -218,8 +222,11 @@ impl<'w> ExecutionWrite<'w> {
 mod tests {
     use launcher::testing::TestDatabase;
 
-    use super::super::{Claimed, Closing, Committed, Entry, Left, Settled, Take, Then, stored};
+    use common::{OperationId, Outcome, Signal, StepCall, StepResult, clock};
+
+    use super::super::{Arrival, Claimed, Closing, Committed, Entry, Left, Settled, Take, Then, stored};
     use super::*;
+    use crate::facts::Given;
     use crate::update::Update;
 
     const LEASE: Duration = Duration::from_mins(1);
@@ -250,6 +257,69 @@ mod tests {
             audit: vec![],
             then,
             lease: LEASE,
+        }
+    }
+
+    #[tokio::test]
+    async fn whatever_else_there_is_to_do_is_done_with_it() {
+        let (_database, store, execution) = in_hand().await;
+        let mut signals = 0;
+        for (nth, shape) in Shape::all().enumerate() {
+            let news = [Update::Resolved];
+            let news = if shape.tells { &news[..] } else { &[] };
+            let mut entries = vec![Entry::Step(Box::new(stored::write(&execution, news)))];
+            if shape.begins {
+                let new = stored::new(&store, &format!("5{nth}"), Given::default());
+                entries.push(Entry::New(Box::new(new)));
+            }
+            if shape.hears {
+                let free = stored::new(&store, &format!("6{nth}"), Given::default());
+                let claimed = Claimed::new(&free, store.tenant(), execution.runner);
+                let accepted = store.commit(&[Entry::New(Box::new(free))], Take::default()).await;
+                assert!(accepted.unwrap().found[0].is_some());
+                let heard = Write {
+                    signals: 1,
+                    arrival: Some(Box::new(arrival(&store))),
+                    ..stored::write(&claimed, &[])
+                };
+                entries.push(Entry::Step(Box::new(heard)));
+                signals += 1;
+            }
+            let take = Take {
+                most: 1,
+                lease: LEASE,
+            };
+            let Committed { found, taken } = store.commit(&entries, take).await.unwrap();
+            assert!(found.iter().all(Option::is_some), "{shape:?}: {found:?}");
+            assert_eq!(taken.len(), usize::from(shape.tells), "{shape:?}");
+            for ticket in &taken {
+                let told = store.close(&[closing(ticket, Then::Rest)]).await.unwrap();
+                assert_eq!(told, [Some(Left::Gone)]);
+            }
+            let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM execution_signals")
+                .fetch_one(&store.pool)
+                .await
+                .unwrap();
+            assert_eq!(stored, signals, "{shape:?}");
+        }
+    }
+
+    fn arrival(store: &Store) -> Arrival {
+        let signal = Signal {
+            tenant_id: store.tenant().clone(),
+            operation: OperationId::fresh(),
+            step: StepCall {
+                id: "verify".parse().unwrap(),
+                visit: 1,
+                attempt: 1,
+            },
+            result: StepResult::new(Outcome::Success, "She approved."),
+        };
+        Arrival {
+            signal,
+            sender: "verification".to_owned(),
+            at: clock::now(),
+            applied: true,
         }
     }
 

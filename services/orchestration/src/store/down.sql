@@ -1,7 +1,7 @@
 -- See `down.rs`. $1: tenant. $2: executions that go on. $3: executions that are as they should be. $4: new executions. $5: calls of
 -- steps. $6: the signals that brought it about. $7: news of tickets. $8 to $11: audit, whose first $11 events say that executions
 -- were accepted. $12 to $14: tickets to take, for how long, and the name of the claim. The chains of the audit are locked last:
--- after the executions and the outboxes.
+-- after the executions and the outboxes. What stands between `<begins>` and `</begins>` is left out where nothing begins (`shape.rs`).
 WITH written AS (
     UPDATE playbook_executions execution
     SET state = new.state,
@@ -39,6 +39,7 @@ WITH written AS (
             WHERE switches.tenant_id IN (execution.tenant_id, '')
               AND switches.name IN ('', execution.playbook_name)
         ) AS switched_off
+-- <begins>
 ), accepted AS (
     -- Of one decision there is one, and of those that are open one on each ticket. In one order everywhere, so that two who
     -- accept the same tickets never wait for each other.
@@ -66,10 +67,13 @@ WITH written AS (
     ORDER BY new.ticket_id
     ON CONFLICT DO NOTHING
     RETURNING id, ticket_id, traceparent, runner IS NOT NULL AS begun
+-- </begins>
 ), ours AS (
     SELECT id FROM written
+-- <begins>
     UNION ALL
     SELECT id FROM accepted WHERE begun
+-- </begins>
     UNION ALL
     SELECT * FROM UNNEST($3::uuid[])
 ), steps AS (
@@ -92,6 +96,7 @@ WITH written AS (
         explanation = EXCLUDED.explanation,
         output = EXCLUDED.output,
         ended_at = EXCLUDED.ended_at
+-- <hears>
 ), arrivals AS (
     INSERT INTO execution_signals
         (tenant_id, execution_id, operation_id, step_id, visit, attempt, result, sender, received_at, effect, handled_at)
@@ -99,6 +104,8 @@ WITH written AS (
            CASE WHEN new.applied THEN 'applied' ELSE 'late' END, new.at
     FROM UNNEST($6::signal_write[]) AS new
     WHERE new.execution_id = ANY(ARRAY(SELECT id FROM ours))
+-- </hears>
+-- <tells>
 ), told AS (
     SELECT *
     FROM UNNEST($7::update_write[]) WITH ORDINALITY
@@ -128,18 +135,24 @@ WITH written AS (
             ELSE LEAST(outbox.wake_at, EXCLUDED.wake_at)
         END
     RETURNING ticket_id, fence, enqueued, doubt, claim
+-- </tells>
 )
 SELECT id AS execution_id, signals, kept, paused, switched_off,
        NULL AS ticket_id, NULL::bigint AS fence, NULL::bigint AS enqueued, NULL::boolean AS doubt,
        NULL AS traceparent
 FROM written
+-- <begins>
 UNION ALL
 SELECT id, NULL, begun, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM accepted
+-- </begins>
+-- <tells>
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, ticket_id, fence, enqueued, doubt,
        COALESCE(
+-- <begins>
            (SELECT accepted.traceparent FROM accepted WHERE accepted.ticket_id = outboxes.ticket_id LIMIT 1),
+-- </begins>
            (
                SELECT execution.traceparent
                FROM playbook_executions execution
@@ -150,6 +163,7 @@ SELECT NULL, NULL, NULL, NULL, NULL, ticket_id, fence, enqueued, doubt,
        )
 FROM outboxes
 WHERE claim = $14::uuid
+-- </tells>
 UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM (
@@ -159,7 +173,9 @@ FROM (
         FROM UNNEST($9::audit_entry[]) WITH ORDINALITY
              AS event (id, ticket_id, execution_id, kind, actor, detail, digest, nth)
         WHERE execution_id = ANY(ARRAY(SELECT id FROM ours))
+-- <begins>
            OR (nth <= $11 AND execution_id = ANY(ARRAY(SELECT id FROM accepted)))
+-- </begins>
     ) AS events
 ) AS audit
 WHERE audit.added < 0
