@@ -220,9 +220,8 @@ impl<'w> ExecutionWrite<'w> {
 
 #[cfg(test)]
 mod tests {
-    use launcher::testing::TestDatabase;
-
     use common::{OperationId, Outcome, Signal, StepCall, StepResult, clock};
+    use launcher::testing::TestDatabase;
 
     use super::super::{Arrival, Claimed, Closing, Committed, Entry, Left, Settled, Take, Then, stored};
     use super::*;

@@ -368,3 +368,35 @@ fn is_other_open(error: &sqlx::Error) -> bool {
         .as_database_error()
         .is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::stored;
+    use super::*;
+
+    #[tokio::test]
+    async fn what_changes_nothing_holds_nothing_any_more_when_its_operator_hears_of_it() {
+        let database = launcher::testing::database().await;
+        let store = stored::store(&database).await;
+        let id = stored::execution(&store, "4242", &[]).await;
+        let operator = PersonCaller {
+            id: "olga".to_owned(),
+            name: "Olga".to_owned(),
+            roles: [].into(),
+        };
+        let wish = |verb| Wish {
+            operator: &operator,
+            verb,
+            reason: None,
+        };
+        let mut other = database.owner().await.acquire().await.unwrap();
+        for _ in 0..100 {
+            let already = store.resume(id, wish(Verb::Resume)).await.unwrap();
+            assert_eq!(already, Operation::Already);
+            sqlx::query("SELECT FROM playbook_executions FOR UPDATE NOWAIT")
+                .execute(&mut *other)
+                .await
+                .expect("nobody holds it");
+        }
+    }
+}

@@ -94,6 +94,16 @@ mod tests {
     }
 
     #[test]
+    fn every_mark_is_of_a_part_that_something_needs() {
+        let marks = include_str!("down.sql")
+            .lines()
+            .filter_map(|line| line.strip_prefix("-- <"));
+        let parts: std::collections::BTreeSet<&str> =
+            marks.map(|mark| mark.trim_matches(['/', '>'])).collect();
+        assert!(parts.into_iter().eq(["begins", "hears", "tells"]));
+    }
+
+    #[test]
     fn each_shape_has_a_statement_of_its_own_and_no_mark_is_left_in_it() {
         let texts: std::collections::BTreeSet<&str> = Shape::all().map(Shape::sql).collect();
         assert_eq!(texts.len(), SHAPES);
