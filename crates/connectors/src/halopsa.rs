@@ -18,7 +18,7 @@ use url::Url;
 
 pub use client::Halo;
 pub use lookups::{HaloUser, Status};
-pub use ticket::{Action, Changes, CustomField, Ticket, TicketRef, TicketStub};
+pub use ticket::{Action, Changes, CustomField, Seen, Ticket, TicketRef, TicketStub};
 pub use write::{Agent, NewNote, Outcome, TicketFields, TicketNotes};
 
 /// The agent number that means "nobody".

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use chassis::{Did, telemetry};
-use connectors::halopsa::{Changes, Halo, TicketStub};
+use connectors::halopsa::{Changes, Halo, Seen, TicketStub};
 use time::OffsetDateTime;
 
-use crate::store::{Look, NewEvent, Source, Store, StoreError, Told};
+use crate::store::{NewEvent, Source, Store, StoreError, Told};
 
-/// Looked at again each time: clocks differ, and a ticket's change shows a little late.
+/// Looked at again each time: a ticket's change shows a little late, and the help desk has more than one clock.
 const OVERLAP: Duration = Duration::from_mins(2);
 
 #[derive(Clone)]
@@ -25,13 +25,12 @@ impl Poller {
 
     /// Poll where it is due; whichever replica comes first does it for all.
     pub(crate) async fn step(&self) -> Result<Did, StoreError> {
-        let Some(Look { seen_until, begun }) = self.store.claim_poll(self.every).await? else {
+        let Some(look) = self.store.claim_poll(self.every).await? else {
             return Ok(Did::NothingUntil(self.store.poll_due().await?));
         };
-        match self.halo.updated_since(seen_until - OVERLAP).await {
-            Ok(changes) => {
-                let until = seen_until_after(&changes, begun);
-                for ticket in changes.tickets {
+        match self.halo.updated_since(look.seen_until - OVERLAP).await {
+            Ok(Changes { tickets, seen }) => {
+                for ticket in tickets {
                     // Each ticket's story begins here, and is a trace of its own.
                     let span =
                         tracing::info_span!("catch up", service = "classifier", ticket.id = %ticket.id);
@@ -43,7 +42,9 @@ impl Poller {
                     };
                     self.store.keep(told).await?;
                 }
-                self.store.polled(until).await?;
+                if let Some(until) = seen.map(seen_until) {
+                    self.store.polled(look, until).await?;
+                }
             }
             // The next poll looks from the same moment on.
             Err(error) => {
@@ -54,14 +55,16 @@ impl Poller {
     }
 }
 
-/// Until when everything has been seen, once the changes are on record.
-fn seen_until_after(changes: &Changes, begun: OffsetDateTime) -> OffsetDateTime {
-    let Some(unseen_from) = changes.unseen_from else {
-        return begun;
-    };
-    tracing::warn!(%unseen_from, "more tickets changed than one look reads; the next one goes on from there");
-    // Exactly from there: with an overlap, more changes than that in two minutes would hold the poll up for ever.
-    unseen_from + OVERLAP
+/// Until when everything has been seen, once the changes are on record: the next look begins [`OVERLAP`] before.
+fn seen_until(seen: Seen) -> OffsetDateTime {
+    match seen {
+        Seen::AllUntil(asked_at) => asked_at,
+        Seen::NotFrom(unseen) => {
+            tracing::warn!(%unseen, "more tickets changed than one look reads; the next one goes on from there");
+            // Exactly from there: with an overlap, more changes than that in two minutes would hold the poll up for ever.
+            unseen + OVERLAP
+        }
+    }
 }
 
 fn hint(ticket: TicketStub) -> NewEvent {
@@ -84,24 +87,15 @@ mod tests {
 
     use super::*;
 
-    const BEGUN: OffsetDateTime = datetime!(2026-02-10 12:00 UTC);
-
-    fn changes(unseen_from: Option<OffsetDateTime>) -> Changes {
-        Changes {
-            tickets: vec![],
-            unseen_from,
-        }
-    }
+    const NINE: OffsetDateTime = datetime!(2026-02-10 09:00 UTC);
 
     #[test]
     fn a_look_that_saw_everything_counts_from_its_beginning() {
-        assert_eq!(seen_until_after(&changes(None), BEGUN), BEGUN);
+        assert_eq!(seen_until(Seen::AllUntil(NINE)), NINE);
     }
 
     #[test]
     fn a_look_cut_short_is_gone_on_with_where_it_ended() {
-        let ended = datetime!(2026-02-10 09:15 UTC);
-        let next = seen_until_after(&changes(Some(ended)), BEGUN) - OVERLAP;
-        assert_eq!(next, ended);
+        assert_eq!(seen_until(Seen::NotFrom(NINE)) - OVERLAP, NINE);
     }
 }

@@ -27,7 +27,7 @@ use time::OffsetDateTime;
 pub(crate) use claim::{Claim, Stage};
 use claim::{Next, refusal, shown};
 pub(crate) use decisions::{Decided, Judgement, Recorded};
-pub(crate) use events::{Look, NewEvent, Source, Told};
+pub(crate) use events::{NewEvent, Source, Told};
 use hints::Hints;
 use moves::{Move, Moved, Moves};
 pub(crate) use outcomes::{Outcome, Record, WATCH_CHANNEL, Watch, would_automate};

@@ -14,7 +14,7 @@ use tokio::time::{Instant, interval_at};
 use trust::{Binding, Credential, Purpose};
 
 use crate::eligibility::Plan;
-use crate::leftovers::CLOCKS;
+use crate::leftovers::may_be_of;
 use crate::observed::After;
 use crate::refusal::ResetError;
 use crate::reset::{ACTION, Reset};
@@ -106,10 +106,7 @@ impl Reset {
             .list_passes(mandate.subject())
             .await
             .map_err(ResetError::Away)?;
-        let lost = passes
-            .iter()
-            .filter(|pass| pass.created >= since - CLOCKS)
-            .count();
+        let lost = passes.iter().filter(|pass| may_be_of(pass, since)).count();
         tracing::warn!(
             execution.id = %request.execution_id, effect.id = %mandate.effect(), lost,
             "an answer of the directory was lost; what was made is replaced"

@@ -1,12 +1,19 @@
 //! Passes that somebody made and never learnt the value of: the answer was lost, or the actor died with it.
 
+use common::clock;
 use connectors::CallError;
-use connectors::entra::Entra;
+use connectors::entra::{Entra, PassInfo};
+use time::OffsetDateTime;
 
 use crate::store::{Mandate, Store, StoreError};
 
-/// How far the directory's clock may be behind ours when we look for a pass of ours.
-pub(crate) const CLOCKS: time::Duration = time::Duration::seconds(30);
+/// The directory tells the time to the second, and not all of its machines tell the same.
+const CLOCKS: time::Duration = time::Duration::seconds(30);
+
+/// Whether a pass may be one that was asked for then or later.
+pub(crate) fn may_be_of(pass: &PassInfo, asked_at: OffsetDateTime) -> bool {
+    pass.age <= clock::now() - asked_at + CLOCKS
+}
 
 /// Why they may still be there.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +48,7 @@ pub(crate) async fn delete(
     };
     let found: Vec<String> = passes
         .into_iter()
-        .filter(|pass| pass.created >= since - CLOCKS)
+        .filter(|pass| may_be_of(pass, since))
         .map(|pass| pass.id)
         .collect();
     // INVARIANT: asked after the directory, so whoever made one of these is in the ledger, or still at it.
@@ -55,4 +62,24 @@ pub(crate) async fn delete(
         deleted.push(id);
     }
     Ok(deleted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_is_one_that_was_asked_for_by_how_old_it_is_whatever_the_two_clocks_say() {
+        let pass = |age| PassInfo {
+            id: "one".to_owned(),
+            age: time::Duration::seconds(age),
+            start: OffsetDateTime::UNIX_EPOCH,
+            lifetime: std::time::Duration::from_hours(1),
+            usable: true,
+        };
+        let asked_at = clock::now() - time::Duration::minutes(2);
+        assert!(may_be_of(&pass(0), asked_at));
+        assert!(may_be_of(&pass(145), asked_at), "within the doubt");
+        assert!(!may_be_of(&pass(155), asked_at));
+    }
 }

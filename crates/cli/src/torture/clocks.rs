@@ -1,9 +1,10 @@
-//! Clocks that are wrong: each process lives minutes before or behind the true time, which only the servers and the
+//! Clocks that are wrong: each process lives minutes before or behind the true time, which only the servers and most of the
 //! outside world have. What fakes it is `libfaketime`, put under a process by its environment.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use common::Service;
 use launcher::{ServersError, SettingsMap};
@@ -15,9 +16,15 @@ use super::trouble::Replica;
 /// Minutes matter: a service token lives for one.
 const OFF_S: RangeInclusive<i64> = 60..=180;
 
-/// How far the clock of every process is off: a pure function of the seed.
+/// The help desk is so far behind: further than what its poll looks at again, or a clock that is taken for its own would not show.
+const HELP_DESK_OFF_S: RangeInclusive<u64> = 180..=300;
+
+/// How far the clock of every process is off, and that of the help desk: a pure function of the seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Clocks(Vec<(Replica, Service, Skew)>);
+pub(super) struct Clocks {
+    processes: Vec<(Replica, Service, Skew)>,
+    help_desk: Duration,
+}
 
 /// Seconds before the true time; behind it where negative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,19 +35,27 @@ impl Clocks {
     pub(super) fn of(seed: u64) -> Self {
         // Dice of its own: clocks change nothing else in the story of a seed.
         let mut rng = StdRng::seed_from_u64(seed);
-        let clocks = Service::ALL.into_iter().flat_map(|service| {
+        let processes = Service::ALL.into_iter().flat_map(|service| {
             let side = if rng.random() { 1 } else { -1 };
             Replica::BOTH.map(|replica| {
                 let side = if replica == Replica::First { side } else { -side };
                 (replica, service, Skew(side * rng.random_range(OFF_S)))
             })
         });
-        Self(clocks.collect())
+        Self {
+            processes: processes.collect(),
+            help_desk: Duration::from_secs(rng.random_range(HELP_DESK_OFF_S)),
+        }
     }
 
     /// Each process and how far it is off.
     pub(super) fn all(&self) -> &[(Replica, Service, Skew)] {
-        &self.0
+        &self.processes
+    }
+
+    /// How far the help desk's clock is behind.
+    pub(super) fn help_desk(&self) -> Duration {
+        self.help_desk
     }
 }
 

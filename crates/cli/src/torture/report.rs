@@ -42,18 +42,18 @@ pub(super) fn tell_plan(plan: &Plan) {
 }
 
 /// Whose clock is how far off, or why they all are right.
-pub(super) fn tell_clocks(clocks: Result<&Clocks, ServersError>) {
-    let clocks = match clocks {
-        Ok(clocks) => clocks.all().iter(),
-        Err(error) => {
-            terminal::line(&format!("Clocks are not skewed: {error}.\n"));
-            return;
+pub(super) fn tell_clocks(clocks: &Clocks, faked: Result<(), ServersError>) {
+    let processes = match faked {
+        Ok(()) => {
+            let all = clocks.all().iter();
+            let all =
+                all.map(|(replica, service, skew)| format!("{} {skew}", Victim::One(*replica, *service)));
+            all.collect::<Vec<_>>().join(", ")
         }
+        Err(error) => format!("those of processes are right ({error})"),
     };
-    let clocks: Vec<String> = clocks
-        .map(|(replica, service, skew)| format!("{} {skew}", Victim::One(*replica, *service)))
-        .collect();
-    terminal::line(&format!("Clocks: {}.\n", clocks.join(", ")));
+    let help_desk = clocks.help_desk().as_secs();
+    terminal::line(&format!("Clocks: {processes}, help desk {help_desk} s behind.\n"));
 }
 
 /// The verdict. Answers whether everything holds.

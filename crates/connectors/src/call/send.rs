@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::clock;
 use common::window::RollingWindow;
 use http::{HeaderMap, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
+use time::OffsetDateTime;
 use tracing::Instrument;
 use zeroize::Zeroizing;
 
 use super::window::Window;
-use super::wire::{retry_after, without_address};
+use super::wire::{date, retry_after, without_address};
 use super::{CallError, System};
 
 /// Tries of one call, the first included: enough to get over a dropped connection, too few to hold up a request.
@@ -78,6 +80,16 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// What the vendor's clock said when it answered; `None` where it did not say.
+    pub(crate) fn date(&self) -> Option<OffsetDateTime> {
+        date(&self.headers)
+    }
+
+    /// The same, and our own clock for one that says nothing. To tell how long ago something happened there.
+    pub(crate) fn now(&self) -> OffsetDateTime {
+        self.date().unwrap_or_else(clock::now)
+    }
+
     /// Read the body as JSON. The error tells where it is malformed, never what it says.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Malformed> {
         serde_json::from_slice(&self.body).map_err(|error| Malformed {

@@ -128,6 +128,19 @@ async fn a_long_wait_is_the_callers_and_an_absurd_one_is_capped() {
         assert_eq!(error.retry_after(), Some(Duration::from_secs(expected)));
         assert_eq!(requests(&server).await, 1);
     }
+    let until = ResponseTemplate::new(429)
+        .insert_header("date", "Tue, 10 Feb 2026 09:00:00 GMT")
+        .insert_header("retry-after", "Tue, 10 Feb 2026 09:01:00 GMT");
+    let error = caller
+        .call(get(&caller, &server(until).await.uri()))
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(
+        error.retry_after(),
+        Some(Duration::from_secs(60)),
+        "by their clock"
+    );
     let both = ResponseTemplate::new(429)
         .insert_header("retry-after", "60")
         .insert_header("retry-after-ms", "7500");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::clock;
 use http::HeaderMap;
-use http::header::RETRY_AFTER;
+use http::header::{DATE, RETRY_AFTER};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use url::Url;
@@ -56,9 +56,18 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    // HTTP dates end in `GMT`, which RFC 2822 reads as its obsolete zone.
-    let at = OffsetDateTime::parse(text, &Rfc2822).ok()?;
-    Duration::try_from(at - clock::now()).ok()
+    let now = date(headers).unwrap_or_else(clock::now);
+    Duration::try_from(http_date(text)? - now).ok()
+}
+
+/// What the other end's clock says, to the second (`Date`, RFC 9110 section 6.6.1). `None` where it does not say, or not readably.
+pub(crate) fn date(headers: &HeaderMap) -> Option<OffsetDateTime> {
+    http_date(headers.get(DATE)?.to_str().ok()?)
+}
+
+fn http_date(text: &str) -> Option<OffsetDateTime> {
+    // It ends in `GMT`, which RFC 2822 reads as its obsolete zone.
+    OffsetDateTime::parse(text, &Rfc2822).ok()
 }
 
 /// An answer of success that is not what was agreed: for a call that did something, it was done all the same.

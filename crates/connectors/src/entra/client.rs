@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use time::OffsetDateTime;
 use url::Url;
 use uuid::Uuid;
 
@@ -110,8 +111,19 @@ impl Graph {
         request: Request<'_>,
         enough: usize,
     ) -> Result<Option<Vec<T>>, CallError> {
+        let listed = self.list_at(request, enough).await?;
+        Ok(listed.map(|(_, rows)| rows))
+    }
+
+    /// The same, with what the directory's clock said at the first page.
+    pub(crate) async fn list_at<T: DeserializeOwned>(
+        &self,
+        request: Request<'_>,
+        enough: usize,
+    ) -> Result<Option<(OffsetDateTime, Vec<T>)>, CallError> {
         let mut rows = Vec::new();
         let mut answer = self.send(request).await?;
+        let now = answer.now();
         for _ in 0..MOST_PAGES {
             if answer.status == StatusCode::NOT_FOUND {
                 return Ok(None);
@@ -120,7 +132,7 @@ impl Graph {
             rows.extend(page.value);
             let next = match page.next {
                 Some(next) if rows.len() < enough => self.pinned(&next)?,
-                _ => return Ok(Some(rows)),
+                _ => return Ok(Some((now, rows))),
             };
             answer = self.send_to(&next, &Request::get(request.operation, &[])).await?;
         }

@@ -46,8 +46,8 @@ impl Pass {
 pub struct PassInfo {
     /// Number of the method.
     pub id: String,
-    /// When it was created.
-    pub created: OffsetDateTime,
+    /// How long ago it was created, to the second, by the directory's clock: ours may be minutes off.
+    pub age: time::Duration,
     /// When it becomes usable.
     pub start: OffsetDateTime,
     /// How long it is usable from `start`.
@@ -141,12 +141,10 @@ impl Entra {
             "authentication",
             "temporaryAccessPassMethods",
         ];
-        let found: Option<Vec<PassBody>> = self
-            .graph()
-            .list(Request::get("list_passes", &path), usize::MAX)
-            .await?;
-        let found = found.ok_or_else(user_not_found)?;
-        Ok(found.into_iter().filter_map(PassBody::info).collect())
+        let request = Request::get("list_passes", &path);
+        let found = self.graph().list_at(request, usize::MAX).await?;
+        let (now, found): (_, Vec<PassBody>) = found.ok_or_else(user_not_found)?;
+        Ok(found.into_iter().filter_map(|body| body.info(now)).collect())
     }
 
     /// Delete a pass. Safe to repeat: one that is gone is deleted.
@@ -229,11 +227,11 @@ impl PassBody {
         })
     }
 
-    fn info(self) -> Option<PassInfo> {
+    fn info(self, now: OffsetDateTime) -> Option<PassInfo> {
         let (created, start) = self.moments()?;
         Some(PassInfo {
             id: self.id,
-            created,
+            age: now - created,
             start,
             lifetime: MINUTE * self.lifetime_in_minutes.unwrap_or_default(),
             usable: self.is_usable == Some(true),

@@ -14,8 +14,8 @@ use time::macros::format_description;
 
 use super::lenient::{known, list};
 use super::wire::{check_warning, refusal};
-use super::{Action, Changes, HaloSettings, Ticket, TicketStub};
-use crate::call::{Authorized, Call, CallError, Caller, Repeat, System, join, unreadable};
+use super::{Action, Changes, HaloSettings, Seen, Ticket, TicketStub};
+use crate::call::{Answer, Authorized, Call, CallError, Caller, Repeat, System, join, unreadable};
 
 /// The least that Firstline needs (contract, section 1.2).
 const SCOPE: &str = "read:tickets edit:tickets read:customers";
@@ -69,16 +69,19 @@ impl Halo {
         Ok(known(&body)?.and_then(Ticket::read))
     }
 
-    /// Open tickets that changed since then, each change once. At most 2000; then the answer says from when on to look
-    /// again.
+    /// Open tickets that changed since then, each change once. At most 2000. The answer says until when they are all of them.
     ///
     /// Goes on by the last row's time: rows shift between numbered pages, and one that moved forward would be missed.
     pub async fn updated_since(&self, since: OffsetDateTime) -> Result<Changes, CallError> {
         let mut seen = BTreeSet::new();
         let mut tickets = Vec::new();
         let (mut from, mut page) = (since, 1);
-        for _ in 0..MOST_PAGES {
-            let rows = self.changed(from, page).await?;
+        let mut asked_at = None;
+        for look in 0..MOST_PAGES {
+            let (date, rows) = self.changed(from, page).await?;
+            if look == 0 {
+                asked_at = date;
+            }
             let full = rows.len() >= PAGE_SIZE;
             let stubs: Vec<TicketStub> = rows.iter().filter_map(TicketStub::read).collect();
             let last = last_change(&stubs);
@@ -86,7 +89,7 @@ impl Halo {
             if !full {
                 return Ok(Changes {
                     tickets,
-                    unseen_from: None,
+                    seen: asked_at.map(Seen::AllUntil),
                 });
             }
             match last.filter(|last| *last > from) {
@@ -95,11 +98,18 @@ impl Halo {
                 None => page += 1,
             }
         }
-        let unseen_from = Some(from);
-        Ok(Changes { tickets, unseen_from })
+        Ok(Changes {
+            tickets,
+            seen: Some(Seen::NotFrom(from)),
+        })
     }
 
-    async fn changed(&self, from: OffsetDateTime, page: u32) -> Result<Vec<Value>, CallError> {
+    /// A page of what changed, and what the vendor's clock said.
+    async fn changed(
+        &self,
+        from: OffsetDateTime,
+        page: u32,
+    ) -> Result<(Option<OffsetDateTime>, Vec<Value>), CallError> {
         let format =
             format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
         let from = from.to_offset(time::UtcOffset::UTC).format(&format);
@@ -115,7 +125,11 @@ impl Halo {
             ("page_size", size.as_str()),
             ("page_no", page.as_str()),
         ];
-        self.rows("tickets", "Tickets", &query, "tickets").await
+        let answer = self.get("tickets", &["Tickets"], &query).await?;
+        Ok((
+            answer.date(),
+            list(found(&answer)?.unwrap_or_default(), "tickets")?,
+        ))
     }
 
     /// The newest 500 entries of a ticket's history, without the system's own. Whoever asks wants to know what is not
@@ -157,9 +171,17 @@ impl Halo {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Option<Value>, CallError> {
+        found(&self.get(operation, path, query).await?)
+    }
+
+    async fn get(
+        &self,
+        operation: &'static str,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Answer, CallError> {
         let url = join(&self.shared.settings.resource_url, path);
-        let answer = self
-            .shared
+        self.shared
             .authorized
             .call(|| {
                 let http = &self.shared.authorized.caller.http;
@@ -169,15 +191,7 @@ impl Halo {
                     .query(query);
                 Call::new(operation, Repeat::Safe, builder)
             })
-            .await?;
-        match answer.status {
-            StatusCode::NOT_FOUND => Ok(None),
-            status if status.is_success() => answer
-                .json()
-                .map(Some)
-                .map_err(|malformed| unreadable(System::HaloPsa, malformed)),
-            _ => Err(refusal(&answer)),
-        }
+            .await
     }
 
     /// POST records; they are taken in their order. What the answer shows of them: all, or the last, or nothing.
@@ -215,6 +229,18 @@ impl Halo {
         };
         written.iter().try_for_each(check_warning)?;
         Ok(written)
+    }
+}
+
+/// What was asked for; `None` where HaloPSA does not know it.
+fn found(answer: &Answer) -> Result<Option<Value>, CallError> {
+    match answer.status {
+        StatusCode::NOT_FOUND => Ok(None),
+        status if status.is_success() => answer
+            .json()
+            .map(Some)
+            .map_err(|malformed| unreadable(System::HaloPsa, malformed)),
+        _ => Err(refusal(answer)),
     }
 }
 

@@ -90,8 +90,18 @@ pub struct TicketRef {
 pub struct Changes {
     /// Each change once, so a ticket that changed meanwhile is there twice.
     pub tickets: Vec<TicketStub>,
-    /// There is more: whatever changed before this was seen. `None` where all was.
-    pub unseen_from: Option<OffsetDateTime>,
+    /// How far it has seen. `None` where the answer does not say what time it is there.
+    pub seen: Option<Seen>,
+}
+
+/// How far a look for changes has seen, by the vendor's clock. Ours may be minutes off, and what is looked for with a moment that
+/// is still to come there is never found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// Whatever changed until then.
+    AllUntil(OffsetDateTime),
+    /// Whatever changed before then; there is more.
+    NotFrom(OffsetDateTime),
 }
 
 /// A row of a ticket list: enough to know that something changed.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::clock;
 use http::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -105,8 +106,7 @@ impl Twilio {
         since: OffsetDateTime,
         marker: &SecretString,
     ) -> Result<Option<Message>, CallError> {
-        // Twilio's times have whole seconds, and its clock is not ours.
-        let since = since - SKEW;
+        let ago = clock::now() - since;
         // A message that is still queued has no `DateSent`, so the day is not asked for: the two numbers narrow enough.
         let query = [
             ("To", to.as_e164()),
@@ -118,6 +118,8 @@ impl Twilio {
             .caller
             .call(Call::new("find_sent", Repeat::Safe, builder))
             .await?;
+        // Its clock is not ours.
+        let since = answer.now() - ago - SKEW;
         let page: Page = read(&answer)?;
         let ours = |body: &MessageBody| {
             let outbound = body

@@ -5,7 +5,8 @@ use std::sync::Mutex;
 
 use common::TicketId;
 use connectors::halopsa::{
-    Agent, Changes, Halo, HaloSettings, NewNote, Outcome, TicketFields, TicketNotes, TicketRef, TicketStub,
+    Agent, Changes, Halo, HaloSettings, NewNote, Outcome, Seen, TicketFields, TicketNotes, TicketRef,
+    TicketStub,
 };
 use connectors::{CallError, http_client};
 use serde_json::{Value, json};
@@ -473,6 +474,7 @@ struct Listing {
     /// After the first page this ticket changes, and moves to the end.
     restless: Option<i64>,
     in_order: bool,
+    date: &'static str,
 }
 
 const NINE: OffsetDateTime = datetime!(2026-02-10 09:00 UTC);
@@ -484,9 +486,13 @@ impl Listing {
             tickets: Mutex::new((1..=count).map(|id| (i64::from(id), NINE + pace * id)).collect()),
             restless: None,
             in_order: true,
+            date: "Tue, 10 Feb 2026 17:59:00 GMT",
         }
     }
 }
+
+/// What [`Listing`]'s clock says.
+const ASKED_AT: OffsetDateTime = datetime!(2026-02-10 17:59 UTC);
 
 impl Respond for Listing {
     fn respond(&self, request: &Request) -> ResponseTemplate {
@@ -501,6 +507,7 @@ impl Respond for Listing {
         let row = |(id, changed): &&(i64, OffsetDateTime)| json!({ "id": id, "last_update": changed.format(&Rfc3339).unwrap() });
         let rows: Vec<Value> = found.iter().skip(before).take(100).map(row).collect();
         let listed = answer(200, &json!({ "record_count": found.len(), "tickets": rows }));
+        let listed = listed.insert_header("date", self.date);
         if let Some((_, changed)) = tickets.iter_mut().find(|(id, _)| Some(*id) == self.restless) {
             *changed = NINE + Duration::hours(9);
         }
@@ -524,7 +531,8 @@ fn numbers(changes: &Changes) -> BTreeSet<i64> {
 async fn changes_are_read_on_from_the_last_one_and_each_once() {
     let (server, halo) = list(Listing::of(150, Duration::SECOND)).await;
     let changes = halo.updated_since(NINE).await.unwrap();
-    assert_eq!((changes.tickets.len(), changes.unseen_from), (150, None));
+    assert_eq!(changes.tickets.len(), 150);
+    assert_eq!(changes.seen, Some(Seen::AllUntil(ASKED_AT)));
     assert_eq!(numbers(&changes), (1..=150).collect());
     let requests = arrived(&server).await;
     let expected = [
@@ -556,9 +564,11 @@ async fn a_ticket_that_changes_while_the_pages_are_read_hides_no_other() {
 async fn more_than_one_look_reads_is_read_by_the_next_ones() {
     let (_server, halo) = list(Listing::of(2500, Duration::SECOND)).await;
     let first = halo.updated_since(NINE).await.unwrap();
-    let on = first.unseen_from.unwrap();
+    let Some(Seen::NotFrom(on)) = first.seen else {
+        panic!("{:?}", first.seen)
+    };
     let second = halo.updated_since(on).await.unwrap();
-    assert_eq!(second.unseen_from, None);
+    assert_eq!(second.seen, Some(Seen::AllUntil(ASKED_AT)));
     let both: BTreeSet<i64> = &numbers(&first) | &numbers(&second);
     assert_eq!(both, (1..=2500).collect());
 }
@@ -578,7 +588,18 @@ async fn changes_of_one_moment_and_rows_in_no_order_are_read_by_the_pages_number
     let (_server, halo) = list(listing).await;
     let changes = halo.updated_since(NINE).await.unwrap();
     assert_eq!(numbers(&changes), (1..=250).collect());
-    assert_eq!(changes.unseen_from, None);
+    assert_eq!(changes.seen, Some(Seen::AllUntil(ASKED_AT)));
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_say_what_time_it_is_has_not_seen_until_any_time() {
+    let listing = Listing {
+        date: "soon",
+        ..Listing::of(1, Duration::SECOND)
+    };
+    let (_server, halo) = list(listing).await;
+    let changes = halo.updated_since(NINE).await.unwrap();
+    assert_eq!((numbers(&changes), changes.seen), (BTreeSet::from([1]), None));
 }
 
 #[tokio::test]

@@ -175,6 +175,25 @@ async fn after_an_unknown_outcome_the_message_is_found_by_number_time_and_text()
 }
 
 #[tokio::test]
+async fn what_was_sent_a_moment_ago_is_found_however_far_twilios_clock_is_from_ours() {
+    let (server, twilio) = start().await;
+    let page = json!({ "messages": [
+        resource("SM-old", "ref fl-7", "Mon, 02 Mar 2026 09:21:00 +0000"),
+        resource("SM-ours", "ref fl-7", "Mon, 02 Mar 2026 09:22:00 +0000"),
+    ] });
+    let page = answer(200, &page).insert_header("date", "Mon, 02 Mar 2026 09:22:05 GMT");
+    on(&server, "GET", &messages(), page).await;
+    let to = "+447700900123".parse().unwrap();
+    let find = async |ago| {
+        let since = common::clock::now() - Duration::from_secs(ago);
+        twilio.find_sent(&to, since, &"fl-7".into()).await.unwrap()
+    };
+    assert_eq!(find(10).await.unwrap().sid, "SM-ours");
+    // Its times have whole seconds, and half a minute of doubt is allowed for.
+    assert_eq!(find(0).await.unwrap().sid, "SM-ours");
+}
+
+#[tokio::test]
 async fn a_message_is_looked_up_redacted_and_deleted() {
     let (server, twilio) = start().await;
     let mut failed = resource(SID, "secret", "Mon, 02 Mar 2026 09:21:07 +0000");

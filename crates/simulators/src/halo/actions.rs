@@ -6,7 +6,6 @@ use axum::extract::{Query, State};
 use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use time::OffsetDateTime;
 
 use super::HaloSim;
 use super::auth::Caller;
@@ -47,9 +46,9 @@ impl HaloSim {
     /// Add an action to a ticket. `None` when there is no such ticket.
     pub(crate) fn annotate(&self, ticket: i64, note: Note, by: &Actor) -> Option<Value> {
         let action = {
+            let now = self.now();
             let mut state = self.desk.state.lock();
             let record = state.tickets.get_mut(&ticket)?;
-            let now = OffsetDateTime::now_utc();
             let action = Action {
                 // Unique within its ticket only.
                 id: i64::try_from(record.actions.len()).unwrap_or_default() + 1,

@@ -11,7 +11,6 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use time::OffsetDateTime;
 
 use super::HaloSim;
 use super::auth::Caller;
@@ -286,7 +285,7 @@ impl HaloSim {
         let mut envelope = json!({
             "id": core.fresh("halo/delivery"), "webhook_id": webhook, "notification_id": 40,
             "escmsg_id": core.fresh("halo/escmsg"), "event": happening.phrase(), "object_id": id,
-            "timestamp": rfc3339(OffsetDateTime::now_utc()),
+            "timestamp": rfc3339(self.now()),
         });
         if mode.payload != WebhookPayload::EventOnly {
             let state = self.desk.state.lock();

@@ -151,7 +151,7 @@ impl Store {
              ON CONFLICT (tenant_id) DO UPDATE
              SET due_at = now() + make_interval(secs => $2)
              WHERE ticket_polls.due_at <= now()
-             RETURNING seen_until, now() AS "begun!""#,
+             RETURNING seen_until"#,
             self.tenant.as_str(),
             every.as_secs_f64(),
         )
@@ -160,11 +160,13 @@ impl Store {
         Ok(look)
     }
 
-    /// Everything up to `until` has been seen.
-    pub(crate) async fn polled(&self, until: OffsetDateTime) -> Result<(), StoreError> {
+    /// Everything up to `until` has been seen, by a look that began where `look` says. Unless another one has put down meanwhile
+    /// how far it came.
+    pub(crate) async fn polled(&self, look: Look, until: OffsetDateTime) -> Result<(), StoreError> {
         sqlx::query!(
-            "UPDATE ticket_polls SET seen_until = greatest(seen_until, $2) WHERE tenant_id = $1",
+            "UPDATE ticket_polls SET seen_until = $3 WHERE tenant_id = $1 AND seen_until = $2",
             self.tenant.as_str(),
+            look.seen_until,
             until,
         )
         .execute(&self.pool)
@@ -188,10 +190,8 @@ impl Store {
 /// A catch-up poll that is ours to make.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Look {
-    /// Everything before was seen.
+    /// Everything before was seen, by the help desk's clock. Of the first look it is the database's, and may be minutes off.
     pub(crate) seen_until: OffsetDateTime,
-    /// When it began.
-    pub(crate) begun: OffsetDateTime,
 }
 
 #[cfg(test)]

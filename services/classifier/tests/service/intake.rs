@@ -1,5 +1,7 @@
 //! Webhooks: proof first, every change once, nothing believed.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderValue};
 use serde_json::Value;
 use simulators::halo::{WebhookMode, WebhookPayload};
@@ -250,6 +252,28 @@ async fn a_ticket_whose_webhook_never_came_is_found_by_the_poll() {
     let ticket = story.file("adele@contoso.example", "I forgot my password");
     assert!(story.decision(ticket).await.automated);
     assert_eq!(story.settled(ticket).await, "DONE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_poll_goes_by_the_help_desks_clock_however_far_it_is_from_ours() {
+    let mut story = Story::prepare(&[("HALOPSA_POLL_INTERVAL_S", "1")]).await;
+    let silent = WebhookMode {
+        silent: true,
+        ..WebhookMode::default()
+    };
+    story.world.halo().webhooks(silent);
+    story.world.halo().run_behind(Duration::from_mins(10));
+    story.start();
+    // Until then the only clock that is known is ours.
+    story
+        .until("the first look", async || {
+            (story.count("ticket_polls").await > 0).then_some(())
+        })
+        .await;
+    for text in ["I forgot my password", "I forgot my password again"] {
+        let ticket = story.file("adele@contoso.example", text);
+        assert!(story.decision(ticket).await.automated);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
