@@ -220,7 +220,7 @@ impl<'w> ExecutionWrite<'w> {
 
 #[cfg(test)]
 mod tests {
-    use common::{OperationId, Outcome, Signal, StepCall, StepResult, clock};
+    use common::{OperationId, clock};
     use launcher::testing::TestDatabase;
 
     use super::super::{Arrival, Claimed, Closing, Committed, Entry, Left, Settled, Take, Then, stored};
@@ -304,18 +304,8 @@ mod tests {
     }
 
     fn arrival(store: &Store) -> Arrival {
-        let signal = Signal {
-            tenant_id: store.tenant().clone(),
-            operation: OperationId::fresh(),
-            step: StepCall {
-                id: "verify".parse().unwrap(),
-                visit: 1,
-                attempt: 1,
-            },
-            result: StepResult::new(Outcome::Success, "She approved."),
-        };
         Arrival {
-            signal,
+            signal: stored::approval(store, OperationId::fresh()),
             sender: "verification".to_owned(),
             at: clock::now(),
             applied: true,

@@ -85,6 +85,16 @@ struct Found {
     cancelled: Option<String>,
 }
 
+impl Found {
+    /// The answer to a verb that changes nothing: it has ended, or is `so` already.
+    fn nothing_to_do(&self, id: ExecutionId, so: bool) -> Option<Result<Operation, OperateError>> {
+        if self.ended_at.is_some() {
+            return Some(Err(OperateError::Ended(id)));
+        }
+        so.then_some(Ok(Operation::Already))
+    }
+}
+
 /// An execution that may be tried again, as it was left.
 #[derive(Debug)]
 pub(crate) struct Stopped {
@@ -124,9 +134,9 @@ impl Store {
     pub(crate) async fn pause(&self, id: ExecutionId, wish: Wish<'_>) -> Result<Operation, OperateError> {
         let now = clock::now();
         let mut transaction = self.pool.begin().await?;
-        let found = self.open(&mut transaction, id).await?;
-        if found.paused_at.is_some() {
-            return let_go(transaction, Ok(Operation::Already)).await;
+        let found = self.found(&mut transaction, id).await?;
+        if let Some(answer) = found.nothing_to_do(id, found.paused_at.is_some()) {
+            return let_go(transaction, answer).await;
         }
         sqlx::query!(
             "UPDATE playbook_executions
@@ -150,9 +160,9 @@ impl Store {
     pub(crate) async fn resume(&self, id: ExecutionId, wish: Wish<'_>) -> Result<Operation, OperateError> {
         let now = clock::now();
         let mut transaction = self.pool.begin().await?;
-        let found = self.open(&mut transaction, id).await?;
-        if found.paused_at.is_none() {
-            return let_go(transaction, Ok(Operation::Already)).await;
+        let found = self.found(&mut transaction, id).await?;
+        if let Some(answer) = found.nothing_to_do(id, found.paused_at.is_none()) {
+            return let_go(transaction, answer).await;
         }
         self.unpause(&mut transaction, id).await?;
         self.put_on_record(&mut transaction, id, &found, wish, now)
@@ -174,7 +184,7 @@ impl Store {
         let found = self.found(&mut transaction, id).await?;
         match (&found.cancelled, found.ended_at) {
             (Some(_), _) => return let_go(transaction, Ok(Operation::Already)).await,
-            (None, Some(_)) => return Err(OperateError::Ended(id)),
+            (None, Some(_)) => return let_go(transaction, Err(OperateError::Ended(id))).await,
             (None, None) => {}
         }
         self.unpause(&mut transaction, id).await?;
@@ -253,12 +263,12 @@ impl Store {
         )
         .execute(&mut *transaction)
         .await;
-        let written = match written {
-            Err(error) if is_other_open(&error) => return Ok(Retried::OtherOpen),
-            written => written?.rows_affected(),
+        let too_late = match written {
+            Err(error) if is_other_open(&error) => Some(Retried::OtherOpen),
+            written => (written?.rows_affected() == 0).then_some(Retried::Moved),
         };
-        if written == 0 {
-            return let_go(transaction, Ok(Retried::Moved)).await;
+        if let Some(answer) = too_late {
+            return let_go(transaction, Ok(answer)).await;
         }
         notify(&mut transaction, EXECUTIONS).await?;
         self.put_on_record(&mut transaction, id, &found, wish, stopped.now)
@@ -313,14 +323,6 @@ impl Store {
         })
     }
 
-    async fn open(&self, connection: &mut PgConnection, id: ExecutionId) -> Result<Found, OperateError> {
-        let found = self.found(connection, id).await?;
-        if found.ended_at.is_some() {
-            return Err(OperateError::Ended(id));
-        }
-        Ok(found)
-    }
-
     async fn unpause(&self, connection: &mut PgConnection, id: ExecutionId) -> Result<(), StoreError> {
         sqlx::query!(
             "UPDATE playbook_executions
@@ -371,32 +373,90 @@ fn is_other_open(error: &sqlx::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use launcher::testing::TestDatabase;
+
     use super::super::stored;
     use super::*;
+
+    fn olga() -> PersonCaller {
+        PersonCaller {
+            id: "olga".to_owned(),
+            name: "Olga".to_owned(),
+            roles: [].into(),
+        }
+    }
+
+    /// A hundred times `verb` changes nothing, and whoever hears so finds nobody in its way.
+    async fn holds_nothing(database: &TestDatabase, verb: impl AsyncFn()) {
+        let mut other = database.owner().await.acquire().await.unwrap();
+        for _ in 0..100 {
+            verb().await;
+            sqlx::query("SELECT FROM playbook_executions FOR UPDATE NOWAIT")
+                .execute(&mut *other)
+                .await
+                .expect("nobody holds it");
+        }
+    }
 
     #[tokio::test]
     async fn what_changes_nothing_holds_nothing_any_more_when_its_operator_hears_of_it() {
         let database = launcher::testing::database().await;
         let store = stored::store(&database).await;
         let id = stored::execution(&store, "4242", &[]).await;
-        let operator = PersonCaller {
-            id: "olga".to_owned(),
-            name: "Olga".to_owned(),
-            roles: [].into(),
-        };
+        let operator = olga();
         let wish = |verb| Wish {
             operator: &operator,
             verb,
             reason: None,
         };
-        let mut other = database.owner().await.acquire().await.unwrap();
-        for _ in 0..100 {
-            let already = store.resume(id, wish(Verb::Resume)).await.unwrap();
-            assert_eq!(already, Operation::Already);
-            sqlx::query("SELECT FROM playbook_executions FOR UPDATE NOWAIT")
-                .execute(&mut *other)
-                .await
-                .expect("nobody holds it");
-        }
+        let already = async || {
+            let resumed = store.resume(id, wish(Verb::Resume)).await.unwrap();
+            assert_eq!(resumed, Operation::Already);
+        };
+        holds_nothing(&database, already).await;
+
+        let pause = async || store.pause(id, wish(Verb::Pause)).await.unwrap();
+        assert_eq!(pause().await, Operation::Done);
+        holds_nothing(&database, async || assert_eq!(pause().await, Operation::Already)).await;
+
+        let cancel = async || store.cancel(id, wish(Verb::Cancel), "Cancelled.").await.unwrap();
+        assert_eq!(cancel().await, Operation::Done);
+        holds_nothing(&database, async || assert_eq!(cancel().await, Operation::Already)).await;
+    }
+
+    #[tokio::test]
+    async fn a_retry_that_comes_too_late_holds_nothing_any_more_when_its_operator_hears_of_it() {
+        let database = launcher::testing::database().await;
+        let store = stored::store(&database).await;
+        let id = stored::execution(&store, "4242", &[]).await;
+        stored::resolved(&store, id).await;
+        let operator = olga();
+        let wish = Wish {
+            operator: &operator,
+            verb: Verb::Retry,
+            reason: None,
+        };
+        let stopped = store.stopped(id).await.unwrap();
+        let reopened = Reopened {
+            state: stopped.state.clone(),
+            status: ExecutionStatus::Running,
+        };
+        let moved = Stopped {
+            ended: false,
+            ..store.stopped(id).await.unwrap()
+        };
+        let retry = async |stopped, expected| {
+            let retried = store.retry(id, wish, stopped, &reopened).await.unwrap();
+            assert_eq!(retried, expected);
+        };
+        holds_nothing(&database, async || retry(&moved, Retried::Moved).await).await;
+        stored::execution(&store, "4242", &[]).await;
+        holds_nothing(&database, async || retry(&stopped, Retried::OtherOpen).await).await;
+        let ended = |refused| assert!(matches!(refused, Err(OperateError::Ended(_))), "{refused:?}");
+        holds_nothing(&database, async || ended(store.pause(id, wish).await)).await;
+        holds_nothing(&database, async || {
+            ended(store.cancel(id, wish, "Cancelled.").await)
+        })
+        .await;
     }
 }

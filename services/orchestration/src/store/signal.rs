@@ -359,36 +359,13 @@ impl<'w> SignalWrite<'w> {
 mod tests {
     use std::time::Duration;
 
-    use common::{Outcome, StepCall, StepResult, Values};
+    use common::Values;
     use launcher::testing::TestDatabase;
 
     use super::super::{Entry, Hold, StepRow, Take, Write, stored};
     use super::*;
 
     const LEASE: Duration = Duration::from_mins(1);
-
-    fn call() -> StepCall {
-        StepCall {
-            id: "verify".parse().unwrap(),
-            visit: 1,
-            attempt: 1,
-        }
-    }
-
-    fn answer(store: &Store, operation: OperationId) -> Signal {
-        Signal {
-            tenant_id: store.tenant().clone(),
-            operation,
-            step: call(),
-            result: StepResult {
-                outcome: Outcome::Success,
-                explanation: "She approved.".to_owned(),
-                output: Values::new(),
-                permit: None,
-                sealed: None,
-            },
-        }
-    }
 
     /// An execution that waits for `operation` of verification, in nobody's hands; and a runner.
     async fn waiting(operation: OperationId) -> (TestDatabase, Store, Claimed) {
@@ -398,7 +375,7 @@ mod tests {
         let runner = store.register(LEASE).await.unwrap().runner;
         let claimed = store.claim_due(runner, 1).await.unwrap().remove(0);
         let step = StepRow {
-            call: call(),
+            call: stored::approval(&store, operation).step,
             name: "Verify".to_owned(),
             action: Some("verification.mfa".parse().unwrap()),
             operation: Some(operation),
@@ -423,7 +400,7 @@ mod tests {
     async fn a_signal_brings_its_execution_along_where_nobody_has_it_in_hand() {
         let operation = OperationId::fresh();
         let (_database, store, before) = waiting(operation).await;
-        let (signal, now) = (answer(&store, operation), before.now);
+        let (signal, now) = (stored::approval(&store, operation), before.now);
         let hear = async || {
             let heard = store.hear(before.id, &signal, "verification", now, Some(before.runner));
             heard.await.unwrap()
@@ -443,7 +420,7 @@ mod tests {
     async fn without_a_place_for_it_whoever_looks_finds_the_execution_due() {
         let operation = OperationId::fresh();
         let (_database, store, before) = waiting(operation).await;
-        let signal = answer(&store, operation);
+        let signal = stored::approval(&store, operation);
         let heard = store
             .hear(before.id, &signal, "verification", before.now, None)
             .await;
@@ -455,7 +432,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_refused_holds_nothing_any_more_when_its_sender_hears_of_it() {
         let (database, store, before) = waiting(OperationId::fresh()).await;
-        let foreign = answer(&store, OperationId::fresh());
+        let foreign = stored::approval(&store, OperationId::fresh());
         let mut other = database.owner().await.acquire().await.unwrap();
         for _ in 0..100 {
             let refused = store

@@ -4,7 +4,8 @@ use chassis::Sessions;
 use common::clock;
 use common::execution::ExecutionStatus;
 use common::{
-    DecisionId, Digest, ExecutePlaybook, ExecutionId, PlaybookRef, Service, Subject, TicketSnapshot, Values,
+    DecisionId, Digest, ExecutePlaybook, ExecutionId, OperationId, Outcome, PlaybookRef, Service, Signal,
+    StepCall, StepResult, Subject, TicketSnapshot, Values,
 };
 use launcher::testing::TestDatabase;
 
@@ -109,6 +110,20 @@ pub(crate) fn new(store: &Store, ticket: &str, given: Given) -> NewExecution {
         traceparent: None,
         now,
         begun: None,
+    }
+}
+
+/// Verification says of `operation`, which the first call of the step `verify` began, that it went well.
+pub(crate) fn approval(store: &Store, operation: OperationId) -> Signal {
+    Signal {
+        tenant_id: store.tenant().clone(),
+        operation,
+        step: StepCall {
+            id: "verify".parse().unwrap(),
+            visit: 1,
+            attempt: 1,
+        },
+        result: StepResult::new(Outcome::Success, "She approved."),
     }
 }
 
