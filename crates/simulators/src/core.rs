@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::clock::Clock;
 use crate::company::Directory;
 use crate::gateway::Gateway;
 use crate::journal::Journal;
@@ -106,6 +107,7 @@ pub(crate) struct Core {
     pub(crate) think: Duration,
     pub(crate) directory: Directory,
     pub(crate) journal: Journal,
+    pub(crate) clock: Clock,
     pub(crate) tasks: Tasks,
     pub(crate) gateway: Gateway,
     pub(crate) tokens: Tokens,
@@ -151,6 +153,7 @@ impl Core {
             think,
             directory: Directory::seeded(seed, further_people),
             journal: Journal::default(),
+            clock: Clock::default(),
             tasks,
             gateway,
             tokens: Tokens::default(),

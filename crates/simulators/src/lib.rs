@@ -5,6 +5,7 @@
 //! refused here. It keeps state, pushes webhooks signed as the vendor signs them, and can be scripted to be slow,
 //! down, late, or to answer twice, by typed handles or over HTTP under `/_sim/`. It holds nothing that is real.
 
+mod clock;
 mod control;
 mod core;
 mod gateway;

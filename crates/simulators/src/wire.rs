@@ -28,7 +28,8 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tower::ServiceExt as _;
 
 use crate::System;
-use crate::core::{Shared, Tasks};
+use crate::clock::Clock;
+use crate::core::{Core, Shared};
 use crate::faults::{FaultKind, Faults};
 use crate::journal::{Event, Journal};
 
@@ -137,6 +138,7 @@ impl Door {
 #[derive(Clone)]
 struct Behind {
     door: Arc<Door>,
+    clock: Clock,
     inner: Router,
     /// What is under `/_sim/`: neither logged nor struck by faults.
     script: Router,
@@ -146,32 +148,41 @@ struct Behind {
 
 /// Serve `inner` on `listener` behind `door` until the world ends.
 pub(crate) fn serve(
-    tasks: &Tasks,
+    core: &Core,
     listener: TcpListener,
     door: Arc<Door>,
     inner: Router,
     script: Router,
     complain: fn(StatusCode) -> Response,
 ) {
-    let ended = tasks.ended();
+    let ended = core.tasks.ended();
     let behind = Behind {
         door,
+        clock: core.clock.clone(),
         inner,
         script,
         complain,
     };
-    let app = Router::new().fallback(pass).with_state(behind);
+    let app = Router::new().fallback(dated).with_state(behind);
     let wires = Wires {
         listener,
         ended: ended.clone(),
     };
     let service = app.into_make_service_with_connect_info::<Wire>();
-    tasks.spawn_to_the_end(async move {
+    core.tasks.spawn_to_the_end(async move {
         // The listener never fails, and each wire ends with the world.
         let _ = axum::serve(wires, service)
             .with_graceful_shutdown(ended.cancelled_owned())
             .await;
     });
+}
+
+/// An answer, and the time by its vendor's clock.
+async fn dated(state: State<Behind>, wire: ConnectInfo<Wire>, request: Request) -> Response {
+    let clock = state.clock.clone();
+    let mut answer = pass(state, wire, request).await;
+    answer.headers_mut().insert(header::DATE, clock.date());
+    answer
 }
 
 async fn pass(
@@ -184,6 +195,7 @@ async fn pass(
         inner,
         script,
         complain,
+        ..
     } = behind;
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, BODY_LIMIT_BYTES).await else {

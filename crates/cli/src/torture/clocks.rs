@@ -1,5 +1,5 @@
-//! Clocks that are wrong: each process lives minutes before or behind the true time, which only the servers and most of the
-//! outside world have. What fakes it is `libfaketime`, put under a process by its environment.
+//! Clocks that are wrong: each process lives minutes before or behind the true time, which only the servers have; vendors
+//! are behind it. What fakes it is `libfaketime`, put under a process by its environment.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -16,14 +16,14 @@ use super::trouble::Replica;
 /// Minutes matter: a service token lives for one.
 const OFF_S: RangeInclusive<i64> = 60..=180;
 
-/// The help desk is so far behind: further than what its poll looks at again, or a clock that is taken for its own would not show.
-const HELP_DESK_OFF_S: RangeInclusive<u64> = 180..=300;
+/// Vendors are so far behind: further than what a poll looks at again, or a clock that is taken for theirs would not show.
+const VENDORS_OFF_S: RangeInclusive<u64> = 180..=300;
 
-/// How far the clock of every process is off, and that of the help desk: a pure function of the seed.
+/// How far the clock of every process is off, and that of vendors: a pure function of the seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Clocks {
     processes: Vec<(Replica, Service, Skew)>,
-    help_desk: Duration,
+    vendors: Duration,
 }
 
 /// Seconds before the true time; behind it where negative.
@@ -44,7 +44,7 @@ impl Clocks {
         });
         Self {
             processes: processes.collect(),
-            help_desk: Duration::from_secs(rng.random_range(HELP_DESK_OFF_S)),
+            vendors: Duration::from_secs(rng.random_range(VENDORS_OFF_S)),
         }
     }
 
@@ -53,9 +53,9 @@ impl Clocks {
         &self.processes
     }
 
-    /// How far the help desk's clock is behind.
-    pub(super) fn help_desk(&self) -> Duration {
-        self.help_desk
+    /// How far the clock of vendors is behind.
+    pub(super) fn vendors(&self) -> Duration {
+        self.vendors
     }
 }
 

@@ -52,8 +52,8 @@ pub(super) fn tell_clocks(clocks: &Clocks, faked: Result<(), ServersError>) {
         }
         Err(error) => format!("those of processes are right ({error})"),
     };
-    let help_desk = clocks.help_desk().as_secs();
-    terminal::line(&format!("Clocks: {processes}, help desk {help_desk} s behind.\n"));
+    let vendors = clocks.vendors().as_secs();
+    terminal::line(&format!("Clocks: {processes}, vendors {vendors} s behind.\n"));
 }
 
 /// The verdict. Answers whether everything holds.

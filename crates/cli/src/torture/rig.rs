@@ -80,7 +80,7 @@ impl Rig {
             ..WorldSettings::default()
         })
         .await?;
-        world.halo().run_behind(clocks.help_desk());
+        world.run_behind(clocks.vendors());
         let doors = Doors::new().await?;
         let urls = doors.urls()?;
         let settings = FleetSettings {

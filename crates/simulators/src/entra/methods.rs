@@ -75,7 +75,7 @@ pub(crate) async fn all(
     caller.needs(&READ_ALL)?;
     let person = entra.person(&key)?;
     let pass = entra.state.lock().passes.get(&person.id).map(|pass| {
-        let mut shown = pass.json(None);
+        let mut shown = pass.json(None, entra.core.clock.now());
         shown["@odata.type"] = json!("#microsoft.graph.temporaryAccessPassAuthenticationMethod");
         shown
     });

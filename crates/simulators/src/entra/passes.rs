@@ -85,8 +85,8 @@ impl Pass {
     }
 
     /// `value` is given to the creator only.
-    pub(crate) fn json(&self, value: Option<&str>) -> Value {
-        let usability = self.usability(OffsetDateTime::now_utc());
+    pub(crate) fn json(&self, value: Option<&str>, now: OffsetDateTime) -> Value {
+        let usability = self.usability(now);
         json!({
             "id": self.id, "temporaryAccessPass": value,
             "createdDateTime": rfc3339(self.created), "startDateTime": rfc3339(self.start),
@@ -134,7 +134,12 @@ struct Asked {
     start: OffsetDateTime,
 }
 
-fn asked(policy: &TapPolicy, headers: &HeaderMap, body: &[u8]) -> Result<Asked, GraphError> {
+fn asked(
+    policy: &TapPolicy,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: OffsetDateTime,
+) -> Result<Asked, GraphError> {
     let given = object(headers, body)?;
     let known = [
         "lifetimeInMinutes",
@@ -176,7 +181,7 @@ fn asked(policy: &TapPolicy, headers: &HeaderMap, body: &[u8]) -> Result<Asked, 
         return Err(bad("The policy allows one-time passes only."));
     }
     let start = match given.get("startDateTime").and_then(Value::as_str) {
-        None => OffsetDateTime::now_utc(),
+        None => now,
         Some(start) => OffsetDateTime::parse(start, &Rfc3339).map_err(|_| bad("Invalid startDateTime."))?,
     };
     Ok(Asked { minutes, once, start })
@@ -207,7 +212,8 @@ pub(crate) async fn create(
     caller.needs(&WRITE)?;
     let person = entra.person(&key)?;
     let policy = entra.state.lock().policy.clone();
-    let Asked { minutes, once, start } = asked(&policy, &headers, &body)?;
+    let now = entra.core.clock.now();
+    let Asked { minutes, once, start } = asked(&policy, &headers, &body, now)?;
     if person.user_type == "Guest" {
         return Err(bad(
             "Temporary Access Pass cannot be added to an external guest user.",
@@ -219,10 +225,10 @@ pub(crate) async fn create(
         minutes,
         once,
         used: false,
-        created: OffsetDateTime::now_utc(),
+        created: now,
         start,
     };
-    let mut shown = pass.json(Some(&pass.value));
+    let mut shown = pass.json(Some(&pass.value), now);
     let context = format!(
         "users('{}')/authentication/temporaryAccessPassMethods/$entity",
         person.id
@@ -233,7 +239,7 @@ pub(crate) async fn create(
         let mut state = entra.state.lock();
         *state.passes_created.entry(person.id).or_default() += 1;
         let old = state.passes.insert(person.id, pass);
-        old.is_some_and(|old| old.live(OffsetDateTime::now_utc()))
+        old.is_some_and(|old| old.live(now))
     };
     entra.core.journal.record(Event::PassCreated {
         email: person.email,
@@ -255,7 +261,7 @@ pub(crate) async fn list(
         .lock()
         .passes
         .get(&person.id)
-        .map(|pass| pass.json(None))
+        .map(|pass| pass.json(None, entra.core.clock.now()))
         .into_iter()
         .collect();
     let context = format!("users('{}')/authentication/temporaryAccessPassMethods", person.id);
@@ -276,7 +282,7 @@ pub(crate) async fn read(
         .passes
         .get(&person.id)
         .filter(|pass| pass.id.to_string() == id);
-    pass.map(|pass| Json(pass.json(None)))
+    pass.map(|pass| Json(pass.json(None, entra.core.clock.now())))
         .ok_or_else(|| GraphError::no_object(&id))
 }
 

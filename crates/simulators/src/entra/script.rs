@@ -52,7 +52,7 @@ impl EntraSim {
 
     /// Passes with which `email` could sign in now; there is never more than one.
     pub fn live_passes(&self, email: &str) -> Vec<PassView> {
-        let now = OffsetDateTime::now_utc();
+        let now = self.core.clock.now();
         self.with(email, |person| {
             let state = self.state.lock();
             state
@@ -79,7 +79,7 @@ impl EntraSim {
 
     /// `email` signs in with `value`. False: wrong, used up or expired.
     pub fn use_pass(&self, email: &str, value: &str) -> bool {
-        let now = OffsetDateTime::now_utc();
+        let now = self.core.clock.now();
         self.with(email, |person| {
             let mut state = self.state.lock();
             let pass = state.passes.get_mut(&person.id);

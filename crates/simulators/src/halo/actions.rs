@@ -46,9 +46,9 @@ impl HaloSim {
     /// Add an action to a ticket. `None` when there is no such ticket.
     pub(crate) fn annotate(&self, ticket: i64, note: Note, by: &Actor) -> Option<Value> {
         let action = {
-            let now = self.now();
             let mut state = self.desk.state.lock();
             let record = state.tickets.get_mut(&ticket)?;
+            let now = self.desk.core.clock.now();
             let action = Action {
                 // Unique within its ticket only.
                 id: i64::try_from(record.actions.len()).unwrap_or_default() + 1,

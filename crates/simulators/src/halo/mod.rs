@@ -21,10 +21,8 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use http::{HeaderValue, StatusCode, Uri, header};
+use http::{StatusCode, Uri};
 use serde_json::json;
-use time::OffsetDateTime;
-use time::macros::format_description;
 use tokio::time::Instant;
 use tower::ServiceExt as _;
 
@@ -101,27 +99,8 @@ impl HaloSim {
             .route("/api/webhookevent", get(webhooks::list_deliveries))
             .fallback(|| async { StatusCode::NOT_FOUND })
             .with_state(self.clone());
-        let halo = self.clone();
         // Halo does not care about the case of its paths; a router does.
-        Router::new().fallback(async move |request: Request| {
-            let mut answer = lower(api.clone(), request).await;
-            answer.headers_mut().insert(header::DATE, halo.date());
-            answer
-        })
-    }
-
-    /// What its clock says.
-    fn now(&self) -> OffsetDateTime {
-        OffsetDateTime::now_utc() - self.desk.options.lock().behind
-    }
-
-    /// The same as servers say it (RFC 9110, section 5.6.7).
-    fn date(&self) -> HeaderValue {
-        let format = format_description!(
-            "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-        );
-        let date = self.now().format(&format).expect("every moment has a date");
-        HeaderValue::try_from(date).expect("a date is ASCII")
+        Router::new().fallback(move |request: Request| lower(api.clone(), request))
     }
 
     /// Halo's way to say 429 and 5xx.

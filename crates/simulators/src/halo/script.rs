@@ -97,8 +97,6 @@ pub struct HaloOptions {
     pub retry_after: Option<u64>,
     /// How long new tokens really live; they always say an hour.
     pub token_life: Duration,
-    /// How far its clock is behind ours.
-    pub behind: Duration,
 }
 
 impl Default for HaloOptions {
@@ -112,7 +110,6 @@ impl Default for HaloOptions {
             rate_per_5min: None,
             retry_after: None,
             token_life: Duration::from_hours(1),
-            behind: Duration::ZERO,
         }
     }
 }
@@ -137,7 +134,7 @@ impl HaloSim {
         let id = {
             let mut state = self.desk.state.lock();
             let id = state.next_id();
-            let mut ticket = opened(id, guid, &summary, &details, self.now());
+            let mut ticket = opened(id, guid, &summary, &details, self.desk.core.clock.now());
             ticket.user = user;
             ticket.reported_by.clone_from(&from);
             state.tickets.insert(id, ticket);
@@ -238,11 +235,6 @@ impl HaloSim {
     /// Behave like another version or tenant from now on.
     pub fn options(&self, options: HaloOptions) {
         *self.desk.options.lock() = options;
-    }
-
-    /// From now on its clock is so far behind ours.
-    pub fn run_behind(&self, by: Duration) {
-        self.desk.options.lock().behind = by;
     }
 
     /// Mark a user record inactive. False: nobody has that address.

@@ -119,7 +119,7 @@ fn custom_fields(record: &Map<String, Value>) -> Result<Vec<(i64, Value)>, Refus
 impl HaloSim {
     /// Carry `change` out on ticket `id` and tell the journal and the webhooks. False when there is no such ticket.
     pub(crate) fn apply(&self, id: i64, change: Change, by: &Actor) -> bool {
-        let now = self.now();
+        let now = self.desk.core.clock.now();
         let mut told = Vec::new();
         let mut moved = false;
         {
@@ -287,7 +287,7 @@ fn create(halo: &HaloSim, record: &Map<String, Value>) -> Result<i64, Refusal> {
         let id = state.next_id();
         let guid = halo.desk.core.fresh("halo/ticket");
         let details = change.details.clone().unwrap_or_default();
-        let mut ticket = opened(id, guid, &summary, &details, halo.now());
+        let mut ticket = opened(id, guid, &summary, &details, halo.desk.core.clock.now());
         ticket.reported_by = user.as_ref().map(|user| user.email.clone()).unwrap_or_default();
         ticket.user = user;
         state.tickets.insert(id, ticket);

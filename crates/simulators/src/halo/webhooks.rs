@@ -285,7 +285,7 @@ impl HaloSim {
         let mut envelope = json!({
             "id": core.fresh("halo/delivery"), "webhook_id": webhook, "notification_id": 40,
             "escmsg_id": core.fresh("halo/escmsg"), "event": happening.phrase(), "object_id": id,
-            "timestamp": rfc3339(self.now()),
+            "timestamp": rfc3339(core.clock.now()),
         });
         if mode.payload != WebhookPayload::EventOnly {
             let state = self.desk.state.lock();

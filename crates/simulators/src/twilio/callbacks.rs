@@ -108,7 +108,7 @@ impl TwilioSim {
             }
             // The text on the phone is what was sent, even where Twilio forgets it right away.
             let before = MessageView::from(&*message);
-            message.advance(status, error);
+            message.advance(status, error, self.core.clock.now());
             MessageView {
                 status: status.to_owned(),
                 error,

@@ -83,8 +83,7 @@ impl Message {
         )
     }
 
-    pub(crate) fn advance(&mut self, status: &'static str, error: Option<u32>) {
-        let now = OffsetDateTime::now_utc();
+    pub(crate) fn advance(&mut self, status: &'static str, error: Option<u32>, now: OffsetDateTime) {
         self.status = status;
         self.error = error.or(self.error);
         self.updated = now;
@@ -189,7 +188,7 @@ impl TwilioSim {
         if let Some(Fate::Refused(code)) = self.fate_of(to) {
             return Err(TwilioError::bad(code, "The message was refused."));
         }
-        let now = OffsetDateTime::now_utc();
+        let now = self.core.clock.now();
         Ok(Message {
             sid: format!("SM{}", self.core.fresh_hex("twilio/message")),
             from: from.to_owned(),
@@ -209,7 +208,7 @@ impl TwilioSim {
 
     /// Remember a text that came in from a phone.
     pub(crate) fn store_inbound(&self, sid: &str, from: &str, body: &str) {
-        let now = OffsetDateTime::now_utc();
+        let now = self.core.clock.now();
         self.state.lock().messages.push(Message {
             sid: sid.to_owned(),
             from: from.to_owned(),

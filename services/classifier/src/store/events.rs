@@ -141,7 +141,7 @@ impl Store {
     }
 
     /// Claim the catch-up poll; `None` where it is not due. At the very first start everything before is the help desk's own
-    /// business. All of it goes by the database's own time: whoever polls may have a clock that is minutes off and was not
+    /// business. When it is due goes by the database's own time: whoever polls may have a clock that is minutes off and was not
     /// compared yet, and what it puts down holds for every replica.
     pub(crate) async fn claim_poll(&self, every: Duration) -> Result<Option<Look>, StoreError> {
         let look = sqlx::query_as!(

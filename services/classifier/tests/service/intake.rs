@@ -262,7 +262,7 @@ async fn the_poll_goes_by_the_help_desks_clock_however_far_it_is_from_ours() {
         ..WebhookMode::default()
     };
     story.world.halo().webhooks(silent);
-    story.world.halo().run_behind(Duration::from_mins(10));
+    story.world.run_behind(Duration::from_mins(10));
     story.start();
     // Until then the only clock that is known is ours.
     story

@@ -455,7 +455,7 @@ mod tests {
         let ended = |refused| assert!(matches!(refused, Err(OperateError::Ended(_))), "{refused:?}");
         holds_nothing(&database, async || ended(store.pause(id, wish).await)).await;
         holds_nothing(&database, async || {
-            ended(store.cancel(id, wish, "Cancelled.").await)
+            ended(store.cancel(id, wish, "Cancelled.").await);
         })
         .await;
     }
