@@ -8,26 +8,25 @@ mod hand;
 pub(crate) mod plan;
 mod taken;
 mod together;
+mod turn;
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use chassis::{AuditEvent, Did};
-use common::{AutomationStatus, Digest, ExecutionId, TicketId};
-use connectors::halopsa::Ticket;
+use chassis::Did;
+use common::{AutomationStatus, ExecutionId, TicketId};
 use futures::future::join_all;
-use serde_json::json;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::committer::Closer;
-use crate::desk::{Desk, DeskError, Remedy, UNKNOWN};
-use crate::store::{ClaimedTicket, Closing, Left, Settled, Store, StoreError, Then};
+use crate::desk::{Desk, DeskError, Remedy};
+use crate::store::{ClaimedTicket, Left, Settled, Store, StoreError, Then};
 use crate::story;
 use crate::update::{Due, Marker, PlaybookNote, SetFields, Update};
 pub(crate) use hand::Hand;
-use plan::{Dispatch, Note, Stories, Told, plan};
+use plan::{Dispatch, Note, Told, plan};
+use turn::Turn;
 
 /// Longer than one call of the help desk can take: a note that is still under way must never be looked for in vain. It is
 /// begun anew before any call that might outlast it.
@@ -74,92 +73,6 @@ impl From<StoreError> for Stopped {
 impl From<DeskError> for Stopped {
     fn from(error: DeskError) -> Self {
         Self::Desk(error)
-    }
-}
-
-/// A ticket in our hands, what it is to be told, and what it was told and is not yet put down.
-struct Turn {
-    claimed: ClaimedTicket,
-    due: Vec<Due>,
-    /// What ended executions did, for the notes that tell it.
-    stories: Stories,
-    /// The calls that are still to be made for it.
-    plan: VecDeque<Dispatch>,
-    /// The ticket as the last note left it, where the help desk showed it.
-    seen: Option<Ticket>,
-    settled: Vec<(i64, Settled)>,
-    words: Vec<(i64, String)>,
-    audit: Vec<AuditEvent>,
-}
-
-impl Turn {
-    fn new(claimed: ClaimedTicket) -> Self {
-        Self {
-            claimed,
-            due: vec![],
-            stories: Stories::new(),
-            plan: VecDeque::new(),
-            seen: None,
-            settled: vec![],
-            words: vec![],
-            audit: vec![],
-        }
-    }
-
-    /// These are told, or never will be.
-    fn settle(&mut self, told: &Told<'_>, settled: Settled, why: Option<&str>) {
-        self.record(told, None, settled, why);
-    }
-
-    /// The note stands there. Of what was told just now the event has the digest of the words, and the first update that it
-    /// tells has the words: whoever reads the ticket can compare.
-    fn settle_note(&mut self, note: &Note) {
-        let text = note.text().map(|(text, _)| text);
-        let digest = text.as_ref().map(Digest::of);
-        self.record(&note.told(), digest.as_ref(), Settled::Sent, None);
-        let words = note.covers.first().copied().zip(text);
-        self.words.extend(words);
-    }
-
-    fn record(
-        &mut self,
-        Told { what, covers }: &Told<'_>,
-        text: Option<&Digest>,
-        settled: Settled,
-        why: Option<&str>,
-    ) {
-        let kind = match settled {
-            Settled::Sent => "ticket_update.sent",
-            Settled::Refused => "ticket_update.refused",
-        };
-        if let Some(why) = why {
-            tracing::error!(ticket.id = %self.claimed.ticket, why, "an update was refused by the help desk");
-        }
-        metrics::counter!("firstline_ticket_updates_total", "result" => settled.as_str())
-            .increment(covers.len() as u64);
-        self.settled
-            .extend(covers.iter().map(|position| (*position, settled)));
-        let detail = json!({"what": what, "positions": covers, "text": text, "why": why});
-        self.audit
-            .push(AuditEvent::new(kind, detail).ticket(&self.claimed.ticket));
-    }
-
-    /// The help desk does not know the ticket: nothing of what was to be told ever will be.
-    fn nobody_to_tell(&mut self) {
-        for dispatch in std::mem::take(&mut self.plan) {
-            for told in dispatch.told() {
-                self.settle(&told, Settled::Refused, Some(UNKNOWN));
-            }
-        }
-    }
-
-    /// What the help desk will never take is put on record, so that what comes after it is told.
-    fn not_taken(&mut self, told: &Told<'_>, error: DeskError) -> Result<(), Stopped> {
-        if error.remedy() != Remedy::GiveUp {
-            return Err(error.into());
-        }
-        self.settle(told, Settled::Refused, Some(&error.to_string()));
-        Ok(())
     }
 }
 
@@ -268,7 +181,7 @@ impl Sender {
             if turn.due.iter().any(tells_all) {
                 return Ok(Done::TheEnd);
             }
-            let closing = closing(turn, Then::Rest);
+            let closing = turn.closing(Then::Rest);
             match self.closer.close(closing).await? {
                 Left::Gone => return Ok(Done::PutDown),
                 Left::Kept(enqueued) => turn.claimed.enqueued = enqueued,
@@ -438,7 +351,7 @@ impl Sender {
     /// meanwhile. Where even that fails, its lease runs out by itself.
     async fn let_go(&self, mut turn: Turn, wait: Duration, doubt: bool) {
         let doubt = doubt || turn.claimed.doubt;
-        let closing = closing(&mut turn, Then::Again { wait, doubt });
+        let closing = turn.closing(Then::Again { wait, doubt });
         if let Err(error) = self.closer.close(closing).await {
             tracing::info!(ticket.id = %turn.claimed.ticket, error = %chassis::chain(&error), "the ticket was not let go; its lease runs out by itself");
         }
@@ -484,20 +397,6 @@ const fn tells_all(due: &Due) -> bool {
     matches!(due.update, Update::Resolved | Update::Escalated | Update::Story)
 }
 
-/// What a turn came to.
-fn closing(turn: &mut Turn, then: Then) -> Closing {
-    Closing {
-        ticket: turn.claimed.ticket.clone(),
-        fence: turn.claimed.fence,
-        enqueued: turn.claimed.enqueued,
-        settled: std::mem::take(&mut turn.settled),
-        words: std::mem::take(&mut turn.words),
-        audit: std::mem::take(&mut turn.audit),
-        then,
-        lease: LEASE,
-    }
-}
-
 /// A telling that takes too long may still arrive.
 async fn in_time<T>(telling: impl Future<Output = Result<T, DeskError>>) -> Result<T, DeskError> {
     let told = tokio::time::timeout(LONGEST_TELLING, telling).await;
@@ -514,122 +413,4 @@ fn backoff(failures: i32, chance: f64) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use common::StepCall;
-    use connectors::halopsa::{Halo, HaloSettings};
-    use launcher::testing::TestDatabase;
-    use wiremock::matchers::any;
-    use wiremock::{Mock, MockServer, ResponseTemplate};
-
-    use super::*;
-    use crate::settings::DeskSettings;
-    use crate::store::stored;
-    use crate::update::Asked;
-
-    #[test]
-    fn patience_grows_and_stays_within_the_vendors_window() {
-        let waits: Vec<u64> = [0, 1, 2, 7, 1000]
-            .map(|failures| backoff(failures, 0.5).as_secs())
-            .to_vec();
-        assert_eq!(waits, [1, 2, 5, 120, 120]);
-        assert!(backoff(3, 0.0) < backoff(3, 1.0));
-    }
-
-    /// A ticket with something to be told, and a help desk that fails whatever it is asked.
-    async fn a_ticket_and_a_failing_desk() -> (TestDatabase, MockServer, Sender) {
-        let (database, server) = (launcher::testing::database().await, MockServer::start().await);
-        Mock::given(any())
-            .respond_with(ResponseTemplate::new(500))
-            .mount(&server)
-            .await;
-        let store = stored::store(&database).await;
-        let asked = Update::Asked(Asked {
-            call: StepCall {
-                id: "verify_mfa".parse().unwrap(),
-                visit: 1,
-                attempt: 1,
-            },
-            name: "Verify User via MFA".to_owned(),
-            asked: "Adele Vance was asked to approve on her phone.".to_owned(),
-        });
-        // In the company of a story it does not linger.
-        stored::execution(&store, "4242", &[asked, Update::Story]).await;
-        let url = |path: &str| format!("{}{path}", server.uri()).parse().unwrap();
-        let halo = HaloSettings {
-            resource_url: url("/api"),
-            auth_url: url("/auth"),
-            tenant: None,
-            client_id: "id".to_owned(),
-            client_secret: "secret".into(),
-            rate_per_5min: None,
-        };
-        let halo = Halo::new(halo, connectors::http_client().unwrap(), None);
-        let sender = Sender::new(store, Arc::new(Desk::new(halo, desk_settings())));
-        (database, server, sender)
-    }
-
-    fn desk_settings() -> DeskSettings {
-        DeskSettings {
-            field_status: "CFautomation_status".to_owned(),
-            status_resolved: "Resolved".to_owned(),
-            status_escalated: None,
-            outcome_note: "Note".to_owned(),
-        }
-    }
-
-    async fn claim(sender: &Sender, lease: Duration) -> Turn {
-        let mut turn = Turn::new(sender.store.claim_tickets(1, lease).await.unwrap().remove(0));
-        sender.look_up(vec![&mut turn]).await.unwrap();
-        turn
-    }
-
-    #[tokio::test]
-    async fn a_call_of_the_help_desk_that_may_outlast_the_lease_begins_it_anew() {
-        let (_database, server, sender) = a_ticket_and_a_failing_desk().await;
-        let mut turn = claim(&sender, LONGEST_TELLING).await;
-        let told = sender.tell(&mut turn).await;
-        assert!(matches!(told, Err(Stopped::Desk(_))));
-        assert!(!server.received_requests().await.unwrap().is_empty());
-        let lease = sender.store.next_ticket_due().await.unwrap().unwrap();
-        assert!(lease > LONGEST_TELLING, "{lease:?}");
-    }
-
-    #[tokio::test]
-    async fn a_sender_whose_ticket_was_taken_over_says_nothing_more() {
-        let (_database, server, sender) = a_ticket_and_a_failing_desk().await;
-        let overslept = claim(&sender, Duration::ZERO).await;
-        let heir = sender.store.claim_tickets(1, LEASE).await.unwrap().remove(0);
-        assert!(heir.fence > overslept.claimed.fence && heir.doubt);
-        for doubt in [false, true] {
-            let mut turn = Turn::new(ClaimedTicket {
-                doubt,
-                ..overslept.claimed.clone()
-            });
-            turn.due.clone_from(&overslept.due);
-            turn.plan.clone_from(&overslept.plan);
-            let told = sender.tell(&mut turn).await;
-            assert!(matches!(told, Err(Stopped::Store(StoreError::Fenced))));
-        }
-        assert_eq!(server.received_requests().await.unwrap().len(), 0);
-    }
-
-    #[tokio::test]
-    async fn what_was_told_before_the_help_desk_failed_is_put_down_and_not_told_again() {
-        let (_database, _server, sender) = a_ticket_and_a_failing_desk().await;
-        let mut turn = claim(&sender, LEASE).await;
-        let (first, rest) = turn.due.split_first().unwrap();
-        let (first, rest): (i64, Vec<i64>) = (first.position, rest.iter().map(|due| due.position).collect());
-        let told = Told {
-            what: "private note",
-            covers: &[first],
-        };
-        turn.settle(&told, Settled::Sent, None);
-        sender.let_go(turn, Duration::ZERO, true).await;
-        let again = claim(&sender, LEASE).await;
-        let due: Vec<i64> = again.due.iter().map(|due| due.position).collect();
-        assert_eq!(
-            (due, again.claimed.doubt, again.claimed.failures),
-            (rest, true, 1)
-        );
-    }
-}
+mod tests;

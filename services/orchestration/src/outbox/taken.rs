@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{Sender, TICKETS, Turn, closing};
+use super::{Sender, TICKETS, Turn};
 use crate::store::{ClaimedTicket, Left, StoreError, Then};
 
 /// So long a ticket waits for company at most, while another bundle is on its way.
@@ -61,7 +61,7 @@ impl Sender {
     /// Nobody waits for it to be put down, and the next tickets do not either. Where it cannot be, the lease runs out.
     pub(super) fn put_down_later(self: &Arc<Self>, mut turn: Turn) {
         let sender = Arc::clone(self);
-        let closing = closing(&mut turn, Then::Rest);
+        let closing = turn.closing(Then::Rest);
         let putting_down = async move {
             let left = sender.closer.close_later(closing).await;
             let gone_on = match left {
