@@ -59,6 +59,10 @@ fn describe() {
         "how far the database's clock is ahead of this machine's"
     );
     metrics::describe_gauge!(
+        "firstline_outside_clock_ahead_seconds",
+        "how far a vendor's clock is ahead of the database's, by system"
+    );
+    metrics::describe_gauge!(
         "firstline_key_files_unfit",
         "1 while key files cannot be used and the service goes on with what it knew"
     );

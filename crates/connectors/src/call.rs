@@ -1,5 +1,6 @@
 //! What all clients share: the error that says what to do next, and the HTTP client they send with.
 
+mod clock;
 mod send;
 mod token;
 mod window;

@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use tracing::Instrument;
 use zeroize::Zeroizing;
 
+use super::clock::Clocks;
 use super::window::Window;
 use super::wire::{date, retry_after, without_address};
 use super::{CallError, System};
@@ -148,6 +149,7 @@ pub(crate) struct Caller {
     pub(crate) system: System,
     pub(crate) http: reqwest::Client,
     window: Option<Arc<Window>>,
+    clocks: Clocks,
 }
 
 impl Caller {
@@ -156,6 +158,7 @@ impl Caller {
             system,
             http,
             window: None,
+            clocks: Clocks::default(),
         }
     }
 
@@ -238,6 +241,7 @@ impl Caller {
         let seen = match builder.timeout(call.timeout).send().await {
             Ok(response) => {
                 status = Some(response.status());
+                self.clocks.compare(self.system, response.headers());
                 read(response, call).await
             }
             Err(error) => failed(error),
