@@ -645,15 +645,12 @@ async fn a_service_adds_to_its_own_chains_and_does_nothing_else_to_any() {
         ))
     };
     let append = |service: &str| append_with(service, "sha256('x')");
-    for (no_digest, why) in [
-        ("'short'::bytea", "is not one of SHA-256"),
-        ("NULL::bytea", "not-null"),
-    ] {
+    for no_digest in ["'short'::bytea", "NULL::bytea"] {
         let refused = sqlx::query(append_with("executor", no_digest))
             .execute(&executor)
             .await;
         let refused = refused.unwrap_err().to_string();
-        assert!(refused.contains(why), "{refused}");
+        assert!(refused.contains("is not one of SHA-256"), "{refused}");
     }
     let own: i64 = sqlx::query_scalar(append("executor"))
         .fetch_one(&executor)
