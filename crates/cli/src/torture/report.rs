@@ -41,14 +41,12 @@ pub(super) fn tell_plan(plan: &Plan) {
     ));
 }
 
-/// Whose clock is how far off, or why they all are right.
+/// Whose clock is how far off, or why those of processes are right.
 pub(super) fn tell_clocks(clocks: &Clocks, faked: Result<(), ServersError>) {
     let processes = match faked {
         Ok(()) => {
-            let all = clocks.all().iter();
-            let all =
-                all.map(|(replica, service, skew)| format!("{} {skew}", Victim::One(*replica, *service)));
-            all.collect::<Vec<_>>().join(", ")
+            let off = |(replica, service, skew): &_| format!("{} {skew}", Victim::One(*replica, *service));
+            clocks.all().iter().map(off).collect::<Vec<_>>().join(", ")
         }
         Err(error) => format!("those of processes are right ({error})"),
     };

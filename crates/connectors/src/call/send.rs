@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::clock;
 use common::window::RollingWindow;
 use http::{HeaderMap, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -14,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::clock::Clocks;
 use super::window::Window;
-use super::wire::{date, retry_after, without_address};
+use super::wire::{date, now_there, retry_after, without_address};
 use super::{CallError, System};
 
 /// Tries of one call, the first included: enough to get over a dropped connection, too few to hold up a request.
@@ -88,7 +87,7 @@ impl Answer {
 
     /// The same, and our own clock for one that says nothing. To tell how long ago something happened there.
     pub(crate) fn now(&self) -> OffsetDateTime {
-        self.date().unwrap_or_else(clock::now)
+        now_there(&self.headers)
     }
 
     /// Read the body as JSON. The error tells where it is malformed, never what it says.

@@ -56,8 +56,12 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let now = date(headers).unwrap_or_else(clock::now);
-    Duration::try_from(http_date(text)? - now).ok()
+    Duration::try_from(http_date(text)? - now_there(headers)).ok()
+}
+
+/// What the other end's clock says, and our own for one that says nothing.
+pub(crate) fn now_there(headers: &HeaderMap) -> OffsetDateTime {
+    date(headers).unwrap_or_else(clock::now)
 }
 
 /// What the other end's clock says, to the second (`Date`, RFC 9110 section 6.6.1). `None` where it does not say, or not readably.

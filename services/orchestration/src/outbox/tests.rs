@@ -28,17 +28,8 @@ async fn a_ticket_and_a_failing_desk() -> (TestDatabase, MockServer, Sender) {
         .mount(&server)
         .await;
     let store = stored::store(&database).await;
-    let asked = Update::Asked(Asked {
-        call: StepCall {
-            id: "verify_mfa".parse().unwrap(),
-            visit: 1,
-            attempt: 1,
-        },
-        name: "Verify User via MFA".to_owned(),
-        asked: "Adele Vance was asked to approve on her phone.".to_owned(),
-    });
     // In the company of a story it does not linger.
-    stored::execution(&store, "4242", &[asked, Update::Story]).await;
+    stored::execution(&store, "4242", &[asked(), Update::Story]).await;
     let url = |path: &str| format!("{}{path}", server.uri()).parse().unwrap();
     let halo = HaloSettings {
         resource_url: url("/api"),
@@ -48,18 +39,33 @@ async fn a_ticket_and_a_failing_desk() -> (TestDatabase, MockServer, Sender) {
         client_secret: "secret".into(),
         rate_per_5min: None,
     };
-    let halo = Halo::new(halo, connectors::http_client().unwrap(), None);
-    let sender = Sender::new(store, Arc::new(Desk::new(halo, desk_settings())));
+    let sender = Sender::new(store, desk(halo, "Note"));
     (database, server, sender)
 }
 
-fn desk_settings() -> DeskSettings {
-    DeskSettings {
+/// That somebody was asked.
+pub(super) fn asked() -> Update {
+    Update::Asked(Asked {
+        call: StepCall {
+            id: "verify_mfa".parse().unwrap(),
+            visit: 1,
+            attempt: 1,
+        },
+        name: "Verify User via MFA".to_owned(),
+        asked: "Adele Vance was asked to approve on her phone.".to_owned(),
+    })
+}
+
+/// The help desk at `halo`, whose notes are filed under this outcome.
+pub(super) fn desk(halo: HaloSettings, outcome_note: &str) -> Arc<Desk> {
+    let halo = Halo::new(halo, connectors::http_client().unwrap(), None);
+    let settings = DeskSettings {
         field_status: "CFautomation_status".to_owned(),
         status_resolved: "Resolved".to_owned(),
         status_escalated: None,
-        outcome_note: "Note".to_owned(),
-    }
+        outcome_note: outcome_note.to_owned(),
+    };
+    Arc::new(Desk::new(halo, settings))
 }
 
 async fn claim(sender: &Sender, lease: Duration) -> Turn {

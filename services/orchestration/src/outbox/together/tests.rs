@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use connectors::halopsa::{Halo, HaloSettings};
+use connectors::halopsa::HaloSettings;
 use launcher::testing::TestDatabase;
 use simulators::faults::{Fault, FaultKind};
 use simulators::halo::{HaloOptions, NewTicket, TicketView};
 use simulators::{System, World, WorldSettings};
 
 use super::super::LEASE;
-use crate::desk::Desk;
+use super::super::tests::{asked, desk};
 use crate::outbox::Sender;
-use crate::settings::DeskSettings;
 use crate::store::{Store, stored};
-use crate::update::{Asked, Update};
-use common::{AutomationStatus, StepCall};
+use crate::update::Update;
+use common::AutomationStatus;
 
 /// A help desk, and a sender whose tickets there have something to be told.
 struct Scene {
@@ -23,18 +22,6 @@ struct Scene {
     store: Store,
     sender: Arc<Sender>,
     _database: TestDatabase,
-}
-
-fn asked() -> Update {
-    Update::Asked(Asked {
-        call: StepCall {
-            id: "verify_mfa".parse().unwrap(),
-            visit: 1,
-            attempt: 1,
-        },
-        name: "Verify User via MFA".to_owned(),
-        asked: "Adele Vance was asked to approve on her phone.".to_owned(),
-    })
 }
 
 const WAITING: Update = Update::Status {
@@ -65,14 +52,7 @@ impl Scene {
             client_secret: settings["HALOPSA_CLIENT_SECRET"].clone().into(),
             rate_per_5min: None,
         };
-        let halo = Halo::new(halo, connectors::http_client().unwrap(), None);
-        let desk = DeskSettings {
-            field_status: "CFautomation_status".to_owned(),
-            status_resolved: "Resolved".to_owned(),
-            status_escalated: None,
-            outcome_note: "7".to_owned(),
-        };
-        let sender = Arc::new(Sender::new(store.clone(), Arc::new(Desk::new(halo, desk))));
+        let sender = Arc::new(Sender::new(store.clone(), desk(halo, "7")));
         Self {
             world,
             tickets,
