@@ -2,35 +2,29 @@
 //!
 //! Nothing of the request names a target, a number or an approver but the subject's object id.
 
+mod begun;
 mod question;
+mod whom;
 
 use axum::http::StatusCode;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::ApiError;
 use chassis::switches::SWITCHED_OFF;
-use common::clock;
-use common::methods::recent_change;
-use common::{
-    OperationId, OperationView, Pending, Person, Problem, StepAnswer, StepRequest, StepResult, UserId,
-};
+use common::{OperationId, OperationView, Pending, Problem, StepAnswer, StepRequest, StepResult};
 use connectors::CallError;
-use rand::Rng as _;
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 use trust::permit::PermitError;
 
+use self::begun::{asked, ended, facts, impossible, named};
+pub(crate) use self::whom::manager_obstacle;
 use crate::Verifier;
 use crate::approval::Approval;
 use crate::inquiry::NoQuestion;
 use crate::mfa::{Mfa, Push};
-use crate::operation::{Ended, Ending, Facts, Method, Obstacle, Operation, Party, Request, State};
+use crate::operation::{Method, Obstacle, Operation, State};
 use crate::patience::Postponed;
 use crate::store::{Begun, StoreError};
 use crate::work::LEASE;
 use crate::{permit, record, words};
-
-/// What `verification.manager` may be told in `with:` to show as the reason.
-const REASON: &str = "reason";
 
 /// Why nobody was asked.
 #[derive(Debug, thiserror::Error)]
@@ -89,24 +83,6 @@ impl From<AskError> for ApiError {
             }
             AskError::Postponed(why) => why.problem().into(),
             AskError::Store(_) | AskError::Permit(_) => Self::internal(&error),
-        }
-    }
-}
-
-/// Nobody can be asked (an obstacle that ends the operation at once), or the directory is away.
-enum Lookup {
-    Obstacle(Obstacle),
-    Away(CallError),
-}
-
-impl From<CallError> for Lookup {
-    fn from(error: CallError) -> Self {
-        match error {
-            CallError::Refused { ref code, .. } => {
-                tracing::error!(code, error = %chassis::chain(&error), "the directory refused a look-up");
-                Self::Obstacle(Obstacle::DirectoryRefused)
-            }
-            away => Self::Away(away),
         }
     }
 }
@@ -332,187 +308,6 @@ impl Verifier {
             explanation: words::waiting(&operation),
         }))
     }
-
-    async fn subject(&self, request: &StepRequest) -> Result<Person, (Option<Person>, Lookup)> {
-        let person = self
-            .entra
-            .user(&request.subject.user_id)
-            .await
-            .map_err(|error| (None, error.into()))?;
-        // By their object id and nothing else: under another name they would have other limits.
-        let by_id = |person: &Person| {
-            person
-                .id
-                .as_str()
-                .eq_ignore_ascii_case(request.subject.user_id.as_str())
-        };
-        let Some(person) = person.filter(by_id) else {
-            return Err((None, Lookup::Obstacle(Obstacle::SubjectUnknown)));
-        };
-        if let Some(obstacle) = subject_obstacle(&person) {
-            return Err((Some(person), Lookup::Obstacle(obstacle)));
-        }
-        match self.caution(&person, request.authorizes.is_some()).await {
-            Ok(None) => Ok(person),
-            Ok(Some(obstacle)) => Err((Some(person), Lookup::Obstacle(obstacle))),
-            Err(error) => Err((Some(person), error.into())),
-        }
-    }
-
-    /// Why a person is left to people. How old their methods are matters where something is to be proven by them.
-    async fn caution(&self, person: &Person, proves: bool) -> Result<Option<Obstacle>, CallError> {
-        let days = self.caution.method_change_days;
-        let methods = async {
-            if proves && days > 0 {
-                self.entra.sign_in_methods(&person.id).await
-            } else {
-                Ok(vec![])
-            }
-        };
-        // Boxed: look-ups side by side make a future too large to carry through every caller.
-        let looked = Box::pin(async { tokio::try_join!(self.entra.memberships(&person.id), methods) });
-        let (memberships, methods) = looked.await?;
-        if let Some(why) = self.caution.protected.why(person, &memberships) {
-            tracing::warn!(subject = %person.id, code = why.code(), "a protected person is not asked");
-            return Ok(Some(Obstacle::from(&why)));
-        }
-        let changed = recent_change(&methods, days, clock::now());
-        Ok(changed.map(|_| Obstacle::MethodChanged))
-    }
-
-    async fn manager(&self, subject: &Person) -> Result<Person, Lookup> {
-        let manager = self.entra.manager(&subject.id).await?;
-        let manager = manager.ok_or(Lookup::Obstacle(Obstacle::NoManager))?;
-        match manager_obstacle(&subject.id, &manager) {
-            Some(obstacle) => Err(Lookup::Obstacle(obstacle)),
-            None => Ok(manager),
-        }
-    }
-}
-
-/// Why a subject is not asked; silence of the directory is a no already.
-fn subject_obstacle(person: &Person) -> Option<Obstacle> {
-    if person.guest {
-        Some(Obstacle::SubjectGuest)
-    } else if !person.account_enabled {
-        Some(Obstacle::SubjectDisabled)
-    } else {
-        None
-    }
-}
-
-/// Why a manager is not asked, nor believed.
-pub(crate) fn manager_obstacle(subject: &UserId, manager: &Person) -> Option<Obstacle> {
-    if manager.id.as_str().eq_ignore_ascii_case(subject.as_str()) {
-        Some(Obstacle::ManagerIsSubject)
-    } else if manager.guest {
-        Some(Obstacle::ManagerGuest)
-    } else if !manager.account_enabled {
-        Some(Obstacle::ManagerDisabled)
-    } else {
-        None
-    }
-}
-
-/// What an operation is begun for; people have `longest` at most, and else as long as its step says. While nobody can be
-/// asked, that time does not run, for as long as `outside` may be away.
-fn facts(
-    request: &StepRequest,
-    method: Method,
-    longest: Option<Duration>,
-    outside: Duration,
-    now: OffsetDateTime,
-) -> Facts {
-    let deadline = longest.map_or(request.deadline, |longest| request.deadline.min(now + longest));
-    Facts {
-        id: OperationId::fresh(),
-        tenant: request.tenant_id.clone(),
-        ticket: request.ticket_id.clone(),
-        execution: request.execution_id,
-        call: request.step.clone(),
-        method,
-        subject: Party {
-            id: request.subject.user_id.clone(),
-            name: "The requester".to_owned(),
-        },
-        authorizes: request.authorizes.clone(),
-        asked_at: now,
-        deadline,
-        latest: deadline.max(now + outside),
-        trace: chassis::telemetry::trace_context(),
-    }
-}
-
-fn named(facts: Facts, person: &Person) -> Facts {
-    Facts {
-        // The id that was asked for, letter by letter: permits and repeats are held against it.
-        subject: Party {
-            id: facts.subject.id.clone(),
-            name: person.display_name.clone(),
-        },
-        ..facts
-    }
-}
-
-/// What the manager is asked.
-fn asked(request: &StepRequest, facts: &Facts, subject: &Person, manager: &Person) -> Request {
-    let reason = request.parameters.get(REASON).and_then(|reason| reason.as_str());
-    let shown = words::shown(
-        subject,
-        request.authorizes.as_ref(),
-        reason,
-        &facts.ticket,
-        facts.deadline,
-    );
-    Request {
-        approver: party(manager),
-        reference: reference("apr"),
-        shown,
-    }
-}
-
-fn party(person: &Person) -> Party {
-    Party {
-        id: person.id.clone(),
-        name: person.display_name.clone(),
-    }
-}
-
-/// An operation that ends as it begins. Its result is the answer, so no signal is owed.
-fn impossible(
-    facts: Facts,
-    person: Option<&Person>,
-    reason: Lookup,
-    now: OffsetDateTime,
-) -> Result<Operation, AskError> {
-    let obstacle = match reason {
-        Lookup::Away(error) => return Err(AskError::Away(error)),
-        Lookup::Obstacle(obstacle) => obstacle,
-    };
-    let facts = match person {
-        Some(person) => named(facts, person),
-        None => facts,
-    };
-    Ok(ended(facts, obstacle, now))
-}
-
-fn ended(facts: Facts, obstacle: Obstacle, now: OffsetDateTime) -> Operation {
-    let ended = Ended {
-        signal: None,
-        ..Ended::owing(Ending::Impossible(obstacle), now)
-    };
-    Operation {
-        facts,
-        state: State::Ended(Box::new(ended)),
-        permit: None,
-    }
-}
-
-/// 128 random bits, after a word that says what they name.
-fn reference(of: &str) -> String {
-    let mut bytes = [0_u8; 16];
-    rand::rng().fill_bytes(&mut bytes);
-    format!("{of}_{}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// The status of a step's answer.

@@ -3,7 +3,8 @@
 use common::{StepAnswer, StepRequest};
 use time::OffsetDateTime;
 
-use super::{AskError, facts, impossible, named, reference};
+use super::AskError;
+use super::begun::{facts, impossible, named, reference};
 use crate::Verifier;
 use crate::inquiry::{Asked, Inquiry};
 use crate::operation::{Method, Operation, State};
