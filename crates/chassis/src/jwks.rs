@@ -8,7 +8,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use common::clock;
@@ -26,6 +26,8 @@ pub use flaw::Flaw;
 const KEEP: Duration = Duration::from_hours(24);
 /// An unknown `kid` makes us look again, but a stream of made-up ones must not become a stream of calls.
 const UNKNOWN_KID_PAUSE: Duration = Duration::from_hours(1);
+/// An issuer that did not answer is left alone for this long.
+const AWAY_PAUSE: Duration = Duration::from_secs(5);
 /// Clocks of the world may differ by this much, where an issuer does not say otherwise.
 pub const LEEWAY: Duration = Duration::from_mins(1);
 /// Entra's tokens with 200 groups in them have some 10 KB, and proxies take no more than 16.
@@ -102,7 +104,9 @@ struct Keys {
 pub struct Cache {
     http: reqwest::Client,
     discovery: Url,
-    keys: Mutex<Option<Keys>>,
+    keys: RwLock<Option<Keys>>,
+    /// Held while the issuer is asked, so that a burst of callers asks once. When and why it did not answer last.
+    reading: Mutex<Option<(Instant, String)>>,
 }
 
 impl Cache {
@@ -111,7 +115,8 @@ impl Cache {
         Self {
             http,
             discovery,
-            keys: Mutex::new(None),
+            keys: RwLock::default(),
+            reading: Mutex::default(),
         }
     }
 
@@ -174,24 +179,45 @@ impl Cache {
         })
     }
 
+    /// Whoever shows a key that we know waits for nobody, and least of all for an issuer that is asked about a made-up one.
     async fn key(&self, kid: &str, now: Instant) -> Result<(Arc<Key>, String), TokenError> {
-        // Held across the read on purpose: a burst of callers asks the issuer once.
-        let mut keys = self.keys.lock().await;
-        if let Some(known) = keys.as_ref() {
-            let age = now.saturating_duration_since(known.read_at);
-            match known.by_kid.get(kid) {
-                Some(key) if age < KEEP => return Ok((Arc::clone(key), known.issuer.clone())),
-                None if age < UNKNOWN_KID_PAUSE => return Err(unknown_kid()),
-                _ => {}
+        if let Some(answer) = self.known(kid, now) {
+            return answer;
+        }
+        let mut reading = self.reading.lock().await;
+        if let Some(answer) = self.known(kid, now) {
+            return answer;
+        }
+        if let Some((since, why)) = &*reading
+            && now.saturating_duration_since(*since) < AWAY_PAUSE
+        {
+            return Err(TokenError::IssuerAway(why.clone()));
+        }
+        match self.read(now).await {
+            Ok(read) => {
+                *reading = None;
+                *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(read);
+                self.known(kid, now).unwrap_or_else(|| Err(unknown_kid()))
+            }
+            Err(error) => {
+                if let TokenError::IssuerAway(why) = &error {
+                    *reading = Some((now, why.clone()));
+                }
+                Err(error)
             }
         }
-        let read = self.read(now).await?;
-        let found = read
-            .by_kid
-            .get(kid)
-            .map(|key| (Arc::clone(key), read.issuer.clone()));
-        *keys = Some(read);
-        found.ok_or_else(unknown_kid)
+    }
+
+    /// What there is to say without asking the issuer.
+    fn known(&self, kid: &str, now: Instant) -> Option<Result<(Arc<Key>, String), TokenError>> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let known = keys.as_ref()?;
+        let age = now.saturating_duration_since(known.read_at);
+        match known.by_kid.get(kid) {
+            Some(key) if age < KEEP => Some(Ok((Arc::clone(key), known.issuer.clone()))),
+            None if age < UNKNOWN_KID_PAUSE => Some(Err(unknown_kid())),
+            _ => None,
+        }
     }
 
     async fn read(&self, now: Instant) -> Result<Keys, TokenError> {

@@ -59,12 +59,23 @@ impl SigningKey {
     }
 }
 
+/// How the issuer answers when it is asked for its keys.
+#[derive(Clone, Copy)]
+enum Manner {
+    Well,
+    /// It takes the call and says nothing.
+    Silent,
+    /// 503.
+    Away,
+}
+
 /// An issuer whose keys change, and a cache of them.
 struct House {
     issuer: String,
     of_bots: bool,
     published: Arc<Lock<Vec<Value>>>,
     reads: Arc<AtomicUsize>,
+    manner: Arc<Lock<Manner>>,
     cache: Cache,
     begun: Instant,
     _server: MockServer,
@@ -86,9 +97,17 @@ impl House {
             .await;
         let (published, reads) = (Arc::<Lock<Vec<Value>>>::default(), Arc::<AtomicUsize>::default());
         let (keys, count) = (Arc::clone(&published), Arc::clone(&reads));
+        let manner = Arc::new(Lock::new(Manner::Well));
+        let behaves = Arc::clone(&manner);
         let answer = move |_: &Request| {
             count.fetch_add(1, Ordering::SeqCst);
-            ResponseTemplate::new(200).set_body_json(json!({"keys": *keys.lock().unwrap()}))
+            match *behaves.lock().unwrap() {
+                Manner::Well => {
+                    ResponseTemplate::new(200).set_body_json(json!({"keys": *keys.lock().unwrap()}))
+                }
+                Manner::Silent => ResponseTemplate::new(200).set_delay(HOUR),
+                Manner::Away => ResponseTemplate::new(503),
+            }
         };
         Mock::given(path("/keys"))
             .respond_with(answer)
@@ -101,6 +120,7 @@ impl House {
             of_bots,
             published,
             reads,
+            manner,
             cache: Cache::new(http, metadata),
             begun: Instant::now(),
             _server: server,
@@ -131,8 +151,12 @@ impl House {
                 Ok(verified.kid)
             }
             Err(TokenError::Invalid(flaw)) => Err(flaw.code()),
-            Err(error) => panic!("{error}"),
+            Err(TokenError::IssuerAway(_)) => Err("away"),
         }
+    }
+
+    fn behave(&self, manner: Manner) {
+        *self.manner.lock().unwrap() = manner;
     }
 
     fn reads(&self) -> usize {
@@ -188,4 +212,37 @@ async fn another_key_under_a_known_name_is_not_believed() {
     house.publish(&[&ours]);
     assert_eq!(house.shown(&ours, Duration::ZERO).await.as_deref(), Ok("one"));
     assert_eq!(house.shown(&theirs, Duration::ZERO).await, Err("token_signature"));
+}
+
+#[tokio::test]
+async fn whoever_shows_a_known_key_does_not_wait_for_an_issuer_that_is_asked_for_another() {
+    let house = House::new(false).await;
+    let (known, made_up) = (SigningKey::new("known"), SigningKey::new("made up"));
+    house.publish(&[&known]);
+    assert_eq!(house.shown(&known, Duration::ZERO).await.as_deref(), Ok("known"));
+    house.behave(Manner::Silent);
+    let mut asking = std::pin::pin!(house.shown(&made_up, HOUR));
+    tokio::select! {
+        biased;
+        answer = &mut asking => panic!("the issuer says nothing: {answer:?}"),
+        seen = house.shown(&known, HOUR) => assert_eq!(seen.as_deref(), Ok("known")),
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_away_is_not_asked_for_every_made_up_key() {
+    let house = House::new(true).await;
+    let (known, made_up) = (SigningKey::new("known"), SigningKey::new("made up"));
+    house.publish(&[&known]);
+    assert_eq!(house.shown(&known, Duration::ZERO).await.as_deref(), Ok("known"));
+    house.behave(Manner::Away);
+    for after in [Duration::ZERO, Duration::from_secs(4)] {
+        assert_eq!(house.shown(&made_up, HOUR + after).await, Err("away"));
+    }
+    assert_eq!(house.reads(), 2, "the first time for the known one");
+    assert_eq!(house.shown(&made_up, HOUR + AWAY_PAUSE).await, Err("away"));
+    assert_eq!(house.reads(), 3);
+    house.behave(Manner::Well);
+    let back = house.shown(&made_up, HOUR + AWAY_PAUSE * 2).await;
+    assert_eq!(back, Err("token_unknown_key"));
 }
