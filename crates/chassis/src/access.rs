@@ -17,12 +17,12 @@ use http::{HeaderMap, Method};
 use jsonwebtoken::Algorithm;
 use trust::token::{ServiceToken, TokenError as ServiceTokenError};
 
+use crate::ApiError;
 use crate::body::Buffered;
 use crate::jwks::TokenError;
 pub use crate::oidc::PersonCaller;
 use crate::refused::Refusal;
 use crate::shell::{Shell, unknown_method};
-use crate::{ApiError, AuditEvent};
 
 /// Who asks; the door has checked it. An extractor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,7 +129,10 @@ pub(crate) async fn guard(State(guard): State<Arc<Guard>>, mut request: Request,
     };
     if !admits(door, &caller) {
         let detail = format!("`{}` may not do this: it takes {}", caller.actor(), wanted(door));
-        shell.spawn(put_on_record(shell.clone(), caller, route(&request)));
+        shell.refusals().note(Refusal::Known {
+            actor: caller.actor(),
+            route: route(&request),
+        });
         return refuse(shell, Problem::forbidden("caller_not_allowed", detail));
     }
     request.extensions_mut().insert(caller);
@@ -139,20 +142,6 @@ pub(crate) async fn guard(State(guard): State<Arc<Guard>>, mut request: Request,
 fn route(request: &Request) -> String {
     let path = request.extensions().get::<MatchedPath>();
     format!("{} {}", request.method(), path.map_or("", MatchedPath::as_str))
-}
-
-/// Somebody we know tried a door that is not theirs. Beside the answer, which does not wait for the database; strangers
-/// are put on record by the minute ([`Refusal`]).
-async fn put_on_record(shell: Shell, caller: Caller, route: String) {
-    let event =
-        AuditEvent::new("access.refused", serde_json::json!({ "route": route })).actor(caller.actor());
-    let recorded = async {
-        let mut connection = shell.pool().acquire().await?;
-        shell.audit().record(&mut connection, &event).await
-    };
-    if let Err(error) = recorded.await {
-        tracing::error!(error = %crate::chain(&error), caller = caller.actor(), route, "a refusal is not on record");
-    }
 }
 
 fn refuse(shell: &Shell, problem: Problem) -> Response {

@@ -1,8 +1,10 @@
-//! Strangers at our doors, on record: whoever could not show who they are.
+//! Whoever was refused at our doors, on record: strangers, who could not show who they are, and those we know, at a door that is
+//! not theirs.
 //!
 //! The first of a kind is written down at once; those that follow within a minute are counted, and their number is written
 //! down when the minute is over. So every attempt is in the audit, and a flood of them adds a row a minute, not a row each:
-//! or a stranger could fill the record, and the disk. How many kinds there are is up to us, never to them.
+//! or anybody could fill the record, and the disk. How many kinds there are is up to us, never to strangers; somebody we know
+//! has as many as there are routes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,6 +39,13 @@ pub enum Refusal {
         /// The problem's code.
         code: String,
     },
+    /// Somebody we know, who may not do this.
+    Known {
+        /// As `audit_events.actor` writes it.
+        actor: String,
+        /// `POST /api/v1/...`.
+        route: String,
+    },
     /// A webhook in a vendor's name.
     Webhook {
         /// Whose name.
@@ -61,6 +70,9 @@ impl Refusal {
         match self {
             Self::Caller { code } => {
                 AuditEvent::new("access.unproven", json!({ "code": code, "count": count })).actor(STRANGER)
+            }
+            Self::Known { actor, route } => {
+                AuditEvent::new("access.refused", json!({ "route": route, "count": count })).actor(actor)
             }
             Self::Webhook {
                 vendor,

@@ -103,6 +103,8 @@ const EXECUTION_READERS: &[Service] = &[Classifier, Verification];
 const WATCHERS: &[Role] = &[Operator, Auditor];
 /// Who is on duty must be able to stop things.
 const ON_DUTY: &[Role] = &[Operator, Admin];
+/// And to find them.
+const ON_DUTY_OR_WATCHING: &[Role] = &[Operator, Admin, Auditor];
 
 static ORCHESTRATION: &[Door] = &[
     Door::new(
@@ -121,14 +123,14 @@ static ORCHESTRATION: &[Door] = &[
         GET,
         "/api/v1/orchestration/execution/{ticket_id}",
         TICKET_READERS,
-        WATCHERS,
+        ON_DUTY_OR_WATCHING,
     ),
-    Door::new(GET, "/api/v1/orchestration/executions", NONE, WATCHERS),
+    Door::new(GET, "/api/v1/orchestration/executions", NONE, ON_DUTY_OR_WATCHING),
     Door::new(
         GET,
         "/api/v1/orchestration/executions/{id}",
         EXECUTION_READERS,
-        WATCHERS,
+        ON_DUTY_OR_WATCHING,
     ),
     Door::new(POST, "/api/v1/orchestration/executions/{id}/pause", NONE, ON_DUTY),
     Door::new(
@@ -144,12 +146,7 @@ static ORCHESTRATION: &[Door] = &[
         ON_DUTY,
     ),
     Door::new(POST, "/api/v1/orchestration/executions/{id}/retry", NONE, ON_DUTY),
-    Door::new(
-        GET,
-        "/api/v1/orchestration/switches",
-        NONE,
-        &[Operator, Admin, Auditor],
-    ),
+    Door::new(GET, "/api/v1/orchestration/switches", NONE, ON_DUTY_OR_WATCHING),
     Door::new(PUT, "/api/v1/orchestration/switches", NONE, ON_DUTY),
 ];
 

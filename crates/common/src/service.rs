@@ -93,12 +93,12 @@ impl FromStr for Service {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Playbooks and switches.
+    /// Playbooks, and what an operator may.
     Admin,
     /// Executions: looks and acts.
     Operator,
     /// Executions and decisions: looks.
     Auditor,
-    /// Own tickets.
+    /// Playbooks: looks.
     User,
 }
