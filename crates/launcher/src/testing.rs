@@ -146,6 +146,12 @@ impl TestServers {
             format!("CREATE DATABASE {name} TEMPLATE {}", self.template),
         )
         .await?;
+        // Of the template comes what is in it, and not what its migrations said of the database itself.
+        execute(
+            &mut connection,
+            format!("REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC"),
+        )
+        .await?;
         connection.close().await?;
         let database = TestDatabase {
             shared: self,

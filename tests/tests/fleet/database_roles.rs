@@ -157,6 +157,8 @@ async fn no_role_is_more_than_a_user_of_its_tables() {
         let pool = database.pool(service).await;
         for forbidden in [
             "CREATE TABLE mine (id int)",
+            // Before ours it would be found by whatever runs as the owner.
+            "CREATE TEMPORARY TABLE audit_heads (LIKE audit_heads)",
             "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
             "CREATE SCHEMA mine",
             "TRUNCATE audit_events",
@@ -167,6 +169,32 @@ async fn no_role_is_more_than_a_user_of_its_tables() {
             let done = sqlx::query(AssertSqlSafe(forbidden)).execute(&pool).await;
             assert!(done.is_err(), "{role} may not `{forbidden}`");
         }
+    }
+}
+
+/// A function that runs as the owner finds no table that its caller made: temporary ones come first where the path does not
+/// say that they come last.
+#[tokio::test]
+async fn what_runs_as_the_owner_finds_our_tables_only() {
+    let owner = launcher::testing::database().await.owner().await;
+    let functions: Vec<(String, Option<Vec<String>>)> = sqlx::query_as(
+        "SELECT oid::regprocedure::text, proconfig
+         FROM pg_proc
+         WHERE prosecdef AND pronamespace = 'public'::regnamespace",
+    )
+    .fetch_all(&owner)
+    .await
+    .unwrap();
+    assert!(!functions.is_empty());
+    for (function, settings) in functions {
+        let path = settings
+            .iter()
+            .flatten()
+            .find_map(|setting| setting.strip_prefix("search_path="));
+        assert!(
+            path.is_some_and(|path| path.starts_with("pg_catalog, ") && path.ends_with(", pg_temp")),
+            "{function} looks for tables in {path:?}"
+        );
     }
 }
 
