@@ -10,8 +10,11 @@ use http::StatusCode;
 use serde::Serialize;
 
 use crate::Json;
+use crate::sessions::Sessions;
 use crate::shell::Shell;
 
+/// The newest migration that this code was written for; a test holds it against `migrations/`.
+pub const SCHEMA: i64 = 2026_12_01_000002;
 /// A database that takes longer than this to say hello is not there.
 const CHECK_LIMIT: Duration = Duration::from_secs(2);
 
@@ -79,7 +82,7 @@ pub(crate) async fn healthz() -> Response {
 }
 
 pub(crate) async fn readyz(State(shell): State<Shell>) -> Response {
-    let (postgres, redis) = tokio::join!(postgres(&shell), shell.idempotency().ping());
+    let (postgres, redis) = tokio::join!(postgres(&shell), shell.idempotency().takes_keys());
     let mut waiting_for = BTreeMap::new();
     let mut degraded = vec![];
     if let Err(why) = postgres {
@@ -120,16 +123,41 @@ pub(crate) async fn readyz(State(shell): State<Shell>) -> Response {
 }
 
 async fn postgres(shell: &Shell) -> Result<(), String> {
-    let hello = sqlx::query_scalar::<_, String>("SELECT current_setting('transaction_read_only')");
-    let answer = match tokio::time::timeout(CHECK_LIMIT, hello.fetch_one(shell.pool())).await {
-        Ok(Ok(read_only)) if read_only == "on" => {
-            Err("it takes no writes: see whether DATABASE_URL names a standby".to_owned())
-        }
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
+    let answer = match tokio::time::timeout(CHECK_LIMIT, fit(shell.pool())).await {
+        Ok(answer) => answer,
         Err(_) => Err(format!("no answer within {} s", CHECK_LIMIT.as_secs())),
     };
     let up = metrics::gauge!("firstline_postgres_up", "service" => shell.service().name());
     up.set(if answer.is_ok() { 1.0 } else { 0.0 });
     answer
+}
+
+/// It is the one that this code was written for, or a newer one, and takes writes.
+async fn fit(pool: &Sessions) -> Result<(), String> {
+    let hello = sqlx::query_as::<_, (String, Option<i64>)>(
+        "SELECT current_setting('transaction_read_only'), schema_version()",
+    );
+    match hello.fetch_one(pool).await {
+        Ok((read_only, _)) if read_only == "on" => {
+            Err("it takes no writes: see whether DATABASE_URL names a standby".to_owned())
+        }
+        Ok((_, schema)) if schema < Some(SCHEMA) => {
+            Err(older(&format!("migration {}", schema.unwrap_or_default())))
+        }
+        Ok(_) => Ok(()),
+        Err(error) if knows_no_version(&error) => Err(older("a schema from before it told its version")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn older(at: &str) -> String {
+    format!("it is at {at}, and this release needs {SCHEMA}: run `firstline migrate` of this release")
+}
+
+/// `42883` undefined_function.
+fn knows_no_version(error: &sqlx::Error) -> bool {
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
+    code.as_deref() == Some("42883")
 }

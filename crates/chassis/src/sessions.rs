@@ -27,7 +27,7 @@ use crate::clock;
 
 /// Enough for a burst of requests beside the workers.
 const MOST: usize = 10;
-/// How long a request waits for a session before it is a 500.
+/// How long a request waits for a session before it is a 503.
 const LIMIT: Duration = Duration::from_secs(5);
 /// One that was handed out last this long ago may be dead, and is asked before it is used.
 const RESTED: Duration = Duration::from_secs(1);

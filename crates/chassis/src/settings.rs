@@ -216,6 +216,8 @@ impl<'a> Reader<'a> {
             return Some(None);
         };
         match std::fs::read_to_string(&path) {
+            // A signature made with nothing is one that anybody can make.
+            Ok(text) if text.trim().is_empty() => self.bad(format!("{name}_FILE: `{path}` holds no secret")),
             Ok(text) => Some(Some(text.trim_end_matches(['\r', '\n']).into())),
             Err(error) => self.bad(format!("{name}_FILE: cannot read `{path}`: {error}")),
         }
@@ -536,6 +538,18 @@ mod tests {
         let settings = from_map::<Sample>(&map(&[("PASSWORD_FILE", &path)])).unwrap();
         assert_eq!(settings.password.as_ref().unwrap().expose_secret(), "hunter2");
         assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn an_empty_secret_file_is_no_secret() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for nothing in ["", "\n", " \r\n"] {
+            std::fs::write(file.path(), nothing).unwrap();
+            let path = file.path().display().to_string();
+            let errors = from_map::<Sample>(&map(&[("PASSWORD_FILE", &path)])).unwrap_err();
+            let expected = format!("PASSWORD_FILE: `{path}` holds no secret");
+            assert!(errors.to_string().starts_with(&expected), "{errors}");
+        }
     }
 
     #[test]

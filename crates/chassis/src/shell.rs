@@ -325,15 +325,24 @@ impl Shell {
         self.seal_the_audit();
         let stopping = self.0.stopping.clone();
         let serving = serving::serve(listener, app, serving::HEAD_LIMIT, stopping.clone());
+        let ended = async {
+            serving.await;
+            // Also reached when the listener failed: workers must learn of it.
+            self.0.stopping.cancel();
+            self.0.tasks.close();
+            self.0.tasks.wait().await;
+        };
+        // Requests and workers together have this long: whoever stops us kills us after half a minute.
         let overdue = async {
             stopping.cancelled().await;
             tokio::time::sleep(DRAIN_LIMIT).await;
         };
         tokio::select! {
-            () = serving => {}
-            () = overdue => tracing::warn!("some requests did not finish in time"),
+            () = ended => {}
+            () = overdue => tracing::warn!("some requests or workers did not finish in time"),
         }
-        self.drain().await;
+        self.0.pool.close();
+        tracing::info!(service = self.service().name(), "stopped");
         Ok(())
     }
 
@@ -346,20 +355,6 @@ impl Shell {
                 let shell = shell.clone();
                 async move { audit::seal::step(shell.pool(), shell.tenant(), &shell.keys().now()).await }
             });
-    }
-
-    async fn drain(&self) {
-        // Also reached when the listener failed: workers must learn of it.
-        self.0.stopping.cancel();
-        self.0.tasks.close();
-        if tokio::time::timeout(DRAIN_LIMIT, self.0.tasks.wait())
-            .await
-            .is_err()
-        {
-            tracing::warn!("some workers did not finish in time");
-        }
-        self.0.pool.close();
-        tracing::info!(service = self.service().name(), "stopped");
     }
 
     /// The whole application, as tests may also drive it without a socket.

@@ -1,5 +1,5 @@
 //! Brings a database to the newest schema and makes the service roles. Forward only; safe to repeat, also at the same
-//! time. It never drops anything.
+//! time. It drops no table and no column.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -39,12 +39,14 @@ pub enum MigrationError {
 /// Passwords of the service roles. A service without one gets a role without password, for a database that trusts it.
 pub type RolePasswords = BTreeMap<Service, SecretString>;
 
-/// The passwords from `DB_PASSWORD_{SERVICE}`, by `lookup`.
+/// The passwords from `DB_PASSWORD_{SERVICE}`, by `lookup`. An empty one is none: `NAME=` in a compose file means "not set", and
+/// Postgres would take the role's password away.
 pub fn role_passwords(lookup: impl Fn(&str) -> Option<String>) -> RolePasswords {
     let named = |service: Service| lookup(&format!("DB_PASSWORD_{}", service.name().to_uppercase()));
     Service::ALL
         .into_iter()
-        .filter_map(|service| Some((service, SecretString::from(named(service)?))))
+        .filter_map(|service| Some((service, named(service).filter(|password| !password.is_empty())?)))
+        .map(|(service, password)| (service, SecretString::from(password)))
         .collect()
 }
 
@@ -144,7 +146,11 @@ mod tests {
 
     #[test]
     fn each_service_has_a_password_variable_of_its_own() {
-        let passwords = role_passwords(|name| (name == "DB_PASSWORD_EXECUTOR").then(|| "secret".to_owned()));
+        let passwords = role_passwords(|name| match name {
+            "DB_PASSWORD_EXECUTOR" => Some("secret".to_owned()),
+            "DB_PASSWORD_DELIVERY" => Some(String::new()),
+            _ => None,
+        });
         assert_eq!(passwords.keys().collect::<Vec<_>>(), [&Service::Executor]);
     }
 }

@@ -20,6 +20,8 @@ const KEEP_S: u64 = 24 * 60 * 60;
 const IN_FLIGHT: Duration = Duration::from_secs(15);
 /// Redis answers in well under a millisecond or is as good as away.
 const ANSWER_LIMIT: Duration = Duration::from_millis(500);
+/// A key that says only that keys are taken is gone after this.
+const PROBE: Duration = Duration::from_secs(1);
 /// After a failure, requests go on at once for this long instead of each waiting for the limit.
 const PAUSE_MS: i64 = 1_000;
 
@@ -102,11 +104,24 @@ impl Store {
         self.redis.clone()
     }
 
-    /// Whether Redis answers right now.
-    pub(crate) async fn ping(&self) -> bool {
+    /// Whether Redis takes keys right now. A full one, a standby and one that is too old answer `PING` and take none.
+    pub(crate) async fn takes_keys(&self) -> bool {
+        let name = format!("firstline:ready:{}", self.service.name());
+        self.set(&name, "", PROBE).await.is_some()
+    }
+
+    /// The text under `name`, which gets this one where there was none; `None` outside where Redis does not do it.
+    async fn set(&self, name: &str, text: &str, keep: Duration) -> Option<Option<String>> {
         let mut redis = self.redis.clone();
-        let answer: Result<String, _> = redis::cmd("PING").query_async(&mut redis).await;
-        self.note(answer).is_some()
+        let mut command = redis::cmd("SET");
+        command
+            .arg(name)
+            .arg(text)
+            .arg("NX")
+            .arg("GET")
+            .arg("PX")
+            .arg(millis(keep));
+        self.note(command.query_async(&mut redis).await)
     }
 
     pub(crate) async fn claim(&self, name: &str, digest: &Digest) -> Claim {
@@ -117,16 +132,7 @@ impl Store {
             owner: clock::fresh_id(),
         };
         let mark = serde_json::to_string(&entry).unwrap_or_default();
-        let mut redis = self.redis.clone();
-        let mut command = redis::cmd("SET");
-        command
-            .arg(name)
-            .arg(&mark)
-            .arg("NX")
-            .arg("GET")
-            .arg("PX")
-            .arg(millis(IN_FLIGHT));
-        match self.note(command.query_async::<Option<String>>(&mut redis).await) {
+        match self.set(name, &mark, IN_FLIGHT).await {
             None => Claim::Skipped,
             Some(None) => Claim::Fresh(Ticket {
                 name: name.to_owned(),
