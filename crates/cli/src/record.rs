@@ -24,7 +24,7 @@ impl Database {
             });
         }
         RunFile::read(&home.data).context("name a database by --database-url or DATABASE_URL, or")?;
-        let servers = Servers::lasting(&home.data.join("servers"), &|line| terminal::line(line)).await?;
+        let servers = Servers::lasting(&home.data.join("servers"), &|line| terminal::complain(line)).await?;
         Ok(Self {
             url: servers.owner_url(launcher::database::NAME).into(),
             _servers: Some(servers),

@@ -9,7 +9,7 @@ mod wire;
 use std::fmt;
 use std::time::Duration;
 
-pub(crate) use send::{Answer, Call, Caller, Repeat};
+pub(crate) use send::{Answer, Call, Caller, Repeat, TOO_LARGE};
 pub(crate) use token::{Authorized, Grant, TokenCache, grant};
 pub use window::LENGTH as WINDOW;
 pub(crate) use wire::{BoxError, join, malformed, one_line, unreadable};

@@ -56,6 +56,9 @@ pub struct Desk {
     pub made_by_agent: bool,
     /// Assigned to an agent who is not us, or with an entry of theirs in its history.
     pub touched: bool,
+    /// The help desk does not show its history, or who its user is.
+    #[serde(default)]
+    pub unread: bool,
     /// Its type.
     pub kind: Kind,
     /// What the help desk says of whom it came from.

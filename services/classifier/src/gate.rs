@@ -30,6 +30,8 @@ use crate::store::{Claim, Decided, LEASE, Recorded, Stage, Store, StoreError};
 const BEGUN_AT_ONCE: usize = 64;
 /// First and longest pause between two tries of a stage.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// Longest pause where the help desk is there and does not show the ticket.
+const NOT_SHOWN: Duration = Duration::from_mins(5);
 /// A help desk that refuses to show a decision so often will not show it; orchestration writes the fields as well.
 const MARK_TRIES: u32 = 5;
 #[derive(Clone)]
@@ -301,13 +303,21 @@ impl Gate {
         }
     }
 
-    /// Nothing can be said about the ticket without the help desk: wait as long as it takes.
+    /// Nothing can be said about the ticket without the help desk: wait as long as it takes. Where it is there and does not show
+    /// this one, more rarely: the others need the calls that it grants us.
     async fn wait_for_desk(&self, claim: &Claim, error: &CallError) -> Result<Judged, StoreError> {
-        tracing::warn!(error = %chassis::chain(error), "the help desk is away; the ticket waits");
-        let pause = pause(claim.tries, error.retry_after());
-        self.wait(claim, pause, claim.patience_until, "the help desk")
-            .await?;
-        let what = "the help desk".to_owned();
+        let (what, pause) = if matches!(error, CallError::Busy { .. }) {
+            tracing::warn!(error = %chassis::chain(error), "the help desk is away; the ticket waits");
+            ("the help desk", pause(claim.tries, error.retry_after()))
+        } else {
+            tracing::error!(error = %chassis::chain(error), "the help desk does not show the ticket, which waits");
+            (
+                "the help desk, which does not show it",
+                growing(claim.tries, NOT_SHOWN),
+            )
+        };
+        self.wait(claim, pause, claim.patience_until, what).await?;
+        let what = what.to_owned();
         Ok(Judged::Waiting { what, pause })
     }
 
@@ -447,11 +457,15 @@ fn refusal(error: &PeerError) -> Option<&str> {
 
 /// Twice as long each time, and never shorter than asked for.
 fn pause(tries: u32, asked: Option<Duration>) -> Duration {
-    let backoff = PAUSE
+    let backoff = growing(tries, PAUSE.1);
+    asked.map_or(backoff, |asked| asked.max(backoff))
+}
+
+fn growing(tries: u32, longest: Duration) -> Duration {
+    PAUSE
         .0
         .saturating_mul(2_u32.saturating_pow(tries.min(16)))
-        .min(PAUSE.1);
-    asked.map_or(backoff, |asked| asked.max(backoff))
+        .min(longest)
 }
 
 impl Stage {

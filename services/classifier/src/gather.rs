@@ -82,19 +82,22 @@ impl Sources {
     /// The classifier comes last, and only where it is worth asking.
     ///
     /// # Errors
-    /// The help desk itself is away: then nothing can be said or done about the ticket.
+    /// The help desk itself is away, or does not show the ticket: then nothing can be said or done about it.
     pub(crate) async fn gather(&self, ticket: &TicketId, heard: Heard) -> Result<Option<Dossier>, CallError> {
         let Some(ticket) = self.halo.ticket(ticket).await? else {
             return Ok(None);
         };
-        let (touched, user) = tokio::try_join!(self.touched(&ticket), self.user(&ticket))?;
-        let address = user.as_ref().and_then(|user| user.email.clone());
+        let mut gaps = vec![];
+        let (touched, user) = tokio::join!(self.touched(&ticket), self.user(&ticket));
+        let touched = shown("the ticket's history", touched, &mut gaps)?;
+        let user = shown("the ticket's user", user, &mut gaps)?;
+        let unread = touched.is_none() || user.is_none();
+        let address = user.iter().flatten().find_map(|user| user.email.clone());
         let (requester, playbooks, execution) = tokio::join!(
             self.requester(user),
             self.active_playbooks(),
             self.execution(&ticket.id),
         );
-        let mut gaps = vec![];
         let requester = or_gap(requester, Requester::Unread, &mut gaps);
         let execution = or_gap(execution, Execution::Unread, &mut gaps);
         let playbooks = or_gap(playbooks.map(Some), None, &mut gaps);
@@ -105,7 +108,8 @@ impl Sources {
         let desk = Desk {
             over: ticket.closed || ticket.deleted || ticket.merged_into.is_some(),
             made_by_agent: heard.made_by_agent,
-            touched,
+            touched: touched.unwrap_or_default(),
+            unread,
             kind: admitted_kind(&self.ticket_types, ticket.ticket_type_id),
             sender: self
                 .sender(&ticket, address.as_deref(), &requester, &mut gaps)
@@ -194,9 +198,12 @@ impl Sources {
         }
     }
 
-    async fn requester(&self, user: Option<HaloUser>) -> Result<Requester, Gap> {
-        let Some(user) = user else {
-            return Ok(Requester::Nobody);
+    /// `None` where the help desk does not show its user.
+    async fn requester(&self, user: Option<Option<HaloUser>>) -> Result<Requester, Gap> {
+        let user = match user {
+            Some(Some(user)) => user,
+            Some(None) => return Ok(Requester::Nobody),
+            None => return Ok(Requester::Unread),
         };
         if user.inactive || user.service_account {
             return Ok(Requester::NotAPerson);
@@ -306,6 +313,26 @@ fn or_gap<T>(found: Result<T, Gap>, unread: T, gaps: &mut Vec<Gap>) -> T {
     })
 }
 
+/// What the help desk does not show of this one ticket is a gap, which leaves the ticket to a person after a while; an answer
+/// without it would be the same tomorrow. `None`, then.
+///
+/// # Errors
+/// It is away: nothing can be said of any ticket.
+fn shown<T>(
+    what: &'static str,
+    found: Result<T, CallError>,
+    gaps: &mut Vec<Gap>,
+) -> Result<Option<T>, CallError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error @ CallError::Busy { .. }) => Err(error),
+        Err(error) => {
+            gaps.push(Gap::new(what, &error, None));
+            Ok(None)
+        }
+    }
+}
+
 fn directory(error: &CallError) -> Gap {
     Gap::new("the directory", error, error.retry_after())
 }
@@ -330,31 +357,45 @@ fn admitted_kind(admitted: &[i64], kind: Option<i64>) -> Kind {
 /// Whose address the ticket came from. The help desk's field is free text: a name in it says nothing, and an address only
 /// ever speaks against a ticket.
 fn sender(reported_by: Option<&str>, address: Option<&str>, requester: &Requester) -> Sender {
-    let reported = reported_by.map(str::trim).unwrap_or_default();
-    if !reported.contains('@') || reported.contains(char::is_whitespace) {
-        return Sender::Unsaid;
-    }
+    let reported = addresses(reported_by.unwrap_or_default());
     let mut own: Vec<&str> = address.into_iter().collect();
     if let Requester::Known(known) = requester {
         own.extend(known.person.mail.as_deref());
         own.push(&known.person.user_principal_name);
     }
-    match own.iter().find(|own| own.eq_ignore_ascii_case(reported)) {
-        Some(_) => Sender::Requester,
+    let is_own = |reported: &&str| own.iter().any(|own| own.eq_ignore_ascii_case(reported));
+    if reported.is_empty() {
+        Sender::Unsaid
+    } else if reported.iter().all(is_own) {
+        Sender::Requester
+    } else if own.is_empty() {
         // That nobody is known is another rule's affair.
-        None if own.is_empty() => Sender::Unsaid,
-        None => Sender::Another,
+        Sender::Unsaid
+    } else {
+        Sender::Another
     }
 }
 
-/// The same, of an address that is none of those known before, held against all at which the requester's mailbox takes mail.
+/// The same, of addresses that are not all of those known before, held against all at which the requester's mailbox takes mail.
 fn alias(reported_by: Option<&str>, own: &[String]) -> Sender {
-    let reported = reported_by.map(|reported| reported.trim().to_lowercase());
-    if reported.is_some_and(|reported| own.contains(&reported)) {
+    let reported = addresses(reported_by.unwrap_or_default());
+    if reported
+        .iter()
+        .all(|reported| own.contains(&reported.to_lowercase()))
+    {
         Sender::Requester
     } else {
         Sender::Another
     }
+}
+
+/// Every e-mail address in a text, however it stands there: alone, behind a name, one of several.
+fn addresses(text: &str) -> Vec<&str> {
+    text.split(|at: char| at.is_whitespace() || "<>()[],;:\"'".contains(at))
+        .filter(
+            |word| matches!(word.split_once('@'), Some((name, host)) if !name.is_empty() && !host.is_empty()),
+        )
+        .collect()
 }
 
 #[cfg(test)]
@@ -380,10 +421,17 @@ mod tests {
             sender(Some(" Adele@Contoso.example "), own, &nobody),
             Sender::Requester
         );
-        assert_eq!(
-            sender(Some("adele@contoso.example.evil.example"), own, &nobody),
-            Sender::Another
-        );
+        for said in [
+            "adele@contoso.example.evil.example",
+            "Mallory <mallory@evil.example>",
+            "Adele Vance <mallory@evil.example>",
+            "adele@contoso.example, mallory@evil.example",
+            "mallory@evil.example (mobile)",
+        ] {
+            assert_eq!(sender(Some(said), own, &nobody), Sender::Another, "{said}");
+        }
+        let written_out = "\"Vance, Adele\" <adele@contoso.example>";
+        assert_eq!(sender(Some(written_out), own, &nobody), Sender::Requester);
         assert_eq!(
             sender(Some("adele@contoso.example"), None, &nobody),
             Sender::Unsaid
@@ -398,9 +446,14 @@ mod tests {
         ];
         let said = |reported| alias(Some(reported), &own);
         assert_eq!(said(" A.Vance@Contoso.example"), Sender::Requester);
+        assert_eq!(
+            said("Adele <a.vance@contoso.example>, adele@contoso.example"),
+            Sender::Requester
+        );
         for another in [
             "vance@contoso.example",
             "a.vance@contoso.example.evil.example",
+            "adele@contoso.example; vance@contoso.example",
             "",
         ] {
             assert_eq!(said(another), Sender::Another, "{another}");

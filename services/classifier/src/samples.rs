@@ -74,6 +74,7 @@ pub(crate) fn good() -> Facts {
             over: false,
             made_by_agent: false,
             touched: false,
+            unread: false,
             kind: Kind::Admitted,
             sender: Sender::Requester,
         },

@@ -41,12 +41,18 @@ pub(crate) struct Call {
     pub(crate) timeout: Duration,
     /// Largest answer that is read.
     pub(crate) limit_bytes: usize,
+    /// Asked again, an answer that is too large would be as large: so it is with what is stored there, and not with what a model
+    /// says.
+    pub(crate) as_large_again: bool,
     /// A 503 means "not taken", by this vendor and for this call: where a mistake would cost little.
     pub(crate) not_taken_on_503: bool,
     /// Which bodies of a 429 mean "never" and not "later"; they come back as an answer.
     pub(crate) hopeless: fn(&[u8]) -> bool,
     pub(crate) builder: reqwest::RequestBuilder,
 }
+
+/// The code of a refusal to read an answer to its end.
+pub(crate) const TOO_LARGE: &str = "too_large";
 
 impl Call {
     pub(crate) fn new(operation: &'static str, repeat: Repeat, builder: reqwest::RequestBuilder) -> Self {
@@ -55,6 +61,7 @@ impl Call {
             repeat,
             timeout: Duration::from_secs(15),
             limit_bytes: 4 * 1024 * 1024,
+            as_large_again: false,
             not_taken_on_503: false,
             hopeless: |_| false,
             builder,
@@ -126,6 +133,10 @@ enum Seen {
     Impossible {
         detail: String,
     },
+    /// Well answered, and with more than is ever read; asked again, it would be the same.
+    TooLarge {
+        detail: String,
+    },
 }
 
 impl Seen {
@@ -138,6 +149,7 @@ impl Seen {
             (Self::Unclear { .. }, Some(_)) => "failed",
             (Self::Unclear { .. }, None) => "unanswered",
             (Self::Impossible { .. }, _) => "impossible",
+            (Self::TooLarge { .. }, _) => "too_large",
         }
     }
 }
@@ -194,6 +206,7 @@ impl Caller {
                     return Ok(answer);
                 }
                 Seen::Impossible { detail } => return Err(self.refused("not_sendable", &detail)),
+                Seen::TooLarge { detail } => return Err(self.refused(TOO_LARGE, &detail)),
                 Seen::NotDone { detail, retry_after } => (detail, retry_after, true),
                 Seen::Unclear { detail, retry_after } => (detail, retry_after, call.repeat == Repeat::Safe),
             };
@@ -286,7 +299,11 @@ async fn read(mut response: reqwest::Response, call: &Call) -> Seen {
         match response.chunk().await {
             Ok(Some(chunk)) if body.len() + chunk.len() > limit_bytes => {
                 let detail = format!("{status} with more than {limit_bytes} bytes");
-                return Seen::Unclear { detail, retry_after };
+                return if call.as_large_again && status.is_success() {
+                    Seen::TooLarge { detail }
+                } else {
+                    Seen::Unclear { detail, retry_after }
+                };
             }
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => break,

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use common::TicketId;
 use common::window::RollingWindow;
-use http::{Method, StatusCode};
+use http::Method;
 use secrecy::SecretString;
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::lenient::{known, list};
-use super::wire::{check_warning, refusal};
+use super::wire::{check_warning, not_there, refusal};
 use super::{Action, Changes, HaloSettings, Seen, Ticket, TicketStub};
-use crate::call::{Answer, Authorized, Call, CallError, Caller, Repeat, System, join, unreadable};
+use crate::call::{Answer, Authorized, Call, CallError, Caller, Repeat, System, TOO_LARGE, join, unreadable};
 
 /// The least that Firstline needs (contract, section 1.2).
 const SCOPE: &str = "read:tickets edit:tickets read:customers";
@@ -75,14 +75,25 @@ impl Halo {
     pub async fn updated_since(&self, since: OffsetDateTime) -> Result<Changes, CallError> {
         let mut seen = BTreeSet::new();
         let mut tickets = Vec::new();
-        let (mut from, mut page) = (since, 1);
-        let mut asked_at = None;
-        for look in 0..MOST_PAGES {
-            let (date, rows) = self.changed(from, page).await?;
-            if look == 0 {
-                asked_at = date;
-            }
-            let full = rows.len() >= PAGE_SIZE;
+        let mut at = Place::of(since);
+        // Of the first page: what changes while the others are read is seen by the next look.
+        let mut asked_at: Option<Option<OffsetDateTime>> = None;
+        for _ in 0..MOST_PAGES {
+            let (date, rows) = match self.changed(&at).await {
+                Ok(page) => page,
+                Err(error) if error.is_refused(TOO_LARGE) => {
+                    at = at.past_too_much();
+                    continue;
+                }
+                // What was read is not read again.
+                Err(error) if !tickets.is_empty() => {
+                    tracing::warn!(error = %error, "a look for changes was broken off");
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            let asked_at = *asked_at.get_or_insert(date);
+            let full = rows.len() >= at.size;
             let stubs: Vec<TicketStub> = rows.iter().filter_map(TicketStub::read).collect();
             let last = last_change(&stubs);
             tickets.extend(stubs.into_iter().filter(|stub| seen.insert(stub.clone())));
@@ -92,30 +103,22 @@ impl Halo {
                     seen: asked_at.map(Seen::AllUntil),
                 });
             }
-            match last.filter(|last| *last > from) {
-                Some(last) => (from, page) = (last, 1),
-                // More than a page at one moment, or in no order: only the page's number leads on.
-                None => page += 1,
-            }
+            at = at.after(last);
         }
         Ok(Changes {
             tickets,
-            seen: Some(Seen::NotFrom(from)),
+            seen: Some(Seen::NotFrom(at.from)),
         })
     }
 
     /// A page of what changed, and what the vendor's clock said.
-    async fn changed(
-        &self,
-        from: OffsetDateTime,
-        page: u32,
-    ) -> Result<(Option<OffsetDateTime>, Vec<Value>), CallError> {
+    async fn changed(&self, at: &Place) -> Result<(Option<OffsetDateTime>, Vec<Value>), CallError> {
         let format =
             format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-        let from = from.to_offset(time::UtcOffset::UTC).format(&format);
+        let from = at.from.to_offset(time::UtcOffset::UTC).format(&format);
         let from =
             from.map_err(|error| CallError::refused(System::HaloPsa, "bad_date", error.to_string()))?;
-        let (page, size) = (page.to_string(), PAGE_SIZE.to_string());
+        let (page, size) = (at.page.to_string(), at.size.to_string());
         let query = [
             ("open_only", "true"),
             ("lastupdatefromdate", from.as_str()),
@@ -189,7 +192,9 @@ impl Halo {
                     .request(Method::GET, url.clone())
                     .header(http::header::ACCEPT, "application/json")
                     .query(query);
-                Call::new(operation, Repeat::Safe, builder)
+                let mut call = Call::new(operation, Repeat::Safe, builder);
+                call.as_large_again = true;
+                call
             })
             .await
     }
@@ -232,10 +237,57 @@ impl Halo {
     }
 }
 
+/// How far a look for changes has come.
+struct Place {
+    from: OffsetDateTime,
+    page: u32,
+    /// Rows on a page.
+    size: usize,
+}
+
+impl Place {
+    const fn of(since: OffsetDateTime) -> Self {
+        Self {
+            from: since,
+            page: 1,
+            size: PAGE_SIZE,
+        }
+    }
+
+    /// After a whole page, whose last row changed then.
+    fn after(self, last: Option<OffsetDateTime>) -> Self {
+        match last.filter(|last| *last > self.from) {
+            Some(last) => Self {
+                from: last,
+                page: 1,
+                ..self
+            },
+            // More than a page at one moment, or in no order: only the page's number leads on.
+            None => Self {
+                page: self.page + 1,
+                ..self
+            },
+        }
+    }
+
+    /// The page is longer than anything that is read: rows carry what people wrote. Half of it, and past a single one.
+    fn past_too_much(self) -> Self {
+        if self.size == 1 {
+            tracing::error!(from = %self.from, "a ticket is too large to be read even alone; the look goes on behind it");
+            return self.after(None);
+        }
+        Self {
+            page: 1,
+            size: self.size / 2,
+            ..self
+        }
+    }
+}
+
 /// What was asked for; `None` where HaloPSA does not know it.
 fn found(answer: &Answer) -> Result<Option<Value>, CallError> {
     match answer.status {
-        StatusCode::NOT_FOUND => Ok(None),
+        _ if not_there(answer) => Ok(None),
         status if status.is_success() => answer
             .json()
             .map(Some)

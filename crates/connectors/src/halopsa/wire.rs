@@ -1,13 +1,37 @@
 //! HaloPSA's answers that say no, in their many shapes.
 
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use serde_json::Value;
 
 use super::lenient::{record, truthy};
 use crate::call::{Answer, CallError, System, one_line};
 
+/// Whether a web page came where the API answers in JSON: somebody in front of it spoke, who knows nothing of tickets (contract,
+/// section 2.3), as while it is being replaced by a newer release.
+fn by_a_proxy(answer: &Answer) -> bool {
+    let said = answer
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|said| said.to_str().ok());
+    said.is_some_and(|said| said.starts_with("text/html")) || answer.body.trim_ascii_start().starts_with(b"<")
+}
+
+/// The thing is not there, and it is HaloPSA that says so.
+pub(super) fn not_there(answer: &Answer) -> bool {
+    answer.status == StatusCode::NOT_FOUND && !by_a_proxy(answer)
+}
+
 /// The refusal in an answer that is no success.
 pub(super) fn refusal(answer: &Answer) -> CallError {
     let status = answer.status.as_u16();
+    if by_a_proxy(answer) {
+        return CallError::Busy {
+            system: System::HaloPsa,
+            detail: format!("{status} with a web page, so it is not HaloPSA that answers at HALOPSA_URL"),
+            retry_after: None,
+        };
+    }
     let said = serde_json::from_slice(&answer.body)
         .ok()
         .and_then(|body: Value| message(&body));
@@ -63,7 +87,7 @@ pub(super) fn check_warning(body: &Value) -> Result<(), CallError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderMap, StatusCode};
+    use http::HeaderMap;
     use zeroize::Zeroizing;
 
     fn refused(status: u16, body: &str) -> (String, String) {
@@ -101,7 +125,22 @@ mod tests {
             "it does not accept [0].id"
         );
         assert_eq!(refused(403, "").0, "forbidden");
-        assert_eq!(refused(502, "<html>").0, "http_502");
+    }
+
+    #[test]
+    fn a_web_page_says_nothing_of_tickets() {
+        let mut answer = Answer {
+            status: StatusCode::NOT_FOUND,
+            headers: HeaderMap::new(),
+            body: Zeroizing::new(b"\r\n<html>nginx".to_vec()),
+        };
+        assert!(!not_there(&answer));
+        assert!(matches!(refusal(&answer), CallError::Busy { .. }));
+        answer.body = Zeroizing::new(vec![]);
+        assert!(not_there(&answer), "HaloPSA's own is often empty");
+        let page = "text/html; charset=utf-8".parse().unwrap();
+        answer.headers.insert(CONTENT_TYPE, page);
+        assert!(!not_there(&answer));
     }
 
     #[test]

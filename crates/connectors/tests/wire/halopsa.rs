@@ -475,6 +475,12 @@ struct Listing {
     restless: Option<i64>,
     in_order: bool,
     date: &'static str,
+    /// What people wrote in each, in bytes.
+    written: usize,
+    /// This one holds more than any answer may.
+    giant: Option<i64>,
+    /// From this moment on it is away.
+    away_from: Option<OffsetDateTime>,
 }
 
 const NINE: OffsetDateTime = datetime!(2026-02-10 09:00 UTC);
@@ -487,6 +493,9 @@ impl Listing {
             restless: None,
             in_order: true,
             date: "Tue, 10 Feb 2026 17:59:00 GMT",
+            written: 0,
+            giant: None,
+            away_from: None,
         }
     }
 }
@@ -498,14 +507,23 @@ impl Respond for Listing {
     fn respond(&self, request: &Request) -> ResponseTemplate {
         let asked: HashMap<String, String> = query(request).into_iter().collect();
         let from = OffsetDateTime::parse(&asked["lastupdatefromdate"], &Rfc3339).unwrap();
-        let before = 100 * (asked["page_no"].parse::<usize>().unwrap() - 1);
+        if self.away_from.is_some_and(|away| from >= away) {
+            return ResponseTemplate::new(503);
+        }
+        let size: usize = asked["page_size"].parse().unwrap();
+        let before = size * (asked["page_no"].parse::<usize>().unwrap() - 1);
         let mut tickets = self.tickets.lock().unwrap();
         if self.in_order {
             tickets.sort_by_key(|(_, changed)| *changed);
         }
         let found: Vec<_> = tickets.iter().filter(|(_, changed)| *changed >= from).collect();
-        let row = |(id, changed): &&(i64, OffsetDateTime)| json!({ "id": id, "last_update": changed.format(&Rfc3339).unwrap() });
-        let rows: Vec<Value> = found.iter().skip(before).take(100).map(row).collect();
+        let row = |(id, changed): &&(i64, OffsetDateTime)| {
+            let giant = self.giant == Some(*id);
+            let written = if giant { 5 * 1024 * 1024 } else { self.written };
+            let changed = changed.format(&Rfc3339).unwrap();
+            json!({ "id": id, "last_update": changed, "details": "x".repeat(written) })
+        };
+        let rows: Vec<Value> = found.iter().skip(before).take(size.min(100)).map(row).collect();
         let listed = answer(200, &json!({ "record_count": found.len(), "tickets": rows }));
         let listed = listed.insert_header("date", self.date);
         if let Some((_, changed)) = tickets.iter_mut().find(|(id, _)| Some(*id) == self.restless) {
@@ -589,6 +607,58 @@ async fn changes_of_one_moment_and_rows_in_no_order_are_read_by_the_pages_number
     let changes = halo.updated_since(NINE).await.unwrap();
     assert_eq!(numbers(&changes), (1..=250).collect());
     assert_eq!(changes.seen, Some(Seen::AllUntil(ASKED_AT)));
+}
+
+#[tokio::test]
+async fn pages_that_are_too_long_to_be_read_are_read_in_halves() {
+    let listing = Listing {
+        written: 60_000,
+        ..Listing::of(150, Duration::SECOND)
+    };
+    let (_server, halo) = list(listing).await;
+    let changes = halo.updated_since(NINE).await.unwrap();
+    assert_eq!(numbers(&changes), (1..=150).collect());
+    assert_eq!(changes.seen, Some(Seen::AllUntil(ASKED_AT)));
+}
+
+#[tokio::test]
+async fn a_ticket_that_is_too_large_even_alone_hides_no_other() {
+    let listing = Listing {
+        giant: Some(5),
+        ..Listing::of(9, Duration::SECOND)
+    };
+    let (_server, halo) = list(listing).await;
+    let changes = halo.updated_since(NINE).await.unwrap();
+    assert_eq!(numbers(&changes), (1..=9).filter(|id| *id != 5).collect());
+    assert_eq!(changes.seen, Some(Seen::AllUntil(ASKED_AT)));
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_look_was_broken_off_counts() {
+    let listing = Listing {
+        away_from: Some(NINE + Duration::seconds(150)),
+        ..Listing::of(250, Duration::SECOND)
+    };
+    let (_server, halo) = list(listing).await;
+    let changes = halo.updated_since(NINE).await.unwrap();
+    assert_eq!(
+        numbers(&changes),
+        (1..=199).collect(),
+        "two pages that share a row"
+    );
+    assert_eq!(changes.seen, Some(Seen::NotFrom(NINE + Duration::seconds(199))));
+}
+
+#[tokio::test]
+async fn a_web_page_in_the_place_of_the_api_is_waited_out() {
+    let (server, halo) = start().await;
+    let page = || ResponseTemplate::new(404).set_body_raw("<html>nginx</html>", "text/html");
+    on(&server, "GET", "/api/Tickets/4242", page()).await;
+    on(&server, "POST", "/api/Tickets", page()).await;
+    let error = halo.ticket(&id("4242")).await.unwrap_err();
+    assert!(error.is_busy(), "{error}");
+    let error = halo.set_status(&reference(), 9).await.unwrap_err();
+    assert!(error.is_busy(), "{error}");
 }
 
 #[tokio::test]

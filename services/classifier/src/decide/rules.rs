@@ -24,10 +24,15 @@ pub fn made(desk: Desk) -> Answer {
     }
 }
 
-/// Where an agent has begun, an agent goes on.
+/// Where an agent has begun, an agent goes on. Whether one has is not known of what cannot be read.
 pub fn untouched(desk: Desk) -> Answer {
     if desk.touched {
         Answer::against("touched_by_agent", "an agent has already taken up the ticket")
+    } else if desk.unread {
+        Answer::against(
+            "ticket_unreadable",
+            "the help desk does not show us the ticket's history, or its user",
+        )
     } else {
         Answer::Clear
     }

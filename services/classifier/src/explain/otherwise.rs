@@ -47,6 +47,7 @@ fn of_code(code: &str) -> Option<&'static str> {
         "ticket_over" => "the ticket would have to be open",
         "made_by_agent" => "the person would have to write to the help desk themselves",
         "touched_by_agent" => "no agent may have taken the ticket up",
+        "ticket_unreadable" => "the help desk would have to show us the ticket's history and its user",
         "ticket_type_not_admitted" => "the ticket would have to be of a type that may be automated",
         "no_requester" => "the help desk would have to link the ticket to a person",
         "requester_not_active" => "the help desk's user would have to be active, and a person",

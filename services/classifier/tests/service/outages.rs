@@ -86,6 +86,16 @@ async fn a_directory_that_stays_away_ends_the_patience_and_never_in_automation()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_whose_history_the_help_desk_refuses_to_show_is_left_to_a_person() {
+    let story = Story::begin(&[("GATE_PATIENCE_S", "2")]).await;
+    let refuses = Fault::new(FaultKind::Status(403)).on("/Actions");
+    story.world.faults(System::Halo).inject(refuses);
+    let ticket = story.file("adele@contoso.example", RESET);
+    assert_eq!(codes(&story.decision(ticket).await), ["ticket_unreadable"]);
+    assert_eq!(story.settled(ticket).await, "DONE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_comes_back_in_time_costs_nothing_but_time() {
     let story = Story::begin(&[]).await;
     story.world.faults(System::Entra).outage(true);
