@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use common::{Service, TenantId};
 use secrecy::SecretString;
+use tracing_subscriber::EnvFilter;
 use url::Url;
 
 /// What a service reads at its start.
@@ -418,6 +419,10 @@ impl TelemetrySettings {
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             "OpenTelemetry collector (http/protobuf), e.g. http://collector:4318",
         );
+        let filter = filter.and_then(|filter| match EnvFilter::builder().parse(&filter) {
+            Ok(_) => Some(filter),
+            Err(error) => from.reject(format!("RUST_LOG is `{filter}`: {error} (e.g. `info,sqlx=warn`)")),
+        });
         Some(Self {
             filter: filter?,
             format: format?,
@@ -538,6 +543,15 @@ mod tests {
         let settings = from_map::<Sample>(&map(&[("PASSWORD_FILE", &path)])).unwrap();
         assert_eq!(settings.password.as_ref().unwrap().expose_secret(), "hunter2");
         assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_bad_log_filter_is_named_with_whatever_else_is_bad() {
+        let errors =
+            from_map::<Sample>(&map(&[("RUST_LOG", "info,=="), ("LOG_FORMAT", "loud")])).unwrap_err();
+        let errors = errors.to_string();
+        assert!(errors.contains("RUST_LOG is `info,==`"), "{errors}");
+        assert!(errors.contains("LOG_FORMAT"), "{errors}");
     }
 
     #[test]

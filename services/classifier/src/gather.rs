@@ -379,10 +379,8 @@ fn sender(reported_by: Option<&str>, address: Option<&str>, requester: &Requeste
 /// The same, of addresses that are not all of those known before, held against all at which the requester's mailbox takes mail.
 fn alias(reported_by: Option<&str>, own: &[String]) -> Sender {
     let reported = addresses(reported_by.unwrap_or_default());
-    if reported
-        .iter()
-        .all(|reported| own.contains(&reported.to_lowercase()))
-    {
+    let is_own = |reported: &&str| own.contains(&reported.to_lowercase());
+    if !reported.is_empty() && reported.iter().all(is_own) {
         Sender::Requester
     } else {
         Sender::Another
