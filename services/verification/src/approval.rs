@@ -19,6 +19,8 @@ const MAX_SMS: u8 = 2;
 /// How long an approval may wait for the directory. A permit is good until half an hour after the person answered, renewals
 /// included, so that this leaves it its ten minutes.
 const FRESH: Duration = Duration::minutes(20);
+/// Whoever takes a yes asks the directory at once, and waits 5 s; a worker asks where nothing came of that.
+const LOOK_UP_WAIT: Duration = Duration::seconds(6);
 /// Wrong codes from the right number before text messages no longer count: 5 in 10,000 to guess.
 pub const MAX_WRONG_CODES: u8 = 5;
 
@@ -328,7 +330,7 @@ impl Approval {
                 self.kept.get_or_insert_with(|| Kept {
                     answer: Answer { card: None, ..answer },
                     at: now,
-                    duty: Duty::due(now),
+                    duty: Duty::due(now + LOOK_UP_WAIT),
                 });
                 Step::to(State::Approval(self))
             }

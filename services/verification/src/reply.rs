@@ -2,6 +2,7 @@
 //!
 //! The number is not proof of identity: the code is, which went to that number and is good for one request.
 
+use common::{OperationId, clock};
 use connectors::twilio::webhook::InboundSms as Received;
 use serde_json::json;
 use time::OffsetDateTime;
@@ -37,35 +38,43 @@ impl Verifier {
         let recognised = self.store.recognise(&number_hash, answer_hash.as_deref()).await?;
         match (recognised, said) {
             (Recognised::Answer(id), Said::Answer { verdict, .. }) => {
-                let Some(operation) = self.store.find(id).await? else {
-                    return self
-                        .store
-                        .take_message(&message, None, |_| ("unknown", UNKNOWN.to_owned()))
-                        .await;
-                };
-                let events = match answer(&operation, verdict, &received.sid) {
-                    Some(event) => Some((id, self.with_standing(&operation, event).await)),
-                    None => None,
-                };
-                self.store.take_message(&message, events, answered).await
+                let answer = |operation: &Operation| answer(operation, verdict, &received.sid);
+                self.take_answer(id, answer, &message).await
             }
             (Recognised::Number(id), Said::Answer { .. }) => {
-                let event = Some((id, vec![Event::WrongCode]));
+                let wrong_code = |_: &Operation| Some(Event::WrongCode);
+                let words = |_: &Operation, _: &Operation| ("wrong_code", WRONG_CODE.to_owned());
                 self.store
-                    .take_message(&message, event, |_| ("wrong_code", WRONG_CODE.to_owned()))
+                    .take_message(&message, id, wrong_code, words, now)
                     .await
             }
             (Recognised::Number(_), Said::Unreadable) => {
-                self.store
-                    .take_message(&message, None, |_| ("unreadable", UNREADABLE.to_owned()))
-                    .await
+                self.store.take_stray(&message, "unreadable", UNREADABLE).await
             }
             (Recognised::Nobody | Recognised::Answer(_), _) => {
-                self.store
-                    .take_message(&message, None, |_| ("unknown", UNKNOWN.to_owned()))
-                    .await
+                self.store.take_stray(&message, "unknown", UNKNOWN).await
             }
         }
+    }
+
+    /// An answer with its code. A yes is in its row before the directory is asked, as long as that may take; the message
+    /// and its reply follow.
+    async fn take_answer(
+        &self,
+        id: OperationId,
+        answer: impl Fn(&Operation) -> Option<Event>,
+        message: &InboundSms,
+    ) -> Result<String, StoreError> {
+        let yes = |operation: &Operation| answer(operation).filter(|event| is_yes(operation, event));
+        let kept = self.store.answer_as(id, yes, message.received_at).await?;
+        let standing = self.prompt_standing(&kept).await;
+        let (was_kept, now) = match &standing {
+            Some(_) => (true, clock::now()),
+            None => (false, message.received_at),
+        };
+        let event = |operation: &Operation| standing.or_else(|| answer(operation));
+        let words = |before: &Operation, after: &Operation| answered(before, after, was_kept);
+        self.store.take_message(message, id, event, words, now).await
     }
 }
 
@@ -81,24 +90,29 @@ fn answer(operation: &Operation, verdict: Verdict, message: &str) -> Option<Even
     }))
 }
 
-/// What was made of an answer: it counted, or it came too late.
-fn answered(change: Option<(&Operation, &Operation)>) -> (&'static str, String) {
-    let Some((before, after)) = change else {
-        return ("unknown", UNKNOWN.to_owned());
-    };
+/// A yes to what is still open: it waits for the directory.
+fn is_yes(operation: &Operation, event: &Event) -> bool {
+    let yes = matches!(event, Event::Answered(answer) if answer.verdict == Verdict::Approve);
+    yes && operation.state.ended().is_none()
+}
+
+/// What was made of an answer: it counted, or it came too late. `was_kept`: it is a yes that was taken a moment ago.
+fn answered(before: &Operation, after: &Operation, was_kept: bool) -> (&'static str, String) {
     let ticket = &after.facts.ticket;
     let Some(ended) = after.state.ended() else {
         let taken = "Your answer was taken. It counts once the directory can be asked whether you are still the one to give it.";
         return ("kept", format!("Thank you. Ticket {ticket}: {taken}"));
     };
     let at = words::clock(ended.at);
-    let counted = before.state.ended().is_none();
+    let was_open = before.state.ended().is_none();
+    // A worker may have been quicker with what the directory says of a yes that was kept.
+    let counted = was_open || was_kept;
     match &ended.ending {
         Ending::Approved { .. } if counted => (
             "counted",
             format!("Thank you. Your approval for ticket {ticket} is recorded."),
         ),
-        Ending::Denied { .. } if counted => (
+        Ending::Denied { .. } if was_open => (
             "counted",
             format!("Thank you. Your refusal for ticket {ticket} is recorded."),
         ),

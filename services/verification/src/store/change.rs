@@ -110,25 +110,6 @@ impl Store {
         Ok((after, commands, told))
     }
 
-    /// One event after the other, at the same moment; whoever works on the operation goes on.
-    pub(super) async fn advance_all(
-        &self,
-        connection: &mut PgConnection,
-        before: Operation,
-        events: Vec<Event>,
-        now: OffsetDateTime,
-    ) -> Result<(Operation, Vec<AuditEvent>), StoreError> {
-        let (mut operation, mut told) = (before, vec![]);
-        for event in events {
-            let more;
-            (operation, _, more) = self
-                .advance(connection, operation, event, now, Hold::Unchanged)
-                .await?;
-            told.extend(more);
-        }
-        Ok((operation, told))
-    }
-
     /// The phone is free: whoever waits for it may ask.
     async fn wake_others(
         &self,

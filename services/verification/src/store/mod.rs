@@ -19,6 +19,7 @@ use common::{ExecutionId, OperationId, StepCall, TenantId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
+use self::change::Hold;
 pub use self::ledger::{Committer, Entry, Found};
 pub use self::messages::{InboundSms, Recognised};
 pub use self::queue::{Begun, Claim, Queue};
@@ -284,16 +285,31 @@ impl Store {
         Ok(inserted.rows_affected() == 1)
     }
 
-    /// A person answered, and no fence stands in their way. What else is known at the same moment goes down with it.
+    /// A person answered, or the directory has spoken of them, and no fence stands in their way.
     pub async fn answer(
         &self,
         id: OperationId,
-        events: Vec<Event>,
+        event: Event,
+        now: OffsetDateTime,
+    ) -> Result<Operation, StoreError> {
+        self.answer_as(id, |_| Some(event), now).await
+    }
+
+    /// The same, where what was said depends on how the operation stands; where it says nothing, nothing is written.
+    pub async fn answer_as(
+        &self,
+        id: OperationId,
+        event: impl FnOnce(&Operation) -> Option<Event>,
         now: OffsetDateTime,
     ) -> Result<Operation, StoreError> {
         let mut tx = self.pool.begin().await?;
         let operation = self.lock(&mut tx, id).await?;
-        let (operation, told) = self.advance_all(&mut tx, operation, events, now).await?;
+        let Some(event) = event(&operation) else {
+            return Ok(operation);
+        };
+        let (operation, _, told) = self
+            .advance(&mut tx, operation, event, now, Hold::Unchanged)
+            .await?;
         self.audit.record_all(&mut tx, &told).await?;
         notify(&mut tx).await?;
         tx.commit().await?;

@@ -299,12 +299,17 @@ fn a_yes_counts_once_the_directory_vouches_for_its_giver_and_a_no_at_once() {
         story.then(0, Event::Woken);
         story.then(10, Event::Answered(answer(Verdict::Approve, channel)));
         assert_eq!(story.operation.state.ended(), None);
-        assert_eq!(story.then(10, Event::Woken), [Command::LookUpApprover]);
+        assert_eq!(
+            story.wakes_at(),
+            16,
+            "whoever took it asks first, and may die meanwhile"
+        );
+        assert_eq!(story.then(16, Event::Woken), [Command::LookUpApprover]);
         let away = || Event::Approver(Standing::Away { retry_after: None });
-        story.then(10, away());
+        story.then(16, away());
         assert!(matches!(story.notes.last(), Some(Note::Kept(_))));
         let mut when = story.wakes_at();
-        assert_eq!(when, 11);
+        assert_eq!(when, 17);
         while when < 1000 {
             assert_eq!(story.then(when, Event::Woken), [Command::LookUpApprover]);
             story.then(when, away());

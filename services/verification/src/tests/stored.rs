@@ -391,7 +391,7 @@ async fn a_no_that_comes_after_another_runner_took_over_ends_the_operation() {
             None,
             "nobody holds it"
         );
-        let after = desk.store.answer(id, vec![yes], at(17)).await.unwrap();
+        let after = desk.store.answer(id, yes, at(17)).await.unwrap();
 
         let ended = after.state.ended().expect("a no ends it");
         assert!(
@@ -436,11 +436,12 @@ async fn an_answer_by_text_counts_once_and_is_answered_alike() {
     );
 
     let approved = || Event::Answered(answer(Verdict::Approve, Channel::Sms));
-    let yes = || Some((id, vec![approved(), Event::Approver(Standing::Stands)]));
+    desk.store.answer(id, approved(), at(310)).await.unwrap();
     let take = async |message: &str, reply: &'static str| {
-        let words = |_: Option<(&Operation, &Operation)>| ("counted", reply.to_owned());
+        let stands = |_: &Operation| Some(Event::Approver(Standing::Stands));
+        let words = |_: &Operation, _: &Operation| ("counted", reply.to_owned());
         desk.store
-            .take_message(&inbound(message), yes(), words)
+            .take_message(&inbound(message), id, stands, words, at(311))
             .await
             .unwrap()
     };

@@ -269,3 +269,37 @@ async fn an_answer_that_waits_for_the_directory_outlasts_a_deployment() {
     assert_eq!(result.outcome, Outcome::Success, "{}", result.explanation);
     house.permit(&asked.request, &result);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_yes_outlasts_whoever_took_it_while_the_directory_was_being_asked() {
+    for by in [By::Card, By::Text] {
+        let house = House::new().await;
+        let running = house.run(if by == By::Text { SMS_SOON } else { &[] });
+        let asked = asked(&house, &running, by).await;
+        let sent = if by == By::Text {
+            "verification.sms_sent"
+        } else {
+            "verification.card_sent"
+        };
+        house.audited(sent).await;
+        let slow = Fault::new(FaultKind::Latency(Duration::from_hours(1))).on("manager");
+        let slow = house.world.faults(System::Entra).inject(slow);
+
+        tokio::select! {
+            told = asked.says(true) => panic!("nobody can vouch for her: {told}"),
+            () = house.row_is("kept_at IS NOT NULL AND look_up_attempts = 0") => {}
+        }
+        drop(running);
+
+        // What ten minutes would do: the time of the step is over.
+        sqlx::query("UPDATE verifications SET deadline = now() WHERE state = 'open'")
+            .execute(&house.owner)
+            .await
+            .unwrap();
+        house.world.faults(System::Entra).lift(slow);
+        let _running = house.run(if by == By::Text { SMS_SOON } else { &[] });
+        let result = asked.result().await;
+        assert_eq!(result.outcome, Outcome::Success, "{by:?}: {}", result.explanation);
+        house.permit(&asked.request, &result);
+    }
+}

@@ -39,7 +39,7 @@ impl House {
     }
 
     /// Wait until the operation that is open is as `condition` says.
-    async fn row_is(&self, condition: &str) {
+    pub(crate) async fn row_is(&self, condition: &str) {
         let query = format!("SELECT id FROM verifications WHERE state = 'open' AND {condition}");
         let look = async || {
             let query = sqlx::query_scalar::<_, uuid::Uuid>(sqlx::AssertSqlSafe(query.clone()));
