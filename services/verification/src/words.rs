@@ -189,7 +189,9 @@ fn silent(silence: Silence, method: Method, subject: &str, manager: &str) -> Str
         (Silence::NoAnswer, Method::Manager) => format!("{manager} did not answer in time."),
         (Silence::NoAnswer, Method::Question) => format!("{subject} did not answer the question in time."),
         (Silence::Unreachable, Method::Mfa) => {
-            format!("{subject} could not be asked in time: the sign-in request service did not answer.")
+            format!(
+                "{subject} could not be asked in time: the sign-in request service did not answer, or another request was on their phone."
+            )
         }
         (Silence::Unreachable, Method::Manager) => {
             format!("{manager} could not be asked in time: neither Teams nor text messages were available.")
