@@ -238,6 +238,8 @@ pub enum Obstacle {
     ApproverLimit,
     /// The subject's phone was asked too often lately.
     PushLimit,
+    /// The subject said no to another prompt while this one waited for their phone.
+    SaidNo,
     /// The subject has no method that can be asked.
     NoMethod,
     /// The subject is blocked from multi-factor sign-in.
@@ -318,6 +320,7 @@ words!(Obstacle {
     SubjectLimit = "velocity_subject",
     ApproverLimit = "velocity_approver",
     PushLimit = "velocity_pushes",
+    SaidNo = "said_no",
     NoMethod = "no_method",
     Blocked = "blocked",
     SetUp = "set_up",

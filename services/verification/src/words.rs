@@ -259,6 +259,11 @@ fn obstacle_in_words(obstacle: Obstacle, subject: &str, manager: &str) -> String
                 "{subject} was asked on their phone as often in a short time as automation may ask; so many requests can be an attack."
             )
         }
+        Obstacle::SaidNo => {
+            format!(
+                "{subject} said no to another request that was open at the same time, so they were not asked about this one; so many requests can be an attack."
+            )
+        }
         Obstacle::NoMethod => format!("{subject} has no sign-in method that can be asked for approval."),
         Obstacle::Blocked => format!("{subject} is blocked from approving sign-in requests."),
         Obstacle::SetUp => {
@@ -300,6 +305,8 @@ pub fn result(facts: &Facts, ended: &Ended) -> StepResult {
         Ending::Denied { channel, .. } => (Outcome::Denied, Some(*channel)),
         Ending::Answered { given, .. } => (answered(given), None),
         Ending::TimedOut(_) => (Outcome::Timeout, None),
+        // INVARIANT: a no is never lifted: nobody else is asked to say yes instead of them.
+        Ending::Impossible(Obstacle::SaidNo) => (Outcome::Denied, None),
         Ending::Impossible(_) => (Outcome::Failure, None),
     };
     let mut result = StepResult::new(outcome, explanation(facts, ended));

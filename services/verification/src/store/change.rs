@@ -6,7 +6,7 @@ use common::{PermitId, UserId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::limits::MayPush;
+use super::limits::{self, MayPush};
 use super::rows::{Moving, small};
 use super::{Store, StoreError, notify};
 use crate::mfa::PushAnswer;
@@ -93,6 +93,13 @@ impl Store {
             } else {
                 return Err(error.into());
             }
+        }
+        // Looked up once the prompt is ours: whoever had it before has committed what they said.
+        if limits::pushes(&commands) && self.said_no(connection, &after.facts).await? {
+            let answer = PushAnswer::Impossible(Obstacle::SaidNo);
+            (after, commands, notes) = after.apply(Event::Push(answer), PermitId::fresh(), now)?;
+            self.write(connection, &after, hold.lease(&commands)).await?;
+            windows = Windows::default();
         }
         self.keep(connection, &windows).await?;
         let mut told = record::noted(&unchanged, &after, &notes);

@@ -241,6 +241,11 @@ impl Store {
                 sms, sms_attempts, sms_at, wake_at, trace_context, question, push_open, leased_until, fence, latest)
              SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
                 $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37
+             WHERE NOT ($34 AND EXISTS (
+                SELECT
+                FROM verifications said
+                WHERE said.tenant_id = $1 AND lower(said.subject_id) = lower($9) AND said.method = 'mfa' AND said.state = 'denied'
+                    AND said.ended_at >= $17))
              ON CONFLICT DO NOTHING",
             self.tenant.as_str(),
             facts.id.0,

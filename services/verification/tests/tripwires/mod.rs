@@ -190,6 +190,33 @@ async fn whoever_waits_for_a_prompt_to_end_finds_the_last_place_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_no_is_a_no_for_whatever_else_was_asked_of_her_then() {
+    let house = House::new().await;
+    let running = house.run(&[]);
+    house
+        .world
+        .entra()
+        .push_next(ADELE, Push::deny().after(Duration::from_secs(2)));
+    let request = house.request(MFA, ADELE);
+    let first = house.begin(&running, &request).await;
+    let second = house.begin(&running, &of_another_ticket(&request)).await;
+    assert_eq!(house.told(&first).await.outcome, Outcome::Denied);
+    let result = house.told(&second).await;
+    // The playbook takes it as a no, so that her manager is not asked instead.
+    assert_eq!((result.outcome, result.permit), (Outcome::Denied, None));
+    assert_eq!(
+        result.explanation,
+        "Adele Vance said no to another request that was open at the same time, so they were not asked about this one; so \
+         many requests can be an attack."
+    );
+    assert_eq!(house.world.entra().pushes(ADELE), 1);
+    // What is asked of her afterwards is another matter.
+    let third = house.begin(&running, &of_another_ticket(&request)).await;
+    assert_eq!(house.told(&third).await.outcome, Outcome::Success);
+    assert_eq!(house.world.entra().pushes(ADELE), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_person_has_so_many_tickets_proven_and_each_of_them_as_often_as_it_takes() {
     let house = House::new().await;
     let running = house.run(&[("VELOCITY_PER_SUBJECT", "2/86400")]);
