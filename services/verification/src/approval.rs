@@ -119,6 +119,8 @@ pub enum SmsReport {
     Lost,
     /// No number, a bad number, or the carrier will not have it.
     Refused,
+    /// The manager's number is one of the subject's, who would answer in their place.
+    Shared,
 }
 
 impl Sms {
@@ -304,6 +306,15 @@ impl Approval {
                 self.sms = lost_sms(*sent, duty, code.clone(), now);
             }
             (Sms::Due { .. } | Sms::Sending { .. }, SmsReport::Refused) => self.sms = Sms::Off,
+            (Sms::Due { .. }, SmsReport::Shared) => {
+                self.sms = Sms::Off;
+                let step = if self.posting.failed() {
+                    self.end(Ending::Impossible(Obstacle::ManagerNumberShared), now)
+                } else {
+                    Step::to(State::Approval(self))
+                };
+                return Some(step.note_first(Note::SmsWithheld));
+            }
             // Locked in the meantime.
             (Sms::Off, _) => {}
             (Sms::Due { .. } | Sms::Sending { .. } | Sms::Sent { .. }, _) => return None,

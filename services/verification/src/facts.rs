@@ -258,6 +258,8 @@ pub enum Obstacle {
     ManagerReplaced,
     /// Neither Teams nor a text message reaches the manager.
     ManagerUnreachable,
+    /// Teams does not reach the manager, and their number on record is one of the subject's.
+    ManagerNumberShared,
     /// Teams does not reach the subject.
     SubjectUnreachable,
     /// The directory does not let us look.
@@ -330,6 +332,7 @@ words!(Obstacle {
     ManagerIsSubject = "manager_is_subject",
     ManagerReplaced = "manager_replaced",
     ManagerUnreachable = "manager_unreachable",
+    ManagerNumberShared = "manager_number_shared",
     SubjectUnreachable = "subject_unreachable",
     DirectoryRefused = "directory_refused",
 });

@@ -292,6 +292,11 @@ fn obstacle_in_words(obstacle: Obstacle, subject: &str, manager: &str) -> String
                 "{subject} could not be asked in Teams: the bot is not installed for them, they have blocked it, or its set-up needs a person."
             )
         }
+        Obstacle::ManagerNumberShared => {
+            format!(
+                "{manager} could not be reached in Teams, and is not asked by text message, for the number on record is one of {subject}'s."
+            )
+        }
         Obstacle::ManagerUnreachable => {
             format!("{manager} could be reached neither in Teams nor by text message.")
         }

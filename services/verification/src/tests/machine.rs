@@ -633,6 +633,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         3 => prop_oneof![
             Just(SmsReport::Intended(code())), Just(SmsReport::Sent { message: None }),
             Just(SmsReport::Busy { retry_after: None }), Just(SmsReport::Held), Just(SmsReport::Lost), Just(SmsReport::Refused),
+            Just(SmsReport::Shared),
         ].prop_map(Event::Sms),
         1 => prop_oneof![
             Just(answer(Verdict::Approve, Channel::Teams)), Just(answer(Verdict::Deny, Channel::Teams)),

@@ -6,14 +6,14 @@
 use std::time::Duration;
 
 use common::{ActionName, Outcome, Pending, Service, StepRequest, StepResult};
-use launcher::testing::Running;
+use launcher::testing::{Running, seen_within};
 use simulators::System;
 use simulators::faults::{Fault, FaultKind};
 use simulators::teams::{CardReaction, CardView, Choice, Press};
 use simulators::twilio::Reply;
 use trust::Method;
 
-use crate::house::{ADELE, House, MEGAN};
+use crate::house::{ADELE, House, MEGAN, PATIENCE};
 use crate::{MANAGER, SMS_SOON};
 
 const ALEX: &str = "alex@contoso.example";
@@ -302,4 +302,57 @@ async fn a_yes_outlasts_whoever_took_it_while_the_directory_was_being_asked() {
         assert_eq!(result.outcome, Outcome::Success, "{by:?}: {}", result.explanation);
         house.permit(&asked.request, &result);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_the_code_of_their_own_request_whatever_number_their_manager_has() {
+    for registered in [true, false] {
+        let house = House::new().await;
+        let number = house.world.person(MEGAN).e164().unwrap();
+        if registered {
+            house.world.entra().set_mobile(ADELE, Some(&number));
+        } else {
+            let national = format!("0{}", number.strip_prefix("+44").unwrap());
+            house.world.entra().set_contact_phone(ADELE, Some(&national));
+        }
+        let without_teams = house.run(&[("TEAMS_CATALOG_APP_ID", "")]);
+        let request = house.request(MANAGER, ADELE);
+        let pending = house.begin(&without_teams, &request).await;
+        let result = house.told(&pending).await;
+        assert_eq!(
+            (result.outcome, result.explanation.as_str()),
+            (
+                Outcome::Failure,
+                "Megan Bowen could not be reached in Teams, and is not asked by text message, for the number on record is \
+                 one of Adele Vance's."
+            )
+        );
+        without_teams.stop().await;
+        // A card is hers alone.
+        let running = house.run(SMS_SOON);
+        let asked = asked(&house, &running, By::Card).await;
+        let withheld = async || asked.recorded("verification.sms_withheld").await.pop();
+        let why = seen_within(PATIENCE, withheld).await;
+        assert_eq!(why.as_deref(), Some("manager_number_shared"));
+        asked.says(true).await;
+        assert_eq!(asked.result().await.outcome, Outcome::Success);
+        assert!(house.world.twilio().inbox(&number).is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_subject_s_numbers_cannot_be_read_no_text_goes_out_and_afterwards_it_does() {
+    let house = House::new().await;
+    let running = house.run(SMS_SOON);
+    let number = house.world.person(MEGAN).e164().unwrap();
+    house.world.teams().react(MEGAN, CardReaction::ignore());
+    house.world.twilio().reply(&number, Reply::Yes);
+    let away = Fault::new(FaultKind::Status(503)).on("phoneMethods");
+    let away = house.world.faults(System::Entra).inject(away);
+    let pending = house.begin(&running, &house.request(MANAGER, ADELE)).await;
+    house.row_is("sms = 'due' AND sms_attempts > 0").await;
+    assert!(house.world.twilio().inbox(&number).is_empty());
+    house.world.faults(System::Entra).lift(away);
+    let result = house.told(&pending).await;
+    assert_eq!(result.explanation, "Megan Bowen approved by text message.");
 }
