@@ -130,6 +130,9 @@ pub enum Matter {
 pub struct Shown {
     /// What they are asked to allow: `Reset the password of Adele Vance`.
     pub title: String,
+    /// With what: `group`, `Project Files`. Rows of before know none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<Parameter>,
     /// Who asks.
     pub employee: String,
     /// Their department, where the directory has one.
@@ -142,22 +145,37 @@ pub struct Shown {
     pub expires: String,
 }
 
+/// One parameter of what is to be allowed, as it is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// Its value, one line. May be the requester's own words.
+    pub value: String,
+}
+
 impl Shown {
     /// The digest that a permit carries.
     pub fn digest(&self) -> Digest {
         // Destructured on purpose: what is shown is bound.
         let Self {
             title,
+            parameters,
             employee,
             department,
             ticket,
             reason,
             expires,
         } = self;
-        Digest::of_json(&serde_json::json!({
+        let mut shown = serde_json::json!({
             "title": title, "employee": employee, "department": department,
             "ticket": ticket, "reason": reason, "expires": expires,
-        }))
+        });
+        // Without any the digest is the one of before: a permit is made again from its row, byte for byte.
+        if !parameters.is_empty() {
+            shown["parameters"] = serde_json::json!(parameters);
+        }
+        Digest::of_json(&shown)
     }
 }
 

@@ -16,8 +16,8 @@ use crate::question::Question;
 
 pub use crate::ended::Ended;
 pub use crate::facts::{
-    CardMessage, Channel, Ending, Facts, Matter, Method, Obstacle, Party, PermitFacts, Request, Shown,
-    Silence, Verdict,
+    CardMessage, Channel, Ending, Facts, Matter, Method, Obstacle, Parameter, Party, PermitFacts, Request,
+    Shown, Silence, Verdict,
 };
 
 /// How long a permit is good for (design, section 6).
