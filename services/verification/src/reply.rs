@@ -8,7 +8,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::Verifier;
-use crate::operation::{Answer, Channel, Ending, Event, Operation, Verdict};
+use crate::operation::{Answer, Channel, Ending, Event, Operation, State, Verdict};
 use crate::sms::{self, Said};
 use crate::store::{InboundSms, Recognised, StoreError};
 use crate::words;
@@ -37,9 +37,10 @@ impl Verifier {
         let number_hash = self.hasher.number(&received.from);
         let recognised = self.store.recognise(&number_hash, answer_hash.as_deref()).await?;
         match (recognised, said) {
-            (Recognised::Answer(id), Said::Answer { verdict, .. }) => {
-                let answer = |operation: &Operation| answer(operation, verdict, &received.sid);
-                self.take_answer(id, answer, &message).await
+            (Recognised::Answer(id), Said::Answer { verdict, code }) => {
+                let hash = self.hasher.answer(&received.from, &code);
+                let answer = |operation: &Operation| heard(operation, verdict, &hash, &received.sid);
+                self.take_answer(id, &hash, answer, &message).await
             }
             (Recognised::Number(id), Said::Answer { .. }) => {
                 let wrong_code = |_: &Operation| Some(Event::WrongCode);
@@ -62,6 +63,7 @@ impl Verifier {
     async fn take_answer(
         &self,
         id: OperationId,
+        hash: &str,
         answer: impl Fn(&Operation) -> Option<Event>,
         message: &InboundSms,
     ) -> Result<String, StoreError> {
@@ -73,14 +75,35 @@ impl Verifier {
             None => (false, message.received_at),
         };
         let event = |operation: &Operation| standing.or_else(|| answer(operation));
-        let words = |before: &Operation, after: &Operation| answered(before, after, was_kept);
+        let words = |before: &Operation, after: &Operation| match sent_code(before) {
+            // A yes that is kept had its code.
+            _ if was_kept => answered(before, after, was_kept),
+            Some(code) if code == hash => answered(before, after, was_kept),
+            Some(_) if before.state.ended().is_none() => ("wrong_code", WRONG_CODE.to_owned()),
+            Some(_) | None => ("unknown", UNKNOWN.to_owned()),
+        };
         self.store.take_message(message, id, event, words, now).await
     }
 }
 
-/// The answer of the manager who was asked; nobody else has the code.
-fn answer(operation: &Operation, verdict: Verdict, message: &str) -> Option<Event> {
+/// What an answer must carry, as hash; none where none was sent, or where wrong ones closed the channel.
+fn sent_code(operation: &Operation) -> Option<&str> {
+    let code = match &operation.state {
+        State::Approval(approval) => approval.sms.code(),
+        State::Ended(ended) => ended.code.as_ref(),
+        State::Mfa(_) | State::Question(_) => None,
+    };
+    code.map(|code| code.answer_hash.as_str())
+}
+
+/// What a message with the code of `hash` is to the operation as it stands: the answer of the manager who was asked, for
+/// nobody else has the code; or a wrong code, where another one has gone out since it was recognised.
+fn heard(operation: &Operation, verdict: Verdict, hash: &str, message: &str) -> Option<Event> {
     let request = operation.state.request()?;
+    // INVARIANT: looked at under the lock of the row: only the newest code counts, and none once the guesses are used up.
+    if sent_code(operation)? != hash {
+        return operation.state.ended().is_none().then_some(Event::WrongCode);
+    }
     Some(Event::Answered(Answer {
         verdict,
         by: request.approver.id.clone(),

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use common::{ActionName, Outcome, Pending, Service, StepRequest, StepResult};
-use launcher::testing::{Running, seen_within};
+use launcher::testing::{Running, seen_within, until};
 use simulators::System;
 use simulators::faults::{Fault, FaultKind};
 use simulators::teams::{CardReaction, CardView, Choice, Press};
@@ -85,6 +85,12 @@ impl Asked<'_> {
         let status = world.twilio().receive(&number, &format!("{word} {code}")).await;
         assert_eq!(status, Some(200));
         String::new()
+    }
+
+    /// Wait until it is on record that the text message went out: nobody but an answer changes the row then.
+    async fn sent(&self) {
+        let look = async || self.recorded("verification.sms_sent").await.pop();
+        assert!(seen_within(PATIENCE, look).await.is_some(), "no text message");
     }
 
     async fn result(&self) -> StepResult {
@@ -355,4 +361,64 @@ async fn while_the_subject_s_numbers_cannot_be_read_no_text_goes_out_and_afterwa
     house.world.faults(System::Entra).lift(away);
     let result = house.told(&pending).await;
     assert_eq!(result.explanation, "Megan Bowen approved by text message.");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_is_outdated_or_closed_while_its_answer_waits_for_the_row_does_not_count() {
+    let house = House::new().await;
+    let running = house.run(SMS_SOON);
+    let number = house.world.person(MEGAN).e164().unwrap();
+    for (meanwhile, verdict) in [
+        ("sms_answer_hash = 'of another code'", "wrong_code"),
+        (
+            "sms = 'off', sms_number_hash = NULL, sms_answer_hash = NULL, sms_masked = NULL",
+            "unknown",
+        ),
+    ] {
+        let asked = asked(&house, &running, By::Text).await;
+        asked.sent().await;
+        let code = asked.code.as_deref().unwrap();
+        let mut row = house.owner.begin().await.unwrap();
+        sqlx::query("SELECT FROM verifications WHERE execution_id = $1 FOR UPDATE")
+            .bind(asked.request.execution_id.0)
+            .execute(&mut *row)
+            .await
+            .unwrap();
+        let answered = async {
+            let text = format!("YES {code}");
+            assert_eq!(house.world.twilio().receive(&number, &text).await, Some(200));
+        };
+        let changed = async {
+            until("an answer that waits for the row", async || {
+                let waiting: i64 = sqlx::query_scalar(
+                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
+                )
+                .fetch_one(&house.owner)
+                .await
+                .unwrap();
+                waiting > 0
+            })
+            .await;
+            let change = format!("UPDATE verifications SET {meanwhile} WHERE execution_id = $1");
+            sqlx::query(sqlx::AssertSqlSafe(change))
+                .bind(asked.request.execution_id.0)
+                .execute(&mut *row)
+                .await
+                .unwrap();
+            row.commit().await.unwrap();
+        };
+        tokio::join!(answered, changed);
+        let view = house.look(&running, &asked.pending).await;
+        assert_eq!(view.result, None, "{meanwhile}");
+        let (kept, said): (bool, String) = sqlx::query_as(
+            "SELECT v.kept_at IS NOT NULL, m.verdict
+             FROM verifications v, verification_messages m
+             WHERE v.id = m.verification_id AND v.execution_id = $1",
+        )
+        .bind(asked.request.execution_id.0)
+        .fetch_one(&house.owner)
+        .await
+        .unwrap();
+        assert_eq!((kept, said.as_str()), (false, verdict), "{meanwhile}");
+    }
 }
