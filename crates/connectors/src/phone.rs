@@ -20,6 +20,18 @@ impl PhoneNumber {
         &self.0
     }
 
+    /// Whether `text`, as people write numbers, may be this one: with its country, or only with its area. To keep two
+    /// people's numbers apart; what is too short to tell is another one.
+    pub fn may_be(&self, text: &str) -> bool {
+        let digits: String = text
+            .replace("(0)", "")
+            .chars()
+            .filter(char::is_ascii_digit)
+            .collect();
+        let significant = digits.trim_start_matches('0');
+        significant.len() >= 6 && self.0.ends_with(significant)
+    }
+
     /// Read what people write in a directory: spaces, dashes, dots, slashes and brackets are dropped, `00` in front
     /// reads as `+`, a `(0)` trunk digit is dropped. A number without its country or with an extension is refused.
     pub fn from_directory(text: &str) -> Result<Self, NotAPhoneNumber> {
@@ -113,6 +125,30 @@ mod tests {
             "+989121234567".parse::<PhoneNumber>().unwrap().to_string(),
             "+98•••••567"
         );
+    }
+
+    #[test]
+    fn a_number_is_told_from_others_however_people_write_it() {
+        let number: PhoneNumber = "+447700900123".parse().unwrap();
+        for same in [
+            "+447700900123",
+            "0044 7700-900.123",
+            "+44 (0)7700 900123",
+            "07700 900 123",
+            "900-123",
+        ] {
+            assert!(number.may_be(same), "{same}");
+        }
+        for other in [
+            "+447700900124",
+            "07700 900 124",
+            "0123",
+            "ext. 123",
+            "",
+            "+4477009001230",
+        ] {
+            assert!(!number.may_be(other), "{other}");
+        }
     }
 
     #[test]

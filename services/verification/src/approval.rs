@@ -19,6 +19,8 @@ const MAX_SMS: u8 = 2;
 /// How long an approval may wait for the directory. A permit is good until half an hour after the person answered, renewals
 /// included, so that this leaves it its ten minutes.
 const FRESH: Duration = Duration::minutes(20);
+/// Whoever takes a yes asks the directory at once, and waits 5 s; a worker asks where nothing came of that.
+const LOOK_UP_WAIT: Duration = Duration::seconds(6);
 /// Wrong codes from the right number before text messages no longer count: 5 in 10,000 to guess.
 pub const MAX_WRONG_CODES: u8 = 5;
 
@@ -117,6 +119,8 @@ pub enum SmsReport {
     Lost,
     /// No number, a bad number, or the carrier will not have it.
     Refused,
+    /// The manager's number is one of the subject's, who would answer in their place.
+    Shared,
 }
 
 impl Sms {
@@ -302,6 +306,15 @@ impl Approval {
                 self.sms = lost_sms(*sent, duty, code.clone(), now);
             }
             (Sms::Due { .. } | Sms::Sending { .. }, SmsReport::Refused) => self.sms = Sms::Off,
+            (Sms::Due { .. }, SmsReport::Shared) => {
+                self.sms = Sms::Off;
+                let step = if self.posting.failed() {
+                    self.end(Ending::Impossible(Obstacle::ManagerNumberShared), now)
+                } else {
+                    Step::to(State::Approval(self))
+                };
+                return Some(step.note_first(Note::SmsWithheld));
+            }
             // Locked in the meantime.
             (Sms::Off, _) => {}
             (Sms::Due { .. } | Sms::Sending { .. } | Sms::Sent { .. }, _) => return None,
@@ -328,7 +341,7 @@ impl Approval {
                 self.kept.get_or_insert_with(|| Kept {
                     answer: Answer { card: None, ..answer },
                     at: now,
-                    duty: Duty::due(now),
+                    duty: Duty::due(now + LOOK_UP_WAIT),
                 });
                 Step::to(State::Approval(self))
             }

@@ -8,7 +8,7 @@ use time::Duration;
 
 use crate::Verifier;
 use crate::ask::manager_obstacle;
-use crate::operation::{Event, Facts, Obstacle, Operation, Request, State, Verdict};
+use crate::operation::{Event, Facts, Obstacle, Operation, Request, State};
 
 /// How long somebody who has just answered is kept waiting for the directory: Teams and Twilio give up after some 15 s.
 const PROMPTLY: StdDuration = StdDuration::from_secs(5);
@@ -39,19 +39,19 @@ pub fn lapsed(subject: &UserId, asked: &UserId, manager: Option<&Person>) -> Opt
 }
 
 impl Verifier {
-    /// An answer, with what the directory says of its giver where it may yet become an approval. What cannot be known at
-    /// once is for a worker.
-    pub(crate) async fn with_standing(&self, operation: &Operation, answered: Event) -> Vec<Event> {
-        let (State::Approval(approval), Event::Answered(answer)) = (&operation.state, &answered) else {
-            return vec![answered];
+    /// What the directory says of whoever gave the yes that is kept with `operation`; `None` where none waits for it. What
+    /// cannot be known at once is for a worker.
+    ///
+    /// INVARIANT: asked only once the yes is in its row, so that it outlasts us however long the directory takes.
+    pub(crate) async fn prompt_standing(&self, operation: &Operation) -> Option<Event> {
+        let State::Approval(approval) = &operation.state else {
+            return None;
         };
-        if answer.verdict == Verdict::Deny {
-            return vec![answered];
-        }
+        approval.kept.as_ref()?;
         let looking = Box::pin(self.standing(&operation.facts, &approval.request));
         let standing = tokio::time::timeout(PROMPTLY, looking).await;
         let standing = standing.unwrap_or(Standing::Away { retry_after: None });
-        vec![answered, Event::Approver(standing)]
+        Some(Event::Approver(standing))
     }
 
     /// Look the subject's manager up again.

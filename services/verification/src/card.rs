@@ -60,9 +60,15 @@ pub fn too_late(facts: &Facts, ended: &Ended) -> Option<Card> {
 /// What a manager is asked.
 pub fn question(request: &Request) -> Card {
     let shown = &request.shown;
+    let parameters: Vec<(&str, &str)> = shown
+        .parameters
+        .iter()
+        .map(|parameter| (parameter.name.as_str(), parameter.value.as_str()))
+        .collect();
     approval_card(&ApprovalCard {
         approval_id: &request.reference,
         title: &shown.title,
+        parameters: &parameters,
         employee: &shown.employee,
         department: shown.department.as_deref(),
         ticket: &shown.ticket,

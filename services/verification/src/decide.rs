@@ -1,6 +1,6 @@
 //! A pressed button: judged, recorded, answered.
 
-use common::UserId;
+use common::{UserId, clock};
 use connectors::teams::Card;
 use connectors::teams::inbound::{Activity, Press, Reply};
 use time::OffsetDateTime;
@@ -66,8 +66,8 @@ impl Verifier {
         match (judged, operation) {
             (Ok(event), Some(operation)) => {
                 let was_open = operation.state.ended().is_none();
-                let events = self.with_standing(&operation, event).await;
-                let after = self.store.answer(operation.facts.id, events, now).await?;
+                let answered = self.store.answer(operation.facts.id, event, now).await?;
+                let after = self.judged_promptly(answered).await;
                 Ok(shown(&after, was_open))
             }
             (Err(refusal), operation) => {
@@ -80,6 +80,25 @@ impl Verifier {
                 }
             }
             (Ok(_), None) => self.refuse(Refusal::Unknown, None, activity).await,
+        }
+    }
+
+    /// The operation with what the directory says of the yes that it keeps, where it can be asked at once.
+    async fn judged_promptly(&self, operation: Operation) -> Operation {
+        let Some(standing) = self.prompt_standing(&operation).await else {
+            return operation;
+        };
+        match self
+            .store
+            .answer(operation.facts.id, standing, clock::now())
+            .await
+        {
+            Ok(judged) => judged,
+            // The yes is kept, so that a worker asks again.
+            Err(error) => {
+                tracing::warn!(error = %chassis::chain(&error), "what the directory said could not be recorded");
+                operation
+            }
         }
     }
 

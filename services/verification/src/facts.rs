@@ -130,6 +130,9 @@ pub enum Matter {
 pub struct Shown {
     /// What they are asked to allow: `Reset the password of Adele Vance`.
     pub title: String,
+    /// With what: `group`, `Project Files`. Rows of before know none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<Parameter>,
     /// Who asks.
     pub employee: String,
     /// Their department, where the directory has one.
@@ -142,22 +145,37 @@ pub struct Shown {
     pub expires: String,
 }
 
+/// One parameter of what is to be allowed, as it is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// Its value, one line. May be the requester's own words.
+    pub value: String,
+}
+
 impl Shown {
     /// The digest that a permit carries.
     pub fn digest(&self) -> Digest {
         // Destructured on purpose: what is shown is bound.
         let Self {
             title,
+            parameters,
             employee,
             department,
             ticket,
             reason,
             expires,
         } = self;
-        Digest::of_json(&serde_json::json!({
+        let mut shown = serde_json::json!({
             "title": title, "employee": employee, "department": department,
             "ticket": ticket, "reason": reason, "expires": expires,
-        }))
+        });
+        // Without any the digest is the one of before: a permit is made again from its row, byte for byte.
+        if !parameters.is_empty() {
+            shown["parameters"] = serde_json::json!(parameters);
+        }
+        Digest::of_json(&shown)
     }
 }
 
@@ -238,6 +256,8 @@ pub enum Obstacle {
     ApproverLimit,
     /// The subject's phone was asked too often lately.
     PushLimit,
+    /// The subject said no to another prompt while this one waited for their phone.
+    SaidNo,
     /// The subject has no method that can be asked.
     NoMethod,
     /// The subject is blocked from multi-factor sign-in.
@@ -256,6 +276,8 @@ pub enum Obstacle {
     ManagerReplaced,
     /// Neither Teams nor a text message reaches the manager.
     ManagerUnreachable,
+    /// Teams does not reach the manager, and their number on record is one of the subject's.
+    ManagerNumberShared,
     /// Teams does not reach the subject.
     SubjectUnreachable,
     /// The directory does not let us look.
@@ -318,6 +340,7 @@ words!(Obstacle {
     SubjectLimit = "velocity_subject",
     ApproverLimit = "velocity_approver",
     PushLimit = "velocity_pushes",
+    SaidNo = "said_no",
     NoMethod = "no_method",
     Blocked = "blocked",
     SetUp = "set_up",
@@ -327,6 +350,7 @@ words!(Obstacle {
     ManagerIsSubject = "manager_is_subject",
     ManagerReplaced = "manager_replaced",
     ManagerUnreachable = "manager_unreachable",
+    ManagerNumberShared = "manager_number_shared",
     SubjectUnreachable = "subject_unreachable",
     DirectoryRefused = "directory_refused",
 });

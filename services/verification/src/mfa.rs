@@ -19,6 +19,8 @@ pub const PROMPT_OPEN_WAIT: Duration = Duration::seconds(60);
 /// How long after a lost answer the second and last push follows: long enough for what broke to mend and for the first
 /// prompt to be read, short enough to leave time for an answer.
 const LOST_WAIT: Duration = Duration::seconds(15);
+/// How much time a person is left for an answer where they are prompted at all: about as long as a prompt stays on the phone.
+const LEAST_TIME: Duration = Duration::seconds(60);
 /// How soon to look again whether another operation's prompt has gone; its end wakes us anyway.
 const ELSEWHERE_WAIT: Duration = Duration::seconds(5);
 
@@ -155,8 +157,18 @@ impl Mfa {
     }
 
     fn push_or(self, sent: u8, attempts: u16, silence: Silence, now: OffsetDateTime) -> Step {
-        if now >= self.patience.deadline || sent >= MAX_PUSHES {
+        let left = self.patience.deadline - now;
+        if left <= Duration::ZERO || sent >= MAX_PUSHES {
             return Ended::owing(Ending::TimedOut(silence), now).step();
+        }
+        // INVARIANT: a no is never lost. Whoever had seconds to give it would give it to nobody.
+        if left < self.patience.least(LEAST_TIME) {
+            if sent == 0 {
+                return Ended::owing(Ending::TimedOut(silence), now).step();
+            }
+            // They may yet answer the prompt that was given up.
+            let deadline = self.patience.deadline;
+            return self.later(sent, 0, deadline);
         }
         let number = sent + 1;
         let command = Command::Push {

@@ -16,8 +16,8 @@ use crate::question::Question;
 
 pub use crate::ended::Ended;
 pub use crate::facts::{
-    CardMessage, Channel, Ending, Facts, Matter, Method, Obstacle, Party, PermitFacts, Request, Shown,
-    Silence, Verdict,
+    CardMessage, Channel, Ending, Facts, Matter, Method, Obstacle, Parameter, Party, PermitFacts, Request,
+    Shown, Silence, Verdict,
 };
 
 /// How long a permit is good for (design, section 6).
@@ -208,6 +208,8 @@ pub enum Note {
         /// The vendor's id of the message.
         message: Option<String>,
     },
+    /// No text message is sent: it would go to the subject.
+    SmsWithheld,
     /// Wrong codes closed the text channel.
     SmsLocked,
     /// An answer that counted.
@@ -252,6 +254,12 @@ impl Step {
     /// And do this.
     pub fn command(mut self, command: Command) -> Self {
         self.commands.push(command);
+        self
+    }
+
+    /// And record this, before whatever followed from it.
+    pub fn note_first(mut self, note: Note) -> Self {
+        self.notes.insert(0, note);
         self
     }
 

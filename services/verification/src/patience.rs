@@ -26,6 +26,11 @@ impl Patience {
         first && self.is_postponed()
     }
 
+    /// The least of it that is worth asking for: `usual`, and half of their time where that is shorter.
+    pub fn least(&self, usual: Duration) -> Duration {
+        usual.min(self.time / 2)
+    }
+
     /// There is more time than the step says.
     pub fn is_postponed(&self) -> bool {
         self.deadline > self.timeout

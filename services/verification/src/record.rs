@@ -7,7 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::inquiry::Given;
-use crate::operation::{Answer, Channel, Ending, Facts, Note, Operation, Reply, Verdict};
+use crate::operation::{Answer, Channel, Ending, Facts, Note, Obstacle, Operation, Reply, Verdict};
 
 fn event(kind: &'static str, facts: &Facts, mut detail: serde_json::Value) -> AuditEvent {
     if let Some(detail) = detail.as_object_mut() {
@@ -126,6 +126,11 @@ fn of_note(facts: &Facts, note: &Note, shown: Option<&Digest>) -> AuditEvent {
             json!({"to": code.masked, "shown": shown}),
         ),
         Note::SmsSent { message } => event("verification.sms_sent", facts, json!({"message": message})),
+        Note::SmsWithheld => event(
+            "verification.sms_withheld",
+            facts,
+            json!({"why": Obstacle::ManagerNumberShared.as_str()}),
+        ),
         Note::SmsLocked => event("verification.sms_locked", facts, json!({})),
         Note::Answered(answer) => answered("verification.answered", facts, answer, None),
         Note::Kept(answer) => answered("verification.answer_kept", facts, answer, Some("directory_away")),

@@ -9,11 +9,20 @@ use time::macros::format_description;
 
 use crate::approval::{Approval, Sms};
 use crate::inquiry::Given;
-use crate::operation::{Channel, Ended, Ending, Facts, Method, Obstacle, Operation, Shown, Silence, State};
+use crate::operation::{
+    Channel, Ended, Ending, Facts, Method, Obstacle, Operation, Parameter, Shown, Silence, State,
+};
 use crate::posting::Card;
 
 /// Longest reason shown to a manager, in characters; a card has some 20 KB, a reader has less.
 const LONGEST_REASON: usize = 300;
+
+/// Longest name or value of what a manager is asked to allow, in characters.
+const LONGEST_PARAMETER: usize = 120;
+/// Most parameters shown.
+const MOST_PARAMETERS: usize = 12;
+/// Most of them in a text message, in characters: with the rest it stays within three parts.
+const LONGEST_IN_TEXT: usize = 100;
 
 /// What a manager is asked to allow.
 pub fn shown(
@@ -31,12 +40,35 @@ pub fn shown(
     };
     Shown {
         title,
+        parameters: authorizes.map(parameters).unwrap_or_default(),
         employee: name.clone(),
         department: subject.department.clone(),
         ticket: ticket.to_string(),
         reason: cut(one_line(reason.unwrap_or_default()), LONGEST_REASON),
         expires: clock(deadline),
     }
+}
+
+/// With what it is to be allowed, a line each. What is too much for a card is said to be there.
+fn parameters(authorizes: &AuthorizedAction) -> Vec<Parameter> {
+    let line = |text: &str| cut(one_line(text), LONGEST_PARAMETER);
+    let all = &authorizes.parameters;
+    let mut shown: Vec<Parameter> = all
+        .iter()
+        .take(MOST_PARAMETERS)
+        .map(|(name, value)| Parameter {
+            name: line(&name.replace('_', " ")),
+            value: line(&value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
+        })
+        .collect();
+    let further = all.len().saturating_sub(MOST_PARAMETERS);
+    if further > 0 {
+        shown.push(Parameter {
+            name: "and more".to_owned(),
+            value: format!("{further} that do not fit here; ask what they are before you approve"),
+        });
+    }
+    shown
 }
 
 /// `09:50 UTC`.
@@ -95,10 +127,32 @@ pub fn question(shown: &Shown, code: &str) -> String {
         expires,
         ..
     } = shown;
+    let with = in_text(shown);
     format!(
-        "Firstline: {title}? Ticket {ticket}. Reply YES {code} to approve or NO {code} to deny until {expires}. \
+        "Firstline: {title}?{with} Ticket {ticket}. Reply YES {code} to approve or NO {code} to deny until {expires}. \
          If they have not spoken to you, reply NO {code}."
     )
+}
+
+/// With what, where all of it has room; never an address, which a phone would make clickable.
+fn in_text(shown: &Shown) -> String {
+    let lines: Vec<String> = shown
+        .parameters
+        .iter()
+        .map(|parameter| format!("{}: {}", parameter.name, parameter.value))
+        .collect();
+    let joined = lines.join(", ");
+    let clickable = shown
+        .parameters
+        .iter()
+        .any(|parameter| parameter.value.contains(['.', ':', '/', '@']));
+    if joined.is_empty() {
+        String::new()
+    } else if clickable || joined.chars().count() > LONGEST_IN_TEXT {
+        " With what exactly is on the card in Teams; if you cannot see it, reply NO.".to_owned()
+    } else {
+        format!(" With {joined}.")
+    }
 }
 
 /// What is being waited for.
@@ -189,7 +243,9 @@ fn silent(silence: Silence, method: Method, subject: &str, manager: &str) -> Str
         (Silence::NoAnswer, Method::Manager) => format!("{manager} did not answer in time."),
         (Silence::NoAnswer, Method::Question) => format!("{subject} did not answer the question in time."),
         (Silence::Unreachable, Method::Mfa) => {
-            format!("{subject} could not be asked in time: the sign-in request service did not answer.")
+            format!(
+                "{subject} could not be asked in time: the sign-in request service did not answer, or another request was on their phone."
+            )
         }
         (Silence::Unreachable, Method::Manager) => {
             format!("{manager} could not be asked in time: neither Teams nor text messages were available.")
@@ -257,6 +313,11 @@ fn obstacle_in_words(obstacle: Obstacle, subject: &str, manager: &str) -> String
                 "{subject} was asked on their phone as often in a short time as automation may ask; so many requests can be an attack."
             )
         }
+        Obstacle::SaidNo => {
+            format!(
+                "{subject} said no to another request that was open at the same time, so they were not asked about this one; so many requests can be an attack."
+            )
+        }
         Obstacle::NoMethod => format!("{subject} has no sign-in method that can be asked for approval."),
         Obstacle::Blocked => format!("{subject} is blocked from approving sign-in requests."),
         Obstacle::SetUp => {
@@ -285,6 +346,11 @@ fn obstacle_in_words(obstacle: Obstacle, subject: &str, manager: &str) -> String
                 "{subject} could not be asked in Teams: the bot is not installed for them, they have blocked it, or its set-up needs a person."
             )
         }
+        Obstacle::ManagerNumberShared => {
+            format!(
+                "{manager} could not be reached in Teams, and is not asked by text message, for the number on record is one of {subject}'s."
+            )
+        }
         Obstacle::ManagerUnreachable => {
             format!("{manager} could be reached neither in Teams nor by text message.")
         }
@@ -298,6 +364,8 @@ pub fn result(facts: &Facts, ended: &Ended) -> StepResult {
         Ending::Denied { channel, .. } => (Outcome::Denied, Some(*channel)),
         Ending::Answered { given, .. } => (answered(given), None),
         Ending::TimedOut(_) => (Outcome::Timeout, None),
+        // INVARIANT: a no is never lifted: nobody else is asked to say yes instead of them.
+        Ending::Impossible(Obstacle::SaidNo) => (Outcome::Denied, None),
         Ending::Impossible(_) => (Outcome::Failure, None),
     };
     let mut result = StepResult::new(outcome, explanation(facts, ended));

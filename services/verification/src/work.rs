@@ -25,7 +25,7 @@ use uuid::Uuid;
 use crate::approval::SmsReport;
 use crate::card::Outgoing;
 use crate::mfa::PushAnswer;
-use crate::operation::{CardMessage, Command, Event, Operation, Request};
+use crate::operation::{CardMessage, Command, Event, Facts, Operation, Request};
 use crate::posting::CardReport;
 use crate::store::{Claim, Queue, StoreError};
 use crate::{Verifier, card, sms, words};
@@ -324,9 +324,9 @@ impl Verifier {
 
     async fn send_sms(&self, claim: &Claim, request: &Request) -> Result<Done, WorkError> {
         let report = |report| Ok(Done::Reported(Event::Sms(report)));
-        let to = match self.approver_number(request).await {
-            Ok(Some(to)) => to,
-            Ok(None) => return report(SmsReport::Refused),
+        let to = match self.approver_number(&claim.operation.facts, request).await {
+            Ok(Ok(to)) => to,
+            Ok(Err(why_none)) => return report(why_none),
             Err(error) => {
                 tracing::warn!(error = %chassis::chain(&error), "the manager's number cannot be looked up now");
                 let retry_after = wait_of(&error);
@@ -366,16 +366,39 @@ impl Verifier {
         }
     }
 
-    /// The number is read when it is needed and forgotten again; so is whether the manager still has their account.
-    async fn approver_number(&self, request: &Request) -> Result<Option<PhoneNumber>, CallError> {
+    /// The number is read when it is needed and forgotten again; so are whether the manager still has their account and
+    /// what the subject's numbers are. Or else the report of why there is none.
+    async fn approver_number(
+        &self,
+        facts: &Facts,
+        request: &Request,
+    ) -> Result<Result<PhoneNumber, SmsReport>, CallError> {
         let person = match self.entra.user(&request.approver.id).await {
             Err(CallError::Refused { .. }) => None,
             looked_up => looked_up?,
         };
-        Ok(person
+        let number = person
             .filter(|person| person.account_enabled && !person.guest)
             .and_then(|person| person.mobile_phone)
-            .and_then(|number| PhoneNumber::from_directory(&number).ok()))
+            .and_then(|number| PhoneNumber::from_directory(&number).ok());
+        let Some(number) = number else {
+            return Ok(Err(SmsReport::Refused));
+        };
+        // INVARIANT: nobody gets the code of their own request. Whose numbers cannot be read may have this one.
+        let subject = &facts.subject.id;
+        let looked = Box::pin(async {
+            tokio::try_join!(self.entra.user(subject), self.entra.mobile_phone_method(subject))
+        });
+        let (person, registered) = looked.await?;
+        let Some(person) = person else {
+            return Ok(Err(SmsReport::Busy { retry_after: None }));
+        };
+        let on_record = person.mobile_phone.is_some_and(|theirs| number.may_be(&theirs));
+        if on_record || registered.is_some_and(|theirs| theirs == number) {
+            tracing::warn!("the manager's number is one of the subject's; no text message is sent");
+            return Ok(Err(SmsReport::Shared));
+        }
+        Ok(Ok(number))
     }
 
     /// Store the code's hash before the message goes out: an answer must find it, whatever stops in between.

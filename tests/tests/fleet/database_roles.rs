@@ -176,7 +176,8 @@ async fn no_role_is_more_than_a_user_of_its_tables() {
 /// say that they come last.
 #[tokio::test]
 async fn what_runs_as_the_owner_finds_our_tables_only() {
-    let owner = launcher::testing::database().await.owner().await;
+    let database = launcher::testing::database().await;
+    let owner = database.owner().await;
     let functions: Vec<(String, Option<Vec<String>>)> = sqlx::query_as(
         "SELECT oid::regprocedure::text, proconfig
          FROM pg_proc

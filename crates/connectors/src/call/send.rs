@@ -44,8 +44,10 @@ pub(crate) struct Call {
     /// Asked again, an answer that is too large would be as large: so it is with what is stored there, and not with what a model
     /// says.
     pub(crate) as_large_again: bool,
-    /// A 503 means "not taken", by this vendor and for this call: where a mistake would cost little.
-    pub(crate) not_taken_on_503: bool,
+    /// Tries at most.
+    pub(crate) tries: u32,
+    /// A 503 that comes this soon means "not taken", by this vendor and for this call: where a mistake would cost little.
+    pub(crate) not_taken_on_503: Option<Duration>,
     /// Which bodies of a 429 mean "never" and not "later"; they come back as an answer.
     pub(crate) hopeless: fn(&[u8]) -> bool,
     pub(crate) builder: reqwest::RequestBuilder,
@@ -62,7 +64,8 @@ impl Call {
             timeout: Duration::from_secs(15),
             limit_bytes: 4 * 1024 * 1024,
             as_large_again: false,
-            not_taken_on_503: false,
+            tries: TRIES,
+            not_taken_on_503: None,
             hopeless: |_| false,
             builder,
         }
@@ -212,14 +215,14 @@ impl Caller {
             };
             tracing::debug!(attempt, %detail, "outside call did not succeed");
             let patient = wait.is_none_or(|wait| wait <= LONGEST_PAUSE);
-            if !repeatable || attempt >= TRIES || !patient {
+            if !repeatable || attempt >= call.tries || !patient {
                 tracing::Span::current().record("outside.tries", attempt);
                 return Err(self.given_up(detail, wait, repeatable));
             }
             tokio::time::sleep(wait.unwrap_or_else(|| jittered(pause))).await;
             pause *= 2;
         }
-        unreachable!("the loop above ends after {TRIES} tries")
+        unreachable!("the loop above ends after its last try")
     }
 
     fn given_up(&self, detail: String, wait: Option<Duration>, nothing_happened: bool) -> CallError {
@@ -254,7 +257,7 @@ impl Caller {
             Ok(response) => {
                 status = Some(response.status());
                 self.clocks.compare(self.system, response.headers());
-                read(response, call).await
+                read(response, call, begun).await
             }
             Err(error) => failed(error),
         };
@@ -289,7 +292,7 @@ fn failed(error: reqwest::Error) -> Seen {
     }
 }
 
-async fn read(mut response: reqwest::Response, call: &Call) -> Seen {
+async fn read(mut response: reqwest::Response, call: &Call, begun: Instant) -> Seen {
     let limit_bytes = call.limit_bytes;
     let status = response.status();
     let retry_after = retry_after(response.headers());
@@ -318,7 +321,9 @@ async fn read(mut response: reqwest::Response, call: &Call) -> Seen {
     let detail = status.to_string();
     match status.as_u16() {
         429 if !(call.hopeless)(&body) => Seen::NotDone { detail, retry_after },
-        503 if call.not_taken_on_503 => Seen::NotDone { detail, retry_after },
+        503 if call.not_taken_on_503.is_some_and(|soon| begun.elapsed() <= soon) => {
+            Seen::NotDone { detail, retry_after }
+        }
         500.. => Seen::Unclear { detail, retry_after },
         _ => Seen::Answered(Answer {
             status,

@@ -365,7 +365,8 @@ async fn a_503_that_means_not_taken_lets_even_an_act_be_repeated() {
     let server = server(ResponseTemplate::new(503)).await;
     let caller = caller();
     let mut call = post(&caller, &server.uri());
-    call.not_taken_on_503 = true;
+    call.not_taken_on_503 = Some(Duration::MAX);
     let error = caller.call(call).await.err().unwrap();
     assert!(error.is_busy(), "{error}");
+    assert_eq!(server.received_requests().await.unwrap().len(), 3);
 }

@@ -21,6 +21,8 @@ pub struct ApprovalCard<'a> {
     pub approval_id: &'a str,
     /// What will be done, for instance `Reset the password of Adele Vance`.
     pub title: &'a str,
+    /// With what: name and value.
+    pub parameters: &'a [(&'a str, &'a str)],
     /// Who asks.
     pub employee: &'a str,
     /// Their department, where known.
@@ -77,7 +79,12 @@ pub fn approval_card(card: &ApprovalCard<'_>) -> Card {
         ("Reason", card.reason),
         ("Expires", card.expires),
     ];
-    let mut body = vec![heading(card.title), facts(&known, LONGEST)];
+    let mut body = vec![heading(card.title)];
+    // Apart from what is known of the request, whose names a parameter may bear, too.
+    if !card.parameters.is_empty() {
+        body.push(facts(card.parameters, LONGEST));
+    }
+    body.push(facts(&known, LONGEST));
     body.extend(card.hint.map(small_print));
     body.push(json!({
         "type": "Input.Text",
@@ -151,7 +158,7 @@ pub(super) fn small_print(text: &str) -> Value {
 pub(super) fn facts(facts: &[(&str, &str)], longest: usize) -> Value {
     let facts: Vec<Value> = facts
         .iter()
-        .map(|(title, value)| json!({ "title": title, "value": plain_up_to(value, longest) }))
+        .map(|(title, value)| json!({ "title": plain(title), "value": plain_up_to(value, longest) }))
         .collect();
     json!({ "type": "FactSet", "facts": facts })
 }
@@ -219,6 +226,7 @@ mod tests {
         ApprovalCard {
             approval_id: "apr_01JQ",
             title: "Reset the password of Maya Okafor?",
+            parameters: &[("deliver_by", "*text* to https://evil.example")],
             employee: "Maya Okafor",
             department: Some("Finance"),
             ticket: "48213",

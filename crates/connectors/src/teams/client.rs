@@ -242,7 +242,7 @@ impl Teams {
                 .json(body);
             let mut call = Call::new(target.operation, target.repeat, builder);
             // At worst a card is there twice, and the first answer to either counts.
-            call.not_taken_on_503 = true;
+            call.not_taken_on_503 = Some(Duration::MAX);
             call
         };
         let answer = authorized.call(make).await?;

@@ -161,6 +161,7 @@ async fn ask_teams(server: &MockServer) {
     let card = approval_card(&ApprovalCard {
         approval_id: "apr_1",
         title: "Reset?",
+        parameters: &[],
         employee: "Maya",
         department: None,
         ticket: "1",

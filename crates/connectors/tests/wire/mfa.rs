@@ -215,14 +215,34 @@ async fn an_answer_that_can_not_be_read_is_unknown_and_nobody_is_asked_twice() {
         let error = mfa.push(&push(Duration::from_secs(20))).await.unwrap_err();
         assert!(matches!(error, CallError::Unknown { .. }), "{error}");
     }
+    assert_eq!(begun(&server).await, 2);
+}
+
+#[tokio::test]
+async fn one_push_asks_once_and_a_503_that_took_its_time_may_have_asked() {
+    let (server, mfa) = start().await;
+    registered(&server).await;
+    on(&server, "POST", V1, v1_token()).await;
+    for (status, delay, nobody_was_asked) in [(503, 0, true), (429, 0, true), (503, 6, false)] {
+        let before = begun(&server).await;
+        let refused = ResponseTemplate::new(status).set_delay(Duration::from_secs(delay));
+        once(&server, "POST", BEGIN, refused).await;
+        let error = mfa.push(&push(Duration::from_secs(20))).await.unwrap_err();
+        assert_eq!(
+            error.is_busy(),
+            nobody_was_asked,
+            "{status} after {delay} s: {error}"
+        );
+        assert_eq!(begun(&server).await, before + 1, "{status} after {delay} s");
+    }
+}
+
+async fn begun(server: &MockServer) -> usize {
     let requests = server.received_requests().await.unwrap();
-    assert_eq!(
-        requests
-            .iter()
-            .filter(|request| request.url.path() == BEGIN)
-            .count(),
-        2
-    );
+    requests
+        .iter()
+        .filter(|request| request.url.path() == BEGIN)
+        .count()
 }
 
 #[tokio::test]

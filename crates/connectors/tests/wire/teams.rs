@@ -19,6 +19,7 @@ fn question() -> Card {
     approval_card(&ApprovalCard {
         approval_id: "apr_01JQ",
         title: "Reset the password of Maya Okafor?",
+        parameters: &[],
         employee: "Maya Okafor",
         department: Some("Finance"),
         ticket: "48213",

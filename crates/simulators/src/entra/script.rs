@@ -126,6 +126,13 @@ impl EntraSim {
             .change(email, |person| person.mobile = mobile.map(str::to_owned))
     }
 
+    /// Change the contact field `mobilePhone` (as somebody wrote it), or remove it.
+    pub fn set_contact_phone(&self, email: &str, number: Option<&str>) -> bool {
+        self.core
+            .directory
+            .change(email, |person| person.contact_phone = number.map(str::to_owned))
+    }
+
     /// Give `email` a directory role by its template id.
     pub fn add_role(&self, email: &str, template: &str) -> bool {
         let role = ("Directory Role".to_owned(), template.to_owned());

@@ -6,7 +6,7 @@ use common::{PermitId, UserId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::limits::MayPush;
+use super::limits::{self, MayPush};
 use super::rows::{Moving, small};
 use super::{Store, StoreError, notify};
 use crate::mfa::PushAnswer;
@@ -94,6 +94,13 @@ impl Store {
                 return Err(error.into());
             }
         }
+        // Looked up once the prompt is ours: whoever had it before has committed what they said.
+        if limits::pushes(&commands) && self.said_no(connection, &after.facts).await? {
+            let answer = PushAnswer::Impossible(Obstacle::SaidNo);
+            (after, commands, notes) = after.apply(Event::Push(answer), PermitId::fresh(), now)?;
+            self.write(connection, &after, hold.lease(&commands)).await?;
+            windows = Windows::default();
+        }
         self.keep(connection, &windows).await?;
         let mut told = record::noted(&unchanged, &after, &notes);
         if was_open && after.state.ended().is_some() && after.facts.method == Method::Mfa {
@@ -108,25 +115,6 @@ impl Store {
             ended.alarm = Some(reason);
         }
         Ok((after, commands, told))
-    }
-
-    /// One event after the other, at the same moment; whoever works on the operation goes on.
-    pub(super) async fn advance_all(
-        &self,
-        connection: &mut PgConnection,
-        before: Operation,
-        events: Vec<Event>,
-        now: OffsetDateTime,
-    ) -> Result<(Operation, Vec<AuditEvent>), StoreError> {
-        let (mut operation, mut told) = (before, vec![]);
-        for event in events {
-            let more;
-            (operation, _, more) = self
-                .advance(connection, operation, event, now, Hold::Unchanged)
-                .await?;
-            told.extend(more);
-        }
-        Ok((operation, told))
     }
 
     /// The phone is free: whoever waits for it may ask.

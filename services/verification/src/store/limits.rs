@@ -53,7 +53,7 @@ pub(super) fn take(windows: &mut Windows, uses: &[Used], now: OffsetDateTime) ->
     })
 }
 
-fn pushes(commands: &[Command]) -> bool {
+pub(super) fn pushes(commands: &[Command]) -> bool {
     let is_push = |command: &Command| matches!(command, Command::Push { .. });
     commands.iter().any(is_push)
 }
@@ -136,6 +136,26 @@ impl Store {
             Ok(()) => MayPush::Yes(windows),
             Err(_) => MayPush::TooMany,
         }))
+    }
+
+    /// Whether the subject has said no to another prompt since this one was asked for.
+    pub(super) async fn said_no(
+        &self,
+        connection: &mut PgConnection,
+        facts: &Facts,
+    ) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT EXISTS (
+                SELECT
+                FROM verifications
+                WHERE tenant_id = $1 AND lower(subject_id) = lower($2) AND method = 'mfa' AND state = 'denied'
+                    AND ended_at >= $3) AS "said_no!""#,
+            self.tenant.as_str(),
+            facts.subject.id.as_str(),
+            facts.asked_at,
+        )
+        .fetch_one(connection)
+        .await?)
     }
 
     /// Count a no; where it is one too many, freeze the tenant, and keep with the operation why, so that its ticket says

@@ -1,10 +1,12 @@
 //! Text messages that came in: recognised by keyed hash, each answered once and again in the same words.
 
+use chassis::{AuditEvent, Transaction};
 use common::OperationId;
 use time::OffsetDateTime;
 
+use super::change::Hold;
 use super::{Store, StoreError, notify};
-use crate::operation::{Event, Operation};
+use crate::operation::{Event, Facts, Operation};
 use crate::record;
 
 /// A text message as far as it is kept.
@@ -80,28 +82,54 @@ impl Store {
         Ok(asked.map_or(Recognised::Nobody, |id| Recognised::Number(OperationId(id))))
     }
 
-    /// Take a message: apply its events, record it and the reply that `words` finds, all at once.
+    /// Take a message about nothing that anybody was asked: record it and its reply.
+    pub async fn take_stray(
+        &self,
+        message: &InboundSms,
+        verdict: &'static str,
+        reply: &str,
+    ) -> Result<String, StoreError> {
+        let tx = self.pool.begin().await?;
+        self.reply(tx, message, None, vec![], (verdict, reply.to_owned()))
+            .await
+    }
+
+    /// Take a message about an operation at `now`: apply what `event` makes of it, record it and the reply that `words`
+    /// finds, all at once.
     ///
     /// `words` sees the operation before and after, and answers the verdict to record and the reply. A message that
     /// came before changes nothing and gets its old reply.
     pub async fn take_message(
         &self,
         message: &InboundSms,
-        events: Option<(OperationId, Vec<Event>)>,
-        words: impl FnOnce(Option<(&Operation, &Operation)>) -> (&'static str, String),
+        id: OperationId,
+        event: impl FnOnce(&Operation) -> Option<Event>,
+        words: impl FnOnce(&Operation, &Operation) -> (&'static str, String),
+        now: OffsetDateTime,
     ) -> Result<String, StoreError> {
         let mut tx = self.pool.begin().await?;
-        let (mut changed, mut record) = (None, vec![]);
-        if let Some((id, events)) = events {
-            let before = self.lock(&mut tx, id).await?;
-            let (after, told) = self
-                .advance_all(&mut tx, before.clone(), events, message.received_at)
-                .await?;
-            record = told;
-            changed = Some((before, after));
-        }
-        let pair = changed.as_ref().map(|(before, after)| (before, after));
-        let (verdict, reply) = words(pair);
+        let before = self.lock(&mut tx, id).await?;
+        let (after, told) = match event(&before) {
+            Some(event) => {
+                let (after, _, told) = self
+                    .advance(&mut tx, before.clone(), event, now, Hold::Unchanged)
+                    .await?;
+                (after, told)
+            }
+            None => (before.clone(), vec![]),
+        };
+        let said = words(&before, &after);
+        self.reply(tx, message, Some(&after.facts), told, said).await
+    }
+
+    async fn reply(
+        &self,
+        mut tx: Transaction,
+        message: &InboundSms,
+        facts: Option<&Facts>,
+        mut told: Vec<AuditEvent>,
+        (verdict, reply): (&'static str, String),
+    ) -> Result<String, StoreError> {
         let inserted = sqlx::query!(
             "INSERT INTO verification_messages (
                 tenant_id, message_id, verification_id, sender_masked, verdict, reply, received_at)
@@ -109,7 +137,7 @@ impl Store {
              ON CONFLICT (tenant_id, message_id) DO NOTHING",
             self.tenant.as_str(),
             message.id,
-            pair.map(|(_, after)| after.facts.id.0),
+            facts.map(|facts| facts.id.0),
             message.sender,
             verdict,
             reply,
@@ -122,12 +150,8 @@ impl Store {
             tx.rollback().await?;
             return Ok(self.reply_to(&message.id).await?.unwrap_or_default());
         }
-        record.push(record::message(
-            &message.id,
-            verdict,
-            pair.map(|(_, after)| &after.facts),
-        ));
-        self.audit.record_all(&mut tx, &record).await?;
+        told.push(record::message(&message.id, verdict, facts));
+        self.audit.record_all(&mut tx, &told).await?;
         notify(&mut tx).await?;
         tx.commit().await?;
         Ok(reply)

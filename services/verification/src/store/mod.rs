@@ -19,6 +19,7 @@ use common::{ExecutionId, OperationId, StepCall, TenantId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
+use self::change::Hold;
 pub use self::ledger::{Committer, Entry, Found};
 pub use self::messages::{InboundSms, Recognised};
 pub use self::queue::{Begun, Claim, Queue};
@@ -240,6 +241,11 @@ impl Store {
                 sms, sms_attempts, sms_at, wake_at, trace_context, question, push_open, leased_until, fence, latest)
              SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
                 $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37
+             WHERE NOT ($34 AND EXISTS (
+                SELECT
+                FROM verifications said
+                WHERE said.tenant_id = $1 AND lower(said.subject_id) = lower($9) AND said.method = 'mfa' AND said.state = 'denied'
+                    AND said.ended_at >= $17))
              ON CONFLICT DO NOTHING",
             self.tenant.as_str(),
             facts.id.0,
@@ -284,16 +290,31 @@ impl Store {
         Ok(inserted.rows_affected() == 1)
     }
 
-    /// A person answered, and no fence stands in their way. What else is known at the same moment goes down with it.
+    /// A person answered, or the directory has spoken of them, and no fence stands in their way.
     pub async fn answer(
         &self,
         id: OperationId,
-        events: Vec<Event>,
+        event: Event,
+        now: OffsetDateTime,
+    ) -> Result<Operation, StoreError> {
+        self.answer_as(id, |_| Some(event), now).await
+    }
+
+    /// The same, where what was said depends on how the operation stands; where it says nothing, nothing is written.
+    pub async fn answer_as(
+        &self,
+        id: OperationId,
+        event: impl FnOnce(&Operation) -> Option<Event>,
         now: OffsetDateTime,
     ) -> Result<Operation, StoreError> {
         let mut tx = self.pool.begin().await?;
         let operation = self.lock(&mut tx, id).await?;
-        let (operation, told) = self.advance_all(&mut tx, operation, events, now).await?;
+        let Some(event) = event(&operation) else {
+            return Ok(operation);
+        };
+        let (operation, _, told) = self
+            .advance(&mut tx, operation, event, now, Hold::Unchanged)
+            .await?;
         self.audit.record_all(&mut tx, &told).await?;
         notify(&mut tx).await?;
         tx.commit().await?;

@@ -248,6 +248,44 @@ async fn one_person_has_one_prompt_at_a_time_and_the_next_follows() {
 }
 
 #[tokio::test]
+async fn whoever_says_no_is_not_asked_what_else_was_open_then_and_is_asked_what_comes_after() {
+    for no in [PushAnswer::Denied, PushAnswer::Fraud] {
+        let desk = desk().await;
+        let waiting = desk.begin(&push_operation()).await;
+        let mut shouted = push_operation();
+        shouted.facts.subject.id = ADELE.to_uppercase().parse().unwrap();
+        let mut of_megan = push_operation();
+        of_megan.facts.subject.id = MEGAN.parse().unwrap();
+        let Begun::Ours(first) = desk.begin_ours(&push_operation()).await else {
+            panic!("nobody looks at a prompt");
+        };
+        desk.report(&first, Event::Push(no), 2).await;
+
+        let next = desk.claim(Queue::Pushes, at(2)).await;
+        assert_eq!((next.operation.facts.id, &next.commands[..]), (waiting, &[][..]));
+        let ended = |operation: &Operation| operation.state.ended().map(|ended| ended.ending.clone());
+        let said_no = Some(Ending::Impossible(Obstacle::SaidNo));
+        assert_eq!(ended(&next.operation), said_no);
+        assert_eq!(desk.read(waiting).await, next.operation);
+        // One that is written down only now was asked for before.
+        let Begun::Stored(late) = desk.begin_ours(&shouted).await else {
+            panic!("her no came after it was asked for");
+        };
+        let next = desk.claim(Queue::Pushes, at(3)).await;
+        assert_eq!(next.operation.facts.id, late.facts.id);
+        assert_eq!(ended(&next.operation), said_no);
+        assert!(matches!(desk.begin_ours(&of_megan).await, Begun::Ours(_)));
+
+        let mut after = push_operation();
+        after.facts.asked_at = at(3);
+        assert!(matches!(desk.begin_ours(&after).await, Begun::Ours(_)));
+        let sent = desk.audited().await;
+        let sent = sent.iter().filter(|kind| *kind == "verification.push_sent");
+        assert_eq!(sent.count(), 3, "the first, Megan's, and the one after");
+    }
+}
+
+#[tokio::test]
 async fn what_is_begun_as_ours_is_claimed_by_nobody_until_its_lease_is_over() {
     let desk = desk().await;
     let Begun::Ours(claim) = desk.begin_ours(&push_operation()).await else {
@@ -391,7 +429,7 @@ async fn a_no_that_comes_after_another_runner_took_over_ends_the_operation() {
             None,
             "nobody holds it"
         );
-        let after = desk.store.answer(id, vec![yes], at(17)).await.unwrap();
+        let after = desk.store.answer(id, yes, at(17)).await.unwrap();
 
         let ended = after.state.ended().expect("a no ends it");
         assert!(
@@ -436,11 +474,12 @@ async fn an_answer_by_text_counts_once_and_is_answered_alike() {
     );
 
     let approved = || Event::Answered(answer(Verdict::Approve, Channel::Sms));
-    let yes = || Some((id, vec![approved(), Event::Approver(Standing::Stands)]));
+    desk.store.answer(id, approved(), at(310)).await.unwrap();
     let take = async |message: &str, reply: &'static str| {
-        let words = |_: Option<(&Operation, &Operation)>| ("counted", reply.to_owned());
+        let stands = |_: &Operation| Some(Event::Approver(Standing::Stands));
+        let words = |_: &Operation, _: &Operation| ("counted", reply.to_owned());
         desk.store
-            .take_message(&inbound(message), yes(), words)
+            .take_message(&inbound(message), id, stands, words, at(311))
             .await
             .unwrap()
     };

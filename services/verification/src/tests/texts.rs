@@ -3,7 +3,7 @@
 use super::*;
 use crate::approver::Standing;
 use crate::inquiry::Given;
-use crate::operation::{Ended, Ending, Event, Matter, Obstacle, Silence};
+use crate::operation::{Ended, Ending, Event, Matter, Obstacle, Shown, Silence};
 use crate::{card, words};
 
 fn ended(ending: Ending) -> Ended {
@@ -170,6 +170,77 @@ fn a_hostile_reason_is_one_short_line_of_plain_text() {
 #[test]
 fn the_text_message_carries_the_code_twice_and_no_ticket_text() {
     insta::assert_snapshot!(words::question(&request().shown, "4821"));
+}
+
+/// Adele is to be put into a group.
+fn group_request(parameters: &serde_json::Value) -> Request {
+    let authorizes = AuthorizedAction {
+        action: "executor.add_to_group".parse().unwrap(),
+        step: "add".parse().unwrap(),
+        parameters: parameters.as_object().unwrap().clone(),
+    };
+    let ticket = "4242".parse().unwrap();
+    let shown = words::shown(&adele(), Some(&authorizes), None, &ticket, at(600));
+    Request { shown, ..request() }
+}
+
+#[test]
+fn the_manager_sees_with_what_it_is_to_be_allowed() {
+    let asked = group_request(&serde_json::json!({"group": "Project Files", "expires_days": 30}));
+    let card = card::question(&asked).0;
+    insta::assert_json_snapshot!(card["body"][1]);
+    insta::assert_snapshot!(words::question(&asked.shown, "4821"));
+}
+
+#[test]
+fn what_does_not_fit_or_could_be_clicked_is_on_the_card_and_not_in_the_text_message() {
+    for value in [
+        "x".repeat(101),
+        "see www.evil.example".to_owned(),
+        "mailto:eve".to_owned(),
+    ] {
+        let asked = group_request(&serde_json::json!({"group": value}));
+        let text = words::question(&asked.shown, "4821");
+        assert!(!text.contains(&value), "{text}");
+        assert!(
+            text.contains("on the card in Teams; if you cannot see it, reply NO."),
+            "{text}"
+        );
+        let card = card::question(&asked).0["body"][1].to_string();
+        assert!(card.contains(&value[..6]), "{card}");
+    }
+}
+
+#[test]
+fn endless_and_hostile_parameters_are_short_lines_of_plain_text_and_none_is_left_out_in_silence() {
+    let mut many = serde_json::Map::new();
+    for number in 10..40 {
+        many.insert(format!("p{number}"), "a\nb\u{202e}".repeat(1000).into());
+    }
+    let shown = group_request(&many.into()).shown;
+    assert_eq!(shown.parameters.len(), 13);
+    for parameter in &shown.parameters {
+        assert!(parameter.value.chars().count() <= 121);
+        assert!(!parameter.value.contains(['\n', '\u{202e}']));
+    }
+    let last = shown.parameters.last().unwrap();
+    assert!(last.name == "and more" && last.value.starts_with("18 that do not fit"));
+}
+
+#[test]
+fn what_is_shown_of_parameters_is_bound_and_rows_of_before_read_and_bind_as_they_did() {
+    let digest = |days: u32| {
+        let parameters = serde_json::json!({"group": "Project Files", "expires_days": days});
+        group_request(&parameters).shown.digest()
+    };
+    assert_ne!(digest(30), digest(90));
+    let before = serde_json::json!({
+        "title": "Reset the password of Adele Vance", "employee": "Adele Vance", "department": "Finance",
+        "ticket": "4242", "reason": "I can't log in since this morning", "expires": "09:50 UTC",
+    });
+    let read: Shown = serde_json::from_value(before.clone()).unwrap();
+    assert_eq!(read, request().shown);
+    assert_eq!(read.digest(), common::Digest::of_json(&before));
 }
 
 #[test]

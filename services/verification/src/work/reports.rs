@@ -63,7 +63,11 @@ pub(super) fn push_answer(answered: Result<PushOutcome, CallError>) -> PushAnswe
         Ok(PushOutcome::Throttled) => PushAnswer::Busy {
             retry_after: Some(PROMPT_OPEN_WAIT),
         },
-        Ok(PushOutcome::Fault { retry: true, .. }) => PushAnswer::Away { retry_after: None },
+        // It answered, so that it had the request; and it invites a retry while a prompt is on the phone, too.
+        Ok(PushOutcome::Fault { value, retry: true }) => {
+            tracing::warn!(value, "the sign-in request service lost an answer");
+            PushAnswer::Lost
+        }
         Ok(PushOutcome::Fault { value, retry: false }) => {
             tracing::warn!(value, "the sign-in request service has a fault");
             PushAnswer::Impossible(Obstacle::SetUp)
@@ -93,5 +97,24 @@ pub(super) fn push_failure(error: &CallError) -> PushAnswer {
             retry_after: wait_of(error),
         },
         CallError::Unknown { .. } => PushAnswer::Lost,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use connectors::entra::mfa::PushOutcome::Fault;
+
+    fn fault(value: &str, retry: bool) -> PushAnswer {
+        let value = value.to_owned();
+        push_answer(Ok(Fault { value, retry }))
+    }
+
+    #[test]
+    fn a_fault_that_may_have_left_a_prompt_on_the_phone_counts_as_one() {
+        assert_eq!(fault("AuthenticationPending", true), PushAnswer::Lost);
+        assert_eq!(fault("InternalError", true), PushAnswer::Lost);
+        let never = PushAnswer::Impossible(Obstacle::SetUp);
+        assert_eq!(fault("InvalidParameter", false), never);
     }
 }

@@ -6,14 +6,14 @@
 use std::time::Duration;
 
 use common::{ActionName, Outcome, Pending, Service, StepRequest, StepResult};
-use launcher::testing::Running;
+use launcher::testing::{Running, seen_within, until};
 use simulators::System;
 use simulators::faults::{Fault, FaultKind};
 use simulators::teams::{CardReaction, CardView, Choice, Press};
 use simulators::twilio::Reply;
 use trust::Method;
 
-use crate::house::{ADELE, House, MEGAN};
+use crate::house::{ADELE, House, MEGAN, PATIENCE};
 use crate::{MANAGER, SMS_SOON};
 
 const ALEX: &str = "alex@contoso.example";
@@ -85,6 +85,12 @@ impl Asked<'_> {
         let status = world.twilio().receive(&number, &format!("{word} {code}")).await;
         assert_eq!(status, Some(200));
         String::new()
+    }
+
+    /// Wait until it is on record that the text message went out: nobody but an answer changes the row then.
+    async fn sent(&self) {
+        let look = async || self.recorded("verification.sms_sent").await.pop();
+        assert!(seen_within(PATIENCE, look).await.is_some(), "no text message");
     }
 
     async fn result(&self) -> StepResult {
@@ -268,4 +274,151 @@ async fn an_answer_that_waits_for_the_directory_outlasts_a_deployment() {
     let result = asked.result().await;
     assert_eq!(result.outcome, Outcome::Success, "{}", result.explanation);
     house.permit(&asked.request, &result);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_yes_outlasts_whoever_took_it_while_the_directory_was_being_asked() {
+    for by in [By::Card, By::Text] {
+        let house = House::new().await;
+        let running = house.run(if by == By::Text { SMS_SOON } else { &[] });
+        let asked = asked(&house, &running, by).await;
+        let sent = if by == By::Text {
+            "verification.sms_sent"
+        } else {
+            "verification.card_sent"
+        };
+        house.audited(sent).await;
+        let slow = Fault::new(FaultKind::Latency(Duration::from_hours(1))).on("manager");
+        let slow = house.world.faults(System::Entra).inject(slow);
+
+        tokio::select! {
+            told = asked.says(true) => panic!("nobody can vouch for her: {told}"),
+            () = house.row_is("kept_at IS NOT NULL AND look_up_attempts = 0") => {}
+        }
+        drop(running);
+
+        // What ten minutes would do: the time of the step is over.
+        sqlx::query("UPDATE verifications SET deadline = now() WHERE state = 'open'")
+            .execute(&house.owner)
+            .await
+            .unwrap();
+        house.world.faults(System::Entra).lift(slow);
+        let _running = house.run(if by == By::Text { SMS_SOON } else { &[] });
+        let result = asked.result().await;
+        assert_eq!(result.outcome, Outcome::Success, "{by:?}: {}", result.explanation);
+        house.permit(&asked.request, &result);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_the_code_of_their_own_request_whatever_number_their_manager_has() {
+    for registered in [true, false] {
+        let house = House::new().await;
+        let number = house.world.person(MEGAN).e164().unwrap();
+        if registered {
+            house.world.entra().set_mobile(ADELE, Some(&number));
+        } else {
+            let national = format!("0{}", number.strip_prefix("+44").unwrap());
+            house.world.entra().set_contact_phone(ADELE, Some(&national));
+        }
+        let without_teams = house.run(&[("TEAMS_CATALOG_APP_ID", "")]);
+        let request = house.request(MANAGER, ADELE);
+        let pending = house.begin(&without_teams, &request).await;
+        let result = house.told(&pending).await;
+        assert_eq!(
+            (result.outcome, result.explanation.as_str()),
+            (
+                Outcome::Failure,
+                "Megan Bowen could not be reached in Teams, and is not asked by text message, for the number on record is \
+                 one of Adele Vance's."
+            )
+        );
+        without_teams.stop().await;
+        // A card is hers alone.
+        let running = house.run(SMS_SOON);
+        let asked = asked(&house, &running, By::Card).await;
+        let withheld = async || asked.recorded("verification.sms_withheld").await.pop();
+        let why = seen_within(PATIENCE, withheld).await;
+        assert_eq!(why.as_deref(), Some("manager_number_shared"));
+        asked.says(true).await;
+        assert_eq!(asked.result().await.outcome, Outcome::Success);
+        assert!(house.world.twilio().inbox(&number).is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_subject_s_numbers_cannot_be_read_no_text_goes_out_and_afterwards_it_does() {
+    let house = House::new().await;
+    let running = house.run(SMS_SOON);
+    let number = house.world.person(MEGAN).e164().unwrap();
+    house.world.teams().react(MEGAN, CardReaction::ignore());
+    house.world.twilio().reply(&number, Reply::Yes);
+    let away = Fault::new(FaultKind::Status(503)).on("phoneMethods");
+    let away = house.world.faults(System::Entra).inject(away);
+    let pending = house.begin(&running, &house.request(MANAGER, ADELE)).await;
+    house.row_is("sms = 'due' AND sms_attempts > 0").await;
+    assert!(house.world.twilio().inbox(&number).is_empty());
+    house.world.faults(System::Entra).lift(away);
+    let result = house.told(&pending).await;
+    assert_eq!(result.explanation, "Megan Bowen approved by text message.");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_is_outdated_or_closed_while_its_answer_waits_for_the_row_does_not_count() {
+    let house = House::new().await;
+    let running = house.run(SMS_SOON);
+    let number = house.world.person(MEGAN).e164().unwrap();
+    for (meanwhile, verdict) in [
+        ("sms_answer_hash = 'of another code'", "wrong_code"),
+        (
+            "sms = 'off', sms_number_hash = NULL, sms_answer_hash = NULL, sms_masked = NULL",
+            "unknown",
+        ),
+    ] {
+        let asked = asked(&house, &running, By::Text).await;
+        asked.sent().await;
+        let code = asked.code.as_deref().unwrap();
+        let mut row = house.owner.begin().await.unwrap();
+        sqlx::query("SELECT FROM verifications WHERE execution_id = $1 FOR UPDATE")
+            .bind(asked.request.execution_id.0)
+            .execute(&mut *row)
+            .await
+            .unwrap();
+        let answered = async {
+            let text = format!("YES {code}");
+            assert_eq!(house.world.twilio().receive(&number, &text).await, Some(200));
+        };
+        let changed = async {
+            until("an answer that waits for the row", async || {
+                let waiting: i64 = sqlx::query_scalar(
+                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
+                )
+                .fetch_one(&house.owner)
+                .await
+                .unwrap();
+                waiting > 0
+            })
+            .await;
+            let change = format!("UPDATE verifications SET {meanwhile} WHERE execution_id = $1");
+            sqlx::query(sqlx::AssertSqlSafe(change))
+                .bind(asked.request.execution_id.0)
+                .execute(&mut *row)
+                .await
+                .unwrap();
+            row.commit().await.unwrap();
+        };
+        tokio::join!(answered, changed);
+        let view = house.look(&running, &asked.pending).await;
+        assert_eq!(view.result, None, "{meanwhile}");
+        let (kept, said): (bool, String) = sqlx::query_as(
+            "SELECT v.kept_at IS NOT NULL, m.verdict
+             FROM verifications v, verification_messages m
+             WHERE v.id = m.verification_id AND v.execution_id = $1",
+        )
+        .bind(asked.request.execution_id.0)
+        .fetch_one(&house.owner)
+        .await
+        .unwrap();
+        assert_eq!((kept, said.as_str()), (false, verdict), "{meanwhile}");
+    }
 }

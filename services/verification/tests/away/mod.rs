@@ -138,7 +138,8 @@ async fn nobody_waits_for_the_outside_for_ever() {
         (result.outcome, result.explanation.as_str()),
         (
             Outcome::Timeout,
-            "Adele Vance could not be asked in time: the sign-in request service did not answer."
+            "Adele Vance could not be asked in time: the sign-in request service did not answer, or another request was on \
+             their phone."
         )
     );
 }

@@ -39,7 +39,7 @@ impl House {
     }
 
     /// Wait until the operation that is open is as `condition` says.
-    async fn row_is(&self, condition: &str) {
+    pub(crate) async fn row_is(&self, condition: &str) {
         let query = format!("SELECT id FROM verifications WHERE state = 'open' AND {condition}");
         let look = async || {
             let query = sqlx::query_scalar::<_, uuid::Uuid>(sqlx::AssertSqlSafe(query.clone()));
@@ -187,6 +187,33 @@ async fn whoever_waits_for_a_prompt_to_end_finds_the_last_place_taken() {
     assert_eq!(result.outcome, Outcome::Failure, "{}", result.explanation);
     assert_eq!(house.told(&first).await.outcome, Outcome::Success);
     assert_eq!(house.world.entra().pushes(ADELE), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_no_is_a_no_for_whatever_else_was_asked_of_her_then() {
+    let house = House::new().await;
+    let running = house.run(&[]);
+    house
+        .world
+        .entra()
+        .push_next(ADELE, Push::deny().after(Duration::from_secs(2)));
+    let request = house.request(MFA, ADELE);
+    let first = house.begin(&running, &request).await;
+    let second = house.begin(&running, &of_another_ticket(&request)).await;
+    assert_eq!(house.told(&first).await.outcome, Outcome::Denied);
+    let result = house.told(&second).await;
+    // The playbook takes it as a no, so that her manager is not asked instead.
+    assert_eq!((result.outcome, result.permit), (Outcome::Denied, None));
+    assert_eq!(
+        result.explanation,
+        "Adele Vance said no to another request that was open at the same time, so they were not asked about this one; so \
+         many requests can be an attack."
+    );
+    assert_eq!(house.world.entra().pushes(ADELE), 1);
+    // What is asked of her afterwards is another matter.
+    let third = house.begin(&running, &of_another_ticket(&request)).await;
+    assert_eq!(house.told(&third).await.outcome, Outcome::Success);
+    assert_eq!(house.world.entra().pushes(ADELE), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

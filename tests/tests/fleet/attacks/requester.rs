@@ -119,7 +119,7 @@ async fn nobody_approves_for_themselves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_ticket_does_not_ask_a_manager_who_said_no() {
+async fn a_second_ticket_asks_nobody_but_the_manager_who_said_no() {
     let fleet = fleet().await;
     fleet.world().entra().push(ALEX, Push::no_answer());
     fleet.world().teams().react(MEGAN, CardReaction::deny());
@@ -130,5 +130,7 @@ async fn a_second_ticket_does_not_ask_a_manager_who_said_no() {
         let ends = ["timed_out no_answer", "denied"];
         assert_left_to_people(&fleet, &ended, &ends).await;
     }
+    let cards = fleet.world().teams().cards();
+    assert!(cards.iter().all(|card| card.email == MEGAN), "{cards:?}");
     assert_no_effect(&fleet, ALEX);
 }
