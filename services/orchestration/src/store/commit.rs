@@ -207,21 +207,22 @@ impl Store {
             && steps.iter().all(|write| write.is_plain())
         {
             let laid = self.go_on(connection, steps, &new, take).await?;
-            return Ok(committed(entries, laid));
+            return Ok(committed(entries, vec![laid]));
         }
         let mut transaction = connection.begin().await?;
         for new in &new {
             self.pin(&mut transaction, &new.pins, new.now).await?;
         }
-        let mut laid = Laid::default();
+        let mut all_laid: Vec<Laid> = vec![];
         for steps in &rounds {
             self.renumber(&mut transaction, steps).await?;
-            let take = take.less(laid.taken.len());
-            let round = self.go_on(&mut transaction, steps, &new, take).await?;
-            let written = steps.iter().copied().filter(|write| round.wrote(write));
-            let begun = new
+            let take = take.less(all_laid.iter().map(|laid| laid.taken.len()).sum());
+            let laid = self.go_on(&mut transaction, steps, &new, take).await?;
+            let written = steps
                 .iter()
-                .filter(|new| round.accepted.get(&new.id) == Some(&true));
+                .copied()
+                .filter(|write| laid.written.contains_key(&write.execution));
+            let begun = new.iter().filter(|new| laid.accepted.get(&new.id) == Some(&true));
             let ours: Vec<&Write> = written
                 .chain(begun.filter_map(|new| new.begun.as_ref()))
                 .collect();
@@ -231,16 +232,15 @@ impl Store {
                 }
             }
             self.settle_signals(&mut transaction, &ours).await?;
-            laid.written.extend(round.written);
-            laid.accepted.extend(round.accepted);
-            laid.taken.extend(round.taken);
+            all_laid.push(laid);
             new.clear();
         }
-        if laid.accepted.values().any(|begun| !begun) {
+        let mut accepted = all_laid.iter().flat_map(|laid| laid.accepted.values());
+        if accepted.any(|begun| !begun) {
             notify(&mut transaction, EXECUTIONS).await?;
         }
         transaction.commit().await?;
-        Ok(committed(entries, laid))
+        Ok(committed(entries, all_laid))
     }
 
     /// Put down what becomes of `steps`, and how `new` ones begin.
@@ -377,35 +377,55 @@ impl Store {
     }
 }
 
-/// Writes in rounds, none of which names an execution twice: a runner that was declared dead and registered anew may still
-/// have an old drive of one beside the new one, and what the old one did must not pass for the other's. There is always one
-/// round, and hardly ever a second.
+/// Writes in rounds, none of which names an execution twice. A runner that was declared dead and registered anew may still
+/// have an old drive of one beside the new one; and a signal whose execution was claimed while it was worked out names the
+/// very fence of the claim. What one did must not pass for the other's. There is always one round, and hardly ever a second.
 fn rounds<'w>(writes: impl Iterator<Item = &'w Write>) -> Vec<Vec<&'w Write>> {
     let mut rounds = vec![vec![]];
-    let mut seen: HashMap<ExecutionId, usize> = HashMap::new();
+    let mut nth = Nth::default();
     for write in writes {
-        let nth = seen.entry(write.execution).or_default();
-        if rounds.len() <= *nth {
+        let nth = nth.of(write);
+        if rounds.len() <= nth {
             rounds.push(vec![]);
         }
-        rounds[*nth].push(write);
-        *nth += 1;
+        rounds[nth].push(write);
     }
     rounds
 }
 
-fn committed(entries: &[Entry], laid: Laid) -> Committed {
+/// Counts the writes of each execution: its place among them is the round of a write.
+#[derive(Default)]
+struct Nth(HashMap<ExecutionId, usize>);
+
+impl Nth {
+    fn of(&mut self, write: &Write) -> usize {
+        let next = self.0.entry(write.execution).or_default();
+        let nth = *next;
+        *next += 1;
+        nth
+    }
+}
+
+/// What each entry found in its own round.
+fn committed(entries: &[Entry], rounds: Vec<Laid>) -> Committed {
+    let mut nth = Nth::default();
     let found = entries.iter().map(|entry| match entry {
-        Entry::New(new) => laid.accepted.get(&new.id).map(|begun| Written {
-            signals: 0,
-            kept: *begun,
-            standing: Standing::Free,
-        }),
-        Entry::Step(write) => laid.written.get(&(write.execution, write.fence)).copied(),
+        Entry::New(new) => {
+            let begun = rounds.iter().find_map(|laid| laid.accepted.get(&new.id))?;
+            Some(Written {
+                signals: 0,
+                kept: *begun,
+                standing: Standing::Free,
+            })
+        }
+        Entry::Step(write) => {
+            let laid = rounds.get(nth.of(write))?;
+            laid.written.get(&write.execution).copied()
+        }
     });
     Committed {
         found: found.collect(),
-        taken: laid.taken,
+        taken: rounds.into_iter().flat_map(|laid| laid.taken).collect(),
     }
 }
 

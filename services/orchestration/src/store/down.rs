@@ -2,7 +2,7 @@
 //! told and whose turn each ticket is. One statement is one round trip, and by itself one transaction; what is written of an
 //! execution hangs on whether its own row could be written.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use chassis::audit::{AuditEvent, AuditRows};
@@ -41,20 +41,13 @@ pub(super) struct Down<'d> {
 /// What became of it.
 #[derive(Debug, Default)]
 pub(super) struct Laid {
-    /// What each write found, by its execution and fence; without one, nothing of it was put down.
-    pub(super) written: HashMap<(ExecutionId, i64), Written>,
+    /// What the write of each execution found; without one, nothing of it was put down.
+    pub(super) written: HashMap<ExecutionId, Written>,
     /// The new executions that are there now, and whether they have begun. The others met an execution of the same decision, or an
     /// open one on the same ticket.
     pub(super) accepted: HashMap<ExecutionId, bool>,
     /// Tickets in our hands.
     pub(super) taken: Vec<ClaimedTicket>,
-}
-
-impl Laid {
-    /// Whether it was put down.
-    pub(super) fn wrote(&self, write: &Write) -> bool {
-        self.written.contains_key(&(write.execution, write.fence))
-    }
 }
 
 impl Store {
@@ -136,22 +129,19 @@ struct LaidRow {
 }
 
 fn laid(rows: Vec<LaidRow>, writes: &[&Write], until: Instant) -> Result<Laid, StoreError> {
-    let fences: HashMap<ExecutionId, i64> = writes
-        .iter()
-        .map(|write| (write.execution, write.fence))
-        .collect();
+    let going_on: HashSet<ExecutionId> = writes.iter().map(|write| write.execution).collect();
     let mut laid = Laid::default();
     for row in rows {
         if let Some(execution) = row.execution_id.map(ExecutionId) {
             let kept = row.kept.unwrap_or_default();
-            if let Some(fence) = fences.get(&execution) {
+            if going_on.contains(&execution) {
                 let (paused, switched_off) = (row.paused, row.switched_off);
                 let written = Written {
                     signals: row.signals.unwrap_or_default(),
                     kept,
                     standing: Standing::of(paused.unwrap_or_default(), switched_off.unwrap_or_default()),
                 };
-                laid.written.insert((execution, *fence), written);
+                laid.written.insert(execution, written);
             } else {
                 laid.accepted.insert(execution, kept);
             }

@@ -429,6 +429,87 @@ mod tests {
         assert_eq!((due[0].id, due[0].signals), (before.id, 1));
     }
 
+    /// What comes of `signal` where its execution is as `waiting` was read.
+    fn heard(waiting: &Claimed, signal: &Signal) -> Entry {
+        let arrival = Arrival {
+            signal: signal.clone(),
+            sender: "verification".to_owned(),
+            at: waiting.now,
+            applied: true,
+        };
+        let write = Write {
+            arrival: Some(Box::new(arrival)),
+            ..stored::write(waiting, &[])
+        };
+        Entry::Step(Box::new(write))
+    }
+
+    async fn signals(store: &Store) -> i64 {
+        let signals = sqlx::query_scalar("SELECT count(*) FROM execution_signals");
+        signals.fetch_one(&store.pool).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_signal_whose_execution_was_claimed_meanwhile_is_not_taken_for_what_the_claim_wrote() {
+        for signal_first in [true, false] {
+            let operation = OperationId::fresh();
+            let (_database, store, before) = waiting(operation).await;
+            let signal = stored::approval(&store, operation);
+            let read = store
+                .waiting(before.id, &signal, "verification", before.runner)
+                .await;
+            let read = read.unwrap().unwrap();
+            let due = sqlx::query("UPDATE playbook_executions SET wake_at = now()");
+            due.execute(&store.pool).await.unwrap();
+            let claimed = store.claim_due(before.runner, 1).await.unwrap().remove(0);
+            assert_eq!((claimed.fence, claimed.runner), (read.fence, read.runner));
+
+            let mut batch = [
+                heard(&read, &signal),
+                Entry::Step(Box::new(stored::write(&claimed, &[]))),
+            ];
+            let mut expected = [false, true];
+            if !signal_first {
+                batch.reverse();
+                expected.reverse();
+            }
+            let committed = store.commit(&batch, Take::default()).await.unwrap();
+            let written: Vec<bool> = committed.found.iter().map(Option::is_some).collect();
+            assert_eq!(written, expected, "the signal first: {signal_first}");
+            assert_eq!(signals(&store).await, 0);
+            // Its sender was not told that it is here; so it is heard as any other, and who drives it sees that it came.
+            let heard = store
+                .hear(
+                    before.id,
+                    &signal,
+                    "verification",
+                    before.now,
+                    Some(before.runner),
+                )
+                .await;
+            let (heard, taken) = heard.unwrap();
+            assert_eq!((heard, taken.is_none()), (Heard::Stored, true));
+            assert_eq!(signals(&store).await, 1);
+            assert_eq!(store.news(before.id).await.unwrap().0, claimed.signals + 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn of_one_signal_that_comes_twice_in_a_batch_one_is_told_that_it_was_written() {
+        let operation = OperationId::fresh();
+        let (_database, store, before) = waiting(operation).await;
+        let signal = stored::approval(&store, operation);
+        let read = store
+            .waiting(before.id, &signal, "verification", before.runner)
+            .await;
+        let read = read.unwrap().unwrap();
+        let batch = [heard(&read, &signal), heard(&read, &signal)];
+        let committed = store.commit(&batch, Take::default()).await.unwrap();
+        let written: Vec<bool> = committed.found.iter().map(Option::is_some).collect();
+        assert_eq!(written, [true, false]);
+        assert_eq!(signals(&store).await, 1);
+    }
+
     #[tokio::test]
     async fn what_is_refused_holds_nothing_any_more_when_its_sender_hears_of_it() {
         let (database, store, before) = waiting(OperationId::fresh()).await;
