@@ -181,19 +181,27 @@ fn branches(graph: &Graph<'_>, findings: &mut Findings) {
             };
             findings.extend(said(graph, node, code::BAD_BRANCH, message, Vec::new()));
         }
-        let dropped = graph
-            .inside(node)
-            .and_then(|inside| graph.fork(inside.fork))
-            .is_some_and(|fork| fork.join == Join::Any);
-        let matters = |action: &Action| action.privileged() || action.credential != Credential::None;
-        if dropped && graph.action(node).is_some_and(matters) {
-            let name = graph.name(node);
-            let message = format!(
-                "`{name}` acts in a branch of `join: any`, which is dropped when another branch ends well; act after the join, or write `join: all`"
-            );
-            findings.extend(said(graph, node, code::BAD_BRANCH, message, Vec::new()));
-        }
+        droppable(graph, node, findings);
     }
+}
+
+/// A branch of `join: any` is dropped with every branch that begins in it.
+fn droppable(graph: &Graph<'_>, node: Node, findings: &mut Findings) {
+    let matters = |action: &Action| action.privileged() || action.credential != Credential::None;
+    if !graph.action(node).is_some_and(matters) {
+        return;
+    }
+    let Some(inside) = graph
+        .places(node)
+        .find(|inside| graph.fork(inside.fork).is_some_and(|fork| fork.join == Join::Any))
+    else {
+        return;
+    };
+    let (name, fork) = (graph.name(node), graph.name(inside.fork));
+    let message = format!(
+        "`{name}` acts in a branch of `{fork}` (`join: any`), which is dropped when another branch ends well; act after the join, or write `join: all`"
+    );
+    findings.extend(said(graph, node, code::BAD_BRANCH, message, Vec::new()));
 }
 
 /// What has been proven, as a level: the greatest counts, and a denial is the greatest of all.

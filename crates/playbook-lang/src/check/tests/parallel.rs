@@ -125,3 +125,30 @@ fn a_branch_that_may_be_dropped_does_nothing_that_matters_and_one_branch_is_none
         "{found:?}"
     );
 }
+
+#[test]
+fn a_branch_within_a_branch_that_may_be_dropped_may_be_dropped_too() {
+    let verify = "- {id: before, service: verification.mfa, on_success: both, on_failure: person}\n";
+    let acts = "- {id: la, service: executor.reset_password, undo: executor.delete_pass, on_success: d, on_failure: e}";
+    let inner = |acts: &str| {
+        format!(
+            "- id: inner\n  type: parallel\n  join: all\n  branches:\n    p:\n      {acts}\n      - {{id: d, type: terminal, status: RESOLVED}}\n      - {{id: e, type: escalation, reason: r}}\n    q:\n      - {{id: f, type: terminal, status: RESOLVED}}\n  on_success: l_well\n  on_failure: l_badly"
+        )
+    };
+    let note =
+        "- {id: behind, service: ticket.note, with: {text: x}, on_success: done, on_failure: person}\n";
+    let within = |join: &str, acts: &str| format!("{verify}{}", both(join, &inner(acts), NOTE, note));
+    assert_eq!(wrong(&within("all", acts)), []);
+    let report = check(&document(&within("any", acts)), &Registry::builtin());
+    let said: Vec<_> = report
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .map(|finding| (finding.code.as_str(), finding.step.as_ref().unwrap().as_str()))
+        .collect();
+    assert_eq!(said, [(code::BAD_BRANCH, "la")]);
+    assert!(
+        report.findings[0].message.contains("a branch of `both`"),
+        "{report:?}"
+    );
+}
