@@ -690,10 +690,10 @@ impl Flat {
                 wrong.insert((spot.about.clone(), code));
             }
         };
-        // What acts may still do so, and nobody hears of it.
+        // Whoever was asked may still say no, and what acts may still do so; nobody hears of it.
         let dropped = |spot: usize| {
             let spot = &self.spots[spot];
-            if spot.requires > 0 || spot.yields || spot.needs {
+            if spot.grants > 0 || spot.requires > 0 || spot.yields || spot.needs {
                 lost.insert((spot.about.clone(), crate::findings::code::BAD_BRANCH));
             }
         };
