@@ -373,6 +373,11 @@ impl<'d> Graph<'d> {
         self.vertices.get(node).and_then(|vertex| vertex.inside)
     }
 
+    /// The branches that the step stands in, the innermost first.
+    pub(super) fn places(&self, node: Node) -> impl Iterator<Item = Inside> {
+        std::iter::successors(self.inside(node), |inside| self.inside(inside.fork))
+    }
+
     /// Where `outcome` leads.
     pub(super) fn target(&self, node: Node, outcome: &Outcome) -> Option<Node> {
         self.edges(node)

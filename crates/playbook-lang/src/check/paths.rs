@@ -158,7 +158,7 @@ fn around(graph: &Graph<'_>, start: Node, members: &HashSet<Node>) -> Option<Vec
 }
 
 /// A branch is entered by its parallel step and left by its endings; a branch that may be dropped does nothing that
-/// matters.
+/// matters, and proves nothing.
 fn branches(graph: &Graph<'_>, findings: &mut Findings) {
     for node in graph.nodes() {
         let mut told = HashSet::new();
@@ -181,19 +181,37 @@ fn branches(graph: &Graph<'_>, findings: &mut Findings) {
             };
             findings.extend(said(graph, node, code::BAD_BRANCH, message, Vec::new()));
         }
-        let dropped = graph
-            .inside(node)
-            .and_then(|inside| graph.fork(inside.fork))
-            .is_some_and(|fork| fork.join == Join::Any);
-        let matters = |action: &Action| action.privileged() || action.credential != Credential::None;
-        if dropped && graph.action(node).is_some_and(matters) {
-            let name = graph.name(node);
-            let message = format!(
-                "`{name}` acts in a branch of `join: any`, which is dropped when another branch ends well; act after the join, or write `join: all`"
-            );
-            findings.extend(said(graph, node, code::BAD_BRANCH, message, Vec::new()));
-        }
+        droppable(graph, node, findings);
     }
+}
+
+/// In a branch of `join: any`, however deep, nothing acts, and nobody is asked for proof: once the branch is dropped,
+/// nobody hears the "No" that still comes, and what stands behind the join would go on as if there had been none.
+fn droppable(graph: &Graph<'_>, node: Node, findings: &mut Findings) {
+    let Some(action) = graph.action(node) else {
+        return;
+    };
+    let asks = action.verifies() || action.outcomes.contains(&Outcome::Denied);
+    let acts = action.privileged() || action.credential != Credential::None;
+    let Some(inside) = graph
+        .places(node)
+        .find(|inside| graph.fork(inside.fork).is_some_and(|fork| fork.join == Join::Any))
+    else {
+        return;
+    };
+    let (name, fork) = (graph.name(node), graph.name(inside.fork));
+    let message = if acts {
+        format!(
+            "`{name}` acts in a branch of `{fork}` (`join: any`), which is dropped when another branch ends well; act after the join, or write `join: all`"
+        )
+    } else if asks {
+        format!(
+            "`{name}` asks for proof in a branch of `{fork}` (`join: any`), which is dropped when another branch ends well, and then nobody hears a denial; verify before `{fork}` or after it, or write `join: all`"
+        )
+    } else {
+        return;
+    };
+    findings.extend(said(graph, node, code::BAD_BRANCH, message, Vec::new()));
 }
 
 /// What has been proven, as a level: the greatest counts, and a denial is the greatest of all.

@@ -18,9 +18,10 @@ fn agree(block: &Block) -> Result<(), TestCaseError> {
         return Err(TestCaseError::reject("too many steps"));
     }
     let mut always: HashMap<usize, u64> = HashMap::new();
-    let seen = model::explore(&written.flat, true, |spot, truth| {
+    let see = |spot, truth: model::Truth| {
         *always.entry(spot).or_insert(u64::MAX) &= truth.brought();
-    });
+    };
+    let seen = model::explore(&written.flat, true, see, |_| {});
     if seen.is_none() {
         return Err(TestCaseError::reject("too many moments"));
     }

@@ -528,9 +528,14 @@ struct Moment {
 /// More moments than this are too many for a test of thousands of graphs.
 const MOST: usize = 15_000;
 
-/// Every moment that any execution can come to, shown to `see` with each spot that somebody stands on. `None` where there
-/// are too many.
-pub(super) fn explore(flat: &Flat, outputs: bool, mut see: impl FnMut(usize, Truth)) -> Option<()> {
+/// Every moment that any execution can come to, shown to `see` with each spot that somebody stands on, and to `dropped`
+/// each spot on which a branch stood when nobody waited for it any more. `None` where there are too many.
+pub(super) fn explore(
+    flat: &Flat,
+    outputs: bool,
+    mut see: impl FnMut(usize, Truth),
+    mut dropped: impl FnMut(usize),
+) -> Option<()> {
     let start = Moment {
         root: flat.start,
         forks: BTreeMap::new(),
@@ -545,6 +550,7 @@ pub(super) fn explore(flat: &Flat, outputs: bool, mut see: impl FnMut(usize, Tru
         for (place, spot) in moment.stand() {
             see(spot, moment.truth);
             for next in moment.moves(flat, place, spot, outputs) {
+                moment.left_behind(&next).for_each(&mut dropped);
                 if seen.insert(next.clone()) {
                     queue.push_back(next);
                 }
@@ -607,6 +613,18 @@ impl Moment {
             .collect()
     }
 
+    /// Where branches still stood that the next moment no longer has.
+    fn left_behind(&self, next: &Self) -> impl Iterator<Item = usize> {
+        self.forks
+            .iter()
+            .filter(|(fork, _)| !next.forks.contains_key(fork))
+            .flat_map(|(_, branches)| branches)
+            .filter_map(|branch| match branch {
+                Branch::At(spot) => Some(*spot),
+                Branch::Well | Branch::Badly => None,
+            })
+    }
+
     fn stand_on(&mut self, place: Place, spot: usize) {
         match place {
             None => self.root = spot,
@@ -665,12 +683,22 @@ impl Flat {
     /// Every complaint that brute force has, by the step that findings name; `None` where there is too much to see.
     pub(super) fn wrong(&self) -> Option<std::collections::BTreeSet<(String, &'static str)>> {
         let mut wrong = std::collections::BTreeSet::new();
-        explore(self, false, |spot, truth| {
+        let mut lost = std::collections::BTreeSet::new();
+        let see = |spot: usize, truth: Truth| {
             let spot = &self.spots[spot];
             if let Some(code) = truth.complaint(spot) {
                 wrong.insert((spot.about.clone(), code));
             }
-        })?;
+        };
+        // Whoever was asked may still say no, and what acts may still do so; nobody hears of it.
+        let dropped = |spot: usize| {
+            let spot = &self.spots[spot];
+            if spot.grants > 0 || spot.requires > 0 || spot.yields || spot.needs {
+                lost.insert((spot.about.clone(), crate::findings::code::BAD_BRANCH));
+            }
+        };
+        explore(self, false, see, dropped)?;
+        wrong.append(&mut lost);
         Some(wrong)
     }
 }

@@ -15,15 +15,22 @@ pub(super) const PROVEN: [&str; 3] = [
     code::MISSING_CREDENTIAL,
 ];
 
-/// The check says exactly what brute force says, and every path that it names is one.
+/// The check says exactly what brute force says, and every path that it names is one. Of branches that may be dropped it
+/// says at least what brute force sees dropped: there it goes by what is written, whether or not a path comes there.
 fn agree(block: &Block) -> Result<(), TestCaseError> {
     let written = model::written(block, Direction::Anywhere, "");
     let Some(wrong) = written.flat.wrong() else {
         return Err(TestCaseError::reject("too many moments"));
     };
+    let (lost, wrong): (BTreeSet<_>, BTreeSet<_>) =
+        wrong.into_iter().partition(|(_, code)| *code == code::BAD_BRANCH);
     let findings = check_calling(&written.source, &model::registry(), &written.shelf).findings;
     let mut said = BTreeSet::new();
+    let mut droppable = BTreeSet::new();
     for finding in &findings {
+        if finding.code == code::BAD_BRANCH {
+            droppable.insert((finding.step.as_ref().unwrap().to_string(), code::BAD_BRANCH));
+        }
         if let Some(code) = PROVEN.into_iter().find(|code| *code == finding.code) {
             let step = finding.step.as_ref().unwrap().to_string();
             replay(&written.flat, &finding.path, code).map_err(|why| {
@@ -33,6 +40,12 @@ fn agree(block: &Block) -> Result<(), TestCaseError> {
         }
     }
     prop_assert_eq!(said, wrong, "{}", written.source);
+    prop_assert!(
+        lost.is_subset(&droppable),
+        "{:?} of\n{}",
+        lost.difference(&droppable),
+        written.source
+    );
     Ok(())
 }
 

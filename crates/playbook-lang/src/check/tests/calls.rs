@@ -233,3 +233,44 @@ fn ids_along_deep_calls_are_no_longer_than_an_id_may_be() {
     assert_eq!(codes(1), [""; 0]);
     assert_eq!(codes(4).first().unwrap(), code::BAD_CALL);
 }
+
+#[test]
+fn what_a_called_playbook_brings_into_a_branch_may_be_dropped_with_it() {
+    // Its own branches are waited for; whoever calls it may drop them all the same.
+    let called = named(
+        "reset",
+        "",
+        &with_ends(
+            "- id: two\n  type: parallel\n  join: all\n  branches:\n    p:\n      - {id: act, service: executor.reset_password, undo: executor.delete_pass, on_success: d, on_failure: e}\n      - {id: d, type: terminal, status: RESOLVED}\n      - {id: e, type: escalation, reason: r}\n    q:\n      - {id: f, type: terminal, status: RESOLVED}\n  on_success: done\n  on_failure: person\n",
+        ),
+    );
+    let main = |join: &str| {
+        named(
+            "main",
+            "",
+            &with_ends(&format!(
+                "- {{id: before, service: verification.mfa, on_success: race, on_failure: person}}\n- id: race\n  type: parallel\n  join: {join}\n  branches:\n    a:\n      - {{id: reset, type: call, playbook: reset, version: \"1\", on_success: well, on_failure: badly}}\n      - {{id: well, type: terminal, status: RESOLVED}}\n      - {{id: badly, type: escalation, reason: r}}\n    b:\n      - {{id: note, service: ticket.note, with: {{text: x}}, on_success: also, on_failure: not}}\n      - {{id: also, type: terminal, status: RESOLVED}}\n      - {{id: not, type: escalation, reason: r}}\n  on_success: done\n  on_failure: person\n",
+            )),
+        )
+    };
+    let others = [called];
+    assert!(calling(&main("all"), &others).ok());
+    let report = calling(&main("any"), &others);
+    let wrong: Vec<_> = report
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .collect();
+    // Where the call stands: the other playbook cannot be mended from here.
+    let [wrong] = wrong[..] else { panic!("{wrong:?}") };
+    assert_eq!(
+        (wrong.code.as_str(), wrong.line, wrong.column),
+        (code::BAD_BRANCH, 10, 14)
+    );
+    assert!(
+        wrong
+            .message
+            .starts_with("`reset.act` acts in a branch of `race`"),
+        "{wrong:?}"
+    );
+}

@@ -43,16 +43,19 @@ fn where_all_must_end_well_what_one_branch_proves_is_proven() {
     assert_eq!(wrong(&both("all", LEFT, RIGHT, BEHIND)), []);
     // Where the first will do, only what all of them prove.
     let any = wrong(&both("any", LEFT, NOTE, BEHIND));
-    assert_eq!(any[0].0, code::UNVERIFIED_PRIVILEGED_STEP);
-    assert_eq!(any[0].1, ["both", "on_success", "behind"]);
+    assert_eq!(any[0].0, code::BAD_BRANCH);
+    assert_eq!(any[1].0, code::UNVERIFIED_PRIVILEGED_STEP);
+    assert_eq!(any[1].1, ["both", "on_success", "behind"]);
 }
 
 #[test]
 fn a_denial_in_one_branch_is_a_denial_for_all() {
     // Whoever is first proves enough; the other may have been denied meanwhile.
     let any = wrong(&both("any", LEFT, RIGHT, BEHIND));
-    assert_eq!(any.len(), 1, "{any:?}");
-    assert_eq!(any[0].0, code::PRIVILEGED_AFTER_DENIAL);
+    assert!(
+        any.iter().any(|(code, _)| code == code::PRIVILEGED_AFTER_DENIAL),
+        "{any:?}"
+    );
     // The same while another branch acts.
     let verify = "- {id: before, service: verification.mfa, on_success: both, on_failure: person}\n";
     let acts = "- {id: la, service: executor.reset_password, undo: executor.delete_pass, on_success: l_well, on_failure: l_badly}";
@@ -124,4 +127,61 @@ fn a_branch_that_may_be_dropped_does_nothing_that_matters_and_one_branch_is_none
         found.contains(&code::BAD_BRANCH.to_owned()) && found.contains(&code::MISSING_OUTCOME.to_owned()),
         "{found:?}"
     );
+}
+
+#[test]
+fn nobody_is_asked_for_proof_in_a_branch_whose_no_may_come_when_nobody_listens() {
+    // Nothing is written for a denial, so one ends the execution: while somebody listens.
+    let silent = |verification: &str| {
+        let end = verification.find(", on_denied").unwrap();
+        format!("{}}}", &verification[..end])
+    };
+    let (left, right) = (silent(LEFT), silent(RIGHT));
+    let source = document(&both("any", &left, &right, BEHIND));
+    let findings = check(&source, &Registry::builtin()).findings;
+    let said: Vec<_> = findings
+        .iter()
+        .map(|finding| (finding.code.as_str(), finding.line, finding.column))
+        .collect();
+    assert_eq!(said, [(code::BAD_BRANCH, 9, 12), (code::BAD_BRANCH, 13, 12)]);
+    assert_eq!(
+        findings[0].message,
+        "`lv` asks for proof in a branch of `both` (`join: any`), which is dropped when another branch ends well, and then nobody hears a denial; verify before `both` or after it, or write `join: all`"
+    );
+    assert_eq!(wrong(&both("all", &left, &right, BEHIND)), []);
+    // Questions that nobody can deny may race.
+    let asks = "- {id: la, type: ask, question: q, choices: {yes: y, no: n}, outcomes: {yes: l_well, no: l_badly}, on_failure: l_badly}";
+    let note =
+        "- {id: behind, service: ticket.note, with: {text: x}, on_success: done, on_failure: person}\n";
+    assert_eq!(wrong(&both("any", asks, NOTE, note)), []);
+}
+
+#[test]
+fn a_branch_within_a_branch_that_may_be_dropped_may_be_dropped_too() {
+    let verify = "- {id: before, service: verification.mfa, on_success: both, on_failure: person}\n";
+    let acts = "- {id: la, service: executor.reset_password, undo: executor.delete_pass, on_success: d, on_failure: e}";
+    let inner = |acts: &str| {
+        format!(
+            "- id: inner\n  type: parallel\n  join: all\n  branches:\n    p:\n      {acts}\n      - {{id: d, type: terminal, status: RESOLVED}}\n      - {{id: e, type: escalation, reason: r}}\n    q:\n      - {{id: f, type: terminal, status: RESOLVED}}\n  on_success: l_well\n  on_failure: l_badly"
+        )
+    };
+    let note =
+        "- {id: behind, service: ticket.note, with: {text: x}, on_success: done, on_failure: person}\n";
+    let within = |join: &str, acts: &str| format!("{verify}{}", both(join, &inner(acts), NOTE, note));
+    assert_eq!(wrong(&within("all", acts)), []);
+    let asks = "- {id: la, service: verification.manager, on_success: d, on_failure: e}";
+    for step in [acts, asks] {
+        let report = check(&document(&within("any", step)), &Registry::builtin());
+        let said: Vec<_> = report
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error)
+            .map(|finding| (finding.code.as_str(), finding.step.as_ref().unwrap().as_str()))
+            .collect();
+        assert_eq!(said, [(code::BAD_BRANCH, "la")]);
+        assert!(
+            report.findings[0].message.contains("a branch of `both`"),
+            "{report:?}"
+        );
+    }
 }
