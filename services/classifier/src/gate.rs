@@ -34,6 +34,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 const NOT_SHOWN: Duration = Duration::from_mins(5);
 /// A help desk that refuses to show a decision so often will not show it; orchestration writes the fields as well.
 const MARK_TRIES: u32 = 5;
+/// Nor will one that has failed at it for some minutes, and shows the ticket all the while.
+const STUBBORN: u32 = 12;
 #[derive(Clone)]
 pub(crate) struct Gate {
     store: Store,
@@ -368,7 +370,10 @@ impl Gate {
             Err(error) => error,
         };
         tracing::warn!(error = %chassis::chain(&error), "the decision does not show on the ticket yet");
-        if error.is_final() && claim.tries + 1 >= MARK_TRIES {
+        let tries = claim.tries + 1;
+        let refused = error.is_final() && tries >= MARK_TRIES;
+        // HaloPSA answers 500 to some writes that it will never take (contract, section 2.3).
+        if refused || (tries >= STUBBORN && self.sources.shows(&claim.ticket).await) {
             return Ok(self.marked(claim, decided, status, false));
         }
         let pause = pause(claim.tries, error.retry_after());

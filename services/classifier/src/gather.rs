@@ -178,6 +178,11 @@ impl Sources {
         facts
     }
 
+    /// The help desk is there, and shows this ticket.
+    pub(crate) async fn shows(&self, ticket: &TicketId) -> bool {
+        matches!(self.halo.ticket(ticket).await, Ok(Some(_)))
+    }
+
     async fn touched(&self, ticket: &Ticket) -> Result<bool, CallError> {
         let another =
             |agent: Option<i64>| agent.is_some_and(|agent| agent != self.own_agent && agent != UNASSIGNED);

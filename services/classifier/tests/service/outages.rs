@@ -86,6 +86,28 @@ async fn a_directory_that_stays_away_ends_the_patience_and_never_in_automation()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_that_the_help_desk_always_fails_to_mark_goes_on_unmarked() {
+    let story = Story::begin(&[]).await;
+    let fails = Fault::new(FaultKind::Status(500)).on("/Tickets").method("POST");
+    story.world.faults(System::Halo).inject(fails);
+    let ticket = story.file("adele@contoso.example", RESET);
+    // As after some minutes, once it is decided.
+    story
+        .until("many tries", async || {
+            let tried = sqlx::query(
+                "UPDATE tickets SET tries = 12 WHERE state = 'DECIDED' AND tries BETWEEN 1 AND 3",
+            )
+            .execute(&story.database.owner().await)
+            .await
+            .unwrap();
+            (tried.rows_affected() == 1).then_some(())
+        })
+        .await;
+    assert_eq!(story.settled(ticket).await, "DONE");
+    assert_eq!(story.field(ticket, "CFautomation_status"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_ticket_whose_history_the_help_desk_refuses_to_show_is_left_to_a_person() {
     let story = Story::begin(&[("GATE_PATIENCE_S", "2")]).await;
     let refuses = Fault::new(FaultKind::Status(403)).on("/Actions");
