@@ -36,6 +36,10 @@ const LONGEST_TELLING: Duration = Duration::from_secs(20);
 /// The vendor's window is a rolling five minutes: no wait needs to be longer.
 const WAITS_S: [u64; 8] = [1, 2, 5, 10, 20, 40, 60, 120];
 
+/// A help desk that shows a ticket and has failed so often to change it will not change it.
+const STUBBORN: i32 = 5;
+/// What cannot be read is looked at again after this.
+const UNREADABLE: Duration = Duration::from_mins(1);
 /// A note that was sent and not answered for may still be on its way: look for it no sooner.
 const BEFORE_LOOKING: Duration = Duration::from_secs(3);
 
@@ -100,13 +104,9 @@ impl Sender {
     }
 
     async fn tell_all(self: &Arc<Self>, claimed: Vec<ClaimedTicket>) -> Result<(), StoreError> {
-        let mut turns: Vec<Turn> = claimed.into_iter().map(Turn::new).collect();
-        if let Err(error) = self.look_up(turns.iter_mut().collect()).await {
-            for turn in turns {
-                self.let_go(turn, Duration::from_secs(1), false).await;
-            }
-            return Err(error);
-        }
+        let turns = self
+            .looked_up(claimed.into_iter().map(Turn::new).collect())
+            .await?;
         let telling = self.tell_together(turns).await.into_iter().map(|turn| {
             let span = tracing::info_span!("tell", ticket.id = %turn.claimed.ticket);
             chassis::telemetry::adopt(&span, turn.claimed.traceparent.as_deref());
@@ -114,6 +114,31 @@ impl Sender {
         });
         let told: Vec<Result<(), StoreError>> = join_all(telling).await;
         told.into_iter().collect()
+    }
+
+    /// Those whose news can be read. A row that makes no sense, perhaps of a newer version, stands in its own ticket's way only.
+    async fn looked_up(&self, mut turns: Vec<Turn>) -> Result<Vec<Turn>, StoreError> {
+        match self.look_up(turns.iter_mut().collect()).await {
+            Ok(()) => return Ok(turns),
+            Err(StoreError::Corrupt { .. }) => {}
+            Err(error) => {
+                for turn in turns {
+                    self.let_go(turn, Duration::from_secs(1), false).await;
+                }
+                return Err(error);
+            }
+        }
+        let mut readable = Vec::with_capacity(turns.len());
+        for mut turn in turns {
+            match self.look_up(vec![&mut turn]).await {
+                Ok(()) => readable.push(turn),
+                Err(error) => {
+                    tracing::error!(ticket.id = %turn.claimed.ticket, error = %chassis::chain(&error), "what the ticket is to be told cannot be read; it waits");
+                    self.let_go(turn, UNREADABLE, false).await;
+                }
+            }
+        }
+        Ok(readable)
     }
 
     /// What tickets are to be told, in two questions to the database.
@@ -211,9 +236,8 @@ impl Sender {
         self.reach(&mut turn.claimed).await?;
         match dispatch {
             Dispatch::Notes(notes) => {
-                let notes = notes.into_iter();
-                self.notes(turn, notes.map(|note| without(note, standing)).collect())
-                    .await
+                let notes = still(notes, standing, turn.claimed.failures);
+                self.notes(turn, notes).await
             }
             Dispatch::Fields { covers, status } => self.fields(turn, &covers, status).await,
             Dispatch::Set {
@@ -373,6 +397,18 @@ impl Sender {
             metrics::gauge!("firstline_outbox_tickets").set(tickets as f64);
         }
         Ok(())
+    }
+}
+
+/// What is still to be said of `notes`, as far as that was looked at. HaloPSA answers 500 to some changes that it will never
+/// take (contract, section 2.3): after so many failures the words matter more, and `fields` tries the status by itself.
+fn still(notes: Vec<Note>, standing: Option<&[String]>, failures: i32) -> Vec<Note> {
+    let stubborn = standing.is_some() && failures >= STUBBORN;
+    let left = notes.into_iter().map(|note| without(note, standing));
+    if stubborn {
+        left.map(Note::without_change).collect()
+    } else {
+        left.collect()
     }
 }
 

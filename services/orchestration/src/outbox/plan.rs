@@ -74,9 +74,9 @@ pub(crate) struct Note {
 /// One update in a note.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part {
-    marker: Marker,
-    text: String,
-    change: Option<Change>,
+    pub(super) marker: Marker,
+    pub(super) text: String,
+    pub(super) change: Option<Change>,
 }
 
 /// What a note does to its ticket.

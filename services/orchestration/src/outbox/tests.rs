@@ -123,3 +123,26 @@ async fn what_was_told_before_the_help_desk_failed_is_put_down_and_not_told_agai
         (rest, true, 1)
     );
 }
+
+#[test]
+fn after_many_failures_to_change_a_ticket_the_words_are_sent_alone() {
+    let note = || Note {
+        covers: vec![1],
+        parts: vec![plan::Part {
+            marker: Marker::stored("fl-1".to_owned()),
+            text: "It is done.".to_owned(),
+            change: Some(plan::Change::Resolve),
+        }],
+        private: false,
+    };
+    let changes = |standing: Option<&[String]>, failures| {
+        let left = still(vec![note()], standing, failures);
+        left.iter().filter_map(Note::change).count()
+    };
+    assert_eq!(changes(Some(&[]), STUBBORN - 1), 1);
+    assert_eq!(changes(Some(&[]), STUBBORN), 0);
+    // Where the ticket was not looked at it may be the whole help desk that fails.
+    assert_eq!(changes(None, STUBBORN), 1);
+    let left = still(vec![note()], Some(&[]), STUBBORN);
+    assert_eq!(left[0].text().unwrap().0, "It is done.");
+}

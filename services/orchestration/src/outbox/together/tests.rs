@@ -21,7 +21,7 @@ struct Scene {
     tickets: Vec<i64>,
     store: Store,
     sender: Arc<Sender>,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 const WAITING: Update = Update::Status {
@@ -58,7 +58,7 @@ impl Scene {
             tickets,
             store,
             sender,
-            _database: database,
+            database,
         }
     }
 
@@ -117,6 +117,22 @@ impl Scene {
 
 fn waiting() -> (usize, Option<String>) {
     (1, Some("waiting".to_owned()))
+}
+
+#[tokio::test]
+async fn news_that_cannot_be_read_keep_no_other_ticket_from_being_told() {
+    let scene = Scene::set().await;
+    let owner = scene.database.owner().await;
+    let spoil = "UPDATE ticket_updates SET body = '{\"kind\": \"of a newer version\"}' WHERE ticket_id = $1";
+    let spoilt = sqlx::query(spoil).bind(scene.tickets[1].to_string());
+    spoilt.execute(&owner).await.unwrap();
+    scene.tell().await;
+    assert_eq!(scene.told(), [waiting(), (0, None), waiting()]);
+    let next = scene.store.next_ticket_due().await.unwrap().unwrap();
+    assert!(
+        next > std::time::Duration::from_secs(30),
+        "looked at later: {next:?}"
+    );
 }
 
 #[tokio::test]
