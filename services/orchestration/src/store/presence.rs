@@ -15,6 +15,9 @@ use uuid::Uuid;
 use super::claim::interval;
 use super::{EXECUTIONS, RunnerId, Store, StoreError, notify};
 
+/// How long our session has to say that it is there: who claims waits for it.
+const ANSWER: Duration = Duration::from_secs(2);
+
 /// A registered runner, and the session that shows that it lives.
 #[derive(Debug)]
 pub(crate) struct Presence {
@@ -95,12 +98,25 @@ impl Store {
         Ok(alive.rows_affected() == 1)
     }
 
-    /// A session that broke is replaced, before others notice if we are quick.
+    /// A session that broke is replaced, before others notice if we are quick. So is one over a wire that has gone dead; its
+    /// backend, which waits for us for hours, must not keep the lock.
     async fn keep_session(&self, presence: &mut Presence) -> Result<(), StoreError> {
-        if presence.session.ping().await.is_ok() {
+        let there = tokio::time::timeout(ANSWER, presence.session.ping()).await;
+        if matches!(there, Ok(Ok(()))) {
             return Ok(());
         }
+        tracing::warn!("the session that shows that we live is gone; another one takes its place");
         let mut session = self.pool.alone().await?;
+        sqlx::query!(
+            r#"SELECT pg_terminate_backend(pid) AS "ended!"
+             FROM pg_locks
+             WHERE locktype = 'advisory' AND granted
+               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+               AND ((classid::bigint << 32) | objid::bigint) = hashtextextended($1, 0)"#,
+            presence.runner.0.to_string(),
+        )
+        .fetch_all(&mut session)
+        .await?;
         lock(&mut session, presence.runner).await?;
         presence.session = session;
         Ok(())
@@ -161,6 +177,9 @@ async fn lock(session: &mut PgConnection, runner: RunnerId) -> Result<(), sqlx::
 
 #[cfg(test)]
 mod tests {
+    use common::Service;
+    use launcher::testing::Wire;
+
     use super::super::stored;
     use super::*;
 
@@ -205,6 +224,24 @@ mod tests {
                 .unwrap()
         );
         assert_eq!(store.take_over().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_session_whose_wire_is_dead_is_replaced_though_its_backend_stands() {
+        let database = launcher::testing::database().await;
+        let direct = stored::store(&database).await;
+        let mut presence = direct.register(LONG).await.unwrap();
+        let wire = Wire::to(&database.url(Service::Orchestration)).await;
+        let over = wire.url().as_str().parse().unwrap();
+        presence.session = chassis::Sessions::new(over).alone().await.unwrap();
+        // The first session has ended; its backend may be some moments behind.
+        lock(&mut presence.session, presence.runner).await.unwrap();
+        wire.freeze();
+        let alive = direct.heartbeat(&mut presence, async || HashSet::new(), LONG);
+        assert!(alive.await.unwrap());
+        assert_eq!(direct.take_over().await.unwrap(), 0, "the new one has the lock");
+        presence.session.close().await.unwrap();
+        assert_eq!(direct.take_over().await.unwrap(), 1, "and the old one has not");
     }
 
     #[tokio::test]
