@@ -147,7 +147,11 @@ impl Turn<'_> {
 
             // Taking it up, for the first time or after a crash.
             (Phase::Ready { step, visit }, Event::Claimed | Event::LetGo) => self.begin_step(step, visit),
-            (Phase::Calling { attempt, deadline }, Event::Claimed) => self.resume(attempt, deadline),
+            (Phase::Calling { attempt, deadline }, Event::Claimed) => {
+                // Whoever called has gone, and with them what they may have heard.
+                let in_doubt = true;
+                self.resume(Attempt { in_doubt, ..attempt }, deadline)
+            }
             (
                 Phase::Asking {
                     attempt,

@@ -52,6 +52,8 @@ impl From<OperateError> for ApiError {
                 let detail = format!("{error}; `retry` may begin it again where a step of it failed");
                 Problem::conflict("execution_ended", detail).into()
             }
+            OperateError::Paused(_) => Problem::conflict("execution_paused", &error).into(),
+            OperateError::Cancelled => Problem::conflict("execution_cancelled", &error).into(),
             OperateError::Store(_) => Self::internal(&error),
         }
     }
@@ -157,6 +159,9 @@ impl Operators {
         reason: Option<&Reason>,
     ) -> Result<(), RetryError> {
         let stopped = self.store.stopped(id).await?;
+        if stopped.cancelled && !stopped.ended {
+            return Err(OperateError::Cancelled.into());
+        }
         if stopped.in_hand {
             return Err(RetryError::UnderWay);
         }

@@ -49,6 +49,7 @@ impl<'m> Turn<'m> {
             failures: 0,
             repeats: 0,
             unanswered: false,
+            in_doubt: false,
         };
         Ok(self.attempt_at(step, action, first))
     }

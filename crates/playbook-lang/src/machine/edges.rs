@@ -18,6 +18,8 @@ pub(super) struct Verdict {
     result: StepResult,
     /// Another attempt would end the same way.
     certain: bool,
+    /// The service says that it was done. It counts as a failure because what it must bring is not there.
+    done: bool,
 }
 
 impl From<StepResult> for Verdict {
@@ -25,6 +27,7 @@ impl From<StepResult> for Verdict {
         Self {
             result,
             certain: false,
+            done: false,
         }
     }
 }
@@ -34,6 +37,14 @@ impl Verdict {
         Self {
             result: StepResult::new(Outcome::Failure, explanation),
             certain: true,
+            done: false,
+        }
+    }
+
+    fn broken_promise(explanation: &str) -> Self {
+        Self {
+            done: true,
+            ..Self::certain(explanation)
         }
     }
 
@@ -54,7 +65,11 @@ impl<'m> Turn<'m> {
     /// An attempt ended: try again, or follow the edge of its outcome.
     pub(super) fn conclude(&mut self, attempt: Attempt, verdict: Verdict) -> Led {
         let (step, action) = self.action_of(&attempt.call.id)?;
-        let Verdict { result, certain } = kept_promise(action, verdict);
+        let Verdict {
+            result,
+            certain,
+            done,
+        } = kept_promise(action, verdict);
         let again = !certain
             && !self.is_cancelled()
             && matches!(result.outcome, Outcome::Failure | Outcome::Timeout)
@@ -64,12 +79,20 @@ impl<'m> Turn<'m> {
         } else if self.state.closing.is_some() {
             self.undone(attempt.call, result)
         } else {
+            match result.outcome {
+                // What timed out may have happened all the same.
+                Outcome::Success | Outcome::Timeout => self.was_done(step, attempt.call.visit),
+                _ if done => self.may_have_happened(&attempt.call),
+                _ if attempt.may_have_been_done(certain) => self.nobody_knows(&attempt.call),
+                _ => {}
+            }
             self.follow(attempt, step, action, result)
         })
     }
 
     fn try_again(&mut self, attempt: Attempt, action: &ActionStep, result: StepResult) -> Leads {
         let failures = attempt.failures.saturating_add(1);
+        let in_doubt = attempt.in_doubt || result.outcome == Outcome::Timeout;
         let wait = action.retry.wait(failures, self.moment.chance);
         let until = later(self.moment.now, wait).min(self.bound());
         self.story.push(Record::Retrying {
@@ -85,6 +108,7 @@ impl<'m> Turn<'m> {
                 failures,
                 repeats: 0,
                 unanswered: false,
+                in_doubt,
             },
             until,
             deadline: None,
@@ -117,10 +141,6 @@ impl<'m> Turn<'m> {
                 from: step.id.clone(),
                 sealed,
             });
-        }
-        // What timed out may have happened all the same.
-        if matches!(outcome, Outcome::Success | Outcome::Timeout) {
-            self.was_done(step, attempt.call.visit);
         }
         if matches!(outcome, Outcome::Success | Outcome::Word(_)) {
             self.keep(step, action, &result.output);
@@ -286,10 +306,12 @@ fn kept_promise(action: &ActionStep, verdict: Verdict) -> Verdict {
         return verdict;
     }
     if action.action.verifies() && action.authorizes.is_some() && verdict.result.permit.is_none() {
-        return Verdict::certain("The verification reported success without a permit, so it does not count.");
+        return Verdict::broken_promise(
+            "The verification reported success without a permit, so it does not count.",
+        );
     }
     if action.action.credential == Credential::Yields && verdict.result.sealed.is_none() {
-        return Verdict::certain(
+        return Verdict::broken_promise(
             "The action reported success without a sealed credential, so it does not count.",
         );
     }

@@ -40,6 +40,10 @@ pub struct State {
     /// A privileged step of which nobody knows whether it was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) in_doubt: Option<StepId>,
+    /// Steps whose last answer says that they were not done, while an earlier call may have done them all the same. Whoever
+    /// takes over is told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unknown: Vec<StepId>,
     /// Something was taken back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) taken_back: bool,
@@ -65,6 +69,7 @@ impl State {
             cancelled: None,
             failed: None,
             in_doubt: None,
+            unknown: Vec::new(),
             taken_back: false,
         })
     }
@@ -154,6 +159,21 @@ pub struct Attempt {
     /// It is on record that this very call was sent and got no usable answer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unanswered: bool,
+    /// An earlier attempt of this visit timed out, or this very call was taken up again while it was out: it may have been
+    /// done, whatever the next answer says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_doubt: bool,
+}
+
+impl Attempt {
+    /// Whether an earlier call of the visit may have done what this one did not do. `certain`: nobody looked at what it
+    /// asked for, so what was refused is this call and not those before it. An answer is one to all that were the same.
+    pub(super) fn may_have_been_done(&self, certain: bool) -> bool {
+        // An attempt that was answered spends one; one that is parked or renewed goes on without an answer.
+        let went_on = self.call.attempt > self.failures.saturating_add(1);
+        let repeated = self.repeats > 0 || self.unanswered;
+        self.in_doubt || went_on || (certain && repeated)
+    }
 }
 
 /// Where an execution stands, with what is true there and nothing else.

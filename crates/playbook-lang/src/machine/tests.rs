@@ -511,7 +511,38 @@ fn a_success_without_its_permit_or_its_credential_does_not_count() {
     assert_eq!(rehearsal.state.step().unwrap().as_str(), "verify_manager");
     rehearsal.answers(verified());
     rehearsal.answers(result(Outcome::Success));
+    // It says that it was done: what it made is taken back before a person takes over.
+    assert_eq!(rehearsal.called().call.id.as_str(), "reset_password.undo");
+    rehearsal.answers(result(Outcome::Success));
     assert_eq!(rehearsal.path().last().unwrap(), "escalate_reset_failed");
+}
+
+#[test]
+fn what_an_earlier_call_may_have_done_is_taken_back_though_the_last_one_did_nothing() {
+    let refused = |call: &Call| Event::Refused {
+        call: call.call.clone(),
+        explanation: "The directory refuses.".to_owned(),
+    };
+    let mut certain = verified_rehearsal();
+    let call = certain.called();
+    certain.tell(refused(&call));
+    assert_eq!(certain.path().last().unwrap(), "escalate_reset_failed");
+    assert!(!certain.reason().contains("not known"), "{}", certain.reason());
+
+    let mut rehearsal = verified_rehearsal();
+    let first = rehearsal.called();
+    rehearsal.answer(&first, result(Outcome::Timeout));
+    rehearsal.wait();
+    let second = rehearsal.called();
+    assert_eq!((second.call.visit, second.call.attempt), (1, 2));
+    rehearsal.tell(refused(&second));
+    assert_eq!(rehearsal.called().call.id.as_str(), "reset_password.undo");
+    rehearsal.answers(result(Outcome::Success));
+    let reason = rehearsal.reason();
+    assert!(
+        reason.ends_with("was done by an earlier attempt is not known."),
+        "{reason}"
+    );
 }
 
 #[test]

@@ -57,12 +57,40 @@ impl Turn<'_> {
         }
     }
 
+    /// The visit did not end well, and one of its calls may have done what it should all the same.
+    pub(super) fn nobody_knows(&mut self, call: &StepCall) {
+        self.may_have_happened(call);
+        if let Some(step) = self.playbook().step(&call.id)
+            && (undo_of(step).is_some() || step.action().is_some_and(|action| action.action.privileged()))
+            && !self.state.unknown.contains(&step.id)
+        {
+            self.state.unknown.push(step.id.clone());
+        }
+    }
+
+    /// Whoever takes over reads what nobody knows: what could be taken back is, but not everything can.
+    fn as_known(&mut self, ending: Ending) -> Ending {
+        let unknown = std::mem::take(&mut self.state.unknown);
+        let Ending::Escalated { mut reason } = ending else {
+            return ending;
+        };
+        for step in unknown.iter().filter_map(|step| self.playbook().step(step)) {
+            let more = format!(
+                " Whether `{}` was done by an earlier attempt is not known.",
+                step.name
+            );
+            reason.push_str(&more);
+        }
+        Ending::Escalated { reason }
+    }
+
     /// The end, or the first step of taking back before it. What was at hand is dropped: neither an ended execution nor
     /// one that takes back holds a permit or a credential.
     pub(super) fn end(&mut self, step: Option<StepId>, ending: Ending) -> Phase {
         // Whatever else this turn wanted done would now be done for nobody.
         self.commands.clear();
         let (step, ending) = self.as_cancelled(step, ending);
+        let ending = self.as_known(ending);
         if let Some(failed) = &mut self.state.failed {
             failed.bereft |= !self.state.permits.is_empty() || !self.state.credentials.is_empty();
         }

@@ -34,6 +34,12 @@ pub(crate) enum OperateError {
     /// Nothing more will happen to it.
     #[error("execution `{0}` has ended")]
     Ended(ExecutionId),
+    /// Another operator holds it; who.
+    #[error("it is paused by {0}; resume it")]
+    Paused(String),
+    /// It ends as soon as what it did was taken back.
+    #[error("it was cancelled and is being taken back")]
+    Cancelled,
     /// The database did not do it.
     #[error("cannot store what is to be done with the execution")]
     Store(#[from] StoreError),
@@ -82,6 +88,7 @@ struct Found {
     ticket_id: String,
     ended_at: Option<OffsetDateTime>,
     paused_at: Option<OffsetDateTime>,
+    paused_by: Option<String>,
     cancelled: Option<String>,
 }
 
@@ -93,6 +100,18 @@ impl Found {
         }
         so.then_some(Ok(Operation::Already))
     }
+
+    /// Why it may not be tried again though it has not ended: what others wanted of it would be lost.
+    fn against_a_retry(&self) -> Option<OperateError> {
+        if self.ended_at.is_some() {
+            return None;
+        }
+        if self.cancelled.is_some() {
+            return Some(OperateError::Cancelled);
+        }
+        let by = self.paused_by.clone().unwrap_or_default();
+        self.paused_at.map(|_| OperateError::Paused(by))
+    }
 }
 
 /// An execution that may be tried again, as it was left.
@@ -103,6 +122,8 @@ pub(crate) struct Stopped {
     pub(crate) state: StoredState,
     /// Whether it has ended, rather than waiting for its next attempt.
     pub(crate) ended: bool,
+    /// An operator wants it to end, or wanted it.
+    pub(crate) cancelled: bool,
     /// Somebody drives it at this moment.
     pub(crate) in_hand: bool,
     fence: i64,
@@ -211,7 +232,7 @@ impl Store {
     pub(crate) async fn stopped(&self, id: ExecutionId) -> Result<Stopped, OperateError> {
         let row = sqlx::query!(
             r#"SELECT ticket_id, playbook_digest, state AS "state: StoredState", fence, ended_at IS NOT NULL AS "ended!",
-                      runner IS NOT NULL AS "in_hand!", now() AS "now!"
+                      cancelled IS NOT NULL AS "cancelled!", runner IS NOT NULL AS "in_hand!", now() AS "now!"
              FROM playbook_executions
              WHERE tenant_id = $1 AND id = $2"#,
             self.tenant_id(),
@@ -232,13 +253,15 @@ impl Store {
                 .map_err(StoreError::corrupt(corrupt))?,
             state: row.state,
             ended: row.ended,
+            cancelled: row.cancelled,
             in_hand: row.in_hand,
             fence: row.fence,
             now: row.now,
         })
     }
 
-    /// Let it begin again as `reopened`, unless somebody took it meanwhile.
+    /// Let it begin again as `reopened`, unless somebody took it meanwhile. A pause and a cancellation of what has ended are
+    /// over with it; of what has not, they stand against it.
     pub(crate) async fn retry(
         &self,
         id: ExecutionId,
@@ -248,6 +271,9 @@ impl Store {
     ) -> Result<Retried, OperateError> {
         let mut transaction = self.pool.begin().await?;
         let found = self.found(&mut transaction, id).await?;
+        if let Some(refused) = found.against_a_retry() {
+            return let_go(transaction, Err(refused)).await;
+        }
         let written = sqlx::query!(
             "UPDATE playbook_executions
              SET state = $4, status = $5, reason = NULL, ended_at = NULL, wake_at = now(), fence = fence + 1,
@@ -292,7 +318,7 @@ impl Store {
     async fn found(&self, connection: &mut PgConnection, id: ExecutionId) -> Result<Found, OperateError> {
         let found = sqlx::query_as!(
             Found,
-            "SELECT ticket_id, ended_at, paused_at, cancelled
+            "SELECT ticket_id, ended_at, paused_at, paused_by, cancelled
              FROM playbook_executions
              WHERE tenant_id = $1 AND id = $2
              FOR NO KEY UPDATE",
@@ -422,6 +448,51 @@ mod tests {
         let cancel = async || store.cancel(id, wish(Verb::Cancel), "Cancelled.").await.unwrap();
         assert_eq!(cancel().await, Operation::Done);
         holds_nothing(&database, async || assert_eq!(cancel().await, Operation::Already)).await;
+    }
+
+    #[tokio::test]
+    async fn what_others_wanted_of_an_execution_that_has_not_ended_outlives_a_retry() {
+        let database = launcher::testing::database().await;
+        let store = stored::store(&database).await;
+        let id = stored::execution(&store, "4242", &[]).await;
+        let operator = olga();
+        let wish = |verb| Wish {
+            operator: &operator,
+            verb,
+            reason: None,
+        };
+        let retry = async || {
+            let stopped = store.stopped(id).await.unwrap();
+            let reopened = Reopened {
+                state: stopped.state.clone(),
+                status: ExecutionStatus::Running,
+            };
+            let retried = store.retry(id, wish(Verb::Retry), &stopped, &reopened).await;
+            retried.map_err(|refused| refused.to_string())
+        };
+        store.pause(id, wish(Verb::Pause)).await.unwrap();
+        let paused = async || {
+            assert_eq!(retry().await, Err("it is paused by Olga; resume it".to_owned()));
+        };
+        holds_nothing(&database, paused).await;
+        assert!(store.news(id).await.unwrap().1.is_still());
+
+        store.cancel(id, wish(Verb::Cancel), "Cancelled.").await.unwrap();
+        let cancelled = async || {
+            assert_eq!(
+                retry().await,
+                Err("it was cancelled and is being taken back".to_owned())
+            );
+        };
+        holds_nothing(&database, cancelled).await;
+        assert_eq!(store.cancelled(id).await.unwrap().as_deref(), Some("Cancelled."));
+        // Of what has ended both are over.
+        sqlx::query("UPDATE playbook_executions SET status = 'ESCALATED', reason = '', ended_at = now(), wake_at = NULL")
+            .execute(&store.pool)
+            .await
+            .unwrap();
+        assert_eq!(retry().await, Ok(Retried::Done));
+        assert_eq!(store.cancelled(id).await.unwrap(), None);
     }
 
     #[tokio::test]

@@ -30,6 +30,8 @@ fn not_done(error: &OperateError) -> Option<NotDone> {
     match error {
         OperateError::Unknown(_) => Some(NotDone::Unknown),
         OperateError::Ended(_) => Some(NotDone::Ended),
+        OperateError::Paused(_) => Some(NotDone::Paused),
+        OperateError::Cancelled => Some(NotDone::Cancelled),
         OperateError::Store(_) => None,
     }
 }
@@ -99,8 +101,8 @@ impl Pair {
             let model = self.model.stopped(id).expect("it is there");
             self.same(
                 "stopped",
-                (real.ended, real.in_hand, real.state.clone()),
-                (model.ended, model.in_hand, model.state.clone()),
+                (real.ended, real.cancelled, real.in_hand, real.state.clone()),
+                (model.ended, model.cancelled, model.in_hand, model.state.clone()),
             );
             self.stopped.push((id, real, model));
             return;

@@ -9,6 +9,8 @@ use crate::update::{Operated, Verb, automation_status};
 pub(in super::super) enum NotDone {
     Unknown,
     Ended,
+    Paused,
+    Cancelled,
 }
 
 /// An execution that may be tried again, as it was left.
@@ -16,6 +18,7 @@ pub(in super::super) enum NotDone {
 pub(in super::super) struct Stopped {
     pub(in super::super) state: StoredState,
     pub(in super::super) ended: bool,
+    pub(in super::super) cancelled: bool,
     pub(in super::super) in_hand: bool,
     fence: i64,
 }
@@ -71,6 +74,7 @@ impl Model {
         Some(Stopped {
             state: row.state.clone(),
             ended: row.ended_at.is_some(),
+            cancelled: row.cancelled.is_some(),
             in_hand: row.runner.is_some(),
             fence: row.fence,
         })
@@ -85,6 +89,11 @@ impl Model {
     ) -> Result<Retried, NotDone> {
         let (now, guarded) = (self.now, self.has(Guard::RetryFence));
         let row = self.executions.get(&id).ok_or(NotDone::Unknown)?;
+        match (row.ended_at, &row.cancelled, row.paused) {
+            (None, Some(_), _) => return Err(NotDone::Cancelled),
+            (None, None, true) => return Err(NotDone::Paused),
+            _ => {}
+        }
         let as_found =
             row.fence == stopped.fence && row.runner.is_none() && row.ended_at.is_some() == stopped.ended;
         if guarded && !as_found {
