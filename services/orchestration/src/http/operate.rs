@@ -50,7 +50,7 @@ async fn answer(
     (status = 202, body = ExecutionView, description = "it is paused"),
     (status = 200, body = ExecutionView, description = "it was paused already"),
     (status = 404, body = Problem, description = "`execution_not_found`"),
-    (status = 409, body = Problem, description = "`execution_ended`"),
+    (status = 409, body = Problem, description = "`execution_ended`, `execution_cancelled`"),
 ))]
 async fn pause(
     State(operators): State<Operators>,
@@ -101,8 +101,8 @@ async fn cancel(
 
 /// Try again: the step because of which the execution escalated, in a further visit with attempts and keys of its own; or at
 /// once what waits for its next attempt or for an outside system. Refused where something was taken back, where nobody knows
-/// whether a privileged step was done, where its proof is spent, and where the ticket is not the automation's any more; and, before it has ended, where somebody
-/// paused or cancelled it. The body may be left out.
+/// whether a privileged step was done, where its proof is spent, and where the ticket is not the automation's any more; and,
+/// before it has ended, where somebody paused or cancelled it. The body may be left out.
 #[utoipa::path(post, path = "/api/v1/orchestration/executions/{id}/retry", request_body = Option<OperateExecution>,
     params(("id" = ExecutionId, Path, description = "the execution")), responses(
     (status = 202, body = ExecutionView, description = "it goes on with the step that had failed"),

@@ -159,6 +159,10 @@ impl Store {
         if let Some(answer) = found.nothing_to_do(id, found.paused_at.is_some()) {
             return let_go(transaction, answer).await;
         }
+        // Whoever cancelled it was told that it ends, and a pause would keep from being taken back what it did.
+        if found.cancelled.is_some() {
+            return let_go(transaction, Err(OperateError::Cancelled)).await;
+        }
         sqlx::query!(
             "UPDATE playbook_executions
              SET paused_at = $3, paused_by = $4, paused_because = $5
@@ -486,6 +490,8 @@ mod tests {
         };
         holds_nothing(&database, cancelled).await;
         assert_eq!(store.cancelled(id).await.unwrap().as_deref(), Some("Cancelled."));
+        let pause = store.pause(id, wish(Verb::Pause)).await;
+        assert!(matches!(pause, Err(OperateError::Cancelled)), "{pause:?}");
         // Of what has ended both are over.
         sqlx::query("UPDATE playbook_executions SET status = 'ESCALATED', reason = '', ended_at = now(), wake_at = NULL")
             .execute(&store.pool)

@@ -45,6 +45,9 @@ impl Model {
         if row.paused == paused {
             return Ok(Operation::Already);
         }
+        if paused && row.cancelled.is_some() {
+            return Err(NotDone::Cancelled);
+        }
         row.paused = paused;
         self.put_on_record(id, verb);
         Ok(Operation::Done)

@@ -84,7 +84,9 @@ impl World<'_> {
         }
         *self.ghosts.versions.entry(id).or_default() += 1;
         self.ghosts.ended.remove(&id);
-        self.cancelled.remove(&id);
+        if stopped.ended {
+            self.cancelled.remove(&id);
+        }
     }
 
     /// All playbooks of the tenant stand still, or go on.
