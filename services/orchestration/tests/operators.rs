@@ -644,8 +644,16 @@ async fn the_ticket_is_told_once_why_nothing_moves() {
         })
         .await;
     }
+    let away = common::Problem::outside_unavailable("Twilio", Some(1));
+    let away = ResponseTemplate::new(503).set_body_json(away);
+    house.stage.steps.answer(MFA, [away, done("success")]);
     operator.switch(&set(Switch::Tenant, Position::On)).await.unwrap();
     house.ended(id).await;
+    let audit = house.stage.audit().await;
+    assert!(
+        audit.iter().any(|kind| kind == "step.parked"),
+        "that the outside was away next is another story: {audit:?}"
+    );
     house.stage.told().await;
     let notes: Vec<String> = house
         .stage

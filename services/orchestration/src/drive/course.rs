@@ -142,6 +142,10 @@ impl<'a> Course<'a> {
     /// is in our hands: one whose time is up would be asked again.
     pub(crate) fn take_up(&mut self, unheard: Vec<Signal>, moment: Moment) -> Result<Need, Broken> {
         self.moment = moment;
+        // Whatever held it is over, and so is what was said of that: what keeps it next is told anew.
+        if !self.standing.is_still() {
+            self.memory.let_go();
+        }
         self.hear_all(unheard, self.claimed.cancelled.clone())?;
         let early = self.state.due_at().is_some_and(|due| due > self.now());
         self.turn(Event::Claimed, None)?;
