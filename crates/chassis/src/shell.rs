@@ -324,7 +324,16 @@ impl Shell {
         tracing::info!(service = self.service().name(), "listening");
         self.seal_the_audit();
         let stopping = self.0.stopping.clone();
-        let serving = serving::serve(listener, app, serving::HEAD_LIMIT, stopping.clone());
+        self.to_the_end(serving::serve(listener, app, serving::HEAD_LIMIT, stopping))
+            .await;
+        self.0.pool.close();
+        tracing::info!(service = self.service().name(), "stopped");
+        Ok(())
+    }
+
+    /// Until all requests and all workers have finished; from shutdown on they have as long together as there is: whoever stops
+    /// us kills us after half a minute.
+    async fn to_the_end(&self, serving: impl Future<Output = ()>) {
         let ended = async {
             serving.await;
             // Also reached when the listener failed: workers must learn of it.
@@ -332,18 +341,14 @@ impl Shell {
             self.0.tasks.close();
             self.0.tasks.wait().await;
         };
-        // Requests and workers together have this long: whoever stops us kills us after half a minute.
         let overdue = async {
-            stopping.cancelled().await;
+            self.0.stopping.cancelled().await;
             tokio::time::sleep(DRAIN_LIMIT).await;
         };
         tokio::select! {
             () = ended => {}
             () = overdue => tracing::warn!("some requests or workers did not finish in time"),
         }
-        self.0.pool.close();
-        tracing::info!(service = self.service().name(), "stopped");
-        Ok(())
     }
 
     /// Sign the ends of our chains soon after they grew.

@@ -49,6 +49,7 @@ pub struct Heard {
 
 /// The ticket as it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Desk {
     /// Closed, deleted or merged into another.
     pub over: bool,

@@ -93,11 +93,14 @@ impl Sources {
         let user = shown("the ticket's user", user, &mut gaps)?;
         let unread = touched.is_none() || user.is_none();
         let address = user.iter().flatten().find_map(|user| user.email.clone());
-        let (requester, playbooks, execution) = tokio::join!(
-            self.requester(user),
-            self.active_playbooks(),
-            self.execution(&ticket.id),
-        );
+        let requester = async {
+            match user {
+                Some(user) => Box::pin(self.requester(user)).await,
+                None => Ok(Requester::Unread),
+            }
+        };
+        let (requester, playbooks, execution) =
+            tokio::join!(requester, self.active_playbooks(), self.execution(&ticket.id),);
         let requester = or_gap(requester, Requester::Unread, &mut gaps);
         let execution = or_gap(execution, Execution::Unread, &mut gaps);
         let playbooks = or_gap(playbooks.map(Some), None, &mut gaps);
@@ -203,12 +206,9 @@ impl Sources {
         }
     }
 
-    /// `None` where the help desk does not show its user.
-    async fn requester(&self, user: Option<Option<HaloUser>>) -> Result<Requester, Gap> {
-        let user = match user {
-            Some(Some(user)) => user,
-            Some(None) => return Ok(Requester::Nobody),
-            None => return Ok(Requester::Unread),
+    async fn requester(&self, user: Option<HaloUser>) -> Result<Requester, Gap> {
+        let Some(user) = user else {
+            return Ok(Requester::Nobody);
         };
         if user.inactive || user.service_account {
             return Ok(Requester::NotAPerson);

@@ -125,13 +125,11 @@ fn claims_of(token: &str) -> Value {
 
 /// A caller that is refused for who they are, as the audit names them.
 fn actor(fleet: &TestFleet, caller: &str) -> String {
-    match caller.parse::<Service>() {
-        Ok(service) => format!("service:{service}"),
-        Err(_) => {
-            let claims = claims_of(&fleet.world().token_for(ADELE, &[]));
-            format!("person:{}", claims["oid"].as_str().unwrap())
-        }
+    if let Ok(service) = caller.parse::<Service>() {
+        return format!("service:{service}");
     }
+    let claims = claims_of(&fleet.world().token_for(ADELE, &[]));
+    format!("person:{}", claims["oid"].as_str().unwrap())
 }
 
 fn answered(status: u16, text: &str) -> char {
