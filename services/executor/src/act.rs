@@ -14,7 +14,7 @@ use tokio::time::{Instant, interval_at};
 use trust::{Binding, Credential, Purpose};
 
 use crate::eligibility::Plan;
-use crate::leftovers::may_be_of;
+use crate::leftovers::{self, may_be_of};
 use crate::observed::After;
 use crate::refusal::ResetError;
 use crate::reset::{ACTION, Reset};
@@ -79,6 +79,10 @@ impl Reset {
                 }
                 Err(CallError::Refused { code, detail, .. }) => {
                     tracing::error!(execution.id = %request.execution_id, code, "the directory refused to make a pass");
+                    // What was asked for before and never answered may have been made: that none was is only then true.
+                    if let Some(since) = since {
+                        leftovers::delete_since(&self.store, &self.entra, mandate, since).await?;
+                    }
                     return Ok(Acted::Failed(refusal_in_words(&code, &detail)));
                 }
                 Err(away @ CallError::Busy { .. }) => return Err(ResetError::Away(away)),

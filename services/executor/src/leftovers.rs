@@ -37,9 +37,19 @@ pub(crate) async fn delete(
     entra: &Entra,
     mandate: &Mandate,
 ) -> Result<Vec<String>, LeftoverError> {
-    let Some(since) = mandate.asked_at() else {
-        return Ok(Vec::new());
-    };
+    match mandate.asked_at() {
+        Some(since) => delete_since(store, entra, mandate, since).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The same, of whatever was asked for then or later.
+pub(crate) async fn delete_since(
+    store: &Store,
+    entra: &Entra,
+    mandate: &Mandate,
+    since: OffsetDateTime,
+) -> Result<Vec<String>, LeftoverError> {
     let passes = match entra.list_passes(mandate.subject()).await {
         Ok(passes) => passes,
         // Without an account there is no pass.

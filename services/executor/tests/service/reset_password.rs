@@ -316,6 +316,27 @@ async fn a_lost_answer_is_made_up_for_and_the_delivered_pass_is_the_one_that_liv
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_after_a_lost_answer_leaves_no_pass_behind() {
+    let house = House::new().await;
+    let running = house.run();
+    let faults = house.world.faults(System::Entra);
+    for kind in [FaultKind::DropAfter, FaultKind::Status(403)] {
+        faults.inject(Fault::new(kind).on(CREATE).method("POST").times(1));
+    }
+    let request = house.request(ADELE);
+
+    let result = house.ask(&running, &request).await.unwrap();
+
+    assert_eq!(result.outcome, Outcome::Failure);
+    assert_eq!(
+        house.world.entra().passes_created(ADELE),
+        1,
+        "and nobody heard of it"
+    );
+    assert!(house.world.entra().live_passes(ADELE).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_stays_silent_parks_the_work_and_the_intent_goes_on_later() {
     let house = House::new().await;
     let running = house.run();
