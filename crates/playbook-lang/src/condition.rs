@@ -205,10 +205,15 @@ impl Condition {
 
     /// Every name that it looks at.
     pub fn names(&self) -> Vec<&Name> {
+        self.tests().into_iter().map(|(field, _)| field).collect()
+    }
+
+    /// Every test and what it looks at, in the order in which they are written.
+    pub(crate) fn tests(&self) -> Vec<(&Name, &Test)> {
         match self {
-            Self::All(parts) | Self::Any(parts) => parts.iter().flat_map(Self::names).collect(),
-            Self::Not(part) => part.names(),
-            Self::Test { field, .. } => vec![field],
+            Self::All(parts) | Self::Any(parts) => parts.iter().flat_map(Self::tests).collect(),
+            Self::Not(part) => part.tests(),
+            Self::Test { field, test } => vec![(field, test)],
         }
     }
 }

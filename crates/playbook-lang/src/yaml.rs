@@ -7,7 +7,7 @@ mod quick;
 
 use std::collections::HashSet;
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span};
 
 use crate::findings::{Findings, code, quoted};
 
@@ -126,7 +126,7 @@ pub(crate) fn parse(source: &str, findings: &mut Findings) -> Option<Node> {
 
 /// The same by a parser that knows all of YAML, and says what is wrong.
 fn full(source: &str, findings: &mut Findings) -> Option<Node> {
-    match Builder::default().build(Parser::new_from_str(source), findings) {
+    match Builder::default().build(source, findings) {
         Ok(Some(root)) => Some(root),
         Ok(None) => {
             findings.error(
@@ -137,13 +137,18 @@ fn full(source: &str, findings: &mut Findings) -> Option<Node> {
             None
         }
         Err((at, message)) => {
-            // The parser reports a tab far from where it stands, if it names it at all.
-            let (at, message) = tabbed(source).map_or((at, message), |at| {
-                (at, "a tab cannot indent YAML; use spaces".to_owned())
-            });
             findings.error(code::SYNTAX, at, message);
             None
         }
+    }
+}
+
+/// What the parser says. It reports a tab far behind where it stands, or where the value before it begins, if it names it at all.
+fn by_the_parser(source: &str, error: &ScanError) -> Refusal {
+    let at: Position = (*error.marker()).into();
+    match tabbed(source).filter(|tab| tab.line <= at.line.saturating_add(1)) {
+        Some(tab) => (tab, "a tab cannot indent YAML; use spaces".to_owned()),
+        None => (at, said(error.info())),
     }
 }
 
@@ -221,13 +226,10 @@ struct Builder {
 }
 
 impl Builder {
-    fn build(
-        mut self,
-        mut parser: Parser<'_, StrInput<'_>>,
-        findings: &mut Findings,
-    ) -> Result<Option<Node>, Refusal> {
+    fn build(mut self, source: &str, findings: &mut Findings) -> Result<Option<Node>, Refusal> {
+        let mut parser = Parser::new_from_str(source);
         while let Some(event) = parser.next_event() {
-            let (event, span) = event.map_err(|error| ((*error.marker()).into(), said(error.info())))?;
+            let (event, span) = event.map_err(|error| by_the_parser(source, &error))?;
             self.take(event, span, findings)?;
         }
         Ok(self.root)

@@ -167,12 +167,8 @@ fn trigger(document: &Document, names: &Names<'_>, findings: &mut Findings) {
             findings.error(code::BAD_CONDITION, name.at, message);
         }
     }
-    for (name, complaint) in mismatches(&when.condition, names) {
-        let at = when
-            .names
-            .iter()
-            .find(|known| known.value == name)
-            .map_or(Position::START, |name| name.at);
+    for (nth, complaint) in mismatches(&when.condition, names) {
+        let at = when.names.get(nth).map_or(Position::START, |name| name.at);
         findings.error(code::BAD_CONDITION, at, complaint);
     }
 }
@@ -190,47 +186,34 @@ fn conditions(
     let (Some(id), Some(renamed)) = (graph.about(node), renamed) else {
         return;
     };
-    let mut said = Vec::new();
-    for name in renamed.names() {
-        if let Err(message) = names.value(name) {
-            said.push((name.clone(), message));
-        }
-    }
-    said.extend(mismatches(renamed, names));
-    for (name, message) in said {
-        let at = written
-            .names
-            .iter()
-            .find(|known| known.value == name)
-            .or(written.names.first())
-            .map_or(graph.at(node), |known| known.at);
+    let unknown = renamed.names().into_iter().enumerate();
+    let unknown = unknown.filter_map(|(nth, name)| Some((nth, names.value(name).err()?)));
+    let said: Vec<_> = unknown.chain(mismatches(renamed, names)).collect();
+    for (nth, message) in said {
+        // What is written is renamed name by name.
+        let at = written.names.get(nth).map_or(graph.at(node), |known| known.at);
         findings.add(about(id, code::BAD_CONDITION, graph.place(node, at), message));
     }
 }
 
-/// Comparisons that can never hold.
-fn mismatches(condition: &Condition, names: &Names<'_>) -> Vec<(Name, String)> {
-    match condition {
-        Condition::All(parts) | Condition::Any(parts) => {
-            parts.iter().flat_map(|part| mismatches(part, names)).collect()
-        }
-        Condition::Not(part) => mismatches(part, names),
-        Condition::Test { field, test } => {
-            let Ok((kind, trust)) = names.value(field) else {
-                return Vec::new();
-            };
-            let complaint = if trust == Trust::Secret {
-                Some(format!("`{field}` is a credential, and nobody looks at it"))
-            } else {
-                mismatch(&kind, test)
-                    .map(|wanted| format!("`{field}` is {kind}, and `{}` {wanted}", test.operator()))
-            };
-            complaint
-                .map(|complaint| (field.clone(), complaint))
-                .into_iter()
-                .collect()
-        }
-    }
+/// Comparisons that can never hold, each by its place among all of them.
+fn mismatches(condition: &Condition, names: &Names<'_>) -> Vec<(usize, String)> {
+    let complaint = |(nth, (field, test)): (usize, (&Name, &Test))| {
+        let (kind, trust) = names.value(field).ok()?;
+        let complaint = if trust == Trust::Secret {
+            format!("`{field}` is a credential, and nobody looks at it")
+        } else {
+            let wanted = mismatch(&kind, test)?;
+            format!("`{field}` is {kind}, and `{}` {wanted}", test.operator())
+        };
+        Some((nth, complaint))
+    };
+    condition
+        .tests()
+        .into_iter()
+        .enumerate()
+        .filter_map(complaint)
+        .collect()
 }
 
 /// What is wrong with comparing a value of `kind` so.

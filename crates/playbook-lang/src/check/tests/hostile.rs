@@ -311,3 +311,21 @@ fn what_is_passed_to_calls_does_not_multiply_either() {
     )));
     assert!(has(&calling(&main, &[large]), code::BAD_CALL));
 }
+
+#[test]
+fn a_tab_is_blamed_for_what_the_parser_cannot_read_and_for_nothing_else() {
+    let said = |source: &str| {
+        let report = check(source, &Registry::builtin());
+        let finding = report.findings.first().unwrap();
+        (finding.line, finding.message.contains("tab"))
+    };
+    assert_eq!(said("name: t\nsteps:\n\t- {id: d}\n"), (3, true));
+    // Within a block of text it is the author's.
+    let anchored = "name: t\ndescription: |\n  see:\n  \tnothing wrong here\nsteps: &all\n  - {id: d, type: terminal, status: RESOLVED}\n";
+    assert_eq!(said(anchored), (5, false));
+    assert_eq!(
+        said("name: t\nsteps: [}\nmore: 1\n\tlater: 1\n"),
+        (2, false),
+        "what comes behind is not reached"
+    );
+}

@@ -233,6 +233,22 @@ fn a_condition_compares_what_can_be_compared() {
 }
 
 #[test]
+fn of_two_comparisons_of_one_value_the_wrong_one_is_named() {
+    let trigger = "name: t\nversion: \"1\"\ntrigger:\n  when:\n    - {field: ticket.summary, operator: contains, value: vpn}\n    - {field: ticket.summary, operator: greater, value: 3}\nsteps:\n- {id: done, type: terminal, status: RESOLVED}\n";
+    let decision = with_ends(
+        "- id: d\n  type: decision\n  cases:\n    - when:\n        - {field: ticket.summary, operator: contains, value: vpn}\n        - not: {field: ticket.summary, operator: greater, value: 3}\n      then: done\n  otherwise: person\n",
+    );
+    for source in [trigger.to_owned(), document(&decision)] {
+        let wrong = source.lines().position(|line| line.contains("greater")).unwrap() + 1;
+        let said = codes(&source);
+        let [(code, line, _)] = &said[..] else {
+            panic!("{said:?}")
+        };
+        assert_eq!((code.as_str(), *line), (code::BAD_CONDITION, wrong), "{source}");
+    }
+}
+
+#[test]
 fn a_trigger_looks_at_what_is_known_when_a_ticket_comes_in() {
     let trigger = |when: &str| {
         let source = format!(
