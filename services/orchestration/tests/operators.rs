@@ -129,6 +129,16 @@ impl House {
         .await;
     }
 
+    /// So many times something that was away was put on record.
+    async fn parked(&self, times: usize) {
+        eventually("it is parked", async || {
+            let audit = self.stage.audit().await;
+            let parked = audit.iter().filter(|event| *event == "step.parked").count();
+            (parked == times).then_some(())
+        })
+        .await;
+    }
+
     /// Ended because nobody could prove who is asking, and the ticket says so.
     async fn escalated(&self) -> ExecutionId {
         self.stage.steps.answer(MFA, [done("failure")]);
@@ -464,24 +474,19 @@ async fn a_ticket_that_somebody_took_is_left_to_them() {
     assert_eq!(refused_with(retried), (409, "execution_not_retriable".to_owned()));
 }
 
+/// What is away for ten minutes.
+fn away(outside: &str) -> ResponseTemplate {
+    ResponseTemplate::new(503)
+        .insert_header("retry-after", "600")
+        .set_body_json(common::Problem::outside_unavailable(outside, Some(600)))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_for_the_outside_is_tried_at_once_where_an_operator_knows_better() {
     let house = House::set().await;
-    let away = common::Problem::outside_unavailable("Twilio", Some(600));
-    let away = ResponseTemplate::new(503)
-        .insert_header("retry-after", "600")
-        .set_body_json(away);
-    house.stage.steps.answer(SMS, [away, done("success")]);
+    house.stage.steps.answer(SMS, [away("Twilio"), done("success")]);
     let id = house.begun().await;
-    eventually("it is parked", async || {
-        house
-            .stage
-            .audit()
-            .await
-            .contains(&"step.parked".to_owned())
-            .then_some(())
-    })
-    .await;
+    house.parked(1).await;
     house
         .operator()
         .retry(id, &OperateExecution::default())
@@ -489,6 +494,47 @@ async fn what_waits_for_the_outside_is_tried_at_once_where_an_operator_knows_bet
         .unwrap();
     assert_eq!(house.ended(id).await.status, ExecutionStatus::Resolved);
     assert_eq!(house.stage.steps.asked(SMS).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_outlives_a_retry_of_what_waits_for_the_outside() {
+    let house = House::set().await;
+    house.stage.steps.answer(SMS, [away("Twilio"), done("success")]);
+    let id = house.begun().await;
+    house.parked(1).await;
+    let operator = house.operator();
+    operator.pause(id, &why("Asked by the user.")).await.unwrap();
+    let retried = operator.retry(id, &OperateExecution::default()).await;
+    let Err(PeerError::Refused { problem, .. }) = retried else {
+        panic!("{retried:?}")
+    };
+    assert_eq!(
+        (problem.status, problem.code.as_str(), problem.detail.as_str()),
+        (409, "execution_paused", "it is paused by Adele Vance; resume it")
+    );
+    let view = house.stage.view(&house.running, id).await;
+    assert!(
+        matches!(&view.standstill, Some(Standstill::Operator { reason: Some(reason), .. }) if reason == "Asked by the user."),
+        "{view:#?}"
+    );
+    operator.resume(id, &OperateExecution::default()).await.unwrap();
+    operator.retry(id, &OperateExecution::default()).await.unwrap();
+    assert_eq!(house.ended(id).await.status, ExecutionStatus::Resolved);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_cancelled_and_has_not_ended_is_not_tried_again() {
+    let house = House::set().await;
+    house.stage.steps.answer(RESET, [slowly(&done("success"))]);
+    let id = house.begun().await;
+    house.called(RESET).await;
+    let operator = house.operator();
+    operator.cancel(id, &stop("Stop.")).await.unwrap();
+    let cancelled = (409, "execution_cancelled".to_owned());
+    let retried = operator.retry(id, &OperateExecution::default()).await;
+    assert_eq!(refused_with(retried), cancelled);
+    assert_eq!(house.ended(id).await.status, ExecutionStatus::Escalated);
+    assert_eq!(house.stage.steps.asked(DELETE_PASS).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
