@@ -416,6 +416,14 @@ mod tests {
         }
     }
 
+    fn wished(operator: &PersonCaller, verb: Verb) -> Wish<'_> {
+        Wish {
+            operator,
+            verb,
+            reason: None,
+        }
+    }
+
     /// A hundred times `verb` changes nothing, and whoever hears so finds nobody in its way.
     async fn holds_nothing(database: &TestDatabase, verb: impl AsyncFn()) {
         let mut other = database.owner().await.acquire().await.unwrap();
@@ -434,11 +442,7 @@ mod tests {
         let store = stored::store(&database).await;
         let id = stored::execution(&store, "4242", &[]).await;
         let operator = olga();
-        let wish = |verb| Wish {
-            operator: &operator,
-            verb,
-            reason: None,
-        };
+        let wish = |verb| wished(&operator, verb);
         let already = async || {
             let resumed = store.resume(id, wish(Verb::Resume)).await.unwrap();
             assert_eq!(resumed, Operation::Already);
@@ -460,11 +464,7 @@ mod tests {
         let store = stored::store(&database).await;
         let id = stored::execution(&store, "4242", &[]).await;
         let operator = olga();
-        let wish = |verb| Wish {
-            operator: &operator,
-            verb,
-            reason: None,
-        };
+        let wish = |verb| wished(&operator, verb);
         let retry = async || {
             let stopped = store.stopped(id).await.unwrap();
             let reopened = Reopened {

@@ -444,6 +444,12 @@ mod tests {
         Entry::Step(Box::new(write))
     }
 
+    /// The execution as whoever has `signal` for it finds it.
+    async fn read(store: &Store, before: &Claimed, signal: &Signal) -> Claimed {
+        let waiting = store.waiting(before.id, signal, "verification", before.runner);
+        waiting.await.unwrap().unwrap()
+    }
+
     async fn signals(store: &Store) -> i64 {
         let signals = sqlx::query_scalar("SELECT count(*) FROM execution_signals");
         signals.fetch_one(&store.pool).await.unwrap()
@@ -455,10 +461,7 @@ mod tests {
             let operation = OperationId::fresh();
             let (_database, store, before) = waiting(operation).await;
             let signal = stored::approval(&store, operation);
-            let read = store
-                .waiting(before.id, &signal, "verification", before.runner)
-                .await;
-            let read = read.unwrap().unwrap();
+            let read = read(&store, &before, &signal).await;
             let due = sqlx::query("UPDATE playbook_executions SET wake_at = now()");
             due.execute(&store.pool).await.unwrap();
             let claimed = store.claim_due(before.runner, 1).await.unwrap().remove(0);
@@ -499,10 +502,7 @@ mod tests {
         let operation = OperationId::fresh();
         let (_database, store, before) = waiting(operation).await;
         let signal = stored::approval(&store, operation);
-        let read = store
-            .waiting(before.id, &signal, "verification", before.runner)
-            .await;
-        let read = read.unwrap().unwrap();
+        let read = read(&store, &before, &signal).await;
         let batch = [heard(&read, &signal), heard(&read, &signal)];
         let committed = store.commit(&batch, Take::default()).await.unwrap();
         let written: Vec<bool> = committed.found.iter().map(Option::is_some).collect();
