@@ -12,7 +12,7 @@ use crate::person::Person;
 /// Something a person belongs to, directly or through others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Membership {
-    /// A directory role that is active, by name.
+    /// A directory role, active or theirs on demand, by name.
     Role(String),
     /// A group.
     Group {

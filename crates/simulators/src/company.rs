@@ -60,6 +60,8 @@ pub struct Person {
     pub authenticator_since: Option<OffsetDateTime>,
     /// Directory roles: display name and template id.
     pub roles: Vec<(String, String)>,
+    /// Directory roles that they may make active whenever they like: display name and template id.
+    pub eligible_roles: Vec<(String, String)>,
     /// Is in the group that may hold roles.
     pub in_privileged_group: bool,
     /// Mastered in an on-premises directory.
@@ -162,6 +164,7 @@ fn hire(seed: Seed, index: usize, row: Row) -> Person {
             .map(|(name, id)| (name.to_owned(), id.to_owned()))
             .into_iter()
             .collect(),
+        eligible_roles: vec![],
         in_privileged_group: handle == "debra",
         synced: handle == "cameron",
         halo_id: 340 + i64::try_from(index).unwrap_or_default(),
@@ -195,6 +198,7 @@ fn hire_further(seed: Seed, number: u32) -> Person {
         authenticator: true,
         authenticator_since: None,
         roles: vec![],
+        eligible_roles: vec![],
         in_privileged_group: false,
         synced: false,
         halo_id: 10_000 + i64::from(number),
@@ -224,6 +228,7 @@ pub(crate) fn outsider(halo_id: i64, name: &str, email: &str) -> Person {
         authenticator: false,
         authenticator_since: None,
         roles: vec![],
+        eligible_roles: vec![],
         in_privileged_group: false,
         synced: false,
         halo_id,

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::Entra;
 use super::client::{Request, message, read, user_not_found};
-use crate::call::CallError;
+use crate::call::{CallError, System};
 use crate::phone::PhoneNumber;
 
 /// Without `$select` half of these are simply absent (contract, section 0).
@@ -19,6 +19,8 @@ const PERSON: (&str, &str) = (
 );
 /// The fixed id of everybody's `mobile` phone method.
 const MOBILE_METHOD: &str = "3179e48a-750b-4051-897c-87b9720928f7";
+
+const ELIGIBLE_ROLES: [&str; 3] = ["roleManagement", "directory", "roleEligibilityScheduleInstances"];
 
 /// Why a look-up by address gave nobody to work with.
 #[derive(Debug, thiserror::Error)]
@@ -102,9 +104,19 @@ impl Entra {
         Ok(person.then_some(manager.user).flatten().map(Person::from))
     }
 
-    /// What the person belongs to, directly or through others. PIM-eligible roles that are not active do not show. An
-    /// unknown `id` is refused with `user_not_found`.
+    /// What the person belongs to, directly or through others, and the directory roles that they may make active whenever
+    /// they like (PIM). An unknown `id` is refused with `user_not_found`.
+    ///
+    /// Not seen: whoever may make themselves a member of a role-assignable group (PIM for groups).
     pub async fn memberships(&self, id: &UserId) -> Result<Vec<Membership>, CallError> {
+        // Both are waited for: that the person is not known is said first.
+        let (belongs_to, eligible) = tokio::join!(self.belongs_to(id), self.eligible_roles(id));
+        let mut memberships = belongs_to?;
+        memberships.extend(eligible?);
+        Ok(memberships)
+    }
+
+    async fn belongs_to(&self, id: &UserId) -> Result<Vec<Membership>, CallError> {
         let path = ["users", id.as_str(), "transitiveMemberOf"];
         let query = [
             ("$select", "id,displayName,roleTemplateId,isAssignableToRole"),
@@ -114,6 +126,35 @@ impl Entra {
         let memberships: Option<Vec<Belonging>> = self.graph().list(request, usize::MAX).await?;
         let memberships = memberships.ok_or_else(user_not_found)?;
         Ok(memberships.into_iter().map(Belonging::read).collect())
+    }
+
+    /// The roles that are theirs on demand: `/transitiveMemberOf` shows active ones only. What we may not read is reported
+    /// as such. A directory without the licence has none (contract, section 3).
+    ///
+    /// Source: Microsoft Graph v1.0, List roleEligibilityScheduleInstances.
+    async fn eligible_roles(&self, id: &UserId) -> Result<Vec<Membership>, CallError> {
+        let filter = format!("principalId eq '{}'", id.as_str().replace('\'', "''"));
+        let query = [
+            ("$filter", filter.as_str()),
+            ("$expand", "roleDefinition($select=displayName)"),
+        ];
+        let request = Request::get("eligible_roles", &ELIGIBLE_ROLES).with(&query);
+        match self.graph().list(request, usize::MAX).await {
+            Ok(Some(roles)) => {
+                let roles: Vec<Eligibility> = roles;
+                Ok(roles.into_iter().map(Eligibility::read).collect())
+            }
+            Ok(None) => Err(CallError::refused(
+                System::Entra,
+                "not_found",
+                "the directory keeps no list of eligible roles",
+            )),
+            Err(error) if error.is_refused("AadPremiumLicenseRequired") => Ok(Vec::new()),
+            Err(error) if error.is_refused("forbidden") => Ok(vec![Membership::Unreadable {
+                id: "eligible roles".to_owned(),
+            }]),
+            Err(error) => Err(error),
+        }
     }
 
     /// By which methods the person proves who they are, and since when; without their password and passes, which are ours
@@ -215,6 +256,28 @@ impl Belonging {
             // anything.
             _ => Membership::Unreadable { id: self.id },
         }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Eligibility {
+    #[serde(default)]
+    role_definition_id: String,
+    role_definition: Option<RoleDefinition>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RoleDefinition {
+    display_name: Option<String>,
+}
+
+impl Eligibility {
+    fn read(self) -> Membership {
+        let name = self.role_definition.and_then(|role| role.display_name);
+        let name = name.unwrap_or(self.role_definition_id);
+        Membership::Role(format!("{name}, eligible"))
     }
 }
 

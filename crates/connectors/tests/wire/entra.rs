@@ -173,6 +173,13 @@ async fn no_manager_and_no_such_person_are_told_apart() {
     spec().check(&arrived(&server).await[0]);
 }
 
+const ELIGIBLE: &str = "/v1.0/roleManagement/directory/roleEligibilityScheduleInstances";
+
+/// Nobody may make any role active.
+async fn no_eligible_roles(server: &MockServer) {
+    on(server, "GET", ELIGIBLE, answer(200, &json!({ "value": [] }))).await;
+}
+
 async fn protection(memberships: Value) -> Option<Protection> {
     let (server, entra) = start().await;
     on(
@@ -192,6 +199,7 @@ async fn protection(memberships: Value) -> Option<Protection> {
         answer(200, &json!({ "value": memberships })),
     )
     .await;
+    no_eligible_roles(&server).await;
     let person = entra.user(&maya()).await.unwrap().unwrap();
     let memberships = entra.memberships(&maya()).await.unwrap();
     for request in arrived(&server).await {
@@ -240,6 +248,7 @@ async fn memberships_are_followed_over_pages_and_never_to_another_host() {
     )
     .await;
     on(&server, "GET", "/v1.0/page2", answer(200, &role)).await;
+    no_eligible_roles(&server).await;
     let memberships = entra.memberships(&maya()).await.unwrap();
     assert_eq!(memberships, [Membership::Role("Role".to_owned())]);
 
@@ -259,6 +268,69 @@ async fn memberships_are_followed_over_pages_and_never_to_another_host() {
             .is_refused("foreign_link")
     );
     assert!(elsewhere.received_requests().await.unwrap().is_empty());
+}
+
+/// What a person without memberships is protected by, where the directory answers so about their eligible roles.
+async fn protection_where(eligible: ResponseTemplate) -> Result<Option<Protection>, CallError> {
+    let (server, entra) = start().await;
+    on(
+        &server,
+        "GET",
+        &path("/transitiveMemberOf"),
+        answer(200, &json!({ "value": [] })),
+    )
+    .await;
+    on(&server, "GET", ELIGIBLE, eligible).await;
+    let memberships = entra.memberships(&maya()).await?;
+    let asked = arrived(&server).await;
+    let asked = asked
+        .iter()
+        .find(|request| request.url.path() == ELIGIBLE)
+        .unwrap();
+    spec().check(asked);
+    assert_eq!(
+        query(asked),
+        pairs(&[
+            ("$filter", &format!("principalId eq '{MAYA}'")),
+            ("$expand", "roleDefinition($select=displayName)"),
+        ])
+    );
+    let user = json!({ "id": MAYA, "userPrincipalName": "maya@northwind.example" });
+    on(&server, "GET", &path(""), answer(200, &user)).await;
+    let person = entra.user(&maya()).await?.unwrap();
+    Ok(Protected::default().why(&person, &memberships))
+}
+
+#[tokio::test]
+async fn a_role_that_is_theirs_on_demand_protects_as_an_active_one_does() {
+    let refused =
+        |status, code: &str| answer(status, &json!({ "error": { "code": code, "message": "No." } }));
+    let role = |definition: Value| {
+        let instance = json!({
+            "id": "e", "principalId": MAYA, "roleDefinitionId": "62e90394-69f5-4237-9190-012177145e10",
+            "directoryScopeId": "/", "roleDefinition": definition,
+        });
+        answer(200, &json!({ "value": [instance] }))
+    };
+    let named = role(json!({ "displayName": "Global Administrator" }));
+    assert_eq!(
+        protection_where(named).await.unwrap(),
+        Some(Protection::Role("Global Administrator, eligible".to_owned()))
+    );
+    let nameless = protection_where(role(Value::Null)).await.unwrap();
+    assert!(matches!(nameless, Some(Protection::Role(_))), "{nameless:?}");
+
+    let unlicensed = refused(400, "AadPremiumLicenseRequired");
+    assert_eq!(protection_where(unlicensed).await.unwrap(), None);
+    let forbidden = refused(403, "Authorization_RequestDenied");
+    assert_eq!(
+        protection_where(forbidden).await.unwrap(),
+        Some(Protection::Unreadable)
+    );
+    for (status, code) in [(400, "badRequest"), (404, "Request_ResourceNotFound")] {
+        let error = protection_where(refused(status, code)).await.unwrap_err();
+        assert!(error.code().is_some(), "silence is no answer: {error}");
+    }
 }
 
 #[tokio::test]

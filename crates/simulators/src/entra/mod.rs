@@ -11,6 +11,7 @@ mod methods;
 mod mfa;
 mod oidc;
 mod passes;
+mod pim;
 mod principals;
 mod push;
 mod script;
@@ -62,6 +63,7 @@ struct EntraState {
     additions_forbidden: bool,
     token_life: Duration,
     page_size: usize,
+    pim_unlicensed: bool,
     push_default: Push,
     push_standing: BTreeMap<String, Push>,
     push_queued: BTreeMap<String, VecDeque<Push>>,
@@ -82,6 +84,7 @@ impl Default for EntraState {
             additions_forbidden: false,
             token_life: TOKEN_LIFE,
             page_size: 100,
+            pim_unlicensed: false,
             push_default: Push::approve(),
             push_standing: BTreeMap::new(),
             push_queued: BTreeMap::new(),
@@ -167,6 +170,10 @@ impl EntraSim {
         Router::new()
             .route("/v1.0/users", get(users::list))
             .nest("/v1.0/users/{user}", user)
+            .route(
+                "/v1.0/roleManagement/directory/roleEligibilityScheduleInstances",
+                get(pim::eligible),
+            )
             .route(&format!("{policy}/temporaryAccessPass"), get(passes::policy))
             .route(
                 "/v1.0/reports/authenticationMethods/userRegistrationDetails/{user}",

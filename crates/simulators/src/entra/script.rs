@@ -141,6 +141,19 @@ impl EntraSim {
             .change(email, |person| person.roles.push(role))
     }
 
+    /// Let `email` make a directory role active whenever they like (PIM).
+    pub fn add_eligible_role(&self, email: &str, name: &str, template: &str) -> bool {
+        let role = (name.to_owned(), template.to_owned());
+        self.core
+            .directory
+            .change(email, |person| person.eligible_roles.push(role))
+    }
+
+    /// Whether the directory has the licence for roles on demand (Entra ID P2 or Governance).
+    pub fn licensed_for_pim(&self, licensed: bool) {
+        self.state.lock().pim_unlicensed = !licensed;
+    }
+
     /// Put `email` into the group `name`, which holds no roles; the group's object id.
     pub fn add_to_group(&self, email: &str, name: &str) -> Uuid {
         self.core

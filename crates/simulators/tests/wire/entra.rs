@@ -169,6 +169,50 @@ async fn no_manager_and_no_user_are_told_apart_by_their_words() {
 }
 
 #[tokio::test]
+async fn roles_on_demand_are_listed_by_principal_and_only_with_licence_and_permission() {
+    let world = world().await;
+    let token = graph_token(&world).await;
+    let role = simulators::company::GLOBAL_ADMINISTRATOR;
+    world
+        .entra()
+        .add_eligible_role("adele@contoso.example", "Global Administrator", role);
+    let (_, adele) = get(&world, &token, "/users/adele@contoso.example?$select=id").await;
+    let of = |id: &str| {
+        format!(
+            "/roleManagement/directory/roleEligibilityScheduleInstances?$filter=principalId eq '{id}'&$expand=roleDefinition"
+        )
+    };
+    let adele = of(adele["id"].as_str().unwrap());
+    let (status, found) = get(&world, &token, &adele).await;
+    assert_eq!((status, found["value"].as_array().unwrap().len()), (200, 1));
+    assert_eq!(found["value"][0]["roleDefinitionId"], role);
+    assert_eq!(
+        found["value"][0]["roleDefinition"]["displayName"],
+        "Global Administrator"
+    );
+    let (status, found) = get(&world, &token, &of("00000000-0000-4000-8000-000000000000")).await;
+    assert_eq!((status, &found["value"]), (200, &json!([])));
+
+    let reader = world.entra_settings_for("reader");
+    let (_, limited) = entra_token(
+        &world,
+        &reader["ENTRA_CLIENT_ID"],
+        &reader["ENTRA_CLIENT_SECRET"],
+        GRAPH,
+    )
+    .await;
+    let (status, _) = get(&world, limited["access_token"].as_str().unwrap(), &adele).await;
+    assert_eq!(status, 403);
+    world.entra().licensed_for_pim(false);
+    let (status, body) = get(&world, &token, &adele).await;
+    assert_eq!(
+        (status, &body["error"]["code"]),
+        (400, &json!("AadPremiumLicenseRequired"))
+    );
+    world.shutdown().await;
+}
+
+#[tokio::test]
 async fn memberships_come_mixed_in_pages_and_bare_without_the_permission() {
     let world = world().await;
     let token = graph_token(&world).await;
