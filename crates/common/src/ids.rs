@@ -16,26 +16,51 @@ pub struct InvalidId {
     reason: &'static str,
 }
 
-/// Ids that the outside hands us are text: trimmed of nothing, 1 to 256 characters, no control characters.
-fn checked(kind: &'static str, value: &str) -> Result<Arc<str>, InvalidId> {
-    let reason = if value.is_empty() {
-        "it is empty"
+/// What is wrong with an id that the outside hands us: text, trimmed of nothing, 1 to 256 characters, none of control.
+fn text(value: &str) -> Option<&'static str> {
+    if value.is_empty() {
+        Some("it is empty")
     } else if value.chars().count() > 256 {
-        "it is longer than 256 characters"
+        Some("it is longer than 256 characters")
     } else if value.chars().any(char::is_control) {
-        "it contains a control character"
+        Some("it contains a control character")
     } else {
-        return Ok(value.into());
-    };
-    Err(InvalidId {
-        kind,
-        value: value.chars().take(40).collect(),
-        reason,
-    })
+        None
+    }
+}
+
+/// The same of the number of a ticket. It stands in text messages beside a pass, so that it must hold neither words nor a
+/// link, whoever made it up: `4242`, `INC0010001`, `IT-42`, `#42`.
+fn ticket_number(value: &str) -> Option<&'static str> {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || "#_-".contains(character);
+    if value.is_empty() {
+        Some("it is empty")
+    } else if value.len() > 40 {
+        Some("it is longer than 40 characters")
+    } else if !value.chars().all(allowed) {
+        Some("it contains something else than letters, digits, `#`, `_` and `-`")
+    } else {
+        None
+    }
+}
+
+fn checked(
+    kind: &'static str,
+    value: &str,
+    wrong: fn(&str) -> Option<&'static str>,
+) -> Result<Arc<str>, InvalidId> {
+    match wrong(value) {
+        None => Ok(value.into()),
+        Some(reason) => Err(InvalidId {
+            kind,
+            value: value.chars().take(40).collect(),
+            reason,
+        }),
+    }
 }
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $wrong:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, utoipa::ToSchema)]
         #[schema(value_type = String)]
@@ -70,7 +95,7 @@ macro_rules! text_id {
         impl FromStr for $name {
             type Err = InvalidId;
             fn from_str(value: &str) -> Result<Self, InvalidId> {
-                checked($kind, value).map(Self)
+                checked($kind, value, $wrong).map(Self)
             }
         }
 
@@ -107,31 +132,32 @@ macro_rules! deserialize_text_id {
 
 text_id!(
     /// The customer whose fleet, directory and help desk are meant. Leads every key in the database.
-    TenantId, "tenant id"
+    TenantId, "tenant id", text
 );
 text_id!(
-    /// A ticket as its help desk numbers it (`4242` in HaloPSA). Reads a JSON number as well as a string.
-    TicketId, "ticket id"
+    /// A ticket as its help desk numbers it (`4242` in HaloPSA): 1 to 40 letters, digits, `#`, `_`, `-`. Reads a JSON number
+    /// as well as a string.
+    TicketId, "ticket id", ticket_number
 );
 text_id!(
     /// A person in the directory, by object id (a GUID in Entra). Never an e-mail address or a name.
-    UserId, "directory object id"
+    UserId, "directory object id", text
 );
 text_id!(
     /// The `name` of a playbook; also its id in URLs.
-    PlaybookName, "playbook name"
+    PlaybookName, "playbook name", text
 );
 text_id!(
     /// The `version` of a playbook, an author's label such as `1.2`. Immutable once published.
-    PlaybookVersion, "playbook version"
+    PlaybookVersion, "playbook version", text
 );
 text_id!(
     /// The `id` of a step within its playbook.
-    StepId, "step id"
+    StepId, "step id", text
 );
 text_id!(
     /// `service.action` as a playbook writes it, for instance `verification.mfa`.
-    ActionName, "action name"
+    ActionName, "action name", text
 );
 
 deserialize_text_id!(
@@ -241,6 +267,26 @@ mod tests {
         assert!("a\nb".parse::<TenantId>().is_err());
         assert!("x".repeat(257).parse::<TenantId>().is_err());
         assert!(serde_json::from_str::<UserId>("\"\"").is_err());
+    }
+
+    #[test]
+    fn the_number_of_a_ticket_holds_neither_words_nor_a_link() {
+        for sound in ["4242", "INC0010001", "IT-42", "#42", "a_1", &"9".repeat(40)] {
+            assert!(sound.parse::<TicketId>().is_ok(), "{sound}");
+        }
+        for foul in [
+            "",
+            "https://evil.example",
+            "evil.example/x",
+            "42: call +44 7700 900999",
+            "42\u{202e}",
+            "４２",
+            &"9".repeat(41),
+        ] {
+            assert!(foul.parse::<TicketId>().is_err(), "{foul}");
+            let json = serde_json::to_string(foul).unwrap();
+            assert!(serde_json::from_str::<TicketId>(&json).is_err(), "{foul}");
+        }
     }
 
     #[test]

@@ -87,9 +87,11 @@ fn permit(c: &mut Criterion) {
 fn seal(c: &mut Criterion) {
     let executor = identity(Service::Executor);
     let (tenant, subject): (TenantId, UserId) = ("default".parse().unwrap(), "5c0f1e2a".parse().unwrap());
+    let ticket = "4242".parse().unwrap();
     let binding = Binding {
         tenant: &tenant,
         execution: ExecutionId(Uuid::from_u128(1)),
+        ticket: &ticket,
         subject: &subject,
         purpose: Purpose::TemporaryAccessPass,
     };

@@ -3,7 +3,7 @@
 //! HPKE (RFC 9180, base mode: DHKEM X25519, HKDF-SHA256, ChaCha20-Poly1305) to delivery's key, then signed by the
 //! executor: encryption to a public key alone would let anybody who can reach delivery text anything to anyone.
 
-use common::{Digest, ExecutionId, SealedCredential, Service, TenantId, UserId};
+use common::{Digest, ExecutionId, SealedCredential, Service, TenantId, TicketId, UserId};
 use hpke::aead::ChaCha20Poly1305;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
@@ -187,13 +187,15 @@ pub enum Purpose {
     TemporaryAccessPass,
 }
 
-/// Whose credential it is, and in which execution: moved elsewhere, it is unreadable.
+/// Whose credential it is, in which execution and for which ticket: moved elsewhere, it is unreadable.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Binding<'a> {
     /// Whose fleet.
     pub tenant: &'a TenantId,
     /// In which execution.
     pub execution: ExecutionId,
+    /// For which ticket.
+    pub ticket: &'a TicketId,
     /// Whose credential.
     pub subject: &'a UserId,
     /// What for.
@@ -240,7 +242,7 @@ pub enum SealError {
     /// Not made by the executor.
     #[error("the sealed credential does not come from the executor")]
     WrongIssuer,
-    /// Altered, sealed to another key, or for another tenant, execution, subject or purpose. On purpose one answer.
+    /// Altered, sealed to another key, or for another tenant, execution, ticket, subject or purpose. On purpose one answer.
     #[error("the sealed credential cannot be opened here")]
     Unreadable,
     /// Of no use any more.

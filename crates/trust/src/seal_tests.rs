@@ -13,6 +13,7 @@ struct World {
     executor: Identity,
     seal: SealKey,
     tenant: TenantId,
+    ticket: TicketId,
     subject: UserId,
 }
 
@@ -23,6 +24,7 @@ impl World {
             executor: keys.into_identity(Service::Executor).unwrap(),
             seal: SealKey::generate(&mut rand::rng()),
             tenant: "default".parse().unwrap(),
+            ticket: "4242".parse().unwrap(),
             subject: "5c0f1e2a".parse().unwrap(),
         }
     }
@@ -31,6 +33,7 @@ impl World {
         Binding {
             tenant: &self.tenant,
             execution: ExecutionId(Uuid::from_u128(1)),
+            ticket: &self.ticket,
             subject: &self.subject,
             purpose: Purpose::TemporaryAccessPass,
         }
@@ -89,10 +92,11 @@ fn the_sealed_text_shows_nothing_and_never_repeats() {
 }
 
 #[test]
-fn moved_to_another_tenant_execution_or_subject_it_is_unreadable() {
+fn moved_to_another_tenant_execution_ticket_or_subject_it_is_unreadable() {
     let world = World::new();
     let sealed = world.sealed();
     let (tenant, subject) = ("other".parse().unwrap(), "another".parse().unwrap());
+    let ticket = "4243".parse().unwrap();
     let honest = world.binding();
     for moved in [
         Binding {
@@ -101,6 +105,10 @@ fn moved_to_another_tenant_execution_or_subject_it_is_unreadable() {
         },
         Binding {
             subject: &subject,
+            ..honest
+        },
+        Binding {
+            ticket: &ticket,
             ..honest
         },
         Binding {

@@ -141,6 +141,7 @@ impl Sender {
         let binding = Binding {
             tenant: &self.tenant,
             execution: request.execution_id,
+            ticket: &request.ticket_id,
             subject: &request.subject.user_id,
             purpose: Purpose::TemporaryAccessPass,
         };

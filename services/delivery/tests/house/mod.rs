@@ -194,6 +194,7 @@ impl House {
         let binding = Binding {
             tenant: &request.tenant_id,
             execution: request.execution_id,
+            ticket: &request.ticket_id,
             subject: &request.subject.user_id,
             purpose: Purpose::TemporaryAccessPass,
         };

@@ -210,8 +210,12 @@ async fn a_sealed_pass_reaches_nobody_but_its_owner_and_once() {
     sound.execution_id = reset.execution_id;
     sound.sealed = Some(sealed.clone());
     let alex = hostile.reset(ALEX).subject;
-    let spoilt: [Spoilt<'_>; 5] = [
+    let spoilt: [Spoilt<'_>; 6] = [
         ("sealed_missing", Box::new(|it| it.sealed = None)),
+        (
+            "sealed_unreadable",
+            Box::new(|it| it.ticket_id = "999".parse().unwrap()),
+        ),
         ("sealed_unreadable", Box::new(|it| it.subject = alex.clone())),
         (
             "sealed_unreadable",
