@@ -17,6 +17,7 @@ pub mod health;
 pub mod idempotency;
 pub mod jwks;
 pub mod key_files;
+pub mod lease;
 mod metrics;
 mod observe;
 mod oidc;

@@ -88,23 +88,34 @@ impl Sender {
             Visit::New => None,
         };
         let now = clock::now();
-        if request.deadline <= now {
+        if request.deadline <= now && lease.is_none() {
             // The step has timed out: a text now would contradict what the ticket says.
-            return self.too_late(lease).await;
+            return Ok(too_late());
         }
         let letter = match self.open_by_any_key(request, now).await {
             Ok(letter) => letter,
             Err(error) => return self.cannot_open(request, lease, error).await,
         };
         match lease {
-            Some(lease) => self.resume(request, lease, &letter).await,
+            Some(lease) => self.alone(&lease, self.resume(request, &lease, &letter)).await,
             None => match self.store.begin(request, &letter.to.to_string(), now).await? {
-                Begun::Mine(lease) => self.send(request, lease, &letter).await,
+                Begun::Mine(lease) => self.alone(&lease, self.send(request, &lease, &letter)).await,
                 Begun::UnderWay => Err(SendError::UnderWay),
                 Begun::OpenedBefore => Err(SendError::OpenedBefore),
                 Begun::SwitchedOff(off) => Err(SendError::SwitchedOff(off)),
             },
         }
+    }
+
+    /// Do `work` for as long as nobody else sends.
+    async fn alone(
+        &self,
+        lease: &Lease,
+        work: impl Future<Output = Result<StepAnswer, SendError>>,
+    ) -> Result<StepAnswer, SendError> {
+        let renew = || self.store.renew(lease);
+        let answer = lease.held().during(work, renew).await;
+        answer.unwrap_or(Err(SendError::UnderWay))
     }
 
     fn check(&self, request: &StepRequest) -> Result<(), SendError> {
@@ -168,7 +179,7 @@ impl Sender {
         }
         let result = StepResult::new(
             Outcome::Failure,
-            "The pass expired before a text message with it could be sent.",
+            "The pass expired before it was certain that a text message with it had been sent; it opens nothing any more.",
         );
         self.end(request, &lease, result).await
     }
@@ -177,19 +188,21 @@ impl Sender {
     async fn resume(
         &self,
         request: &StepRequest,
-        lease: Lease,
+        lease: &Lease,
         letter: &Letter,
     ) -> Result<StepAnswer, SendError> {
-        match self.find(&lease, letter).await {
-            Ok(Some(found)) => self.sent(request, &lease, &found).await,
+        match self.find(lease, letter).await {
+            Ok(Some(found)) => self.sent(request, lease, &found).await,
+            Ok(None) if request.deadline <= clock::now() => {
+                self.store.release(lease).await?;
+                Ok(too_late())
+            }
             Ok(None) if let Some(off) = self.store.switched_off().await? => {
-                self.store.release(&lease).await?;
+                self.store.release(lease).await?;
                 Err(SendError::SwitchedOff(off))
             }
-            // Looking took a while: nobody may have taken over meanwhile.
-            Ok(None) if self.store.renew(&lease).await? => self.send(request, lease, letter).await,
-            Ok(None) => Err(SendError::UnderWay),
-            Err(error) => self.give_back(&lease, error).await,
+            Ok(None) => self.send(request, lease, letter).await,
+            Err(error) => self.give_back(lease, error).await,
         }
     }
 
@@ -197,7 +210,7 @@ impl Sender {
     async fn send(
         &self,
         request: &StepRequest,
-        lease: Lease,
+        lease: &Lease,
         letter: &Letter,
     ) -> Result<StepAnswer, SendError> {
         let life = letter.opened.expires() - clock::now();
@@ -209,17 +222,17 @@ impl Sender {
             validity: life.try_into().unwrap_or_default(),
         };
         match self.twilio.send(&sms).await {
-            Ok(message) => self.sent(request, &lease, &message).await,
+            Ok(message) => self.sent(request, lease, &message).await,
             Err(CallError::Refused { code, .. }) => {
                 tracing::error!(execution.id = %request.execution_id, code, "the SMS gateway refused a message");
-                self.end(request, &lease, refused(&code, lease.destination()))
+                self.end(request, lease, refused(&code, lease.destination()))
                     .await
             }
-            Err(error @ CallError::Busy { .. }) => self.give_back(&lease, error).await,
-            Err(error @ CallError::Unknown { .. }) => match self.find(&lease, letter).await {
-                Ok(Some(found)) => self.sent(request, &lease, &found).await,
+            Err(error @ CallError::Busy { .. }) => self.give_back(lease, error).await,
+            Err(error @ CallError::Unknown { .. }) => match self.find(lease, letter).await {
+                Ok(Some(found)) => self.sent(request, lease, &found).await,
                 // Not there yet is not the same as never: the next request looks once more before it sends.
-                Ok(None) | Err(_) => self.give_back(&lease, error).await,
+                Ok(None) | Err(_) => self.give_back(lease, error).await,
             },
         }
     }
@@ -273,14 +286,12 @@ impl Sender {
         self.store.release(lease).await?;
         Err(SendError::Away(error))
     }
+}
 
-    async fn too_late(&self, lease: Option<Lease>) -> Result<StepAnswer, SendError> {
-        if let Some(lease) = lease {
-            self.store.release(&lease).await?;
-        }
-        let explanation = "The time for the delivery had run out, so no text message was sent any more.";
-        Ok(StepAnswer::Done(StepResult::new(Outcome::Timeout, explanation)))
-    }
+/// The step has timed out, and the gateway knows of no text.
+fn too_late() -> StepAnswer {
+    let explanation = "The time for the delivery had run out, so no text message was sent any more.";
+    StepAnswer::Done(StepResult::new(Outcome::Timeout, explanation))
 }
 
 fn pending(operation: common::OperationId, destination: &str) -> StepAnswer {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use chassis::Sessions;
 use chassis::group_commit::{Failure, Line, refused};
+use chassis::lease;
 use chassis::switches::Off;
 use chassis::{AuditEvent, AuditLog, Shell};
 use common::clock;
@@ -29,7 +30,7 @@ pub(crate) use following::{Claim, Due, Left, Work};
 
 /// Where the worker listens.
 pub(crate) const CHANNEL: &str = "delivery_work";
-/// How long a sender may be silent before another may take over: longer than any one call of the gateway.
+/// How long a sender may be silent before another may take over. It stops sending before that ([`lease::Held`]).
 const LEASE: Duration = Duration::from_secs(20);
 
 /// What nobody waits for is written down this soon, together with what comes meanwhile.
@@ -88,6 +89,7 @@ pub(crate) struct Lease {
     fence: i64,
     intended_at: OffsetDateTime,
     destination: String,
+    held: lease::Held,
 }
 
 impl Lease {
@@ -102,6 +104,11 @@ impl Lease {
 
     pub(crate) fn intended_at(&self) -> OffsetDateTime {
         self.intended_at
+    }
+
+    /// Until when nobody else sends.
+    pub(crate) fn held(&self) -> &lease::Held {
+        &self.held
     }
 
     pub(crate) fn about(&self, request: &StepRequest) -> Held {

@@ -285,6 +285,56 @@ async fn a_lost_answer_that_cannot_be_looked_up_is_looked_up_before_the_next_try
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn past_its_deadline_a_text_that_may_be_out_is_looked_for_before_anybody_says_that_none_is() {
+    let house = House::new().await;
+    let running = house.run();
+    let faults = house.world.faults(System::Twilio);
+    let lost = faults.inject(Fault::new(FaultKind::DropAfter).on("Messages").method("POST"));
+    let blind = faults.inject(Fault::new(FaultKind::Status(503)).on("Messages").method("GET"));
+    let mut request = house.request();
+    assert_eq!(
+        refusal(house.ask(&running, &request).await),
+        "outside_unavailable"
+    );
+    request.deadline = OffsetDateTime::now_utc() - Duration::SECOND;
+    assert_eq!(
+        refusal(house.ask(&running, &request).await),
+        "outside_unavailable",
+        "nobody knows"
+    );
+    faults.lift(blind);
+    faults.lift(lost);
+    let answer = house.ask(&running, &request).await.unwrap();
+
+    let out = match answer {
+        StepAnswer::Pending(_) => true,
+        StepAnswer::Done(result) => result.outcome == Outcome::Success,
+    };
+    assert!(out, "it is out, and not too late");
+    house.only_text().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn past_its_deadline_a_message_that_was_begun_and_never_sent_is_given_up() {
+    let house = House::new().await;
+    let running = house.run();
+    let gateway = house.world.faults(System::Twilio);
+    gateway.outage(true);
+    let mut request = house.request();
+    assert_eq!(
+        refusal(house.ask(&running, &request).await),
+        "outside_unavailable"
+    );
+    gateway.outage(false);
+    request.deadline = OffsetDateTime::now_utc() - Duration::SECOND;
+    let StepAnswer::Done(result) = house.ask(&running, &request).await.unwrap() else {
+        panic!("not the end")
+    };
+    assert_eq!(result.outcome, Outcome::Timeout);
+    assert!(house.world.twilio().messages().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_is_away_costs_nothing_but_time() {
     let house = House::new().await;
     let running = house.run();

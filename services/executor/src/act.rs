@@ -10,7 +10,6 @@ use connectors::{CallError, System};
 use secrecy::SecretString;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::time::{Instant, interval_at};
 use trust::{Binding, Credential, Purpose};
 
 use crate::eligibility::Plan;
@@ -18,7 +17,7 @@ use crate::leftovers::{self, may_be_of};
 use crate::observed::After;
 use crate::refusal::ResetError;
 use crate::reset::{ACTION, Reset};
-use crate::store::{Ended, LEASE, Mandate};
+use crate::store::{Ended, Mandate};
 
 /// One lost answer is made up for at once; after a second the directory is taken for away.
 const TRIES: u32 = 2;
@@ -31,23 +30,11 @@ impl Reset {
         mandate: Mandate,
         plan: &Plan,
     ) -> Result<StepResult, ResetError> {
-        let acted = {
-            let act = self.act(request, &mandate, plan);
-            tokio::pin!(act);
-            let mut beat = interval_at(Instant::now() + LEASE / 3, LEASE / 3);
-            loop {
-                tokio::select! {
-                    acted = &mut act => break acted,
-                    _ = beat.tick() => match self.store.renew(&mandate).await {
-                        Ok(true) => {}
-                        // Somebody else has taken over and will look before acting.
-                        Ok(false) => return Err(ResetError::UnderWay),
-                        // The lease is still good for a while; the next beat may get through.
-                        Err(error) => tracing::warn!(error = %chain(&error), "could not renew a lease"),
-                    },
-                }
-            }
-        };
+        let act = Box::pin(self.act(request, &mandate, plan));
+        let renew = || self.store.renew(&mandate);
+        // Where the lease is gone, somebody else looks before acting.
+        let acted = mandate.held().during(act, renew).await;
+        let acted = acted.unwrap_or(Ok(Acted::Overtaken));
         match acted {
             Ok(Acted::Answer(result)) => Ok(result),
             Ok(Acted::Failed(explanation)) => self.fail(request, mandate, explanation).await,
@@ -129,7 +116,11 @@ impl Reset {
     ) -> Result<Acted, ResetError> {
         let id = pass.id.clone();
         if !pass.usable {
-            self.delete(mandate, &id).await;
+            // Until it is gone, the ticket may not say so.
+            self.entra
+                .delete_pass(mandate.subject(), &id)
+                .await
+                .map_err(ResetError::Away)?;
             let why = format!(
                 "The directory made a pass that cannot be used ({}); it was deleted.",
                 pass.usability

@@ -7,6 +7,7 @@ use common::methods::{RecentChange, SignInMethod};
 use common::protection::Protection;
 use connectors::PhoneNumber;
 use connectors::entra::PassPolicy;
+use time::Date;
 
 use crate::observed::Before;
 
@@ -53,6 +54,11 @@ pub(crate) enum Ineligible {
     NoMobile(String),
     #[error("The directory does not allow Temporary Access Passes, so nothing was reset.")]
     PassesDisabled,
+    #[error(
+        "The reset was begun on {0} and not finished within a day, so it was given up: whoever asked must prove again who \
+         they are."
+    )]
+    BegunLongAgo(Date),
 }
 
 impl Ineligible {
@@ -66,6 +72,7 @@ impl Ineligible {
             Self::MethodChanged { .. } => "subject_method_changed",
             Self::NoMobile(_) => "subject_has_no_mobile",
             Self::PassesDisabled => "passes_disabled",
+            Self::BegunLongAgo(_) => "begun_long_ago",
         }
     }
 }

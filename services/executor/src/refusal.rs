@@ -143,7 +143,7 @@ impl From<ResetError> for ApiError {
 impl From<LeftoverError> for ResetError {
     fn from(error: LeftoverError) -> Self {
         match error {
-            LeftoverError::Directory(refused @ CallError::Refused { .. }) => Self::Refused(refused),
+            // A refusal, too: what may have been made is still there, so that "nothing was reset" would be a lie.
             LeftoverError::Directory(error) => Self::Away(error),
             LeftoverError::UnderWay => Self::UnderWay,
             LeftoverError::Store(error) => Self::Store(error),

@@ -29,6 +29,9 @@ const AT_LEAST: Assurance = Assurance::Substantial;
 /// Where a playbook names no lifetime: what a tenant's policy has by default.
 const LIFETIME: Duration = Duration::from_hours(1);
 
+/// How long a burnt permit is good for what was begun with it. An outage may last; a proof of last week proves nothing.
+const LONGEST_OPEN: time::Duration = time::Duration::DAY;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Parameters {
@@ -168,7 +171,14 @@ impl Reset {
             self.store.release(mandate).await?;
             return Err(ResetError::SwitchedOff(off));
         }
-        match self.plan(request, wanted).await {
+        let plan = self.plan_anew(request, &mandate, wanted);
+        let renew = || self.store.renew(&mandate);
+        match mandate
+            .held()
+            .during(plan, renew)
+            .await
+            .unwrap_or(Err(ResetError::UnderWay))
+        {
             Ok(plan) => self.act_alone(request, mandate, &plan).await,
             Err(ResetError::Ineligible(why)) => {
                 if let Err(error) = leftovers::delete(&self.store, &self.entra, &mandate).await {
@@ -182,6 +192,19 @@ impl Reset {
                 Err(error)
             }
         }
+    }
+
+    async fn plan_anew(
+        &self,
+        request: &StepRequest,
+        mandate: &Mandate,
+        wanted: Duration,
+    ) -> Result<Plan, ResetError> {
+        let begun = mandate.intended_at();
+        if clock::now() - begun > LONGEST_OPEN {
+            return Err(Ineligible::BegunLongAgo(begun.date()).into());
+        }
+        self.plan(request, wanted).await
     }
 
     /// Read the facts and weigh them.

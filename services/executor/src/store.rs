@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use chassis::Sessions;
 use chassis::group_commit::{Failure, Line, refused};
+use chassis::lease::Held;
 use chassis::switches::{self, Off};
 use chassis::tripwires::Alarm;
 use chassis::{AuditEvent, AuditLog};
@@ -21,6 +22,7 @@ use common::{ExecutionId, StepRequest, StepResult, TenantId, UserId};
 use serde_json::json;
 use sqlx::postgres::types::PgInterval;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 use trust::{Permit, parameters_digest};
 use uuid::Uuid;
 
@@ -30,7 +32,7 @@ use effects::{Effects, Entry, Found, Intent, ending};
 pub(crate) use limits::Limits;
 pub(crate) use undo::{Target, Undo, UndoMandate, Undone, VisitKey};
 
-/// How long an actor may be silent before another may take up its intent.
+/// How long an actor may be silent before another may take up its intent. It stops acting before that ([`Held`]).
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
 
 /// The ledger failed.
@@ -84,6 +86,8 @@ pub(crate) struct Mandate {
     asked_at: Option<OffsetDateTime>,
     /// That the directory is asked for the first time was written with the intent.
     first_ask: Option<OffsetDateTime>,
+    intended_at: OffsetDateTime,
+    held: Held,
 }
 
 impl Mandate {
@@ -100,6 +104,16 @@ impl Mandate {
     /// When the directory is asked for the first time, where that is in the ledger already.
     pub(crate) fn first_ask(&self) -> Option<OffsetDateTime> {
         self.first_ask
+    }
+
+    /// When it was meant to be done: the proof was looked at then, and not since.
+    pub(crate) fn intended_at(&self) -> OffsetDateTime {
+        self.intended_at
+    }
+
+    /// Until when nobody else acts.
+    pub(crate) fn held(&self) -> &Held {
+        &self.held
     }
 
     /// The ledger's number of it, for logs.
@@ -225,6 +239,7 @@ impl Store {
     }
 
     async fn claim(&self, effect: Uuid, request: &StepRequest) -> Result<Visit, StoreError> {
+        let asked = Instant::now();
         let claimed = sqlx::query!(
             "UPDATE effects
              SET leased_until = now() + $3, fence = fence + 1
@@ -234,7 +249,7 @@ impl Store {
                    SELECT FROM effect_undos AS undo
                    WHERE undo.tenant_id = effects.tenant_id AND undo.execution_id = effects.execution_id
                      AND undo.step_id = effects.step_id AND undo.visit = effects.visit)
-             RETURNING fence, asked_at",
+             RETURNING fence, asked_at, intended_at",
             self.tenant.as_str(),
             effect,
             lease(),
@@ -248,6 +263,8 @@ impl Store {
                 subject: request.subject.user_id.clone(),
                 asked_at: row.asked_at,
                 first_ask: None,
+                intended_at: row.intended_at,
+                held: Held::since(asked, LEASE),
             })
         }))
     }
@@ -296,6 +313,7 @@ impl Store {
             planned,
             before: before.state,
             now,
+            begun: Instant::now(),
             told,
             places: self
                 .limits

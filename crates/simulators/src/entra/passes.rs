@@ -41,6 +41,8 @@ pub struct TapPolicy {
     pub length: usize,
     /// Every pass must be one-time.
     pub once_only: bool,
+    /// So long nobody can use a new pass.
+    pub delay_minutes: i64,
 }
 
 impl Default for TapPolicy {
@@ -52,6 +54,7 @@ impl Default for TapPolicy {
             default_minutes: 60,
             length: 8,
             once_only: false,
+            delay_minutes: 0,
         }
     }
 }
@@ -181,7 +184,7 @@ fn asked(
         return Err(bad("The policy allows one-time passes only."));
     }
     let start = match given.get("startDateTime").and_then(Value::as_str) {
-        None => now,
+        None => now + Duration::minutes(policy.delay_minutes),
         Some(start) => OffsetDateTime::parse(start, &Rfc3339).map_err(|_| bad("Invalid startDateTime."))?,
     };
     Ok(Asked { minutes, once, start })

@@ -1,5 +1,6 @@
 //! What a request does: take up its visit, hold it while sending, write that the gateway has the message.
 
+use chassis::lease::Held;
 use chassis::switches::{self, Off};
 use chassis::telemetry;
 use common::clock;
@@ -7,6 +8,7 @@ use common::{OperationId, StepRequest};
 use connectors::twilio::MessageStatus;
 use serde_json::json;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::ledger::{Entry, Found, Intent, Sent};
@@ -56,6 +58,7 @@ impl Store {
     }
 
     async fn claim(&self, id: Uuid) -> Result<Visit, StoreError> {
+        let asked = Instant::now();
         let claimed = sqlx::query!(
             "UPDATE deliveries
              SET leased_until = now() + $3, fence = fence + 1
@@ -74,6 +77,7 @@ impl Store {
                 fence: row.fence,
                 intended_at: row.intended_at,
                 destination: row.destination,
+                held: Held::since(asked, LEASE),
             })
         }))
     }
@@ -90,6 +94,7 @@ impl Store {
             fence: 1,
             intended_at: now,
             destination: destination.to_owned(),
+            held: Held::since(Instant::now(), LEASE),
         };
         let held = lease.about(request);
         let sealed_digest = sealed_digest(request);

@@ -2,6 +2,7 @@
 
 use chassis::Sessions;
 use chassis::group_commit::Ledger;
+use chassis::lease::Held;
 use chassis::switches::{self, Off};
 use chassis::{AuditEvent, AuditLog, tripwires};
 use common::velocity::{Place, Windows};
@@ -9,11 +10,12 @@ use common::{ExecutionId, Outcome, StepId, StepRequest, TenantId, TicketId};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 use trust::SpentPermit;
 use uuid::Uuid;
 
 use super::limits::EffectWindows;
-use super::{Begun, Ended, Mandate, StoreError, about, lease, undo};
+use super::{Begun, Ended, LEASE, Mandate, StoreError, about, lease, undo};
 use crate::observed::Kept;
 
 /// The ledger's tables.
@@ -51,6 +53,8 @@ pub(super) struct Intent {
     /// What the directory said.
     pub(super) before: Value,
     pub(super) now: OffsetDateTime,
+    /// The same, for the lease.
+    pub(super) begun: Instant,
     pub(super) told: [AuditEvent; 2],
     /// What it uses up.
     pub(super) places: Vec<Place>,
@@ -196,6 +200,8 @@ impl Effects {
                     subject: claims.subject.clone(),
                     asked_at: None,
                     first_ask: Some(intent.now),
+                    intended_at: intent.now,
+                    held: Held::since(intent.begun, LEASE),
                 }))
             }
         }

@@ -1,13 +1,15 @@
 //! Undoing in the ledger: what a visit left behind, who undoes it, and that it can begin nothing any more.
 
+use chassis::lease::Held;
 use common::{ExecutionId, Outcome, StepId, StepRequest, StepResult, TenantId};
 use serde_json::json;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::effects::{end_recorded, ending};
-use super::{Ended, Mandate, Store, StoreError, about, lease};
+use super::{Ended, LEASE, Mandate, Store, StoreError, about, lease};
 use crate::observed::After;
 use crate::reset;
 
@@ -222,12 +224,13 @@ impl Store {
         request: &StepRequest,
         effect: Uuid,
     ) -> Result<Left, StoreError> {
+        let asked = Instant::now();
         let claimed = sqlx::query!(
             "UPDATE effects
              SET leased_until = now() + $3, fence = fence + 1
              WHERE tenant_id = $1 AND id = $2
                AND state = 'INTENDED' AND (leased_until IS NULL OR leased_until < now())
-             RETURNING fence, asked_at",
+             RETURNING fence, asked_at, intended_at",
             self.tenant.as_str(),
             effect,
             lease(),
@@ -241,6 +244,8 @@ impl Store {
                 subject: request.subject.user_id.clone(),
                 asked_at: row.asked_at,
                 first_ask: None,
+                intended_at: row.intended_at,
+                held: Held::since(asked, LEASE),
             }))
         }))
     }

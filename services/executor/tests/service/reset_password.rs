@@ -5,6 +5,7 @@ use launcher::testing::{next_attempt, refusal, until};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use simulators::System;
+use simulators::company::GLOBAL_ADMINISTRATOR;
 use simulators::entra::TapPolicy;
 use simulators::faults::{Fault, FaultKind};
 use time::{Duration, OffsetDateTime};
@@ -263,9 +264,15 @@ async fn only_orchestration_may_ask() {
 async fn people_whom_a_program_must_not_touch_are_left_to_people() {
     let house = House::new().await;
     let running = house.run();
+    house.world.entra().add_eligible_role(
+        "joni@contoso.example",
+        "Global Administrator",
+        GLOBAL_ADMINISTRATOR,
+    );
     for (email, expected) in [
         ("diego@contoso.example", "subject_disabled"),
         ("grady@contoso.example", "subject_protected"),
+        ("joni@contoso.example", "subject_protected"),
         ("lynne@contoso.example", "subject_has_no_mobile"),
         ("gus@fabrikam.example", "subject_guest"),
     ] {
@@ -334,6 +341,113 @@ async fn a_refusal_after_a_lost_answer_leaves_no_pass_behind() {
         "and nobody heard of it"
     );
     assert!(house.world.entra().live_passes(ADELE).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_pass_that_nobody_got_cannot_be_deleted_nobody_says_that_there_is_none() {
+    let house = House::new().await;
+    let running = house.run();
+    let faults = house.world.faults(System::Entra);
+    for kind in [FaultKind::DropAfter, FaultKind::Status(403)] {
+        faults.inject(Fault::new(kind).on(CREATE).method("POST").times(1));
+    }
+    let stuck = faults.inject(Fault::new(FaultKind::Status(403)).on(CREATE).method("DELETE"));
+    let request = house.request(ADELE);
+    assert_eq!(
+        refusal(house.ask(&running, &request).await),
+        "outside_unavailable"
+    );
+    assert_eq!(house.world.entra().live_passes(ADELE).len(), 1);
+
+    faults.lift(stuck);
+    let result = house.ask(&running, &next_attempt(&request)).await.unwrap();
+    house.assert_delivers_the_one_live_pass(ADELE, &request, &result);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_that_cannot_be_used_is_gone_before_the_ticket_says_so() {
+    let house = House::new().await;
+    let running = house.run();
+    house.world.entra().tap_policy(TapPolicy {
+        delay_minutes: 5,
+        ..TapPolicy::default()
+    });
+    let faults = house.world.faults(System::Entra);
+    let stuck = faults.inject(Fault::new(FaultKind::Status(503)).on(CREATE).method("DELETE"));
+    let request = house.request(ADELE);
+    assert_eq!(
+        refusal(house.ask(&running, &request).await),
+        "outside_unavailable"
+    );
+
+    faults.lift(stuck);
+    let result = house.ask(&running, &next_attempt(&request)).await.unwrap();
+    assert_eq!(result.outcome, Outcome::Failure);
+    assert!(
+        result.explanation.contains("(NotYetValid); it was deleted"),
+        "{}",
+        result.explanation
+    );
+    assert!(house.world.entra().live_passes(ADELE).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_begun_more_than_a_day_ago_is_given_up_with_what_it_left() {
+    let house = House::new().await;
+    let running = house.run();
+    let faults = house.world.faults(System::Entra);
+    let silence = faults.inject(Fault::new(FaultKind::DropAfter).on(CREATE).method("POST"));
+    let request = house.request(ADELE);
+    assert_eq!(
+        refusal(house.ask(&running, &request).await),
+        "outside_unavailable"
+    );
+    faults.lift(silence);
+    sqlx::query("UPDATE effects SET intended_at = intended_at - interval '25 hours'")
+        .execute(&house.owner)
+        .await
+        .unwrap();
+
+    let result = house.ask(&running, &next_attempt(&request)).await.unwrap();
+
+    assert_eq!(result.outcome, Outcome::Failure);
+    assert!(
+        result.explanation.contains("must prove again who they are"),
+        "{}",
+        result.explanation
+    );
+    assert!(house.world.entra().live_passes(ADELE).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_cannot_renew_their_lease_stops_acting_before_another_takes_over() {
+    let house = House::new().await;
+    let running = house.run();
+    let latency = std::time::Duration::from_secs(30);
+    house.world.faults(System::Entra).inject(
+        Fault::new(FaultKind::Latency(latency))
+            .on(CREATE)
+            .method("POST")
+            .times(1),
+    );
+    let request = house.request(ADELE);
+    let asking = house.ask(&running, &request);
+    tokio::pin!(asking);
+    tokio::select! {
+        answer = &mut asking => panic!("too soon: {answer:?}"),
+        () = until("the directory is being asked", || house.is_asking(&request)) => {}
+    }
+    // From here on every renewal hangs.
+    let mut hold = house.owner.begin().await.unwrap();
+    sqlx::query("SELECT FROM effects FOR UPDATE")
+        .execute(&mut *hold)
+        .await
+        .unwrap();
+    assert_eq!(refusal(asking.await), "effect_in_flight");
+    hold.rollback().await.unwrap();
+    house.let_leases_run_out().await;
+    let result = house.ask(&running, &next_attempt(&request)).await.unwrap();
+    house.assert_delivers_the_one_live_pass(ADELE, &request, &result);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,169 @@
+//! Working under a lease in the database: as long as it is renewed, and not a moment longer.
+//!
+//! Whoever goes on after their lease acts beside whoever took it over, and an outside system that knows no fence does what
+//! both say. So the clock that counts is ours, from before the lease was asked for: it ends before the database's does.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
+use crate::chain;
+
+/// Until when a lease is certainly ours.
+#[derive(Debug)]
+pub struct Held {
+    length: Duration,
+    until: Mutex<Instant>,
+}
+
+impl Held {
+    /// A lease of `length` that was asked for at `asked`, and given since.
+    pub fn since(asked: Instant, length: Duration) -> Self {
+        Self {
+            length,
+            until: Mutex::new(asked + length),
+        }
+    }
+
+    /// From when on it may be another's.
+    pub fn until(&self) -> Instant {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn renewed(&self, asked: Instant) {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = asked + self.length;
+    }
+
+    /// Do `work`, renewing the lease by `renew` meanwhile. `None`: it is lost (`renew` says `false`), or ran out because
+    /// nobody could renew it; `work` is broken off where it stands.
+    pub async fn during<T, E, R>(&self, work: impl Future<Output = T>, renew: impl Fn() -> R) -> Option<T>
+    where
+        R: Future<Output = Result<bool, E>>,
+        E: std::error::Error + 'static,
+    {
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = self.keep(renew) => None,
+        }
+    }
+
+    /// Renew whenever a third of it is over; ends once it is no longer ours.
+    async fn keep<E, R>(&self, renew: impl Fn() -> R)
+    where
+        R: Future<Output = Result<bool, E>>,
+        E: std::error::Error + 'static,
+    {
+        loop {
+            sleep_until(self.until() - 2 * self.length / 3).await;
+            match self.renew_once(renew()).await {
+                Ok(true) => continue,
+                Ok(false) => break,
+                Err(error) => tracing::warn!(error, "could not renew a lease"),
+            }
+            sleep(self.length / 10).await;
+            if Instant::now() >= self.until() {
+                break;
+            }
+        }
+        tracing::warn!("a lease is lost, so the work is broken off");
+    }
+
+    async fn renew_once<E>(&self, renewal: impl Future<Output = Result<bool, E>>) -> Result<bool, String>
+    where
+        E: std::error::Error + 'static,
+    {
+        let asked = Instant::now();
+        // A connection that hangs must not use up what is left.
+        let enough = self.until().min(asked + self.length / 3);
+        match timeout_at(enough, renewal).await {
+            Ok(Ok(kept)) => {
+                if kept {
+                    self.renewed(asked);
+                }
+                Ok(kept)
+            }
+            Ok(Err(error)) => Err(chain(&error)),
+            Err(_) => Err("no answer".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::pending;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    const LENGTH: Duration = Duration::from_millis(60);
+
+    fn held() -> Held {
+        Held::since(Instant::now(), LENGTH)
+    }
+
+    #[tokio::test]
+    async fn work_of_any_length_is_done_while_the_lease_is_renewed() {
+        let (renewals, enough) = (AtomicU32::new(0), Notify::new());
+        let renew = || async {
+            if renewals.fetch_add(1, Ordering::Relaxed) == 9 {
+                enough.notify_one();
+            }
+            Ok::<_, Infallible>(true)
+        };
+        let held = held();
+        let first = held.until();
+        assert_eq!(held.during(enough.notified(), renew).await, Some(()));
+        assert!(
+            held.until() >= first + LENGTH,
+            "it was ours for longer than one lease"
+        );
+    }
+
+    #[tokio::test]
+    async fn work_is_broken_off_once_somebody_else_has_the_lease() {
+        let held = held();
+        let lost = held.during(pending::<()>(), || async { Ok::<_, Infallible>(false) });
+        assert_eq!(lost.await, None);
+        assert!(
+            Instant::now() < held.until(),
+            "at once, and not when it would have run out"
+        );
+    }
+
+    #[tokio::test]
+    async fn work_is_broken_off_where_the_database_fails_or_does_not_answer() {
+        let failed = held();
+        let tries = AtomicU32::new(0);
+        let renew = || async {
+            tries.fetch_add(1, Ordering::Relaxed);
+            Err::<bool, _>(std::io::Error::other("away"))
+        };
+        assert_eq!(failed.during(pending::<()>(), renew).await, None);
+        assert!(tries.into_inner() > 1, "it is tried again while there is time");
+        assert!(Instant::now() >= failed.until());
+
+        let silent = held();
+        let renew = || pending::<Result<bool, Infallible>>();
+        assert_eq!(silent.during(pending::<()>(), renew).await, None);
+        assert!(Instant::now() >= silent.until());
+    }
+
+    #[tokio::test]
+    async fn a_failure_that_passes_breaks_nothing_off() {
+        let (tries, enough) = (AtomicU32::new(0), Notify::new());
+        let renew = || async {
+            match tries.fetch_add(1, Ordering::Relaxed) {
+                0 => return Err(std::io::Error::other("away")),
+                5 => enough.notify_one(),
+                _ => {}
+            }
+            Ok(true)
+        };
+        assert_eq!(held().during(enough.notified(), renew).await, Some(()));
+    }
+}
