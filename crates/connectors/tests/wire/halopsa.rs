@@ -130,7 +130,10 @@ async fn a_ticket_id_can_not_leave_its_place_in_the_path() {
     on(&server, "GET", "/api/Tickets/%2342", ResponseTemplate::new(404)).await;
     assert_eq!(halo.ticket(&id("#42")).await.unwrap(), None);
     assert_eq!(only(&server).await.url.path(), "/api/Tickets/%2342");
-    assert!("../Users?x".parse::<TicketId>().is_err(), "no such number is taken");
+    assert!(
+        "../Users?x".parse::<TicketId>().is_err(),
+        "no such number is taken"
+    );
 }
 
 #[tokio::test]

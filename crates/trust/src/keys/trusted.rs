@@ -27,6 +27,20 @@ pub enum KeyState {
     },
 }
 
+impl KeyState {
+    /// Of what two entries of one key say, what believes it less: a file that was put together by hand may hold it twice,
+    /// and retiring it must hold.
+    fn less_believed(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Active, state) | (state, Self::Active) => state,
+            (Self::Replaced { .. }, retired @ Self::Retired { .. })
+            | (retired @ Self::Retired { .. }, Self::Replaced { .. }) => retired,
+            (Self::Replaced { at }, Self::Replaced { at: other }) => Self::Replaced { at: at.min(other) },
+            (Self::Retired { at }, Self::Retired { at: other }) => Self::Retired { at: at.min(other) },
+        }
+    }
+}
+
 /// A public key of a service, and how it stands.
 #[derive(Debug, Clone)]
 pub struct ListedKey {
@@ -205,7 +219,14 @@ impl TrustedKeys {
 
     fn list(&mut self, service: Service, listed: ListedKey) -> Result<(), KeyError> {
         match self.listed(listed.key.kid.as_str()) {
-            Some((owner, _)) if owner == service => Ok(()),
+            Some((owner, _)) if owner == service => {
+                for (kid, state) in self.of_mut(service) {
+                    if *kid == listed.key.kid {
+                        *state = state.less_believed(listed.state);
+                    }
+                }
+                Ok(())
+            }
             Some((owner, _)) => Err(KeyError::Shared {
                 kid: listed.key.kid,
                 first: owner,
@@ -312,6 +333,36 @@ mod tests {
         assert_eq!(then(retired + Duration::seconds(1)), None);
         let identity = Identity::unchecked(Service::Executor, old, read);
         assert!(matches!(identity.believed(), Err(KeyError::NotListed { .. })));
+    }
+
+    #[test]
+    fn of_a_key_that_is_listed_twice_the_entry_that_retires_it_counts() {
+        let key = key();
+        let name = key.kid().as_str();
+        let list = |retired: bool| {
+            let mut trusted = TrustedKeys::new();
+            trusted
+                .trust(Service::Executor, key.verifying_key().unwrap())
+                .unwrap();
+            for (_, state) in trusted.of_mut(Service::Executor) {
+                if retired {
+                    let at = datetime!(2026-03-02 09:15 UTC);
+                    *state = KeyState::Retired { at };
+                }
+            }
+            serde_json::from_str::<serde_json::Value>(&trusted.to_json()).unwrap()
+        };
+        for order in [[false, true], [true, false]] {
+            let [mut file, other] = order.map(list);
+            let entries = other["services"]["executor"].as_array().unwrap().clone();
+            file["services"]["executor"]
+                .as_array_mut()
+                .unwrap()
+                .extend(entries);
+            let read = TrustedKeys::from_json(file.to_string().as_bytes()).unwrap();
+            assert_eq!(read.of(Service::Executor).len(), 1, "{file}");
+            assert!(read.find(name).is_none(), "{file}");
+        }
     }
 
     #[test]
