@@ -48,7 +48,7 @@ pub use refused::{Refusal, Refusals, SentBy};
 pub use sessions::{Session, Sessions, Transaction};
 pub use settings::{BaseSettings, Reader, Settings, SettingsErrors, from_map};
 pub use shell::{ServeError, Shell, StartError};
-pub use worker::{Did, Wake};
+pub use worker::{Did, PATIENCE_WITH_POSTGRES, Wake};
 
 /// Of every process that runs a service, the command line included: reading a playbook and serving a request are many
 /// small allocations, which this one makes in half the time of the C library's.

@@ -34,7 +34,7 @@ use crate::refused::Refusals;
 use crate::sessions::Sessions;
 use crate::settings::BaseSettings;
 use crate::window::Window;
-use crate::worker::Worker;
+use crate::worker::{PATIENCE_WITH_POSTGRES, Worker};
 use crate::{Api, ApiError, AuditLog, audit, body, clock, crowd, docs, metrics, observe, serving};
 
 /// How every session of ours is.
@@ -356,6 +356,7 @@ impl Shell {
         let shell = self.clone();
         self.worker("audit_seals", SEALS)
             .slow_poll(SEAL_EVERY)
+            .patience(PATIENCE_WITH_POSTGRES)
             .spawn(move || {
                 let shell = shell.clone();
                 async move { audit::seal::step(shell.pool(), shell.tenant(), &shell.keys().now()).await }

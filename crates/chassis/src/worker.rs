@@ -3,6 +3,7 @@
 //!
 //! The queue is the service's own table: a step claims a row, does its work and answers whether there was any.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,13 @@ use crate::shell::Shell;
 
 /// First and longest wait after a failed step.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+
+/// How long a step may take: longer than anything that is waited for outside. A wire to Postgres that dies without a word
+/// can keep a transaction waiting for ever, which the kernel does not notice where nothing is left to send.
+const PATIENCE: Duration = Duration::from_mins(30);
+
+/// The same of a step that asks nobody but Postgres: well above what a statement may take (`statement_timeout`, 30 s).
+pub const PATIENCE_WITH_POSTGRES: Duration = Duration::from_mins(1);
 
 /// Of the spans around steps, which belong into log lines and not into traces.
 pub(crate) const TARGET: &str = "chassis::worker";
@@ -84,6 +92,7 @@ pub struct Worker {
     channel: &'static str,
     slow_poll: Duration,
     at_once: usize,
+    patience: Duration,
 }
 
 impl Worker {
@@ -94,7 +103,14 @@ impl Worker {
             channel,
             slow_poll: Duration::from_secs(5),
             at_once: 1,
+            patience: PATIENCE,
         }
+    }
+
+    /// Give a step up that takes longer than this (30 min): it is broken off where it stands, as by a crash, and repeated.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Look for work at least this often (5 s), should a NOTIFY get lost.
@@ -161,16 +177,21 @@ impl Worker {
     {
         let (service, worker) = (self.shell.service().name(), self.name);
         let work = request_id::scope(request_id::fresh(), step);
+        let work = tokio::time::timeout(self.patience, AssertUnwindSafe(work).catch_unwind());
         // Tells log lines of several services in one process apart.
         let span = tracing::info_span!(target: TARGET, "worker", service, worker);
         let attempt = async move {
-            let attempt = match std::panic::AssertUnwindSafe(work).catch_unwind().await {
-                Ok(Ok(did)) => Attempt::Did(did),
-                Ok(Err(error)) => {
+            let attempt = match work.await {
+                Ok(Ok(Ok(did))) => Attempt::Did(did),
+                Ok(Ok(Err(error))) => {
                     tracing::warn!(error = %crate::chain(&error), "a step failed and will be repeated");
                     Attempt::Failed
                 }
-                Err(panic) => {
+                Err(_) => {
+                    tracing::error!("a step took too long, was broken off and will be repeated");
+                    Attempt::Failed
+                }
+                Ok(Err(panic)) => {
                     let panic = panic_text(panic.as_ref());
                     tracing::error!(panic, "a step panicked and will be repeated");
                     Attempt::Failed

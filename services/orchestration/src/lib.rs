@@ -30,7 +30,7 @@ mod update;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{Did, ServeError, Shell, StartError};
+use chassis::{Did, PATIENCE_WITH_POSTGRES, ServeError, Shell, StartError};
 use common::client::{PlaybookClient, StepClient};
 use common::{Service, clock};
 use connectors::halopsa::Halo;
@@ -125,7 +125,7 @@ fn drive_executions(
     if let Some(age) = retention {
         let store = store.clone();
         let worker = shell.worker("retention", store::ARCHIVE).slow_poll(ARCHIVE_EVERY);
-        worker.spawn(move || {
+        worker.patience(PATIENCE_WITH_POSTGRES).spawn(move || {
             let store = store.clone();
             async move { retention::step(&store, age).await }
         });
@@ -168,7 +168,7 @@ fn hear_operators(shell: &Shell) -> watch::Receiver<OffsetDateTime> {
 fn wake_what_is_free(shell: &Shell, store: &Store, look: Duration) {
     let worker = shell.worker("held", store::OPERATORS).slow_poll(look);
     let store = store.clone();
-    worker.spawn(move || {
+    worker.patience(PATIENCE_WITH_POSTGRES).spawn(move || {
         let store = store.clone();
         async move {
             match store.wake_free().await? {

@@ -101,6 +101,29 @@ async fn a_worker_outlives_errors_and_panics_and_takes_several_pieces_at_once() 
 }
 
 #[tokio::test]
+async fn a_step_without_end_is_broken_off_and_repeated() {
+    let (world, database) = (World::new(), launcher::testing::database().await);
+    let shell = world.grounded(Service::Delivery, &database).await;
+    let (calls, again) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let (count, second) = (Arc::clone(&calls), Arc::clone(&again));
+    shell
+        .worker("sample", "sample_channel")
+        .slow_poll(NEVER)
+        .patience(Duration::from_millis(20))
+        .spawn(move || {
+            let (count, second) = (Arc::clone(&count), Arc::clone(&second));
+            async move {
+                if count.fetch_add(1, Ordering::SeqCst) > 0 {
+                    second.notify_one();
+                    return Ok::<_, std::io::Error>(Did::Nothing);
+                }
+                std::future::pending().await
+            }
+        });
+    within_reason("the second try", again.notified()).await;
+}
+
+#[tokio::test]
 async fn a_worker_finishes_its_piece_when_the_service_stops() {
     let (world, database) = (World::new(), launcher::testing::database().await);
     let shell = world.grounded(Service::Delivery, &database).await;

@@ -273,8 +273,7 @@ impl Store {
     /// whether it was that. What is parked for another reason sleeps on.
     pub(crate) async fn wake_parked(&self, actions: &BTreeSet<ActionName>) -> Result<(), StoreError> {
         let actions: Vec<&str> = actions.iter().map(ActionName::as_str).collect();
-        let mut transaction = self.pool.begin().await?;
-        let woken = sqlx::query!(
+        sqlx::query!(
             "WITH parked AS (
                  SELECT id
                  FROM playbook_executions execution
@@ -285,20 +284,20 @@ impl Store {
                          AND step.action = ANY($2)
                    )
                  FOR UPDATE SKIP LOCKED
+             ), woken AS (
+                 UPDATE playbook_executions execution
+                 SET wake_at = now()
+                 FROM parked
+                 WHERE execution.tenant_id = $1 AND execution.id = parked.id
+                 RETURNING execution.id
              )
-             UPDATE playbook_executions execution
-             SET wake_at = now()
-             FROM parked
-             WHERE execution.tenant_id = $1 AND execution.id = parked.id",
+             SELECT CASE WHEN EXISTS (SELECT FROM woken) THEN pg_notify($3, '')::text END AS told",
             self.tenant_id(),
             &actions as &[&str],
+            super::EXECUTIONS,
         )
-        .execute(&mut *transaction)
+        .fetch_one(&self.pool)
         .await?;
-        if woken.rows_affected() > 0 {
-            super::notify(&mut transaction, super::EXECUTIONS).await?;
-        }
-        transaction.commit().await?;
         Ok(())
     }
 

@@ -107,11 +107,8 @@ impl Store {
 
     /// Wake whatever was let go of while it stood still and is held by nothing any more: how many.
     pub(crate) async fn wake_free(&self) -> Result<u64, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        let woken = sqlx::query!(
-            "UPDATE playbook_executions execution
-             SET held = false, wake_at = now()
-             FROM (
+        let seen = sqlx::query!(
+            r#"WITH free AS (
                  SELECT id
                  FROM playbook_executions held
                  WHERE tenant_id = $1 AND held AND ended_at IS NULL AND runner IS NULL AND paused_at IS NULL
@@ -121,19 +118,24 @@ impl Store {
                    )
                  LIMIT $2
                  FOR UPDATE SKIP LOCKED
-             ) AS free
-             WHERE execution.tenant_id = $1 AND execution.id = free.id",
+             ), woken AS (
+                 UPDATE playbook_executions execution
+                 SET held = false, wake_at = now()
+                 FROM free
+                 WHERE execution.tenant_id = $1 AND execution.id = free.id
+                 RETURNING execution.id
+             ), counted AS (
+                 SELECT count(*) AS woken FROM woken
+             )
+             SELECT woken AS "woken!", CASE WHEN woken > 0 THEN pg_notify($3, '')::text END AS told
+             FROM counted"#,
             self.tenant_id(),
             BATCH,
+            EXECUTIONS,
         )
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected();
-        if woken > 0 {
-            notify(&mut transaction, EXECUTIONS).await?;
-        }
-        transaction.commit().await?;
-        Ok(woken)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(u64::try_from(seen.woken).unwrap_or_default())
     }
 
     /// The global switch, the tenant's, and those of playbooks that are off.
