@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
+use tokio::time::MissedTickBehavior;
 
 use crate::Json;
 use crate::sessions::Sessions;
@@ -17,6 +18,8 @@ use crate::shell::Shell;
 pub const SCHEMA: i64 = 20_261_201_000_010;
 /// A database that takes longer than this to say hello is not there.
 const CHECK_LIMIT: Duration = Duration::from_secs(2);
+/// How old the figures are that a scrape sees, at most.
+const WATCH: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Standing {
@@ -120,6 +123,20 @@ pub(crate) async fn readyz(State(shell): State<Shell>) -> Response {
         degraded,
     };
     (status, Json(report)).into_response()
+}
+
+/// Keep true what the metrics say of Postgres and Redis, until the service stops: nobody may be asking whether it is ready.
+pub(crate) async fn watch(shell: Shell) {
+    let stopping = shell.stopping().clone();
+    let watching = async {
+        let mut beat = tokio::time::interval(WATCH);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            beat.tick().await;
+            let _ = tokio::join!(postgres(&shell), shell.idempotency().takes_keys());
+        }
+    };
+    stopping.run_until_cancelled(watching).await;
 }
 
 async fn postgres(shell: &Shell) -> Result<(), String> {

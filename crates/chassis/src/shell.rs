@@ -323,6 +323,7 @@ impl Shell {
         });
         tracing::info!(service = self.service().name(), "listening");
         self.seal_the_audit();
+        self.spawn(health::watch(self.clone()));
         let stopping = self.0.stopping.clone();
         self.to_the_end(serving::serve(listener, app, serving::HEAD_LIMIT, stopping))
             .await;

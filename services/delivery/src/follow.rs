@@ -234,9 +234,6 @@ impl Follow {
             .await?;
         // A callback came in between, and its own look ended it.
         let Some(ended) = ended else { return Ok(()) };
-        let outcome = result.outcome.to_string();
-        metrics::counter!("firstline_deliveries_total", "channel" => "sms", "outcome" => outcome)
-            .increment(1);
         let signal = Signal {
             tenant_id: self.store.tenant().clone(),
             operation: ended.held.operation,

@@ -234,7 +234,14 @@ impl Store {
             told: about(held, kind, detail),
         };
         match self.line.commit(Entry::Ending(Box::new(ending))).await? {
-            Found::Ended(ended) => Ok(ended),
+            Found::Ended(ended) => {
+                if ended.is_some() {
+                    let outcome = result.outcome.to_string();
+                    metrics::counter!("firstline_deliveries_total", "channel" => "sms", "outcome" => outcome)
+                        .increment(1);
+                }
+                Ok(ended)
+            }
             Found::Done(_) | Found::SwitchedOff(_) => Err(StoreError::Unclear),
         }
     }
