@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::chain;
 
@@ -18,15 +18,17 @@ pub struct Held {
 }
 
 impl Held {
-    /// A lease of `length` that was asked for at `asked`, and given since.
+    /// A lease of `length` that was asked for at `asked`, and given since. The last tenth of it is left alone: what was
+    /// just sent needs a moment to arrive before another one looks.
     pub fn since(asked: Instant, length: Duration) -> Self {
+        let length = length * 9 / 10;
         Self {
             length,
             until: Mutex::new(asked + length),
         }
     }
 
-    /// From when on it may be another's.
+    /// From when on nothing is done under it.
     pub fn until(&self) -> Instant {
         *self.until.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -42,6 +44,14 @@ impl Held {
         R: Future<Output = Result<bool, E>>,
         E: std::error::Error + 'static,
     {
+        // It may have been long in coming, and nothing may be begun under one that is over.
+        let third = self.length / 3;
+        if self.until() < Instant::now() + 2 * third {
+            let kept = self.renew_once(renew(), Instant::now() + third).await;
+            if kept != Ok(true) {
+                return None;
+            }
+        }
         tokio::select! {
             biased;
             done = work => Some(done),
@@ -57,12 +67,14 @@ impl Held {
     {
         loop {
             sleep_until(self.until() - 2 * self.length / 3).await;
-            match self.renew_once(renew()).await {
+            // A connection that hangs must not use up what is left.
+            let enough = self.until().min(Instant::now() + self.length / 3);
+            match self.renew_once(renew(), enough).await {
                 Ok(true) => continue,
                 Ok(false) => break,
                 Err(error) => tracing::warn!(error, "could not renew a lease"),
             }
-            sleep(self.length / 10).await;
+            sleep_until(self.until().min(Instant::now() + self.length / 10)).await;
             if Instant::now() >= self.until() {
                 break;
             }
@@ -70,13 +82,15 @@ impl Held {
         tracing::warn!("a lease is lost, so the work is broken off");
     }
 
-    async fn renew_once<E>(&self, renewal: impl Future<Output = Result<bool, E>>) -> Result<bool, String>
+    async fn renew_once<E>(
+        &self,
+        renewal: impl Future<Output = Result<bool, E>>,
+        enough: Instant,
+    ) -> Result<bool, String>
     where
         E: std::error::Error + 'static,
     {
         let asked = Instant::now();
-        // A connection that hangs must not use up what is left.
-        let enough = self.until().min(asked + self.length / 3);
         match timeout_at(enough, renewal).await {
             Ok(Ok(kept)) => {
                 if kept {
@@ -122,6 +136,25 @@ mod tests {
             held.until() >= first + LENGTH,
             "it was ours for longer than one lease"
         );
+    }
+
+    #[tokio::test]
+    async fn under_a_lease_that_was_over_when_it_came_nothing_is_begun_before_it_is_renewed() {
+        let begun = AtomicU32::new(0);
+        let begin = || async { begun.fetch_add(1, Ordering::Relaxed) };
+        let over = || Held::since(Instant::now() - 2 * LENGTH, LENGTH);
+        let lost = over();
+        let lost = lost.during(begin(), || async { Ok::<_, Infallible>(false) });
+        assert_eq!(lost.await, None);
+        let away = over();
+        let away = away.during(begin(), || async {
+            Err::<bool, _>(std::io::Error::other("away"))
+        });
+        assert_eq!(away.await, None);
+        assert_eq!(begun.load(Ordering::Relaxed), 0);
+        let kept = over();
+        let kept = kept.during(begin(), || async { Ok::<_, Infallible>(true) });
+        assert_eq!(kept.await, Some(0));
     }
 
     #[tokio::test]

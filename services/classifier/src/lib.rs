@@ -26,7 +26,7 @@ mod store;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chassis::{PATIENCE_WITH_POSTGRES, ServeError, Settings as _, Shell, StartError};
+use chassis::{ServeError, Settings as _, Shell, StartError};
 use common::Service;
 use common::client::{OrchestrationClient, PlaybookClient};
 use connectors::entra::Entra;
@@ -203,7 +203,6 @@ fn run_retention(shell: &Shell, store: Store, age: Duration) {
     shell
         .worker("retention", store::ARCHIVE_CHANNEL)
         .slow_poll(ARCHIVE_EVERY)
-        .patience(PATIENCE_WITH_POSTGRES)
         .spawn(move || {
             let store = store.clone();
             async move { retention::step(&store, age).await }

@@ -67,10 +67,10 @@ impl Reset {
                 Err(CallError::Refused { code, detail, .. }) => {
                     tracing::error!(execution.id = %request.execution_id, code, "the directory refused to make a pass");
                     // What was asked for before and never answered may have been made: that none was is only then true.
-                    if let Some(since) = since {
-                        leftovers::delete_since(&self.store, &self.entra, mandate, since).await?;
-                    }
-                    return Ok(Acted::Failed(refusal_in_words(&code, &detail)));
+                    let words = refusal_in_words(&code, &detail);
+                    let words =
+                        leftovers::told_without(&self.store, &self.entra, mandate, since, words).await?;
+                    return Ok(Acted::Failed(words));
                 }
                 Err(away @ CallError::Busy { .. }) => return Err(ResetError::Away(away)),
                 Err(silence @ CallError::Unknown { .. }) => {
@@ -117,12 +117,15 @@ impl Reset {
         let id = pass.id.clone();
         if !pass.usable {
             // Until it is gone, the ticket may not say so.
-            self.entra
-                .delete_pass(mandate.subject(), &id)
-                .await
-                .map_err(ResetError::Away)?;
+            let gone = match self.entra.delete_pass(mandate.subject(), &id).await {
+                Ok(()) => "it was deleted",
+                Err(CallError::Refused { .. }) => {
+                    "the directory refuses to have it deleted, so do that by hand"
+                }
+                Err(away) => return Err(ResetError::Away(away)),
+            };
             let why = format!(
-                "The directory made a pass that cannot be used ({}); it was deleted.",
+                "The directory made a pass that cannot be used ({}); {gone}.",
                 pass.usability
             );
             return Ok(Acted::Failed(why));

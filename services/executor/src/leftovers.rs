@@ -15,6 +15,10 @@ pub(crate) fn may_be_of(pass: &PassInfo, asked_at: OffsetDateTime) -> bool {
     pass.age <= clock::now() - asked_at + CLOCKS
 }
 
+/// What the ticket says where the directory does not let go of what may be there.
+pub(crate) const REMAINS: &str = "An earlier try may have made one all the same, and the directory refuses to have it deleted: \
+                                  delete the person's Temporary Access Pass by hand.";
+
 /// Why they may still be there.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LeftoverError {
@@ -27,6 +31,28 @@ pub(crate) enum LeftoverError {
     /// The ledger failed.
     #[error("cannot read the ledger")]
     Store(#[from] StoreError),
+}
+
+/// Delete whatever was asked for at `since` or later, and tell of it: `sentence`, with a warning behind it where the
+/// directory refuses for good.
+pub(crate) async fn told_without(
+    store: &Store,
+    entra: &Entra,
+    mandate: &Mandate,
+    since: Option<OffsetDateTime>,
+    sentence: String,
+) -> Result<String, LeftoverError> {
+    let Some(since) = since else {
+        return Ok(sentence);
+    };
+    match delete_since(store, entra, mandate, since).await {
+        Ok(_) => Ok(sentence),
+        Err(LeftoverError::Directory(CallError::Refused { code, .. })) => {
+            tracing::error!(effect.id = %mandate.effect(), code, "the directory refuses to have a pass deleted");
+            Ok(format!("{sentence} {REMAINS}"))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Delete whatever an earlier actor of `mandate` may have made: nobody will ever know its value. Answers the ids.
@@ -44,7 +70,7 @@ pub(crate) async fn delete(
 }
 
 /// The same, of whatever was asked for then or later.
-pub(crate) async fn delete_since(
+async fn delete_since(
     store: &Store,
     entra: &Entra,
     mandate: &Mandate,

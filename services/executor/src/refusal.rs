@@ -143,7 +143,7 @@ impl From<ResetError> for ApiError {
 impl From<LeftoverError> for ResetError {
     fn from(error: LeftoverError) -> Self {
         match error {
-            // A refusal, too: what may have been made is still there, so that "nothing was reset" would be a lie.
+            // Never a refusal: that "nothing was reset" would be a lie, so it is told otherwise (`leftovers::told_without`).
             LeftoverError::Directory(error) => Self::Away(error),
             LeftoverError::UnderWay => Self::UnderWay,
             LeftoverError::Store(error) => Self::Store(error),

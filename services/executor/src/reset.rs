@@ -18,7 +18,7 @@ use serde::Deserialize;
 use trust::{Expected, Identity, Permit, PermitError, SealPublicKey};
 
 use crate::eligibility::{Facts, Ineligible, Plan, decide};
-use crate::leftovers;
+use crate::leftovers::{self, LeftoverError};
 use crate::observed::After;
 use crate::refusal::ResetError;
 use crate::store::{Begun, Ended, Mandate, Store, Visit};
@@ -173,19 +173,22 @@ impl Reset {
         }
         let plan = self.plan_anew(request, &mandate, wanted);
         let renew = || self.store.renew(&mandate);
-        match mandate
-            .held()
-            .during(plan, renew)
-            .await
-            .unwrap_or(Err(ResetError::UnderWay))
-        {
+        let plan = mandate.held().during(plan, renew).await;
+        match plan.unwrap_or(Err(ResetError::UnderWay)) {
             Ok(plan) => self.act_alone(request, mandate, &plan).await,
             Err(ResetError::Ineligible(why)) => {
-                if let Err(error) = leftovers::delete(&self.store, &self.entra, &mandate).await {
-                    self.store.release(mandate).await?;
-                    return Err(error.into());
+                let since = mandate.asked_at();
+                let told =
+                    leftovers::told_without(&self.store, &self.entra, &mandate, since, why.to_string());
+                // Alone: whoever takes over may find them eligible again, and make one that must stay.
+                let told = mandate.held().during(told, renew).await;
+                match told.unwrap_or(Err(LeftoverError::UnderWay)) {
+                    Ok(explanation) => self.fail(request, mandate, explanation).await,
+                    Err(error) => {
+                        self.store.release(mandate).await?;
+                        Err(error.into())
+                    }
                 }
-                self.fail(request, mandate, why.to_string()).await
             }
             Err(error) => {
                 self.store.release(mandate).await?;
@@ -291,7 +294,7 @@ impl Reset {
         }
         Ok(StepResult::new(
             Outcome::Timeout,
-            "The time for the reset had run out before it began, so no pass was handed on.",
+            "The time for the reset had run out, so no pass was handed on.",
         ))
     }
 }

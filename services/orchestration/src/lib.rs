@@ -125,7 +125,7 @@ fn drive_executions(
     if let Some(age) = retention {
         let store = store.clone();
         let worker = shell.worker("retention", store::ARCHIVE).slow_poll(ARCHIVE_EVERY);
-        worker.patience(PATIENCE_WITH_POSTGRES).spawn(move || {
+        worker.spawn(move || {
             let store = store.clone();
             async move { retention::step(&store, age).await }
         });

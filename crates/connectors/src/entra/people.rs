@@ -262,8 +262,7 @@ impl Belonging {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Eligibility {
-    #[serde(default)]
-    role_definition_id: String,
+    role_definition_id: Option<String>,
     role_definition: Option<RoleDefinition>,
 }
 
@@ -276,7 +275,8 @@ struct RoleDefinition {
 impl Eligibility {
     fn read(self) -> Membership {
         let name = self.role_definition.and_then(|role| role.display_name);
-        let name = name.unwrap_or(self.role_definition_id);
+        let name = name.or(self.role_definition_id);
+        let name = name.unwrap_or_else(|| "that we may not read".to_owned());
         Membership::Role(format!("{name}, eligible"))
     }
 }

@@ -104,13 +104,14 @@ impl Store {
         of: VisitKey,
         now: OffsetDateTime,
     ) -> Result<Undo, StoreError> {
+        let asked = Instant::now();
         let mut transaction = self.pool.begin().await?;
         let (execution, step) = (request.execution_id, of.step.as_str());
         lock_visit(&mut transaction, &self.tenant, execution, step, of.visit).await?;
         if let Some(known) = self.known_undo(&mut transaction, request, &of).await? {
             return Ok(known);
         }
-        let target = match self.left_behind(&mut transaction, request, &of).await? {
+        let target = match self.left_behind(&mut transaction, request, &of, asked).await? {
             Left::Ours(target) => target,
             Left::Other => return Ok(Undo::Other),
             Left::Held => return Ok(Undo::UnderWay),
@@ -184,6 +185,7 @@ impl Store {
         connection: &mut PgConnection,
         request: &StepRequest,
         of: &VisitKey,
+        asked: Instant,
     ) -> Result<Left, StoreError> {
         let row = sqlx::query!(
             "SELECT id, ticket_id, action, subject_id, state, made, plan ->> 'name' AS name
@@ -212,7 +214,7 @@ impl Store {
                 pass,
                 name,
             })),
-            ("INTENDED", None, _) => self.claim_to_undo(connection, request, row.id).await,
+            ("INTENDED", None, _) => self.claim_to_undo(connection, request, row.id, asked).await,
             _ => Err(StoreError::Corrupt(row.id)),
         }
     }
@@ -223,8 +225,8 @@ impl Store {
         connection: &mut PgConnection,
         request: &StepRequest,
         effect: Uuid,
+        asked: Instant,
     ) -> Result<Left, StoreError> {
-        let asked = Instant::now();
         let claimed = sqlx::query!(
             "UPDATE effects
              SET leased_until = now() + $3, fence = fence + 1

@@ -344,14 +344,14 @@ async fn a_refusal_after_a_lost_answer_leaves_no_pass_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_a_pass_that_nobody_got_cannot_be_deleted_nobody_says_that_there_is_none() {
+async fn while_a_pass_that_nobody_got_is_not_deleted_nobody_says_that_there_is_none() {
     let house = House::new().await;
     let running = house.run();
     let faults = house.world.faults(System::Entra);
     for kind in [FaultKind::DropAfter, FaultKind::Status(403)] {
         faults.inject(Fault::new(kind).on(CREATE).method("POST").times(1));
     }
-    let stuck = faults.inject(Fault::new(FaultKind::Status(403)).on(CREATE).method("DELETE"));
+    let stuck = faults.inject(Fault::new(FaultKind::Status(503)).on(CREATE).method("DELETE"));
     let request = house.request(ADELE);
     assert_eq!(
         refusal(house.ask(&running, &request).await),
@@ -362,6 +362,43 @@ async fn while_a_pass_that_nobody_got_cannot_be_deleted_nobody_says_that_there_i
     faults.lift(stuck);
     let result = house.ask(&running, &next_attempt(&request)).await.unwrap();
     house.assert_delivers_the_one_live_pass(ADELE, &request, &result);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_that_the_directory_never_lets_go_of_is_left_to_people_who_are_told_of_it() {
+    let house = House::new().await;
+    let running = house.run();
+    let faults = house.world.faults(System::Entra);
+    for kind in [FaultKind::DropAfter, FaultKind::Status(403)] {
+        faults.inject(Fault::new(kind).on(CREATE).method("POST").times(1));
+    }
+    faults.inject(Fault::new(FaultKind::Status(403)).on(CREATE).method("DELETE"));
+    let request = house.request(ADELE);
+
+    let result = house.ask(&running, &request).await.unwrap();
+
+    assert_eq!(result.outcome, Outcome::Failure);
+    assert!(
+        result
+            .explanation
+            .ends_with("delete the person's Temporary Access Pass by hand."),
+        "{}",
+        result.explanation
+    );
+    assert_eq!(house.world.entra().live_passes(ADELE).len(), 1);
+
+    // One that nobody could use anyway, as well.
+    house.world.entra().tap_policy(TapPolicy {
+        delay_minutes: 5,
+        ..TapPolicy::default()
+    });
+    let result = house.ask(&running, &house.request(ALEX)).await.unwrap();
+    assert_eq!(result.outcome, Outcome::Failure);
+    assert!(
+        result.explanation.contains("do that by hand"),
+        "{}",
+        result.explanation
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
