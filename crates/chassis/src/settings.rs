@@ -210,17 +210,9 @@ impl<'a> Reader<'a> {
         reason = "bad and missing differ, and `?` should stop at bad only"
     )]
     fn secret_text(&mut self, name: &str) -> Option<Option<SecretString>> {
-        if let Some(text) = self.text(name) {
-            return Some(Some(text.into()));
-        }
-        let Some(path) = self.text(&format!("{name}_FILE")) else {
-            return Some(None);
-        };
-        match std::fs::read_to_string(&path) {
-            // A signature made with nothing is one that anybody can make.
-            Ok(text) if text.trim().is_empty() => self.bad(format!("{name}_FILE: `{path}` holds no secret")),
-            Ok(text) => Some(Some(text.trim_end_matches(['\r', '\n']).into())),
-            Err(error) => self.bad(format!("{name}_FILE: cannot read `{path}`: {error}")),
+        match secret(self.lookup, name) {
+            Ok(found) => Some(found),
+            Err(message) => self.bad(message),
         }
     }
 
@@ -277,6 +269,26 @@ pub fn part<T>(
 /// Every missing or bad setting.
 pub fn from_map<S: Settings>(map: &BTreeMap<String, String>) -> Result<S, SettingsErrors> {
     read(map)
+}
+
+/// A secret: in `NAME`, or in the file that `NAME_FILE` names (trailing line ends are cut). `NAME=` means "not set".
+///
+/// # Errors
+/// Its file cannot be read, or holds nothing; says which.
+pub fn secret(lookup: &dyn Lookup, name: &str) -> Result<Option<SecretString>, String> {
+    let set = |name: &str| lookup.text(name).filter(|text| !text.is_empty());
+    if let Some(text) = set(name) {
+        return Ok(Some(text.into()));
+    }
+    let Some(path) = set(&format!("{name}_FILE")) else {
+        return Ok(None);
+    };
+    match std::fs::read_to_string(&path) {
+        // A signature made with nothing is one that anybody can make.
+        Ok(text) if text.trim().is_empty() => Err(format!("{name}_FILE: `{path}` holds no secret")),
+        Ok(text) => Ok(Some(text.trim_end_matches(['\r', '\n']).into())),
+        Err(error) => Err(format!("{name}_FILE: cannot read `{path}`: {error}")),
+    }
 }
 
 /// Settings from the process environment.

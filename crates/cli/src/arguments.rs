@@ -66,8 +66,8 @@ pub(crate) enum Command {
     Keys(Keys),
     /// Bring the database to the newest schema and make the service roles. Safe to repeat.
     ///
-    /// The password of each role comes from DB_PASSWORD_CLASSIFIER, DB_PASSWORD_PLAYBOOK and so on; a role without one
-    /// needs a database that trusts it.
+    /// The password of each role comes from DB_PASSWORD_CLASSIFIER, DB_PASSWORD_PLAYBOOK and so on, or from the file that
+    /// DB_PASSWORD_CLASSIFIER_FILE names; a role without one needs a database that trusts it.
     Migrate(Migrate),
     /// The record of who did what: whether it is whole, and what of it proves a ticket's story elsewhere.
     #[command(subcommand)]

@@ -1,6 +1,7 @@
 //! `firstline migrate`.
 
 use anyhow::Context;
+use chassis::settings::{Environment, secret};
 use launcher::migrate::role_passwords;
 use sqlx::postgres::PgConnectOptions;
 
@@ -10,8 +11,8 @@ use crate::terminal;
 
 pub(crate) async fn run(command: &Migrate) -> anyhow::Result<Ending> {
     let owner = owner(&command.database_url)?;
-    let passwords = role_passwords(|name| std::env::var(name).ok());
-    launcher::migrate(&owner, &passwords)
+    let passwords = role_passwords(|name| secret(&Environment, name)).map_err(BadInput)?;
+    launcher::migrate(&owner, &passwords, &|waiting| terminal::line(waiting))
         .await
         .context("the database was not migrated to the end")?;
     for service in common::Service::ALL {

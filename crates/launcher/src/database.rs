@@ -53,7 +53,7 @@ impl Database {
             .map(|service| (service, password.clone().into()))
             .into();
         let owner = superuser.database(NAME);
-        migrate(&owner, &passwords).await?;
+        migrate(&owner, &passwords, &|_| {}).await?;
         let url = |service: Service| servers.url(NAME, &service.database_role(), &password);
         Ok(Self {
             urls: Service::ALL.map(|service| (service, url(service))).into(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use common::Service;
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -16,6 +17,12 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 /// Whoever holds this advisory lock makes roles. Any number would do, as long as nobody else uses it: `firstlin` in
 /// ASCII.
 const ROLES_LOCK: i64 = 0x6669_7273_746c_696e;
+
+/// How long a migration waits for a table that somebody uses: for so long, whoever comes after it waits behind it.
+const LOCK_TIMEOUT: &str = "SET lock_timeout = '2s'";
+/// How long those have who came after it, before it tries again, and how often it does: some twenty minutes.
+const PAUSE: Duration = Duration::from_secs(2);
+const TRIES: u32 = 300;
 
 /// Why the database is not at the newest schema.
 #[derive(Debug, thiserror::Error)]
@@ -39,24 +46,33 @@ pub enum MigrationError {
 /// Passwords of the service roles. A service without one gets a role without password, for a database that trusts it.
 pub type RolePasswords = BTreeMap<Service, SecretString>;
 
-/// The passwords from `DB_PASSWORD_{SERVICE}`, by `lookup`. An empty one is none: `NAME=` in a compose file means "not set", and
-/// Postgres would take the role's password away.
-pub fn role_passwords(lookup: impl Fn(&str) -> Option<String>) -> RolePasswords {
-    let named = |service: Service| lookup(&format!("DB_PASSWORD_{}", service.name().to_uppercase()));
-    Service::ALL
-        .into_iter()
-        .filter_map(|service| Some((service, named(service).filter(|password| !password.is_empty())?)))
-        .map(|(service, password)| (service, SecretString::from(password)))
-        .collect()
+/// The passwords of `DB_PASSWORD_{SERVICE}`, by `lookup`: where none is set, the role keeps the one that it has.
+///
+/// # Errors
+/// The first of `lookup`.
+pub fn role_passwords<E>(
+    lookup: impl Fn(&str) -> Result<Option<SecretString>, E>,
+) -> Result<RolePasswords, E> {
+    let mut passwords = RolePasswords::new();
+    for service in Service::ALL {
+        let password = lookup(&format!("DB_PASSWORD_{}", service.name().to_uppercase()))?;
+        passwords.extend(password.map(|password| (service, password)));
+    }
+    Ok(passwords)
 }
 
 /// Make the roles `firstline_{service}` and apply what is missing of `migrations/`, as `owner`.
 ///
-/// The owner must own the database and be allowed to create roles. Waits where another migration is under way.
+/// The owner must own the database and be allowed to create roles. Waits where another migration is under way or a table is
+/// in use, and lets others pass meanwhile; `say` hears of that.
 ///
 /// # Errors
 /// Nothing of a failed migration remains; those before it do.
-pub async fn migrate(owner: &PgConnectOptions, passwords: &RolePasswords) -> Result<(), MigrationError> {
+pub async fn migrate(
+    owner: &PgConnectOptions,
+    passwords: &RolePasswords,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<(), MigrationError> {
     // Some statements carry passwords: none is logged.
     let owner = owner.clone().disable_statement_logging();
     let mut connection = PgConnection::connect_with(&owner)
@@ -68,9 +84,35 @@ pub async fn migrate(owner: &PgConnectOptions, passwords: &RolePasswords) -> Res
             .await
             .map_err(|source| MigrationError::Role { role, source })?;
     }
+    sqlx::raw_sql(LOCK_TIMEOUT)
+        .execute(&mut connection)
+        .await
+        .map_err(MigrationError::Connect)?;
+    let mut tries = 1;
     // Takes an advisory lock of its own while it runs.
-    MIGRATIONS.run(&mut connection).await?;
+    while let Err(error) = MIGRATIONS.run(&mut connection).await {
+        if tries == TRIES || !is_in_use(&error) {
+            return Err(error.into());
+        }
+        if tries == 1 {
+            say(
+                "a table is in use, or another migration is under way; trying again until it is free \
+                 (`SELECT * FROM pg_stat_activity WHERE state <> 'idle'` shows by whom) ...",
+            );
+        }
+        tries += 1;
+        tokio::time::sleep(PAUSE).await;
+    }
     connection.close().await.map_err(MigrationError::Connect)
+}
+
+/// `55P03` lock_not_available.
+fn is_in_use(error: &MigrateError) -> bool {
+    let (MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)) = error else {
+        return false;
+    };
+    let code = cause.as_database_error().and_then(DatabaseError::code);
+    code.as_deref() == Some("55P03")
 }
 
 /// Roles belong to the whole server, advisory locks to one database: two databases may still race, and the loser is
@@ -125,7 +167,7 @@ async fn try_make_role(
 }
 
 /// `42710` duplicate_object, `23505` unique_violation (of `pg_authid`), `XX000` "tuple concurrently updated".
-fn lost_a_race(error: &dyn sqlx::error::DatabaseError) -> bool {
+fn lost_a_race(error: &dyn DatabaseError) -> bool {
     matches!(error.code().as_deref(), Some("42710" | "23505" | "XX000"))
 }
 
@@ -147,10 +189,13 @@ mod tests {
     #[test]
     fn each_service_has_a_password_variable_of_its_own() {
         let passwords = role_passwords(|name| match name {
-            "DB_PASSWORD_EXECUTOR" => Some("secret".to_owned()),
-            "DB_PASSWORD_DELIVERY" => Some(String::new()),
-            _ => None,
+            "DB_PASSWORD_EXECUTOR" => Ok(Some("secret".into())),
+            "DB_PASSWORD_DELIVERY_FILE" => Err("asked by the wrong name"),
+            _ => Ok(None),
         });
-        assert_eq!(passwords.keys().collect::<Vec<_>>(), [&Service::Executor]);
+        assert_eq!(
+            passwords.unwrap().keys().collect::<Vec<_>>(),
+            [&Service::Executor]
+        );
     }
 }

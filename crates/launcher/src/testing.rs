@@ -125,7 +125,8 @@ impl TestServers {
             .into_iter()
             .map(|service| (service, self.role_password.clone().into()))
             .collect();
-        migrate(&self.servers.superuser().database(&unfinished), &passwords).await?;
+        let owner = self.servers.superuser().database(&unfinished);
+        migrate(&owner, &passwords, &|_| {}).await?;
         execute(
             connection,
             format!("ALTER DATABASE {unfinished} RENAME TO {}", self.template),

@@ -149,11 +149,57 @@ async fn migrating_again_and_at_the_same_time_changes_nothing() {
     let database = launcher::testing::database().await;
     let owner = database.owner_url().as_str().parse().unwrap();
     let none = launcher::migrate::RolePasswords::new();
-    let (one, other) = tokio::join!(launcher::migrate(&owner, &none), launcher::migrate(&owner, &none));
+    let (one, other) = tokio::join!(
+        launcher::migrate(&owner, &none, &|_| {}),
+        launcher::migrate(&owner, &none, &|_| {})
+    );
     one.unwrap();
     other.unwrap();
     // Roles keep the password they have.
     database.pool(Service::Classifier).await;
+}
+
+#[tokio::test]
+async fn a_migration_waits_for_a_table_that_is_in_use_and_nobody_waits_behind_it() {
+    let database = launcher::testing::database().await;
+    let owner = database.owner().await;
+    sqlx::raw_sql(
+        "DROP INDEX verifications_said_no;
+         DELETE FROM _sqlx_migrations WHERE version = 20261201000010;",
+    )
+    .execute(&owner)
+    .await
+    .unwrap();
+    let mut at_work = owner.begin().await.unwrap();
+    let write = "LOCK TABLE verifications IN ROW EXCLUSIVE MODE";
+    sqlx::raw_sql(write).execute(&mut *at_work).await.unwrap();
+
+    let (url, none) = (
+        database.owner_url().as_str().parse().unwrap(),
+        launcher::migrate::RolePasswords::new(),
+    );
+    let waits = tokio::sync::Notify::new();
+    let say = |_: &str| waits.notify_one();
+    let migrating = launcher::migrate(&url, &none, &say);
+    tokio::pin!(migrating);
+    tokio::select! {
+        done = &mut migrating => panic!("it cannot be done yet: {done:?}"),
+        () = waits.notified() => {}
+    }
+    let mut another = owner.begin().await.unwrap();
+    let at_once = format!("{write} NOWAIT");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(at_once))
+        .execute(&mut *another)
+        .await
+        .unwrap();
+    another.rollback().await.unwrap();
+    at_work.rollback().await.unwrap();
+    migrating.await.unwrap();
+    let there: bool = sqlx::query_scalar("SELECT to_regclass('verifications_said_no') IS NOT NULL")
+        .fetch_one(&owner)
+        .await
+        .unwrap();
+    assert!(there);
 }
 
 #[tokio::test]
