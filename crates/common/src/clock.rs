@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use time::{Duration, OffsetDateTime};
-use uuid::{ContextV7, Timestamp, Uuid};
+use uuid::{ContextV7, NoContext, Timestamp, Uuid};
 
 /// A reading that took longer tells too little to whoever knows better.
 pub const LONGEST: Duration = Duration::seconds(2);
@@ -40,6 +40,15 @@ pub fn fresh_id() -> Uuid {
     let now = now();
     let seconds = u64::try_from(now.unix_timestamp()).unwrap_or_default();
     Uuid::new_v7(Timestamp::from_unix(&IDS, seconds, now.nanosecond()))
+}
+
+/// The first of all ids of a time: those made before it are below, so that the key of a table finds what is old without an
+/// index of its own.
+pub fn first_id_at(at: OffsetDateTime) -> Uuid {
+    let seconds = u64::try_from(at.unix_timestamp()).unwrap_or_default();
+    let stamp = Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, at.nanosecond()));
+    // Milliseconds are in the first 48 bits (RFC 9562, section 5.7).
+    Uuid::from_u128(stamp.as_u128() >> 80 << 80)
 }
 
 /// Go by `reading` from now on. `None` where it tells too little, or nothing new.
@@ -107,6 +116,18 @@ mod tests {
             there: NOON + ahead + took / 2,
             answered: NOON + took,
         }
+    }
+
+    #[test]
+    fn ids_made_before_a_time_are_below_the_first_one_of_it_and_no_other() {
+        let now = machine();
+        let id = |at: OffsetDateTime| {
+            let seconds = u64::try_from(at.unix_timestamp()).unwrap();
+            Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, at.nanosecond()))
+        };
+        assert!(id(now - Duration::MILLISECOND) < first_id_at(now));
+        assert!(id(now) >= first_id_at(now));
+        assert!(id(now + Duration::MILLISECOND) > first_id_at(now));
     }
 
     #[test]

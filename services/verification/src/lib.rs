@@ -22,6 +22,7 @@ pub mod question;
 pub mod record;
 pub mod renew;
 pub mod reply;
+mod retention;
 pub mod settings;
 pub mod sms;
 pub mod store;
@@ -180,8 +181,12 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
     let shell = Shell::start(Service::Verification, &settings.base, shutdown).await?;
+    let age = settings.retention;
     let verifier = Verifier::new(settings, &shell)?;
     verifier.work(&shell);
+    if let Some(age) = age {
+        retention::keep(&shell, verifier.store.clone(), age);
+    }
     let api = http::api(&shell, &verifier);
     shell.serve(api, listener).await?;
     verifier.retire().await;

@@ -88,6 +88,8 @@ pub struct VerificationSettings {
     pub(crate) limits: Limits,
     pub(crate) caution: Caution,
     pub(crate) tripwires: Tripwires,
+    /// How long what people wrote is kept; `None`: for ever.
+    pub(crate) retention: Option<std::time::Duration>,
 }
 
 fn literal(url: &str) -> Url {
@@ -123,6 +125,8 @@ impl Settings for VerificationSettings {
         let limits = limits(from);
         let caution = Caution::read(from);
         let tripwires = Tripwires::read(from);
+        let retention =
+            from.retention("days after which it is forgotten what people wrote and typed; 0: never");
         Some(Self {
             base: base?,
             entra: entra?,
@@ -135,6 +139,7 @@ impl Settings for VerificationSettings {
             limits: limits?,
             caution: caution?,
             tripwires: tripwires?,
+            retention: retention?,
         })
     }
 

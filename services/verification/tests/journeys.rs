@@ -6,6 +6,7 @@ mod hiccups;
 mod house;
 mod questions;
 mod renewal;
+mod retention;
 mod tokens;
 mod tripwires;
 

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use common::clock;
-use uuid::{NoContext, Timestamp, Uuid};
 
 use super::{Store, StoreError};
 
@@ -33,7 +32,7 @@ impl Store {
              INSERT INTO archived_ticket_events (tenant_id, id, record)
              SELECT tenant_id, id, to_jsonb(gone) FROM gone",
             self.tenant.as_str(),
-            first_id_at(received),
+            clock::first_id_at(received),
             most,
         )
         .execute(&self.pool)
@@ -72,7 +71,7 @@ impl Store {
              SET considered = considered - 'personal', execution_request = NULL, forgotten_at = $4
              WHERE tenant_id = $1 AND decision_id = ANY(ARRAY(SELECT decision_id FROM old))",
             self.tenant.as_str(),
-            first_id_at(now - age),
+            clock::first_id_at(now - age),
             most,
             now,
         )
@@ -80,12 +79,4 @@ impl Store {
         .await?;
         Ok(done.rows_affected())
     }
-}
-
-/// Ids sort by time: those made before `at` are below it, and the key finds them without an index of its own.
-pub(super) fn first_id_at(at: time::OffsetDateTime) -> Uuid {
-    let seconds = u64::try_from(at.unix_timestamp()).unwrap_or_default();
-    let stamp = Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, at.nanosecond()));
-    // Milliseconds are in the first 48 bits (RFC 9562, section 5.7).
-    Uuid::from_u128(stamp.as_u128() >> 80 << 80)
 }

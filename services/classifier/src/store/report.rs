@@ -1,10 +1,9 @@
 //! What the report is made of: decisions counted by all that it distinguishes.
 
-use common::PlaybookName;
 use common::modes::Verdict;
+use common::{PlaybookName, clock};
 use time::OffsetDateTime;
 
-use super::archive::first_id_at;
 use super::{Store, StoreError};
 use crate::modes::report::{Cell, Reasons};
 
@@ -27,7 +26,7 @@ impl Store {
              ) AS seen
              GROUP BY playbook, day, bin, would_automate, automated, verdict"#,
             self.tenant.as_str(),
-            first_id_at(since),
+            clock::first_id_at(since),
         )
         .fetch_all(&self.pool)
         .await?;
@@ -54,7 +53,7 @@ impl Store {
              WHERE d.tenant_id = $1 AND d.decision_id >= $2 AND NOT d.automated
              GROUP BY 1, 2"#,
             self.tenant.as_str(),
-            first_id_at(since),
+            clock::first_id_at(since),
         )
         .fetch_all(&self.pool)
         .await?;

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use common::clock;
 use sqlx::PgConnection;
-use time::OffsetDateTime;
-use uuid::{NoContext, Timestamp, Uuid};
+use uuid::Uuid;
 
 use super::claim::interval;
 use super::{Store, StoreError};
@@ -31,7 +30,7 @@ impl Store {
             self.tenant_id(),
             interval(age),
             most,
-            first_id_at(clock::now() - age),
+            clock::first_id_at(clock::now() - age),
         )
         .fetch_all(&mut *transaction)
         .await?;
@@ -130,18 +129,11 @@ impl Store {
     }
 }
 
-/// Ids sort by time: those made before `at` are below it.
-fn first_id_at(at: OffsetDateTime) -> Uuid {
-    let seconds = u64::try_from(at.unix_timestamp()).unwrap_or_default();
-    let stamp = Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, at.nanosecond()));
-    // Milliseconds are in the first 48 bits (RFC 9562, section 5.7).
-    Uuid::from_u128(stamp.as_u128() >> 80 << 80)
-}
-
 #[cfg(test)]
 mod tests {
     use common::{ExecutionId, OperationId};
     use launcher::testing::TestDatabase;
+    use uuid::{NoContext, Timestamp};
 
     use super::super::{Entry, Left, NewExecution, Settled, Take, Then, stored};
     use super::*;
@@ -287,17 +279,5 @@ mod tests {
         let lasted = store_it(&store, made(&store, "4243", 31)).await;
         ended(&database, lasted, 29).await;
         assert_eq!(store.archive(MONTH, 10).await.unwrap(), 0);
-    }
-    #[test]
-    fn ids_made_before_a_time_are_below_the_first_one_of_it_and_no_other() {
-        let now = clock::now();
-        let id = |at: OffsetDateTime| {
-            let seconds = u64::try_from(at.unix_timestamp()).unwrap();
-            Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, at.nanosecond()))
-        };
-        let millisecond = Duration::from_millis(1);
-        assert!(id(now - millisecond) < first_id_at(now));
-        assert!(id(now) >= first_id_at(now));
-        assert!(id(now + millisecond) > first_id_at(now));
     }
 }

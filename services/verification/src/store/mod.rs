@@ -3,6 +3,7 @@
 //! No transaction stays open across a call to the outside: claim, commit, call, then report under the fence.
 
 mod change;
+mod forget;
 mod ledger;
 mod limits;
 mod messages;
