@@ -114,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    const LENGTH: Duration = Duration::from_millis(60);
+    const LENGTH: Duration = Duration::from_millis(600);
 
     fn held() -> Held {
         Held::since(Instant::now(), LENGTH)

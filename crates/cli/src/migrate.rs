@@ -12,7 +12,7 @@ use crate::terminal;
 pub(crate) async fn run(command: &Migrate) -> anyhow::Result<Ending> {
     let owner = owner(&command.database_url)?;
     let passwords = role_passwords(|name| secret(&Environment, name)).map_err(BadInput)?;
-    launcher::migrate(&owner, &passwords, &|waiting| terminal::line(waiting))
+    launcher::migrate(&owner, &passwords, &terminal::complain)
         .await
         .context("the database was not migrated to the end")?;
     for service in common::Service::ALL {

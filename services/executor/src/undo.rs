@@ -97,6 +97,11 @@ impl PassDeletion {
                 Vec::new(),
                 "There was nothing to undo: the step had made no pass.".to_owned(),
             ),
+            // What it could not take back itself, it has said.
+            Target::Failed => (
+                vec![],
+                "There was nothing to undo: the step had failed, and handed on no pass.".to_owned(),
+            ),
             Target::Made { pass, name, .. } => {
                 self.entra.delete_pass(&request.subject.user_id, pass).await?;
                 (

@@ -2,7 +2,7 @@
 //! stays, as does the audit, which has nothing but digests.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chassis::{Did, Shell};
 use common::clock;
@@ -17,26 +17,48 @@ const EVERY: Duration = Duration::from_mins(10);
 /// Looked at in one statement: short enough that nobody notices.
 const BATCH: i64 = 1000;
 
+/// What was not over when it was looked at is looked at again after this long.
+const ANEW: Duration = Duration::from_hours(24);
+
+/// How far a pass over the table has come.
+struct Pass {
+    /// What is below has been looked at.
+    beyond: Uuid,
+    begun: Instant,
+}
+
+impl Pass {
+    fn begin() -> Self {
+        Self {
+            beyond: Uuid::nil(),
+            begun: Instant::now(),
+        }
+    }
+}
+
 /// Forget what ended `age` ago or earlier, from now on.
 pub(crate) fn keep(shell: &Shell, store: Store, age: Duration) {
-    // Where it stands: what is below has been forgotten since the start.
-    let beyond = Arc::new(Mutex::new(Uuid::nil()));
+    let pass = Arc::new(Mutex::new(Pass::begin()));
     shell
         .worker("retention", CHANNEL)
         .slow_poll(EVERY)
         .spawn(move || {
-            let (store, beyond) = (store.clone(), Arc::clone(&beyond));
-            async move { step(&store, &beyond, age).await }
+            let (store, pass) = (store.clone(), Arc::clone(&pass));
+            async move { step(&store, &pass, age).await }
         });
 }
 
-async fn step(store: &Store, beyond: &Mutex<Uuid>, age: Duration) -> Result<Did, StoreError> {
-    let from = *beyond.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = clock::first_id_at(clock::now() - age);
-    let Some(looked) = store.forget(from, before, BATCH).await? else {
+async fn step(store: &Store, pass: &Mutex<Pass>, age: Duration) -> Result<Did, StoreError> {
+    let lock = || pass.lock().unwrap_or_else(PoisonError::into_inner);
+    let beyond = lock().beyond;
+    let Some(looked) = store.forget(beyond, clock::now() - age, BATCH).await? else {
+        let mut pass = lock();
+        if pass.begun.elapsed() > ANEW {
+            *pass = Pass::begin();
+        }
         return Ok(Did::Nothing);
     };
-    *beyond.lock().unwrap_or_else(PoisonError::into_inner) = looked.upto;
+    lock().beyond = looked.upto;
     if looked.forgotten > 0 {
         tracing::info!(
             verifications = looked.forgotten,

@@ -54,8 +54,10 @@ impl UndoMandate {
 /// What a visit left behind.
 #[derive(Debug)]
 pub(crate) enum Target {
-    /// It never acted, or failed for certain.
+    /// It never acted.
     Nothing,
+    /// It failed, and said why.
+    Failed,
     /// A pass that was handed on.
     Made {
         effect: Uuid,
@@ -208,7 +210,7 @@ impl Store {
             return Ok(Left::Other);
         }
         match (row.state.as_str(), row.made, row.name) {
-            ("FAILED", _, _) => Ok(Left::Ours(Target::Nothing)),
+            ("FAILED", _, _) => Ok(Left::Ours(Target::Failed)),
             ("DONE", Some(pass), Some(name)) => Ok(Left::Ours(Target::Made {
                 effect: row.id,
                 pass,
@@ -346,7 +348,7 @@ impl Store {
             return Ok(false);
         }
         let (kind, effect) = match &mandate.target {
-            Target::Nothing => ("effect.nothing_to_undo", None),
+            Target::Nothing | Target::Failed => ("effect.nothing_to_undo", None),
             Target::Made { effect, .. } => ("effect.undone", Some(*effect)),
             Target::Open(open) => ("effect.undone", Some(open.effect)),
         };

@@ -1,5 +1,7 @@
 //! What is kept of requests that are long over.
 
+use common::clock;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Store, StoreError};
@@ -14,11 +16,17 @@ pub struct Looked {
 }
 
 impl Store {
-    /// Forget the words of up to `most` requests with ids between `beyond` and `before`, the oldest first: why somebody asks and
-    /// with which parameters, and what they typed. A choice stays, for it is the playbook's word. `None`: there are none.
+    /// Forget the words of up to `most` requests that were begun after `beyond` and over before `before`, the oldest first: why
+    /// somebody asks and with which parameters, and what they typed. A choice stays, for it is the playbook's word. `None`: there
+    /// are none.
     ///
-    /// What is not over stays as it is, though no request lives as long as the shortest retention.
-    pub async fn forget(&self, beyond: Uuid, before: Uuid, most: i64) -> Result<Option<Looked>, StoreError> {
+    /// What was not over by then is looked at and stays as it is: look again from the beginning now and then.
+    pub async fn forget(
+        &self,
+        beyond: Uuid,
+        before: OffsetDateTime,
+        most: i64,
+    ) -> Result<Option<Looked>, StoreError> {
         let looked = sqlx::query!(
             r#"WITH old AS (
                  SELECT id FROM verifications
@@ -31,7 +39,7 @@ impl Store {
                      authorizes = authorizes || '{"parameters": {}}',
                      answer = CASE WHEN jsonb_typeof(question -> 'answers') = 'string' THEN '' ELSE answer END
                  FROM old
-                 WHERE request.tenant_id = $1 AND request.id = old.id AND ended_at IS NOT NULL AND wake_at IS NULL
+                 WHERE request.tenant_id = $1 AND request.id = old.id AND ended_at < $5 AND wake_at IS NULL
                    AND (shown ->> 'reason' <> ''
                      OR shown -> 'parameters' <> '[]'
                      OR authorizes -> 'parameters' <> '{}'
@@ -42,8 +50,9 @@ impl Store {
                  (SELECT count(*) FROM forgotten) AS "forgotten!""#,
             self.tenant.as_str(),
             beyond,
-            before,
+            clock::first_id_at(before),
             most,
+            before,
         )
         .fetch_one(&self.pool)
         .await?;

@@ -22,6 +22,8 @@ impl House {
         let mut request = self.request(MANAGER, ADELE);
         request.step.id = step.parse().unwrap();
         request.parameters.insert("reason".to_owned(), WORDS.into());
+        let authorizes = request.authorizes.as_mut().unwrap();
+        authorizes.parameters.insert("note".to_owned(), WORDS.into());
         request
     }
 
@@ -41,12 +43,14 @@ impl House {
         let old = clock::first_id_at(clock::now() - Duration::days(2)).as_u128()
             | pending.operation.0.as_u128() >> 80;
         let old = uuid::Uuid::from_u128(old);
-        sqlx::query("UPDATE verifications SET id = $1 WHERE id = $2")
-            .bind(old)
-            .bind(pending.operation.0)
-            .execute(&self.owner)
-            .await
-            .unwrap();
+        sqlx::query(
+            "UPDATE verifications SET id = $1, ended_at = ended_at - interval '2 days' WHERE id = $2",
+        )
+        .bind(old)
+        .bind(pending.operation.0)
+        .execute(&self.owner)
+        .await
+        .unwrap();
         Pending {
             operation: common::OperationId(old),
             explanation: String::new(),
@@ -62,6 +66,9 @@ async fn reasons_and_typed_answers_of_long_ago_are_forgotten_and_what_came_of_th
     assert_eq!(house.told(&allowed).await.outcome, Outcome::Success);
     let young = house.begin(&running, &house.wanting("verify_again")).await;
     assert_eq!(house.told(&young).await.outcome, Outcome::Success);
+
+    let late = house.begin(&running, &house.wanting("verify_late")).await;
+    assert_eq!(house.told(&late).await.outcome, Outcome::Success);
 
     house.world.teams().react(ADELE, CardReaction::ignore());
     let mut question = step_request(
@@ -85,11 +92,18 @@ async fn reasons_and_typed_answers_of_long_ago_are_forgotten_and_what_came_of_th
     })
     .await;
     let (allowed, asked) = (house.aged(&allowed).await, house.aged(&asked).await);
-    assert_eq!(house.with_words().await, 3);
+    // Begun as long ago, and over only now.
+    let late = house.aged(&late).await;
+    sqlx::query("UPDATE verifications SET ended_at = now() WHERE id = $1")
+        .bind(late.operation.0)
+        .execute(&house.owner)
+        .await
+        .unwrap();
+    assert_eq!(house.with_words().await, 4);
 
     let keeping = house.run(&[("RETENTION_DAYS", "1")]);
     until("the old ones are forgotten", async || {
-        house.with_words().await == 1
+        house.with_words().await == 2
     })
     .await;
 
@@ -97,10 +111,12 @@ async fn reasons_and_typed_answers_of_long_ago_are_forgotten_and_what_came_of_th
         let view = house.look(&keeping, old).await;
         assert_eq!(view.result.unwrap().outcome, Outcome::Success);
     }
-    let shown: serde_json::Value = sqlx::query_scalar("SELECT shown FROM verifications WHERE id = $1")
-        .bind(young.operation.0)
-        .fetch_one(&house.owner)
-        .await
-        .unwrap();
-    assert_eq!(shown["reason"], WORDS, "what is young stays");
+    for kept in [&young, &late] {
+        let shown: serde_json::Value = sqlx::query_scalar("SELECT shown FROM verifications WHERE id = $1")
+            .bind(kept.operation.0)
+            .fetch_one(&house.owner)
+            .await
+            .unwrap();
+        assert_eq!(shown["reason"], WORDS, "what is young, or not long over, stays");
+    }
 }
