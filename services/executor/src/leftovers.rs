@@ -16,7 +16,7 @@ pub(crate) fn may_be_of(pass: &PassInfo, asked_at: OffsetDateTime) -> bool {
 }
 
 /// What the ticket says where the directory does not let go of what may be there.
-pub(crate) const REMAINS: &str = "An earlier try may have made one all the same, and the directory refuses to have it deleted: \
+const REMAINS: &str = "An earlier try may have made one all the same, and the directory refuses to have it deleted: \
                                   delete the person's Temporary Access Pass by hand.";
 
 /// Why they may still be there.

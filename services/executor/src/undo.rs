@@ -99,7 +99,7 @@ impl PassDeletion {
             ),
             // What it could not take back itself, it has said.
             Target::Failed => (
-                vec![],
+                Vec::new(),
                 "There was nothing to undo: the step had failed, and handed on no pass.".to_owned(),
             ),
             Target::Made { pass, name, .. } => {

@@ -139,11 +139,8 @@ impl Entra {
             ("$expand", "roleDefinition($select=displayName)"),
         ];
         let request = Request::get("eligible_roles", &ELIGIBLE_ROLES).with(&query);
-        match self.graph().list(request, usize::MAX).await {
-            Ok(Some(roles)) => {
-                let roles: Vec<Eligibility> = roles;
-                Ok(roles.into_iter().map(Eligibility::read).collect())
-            }
+        match self.graph().list::<Eligibility>(request, usize::MAX).await {
+            Ok(Some(roles)) => Ok(roles.into_iter().map(Eligibility::read).collect()),
             Ok(None) => Err(CallError::refused(
                 System::Entra,
                 "not_found",
