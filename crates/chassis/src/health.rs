@@ -15,7 +15,7 @@ use crate::sessions::Sessions;
 use crate::shell::Shell;
 
 /// The newest migration that this code was written for; a test holds it against `migrations/`.
-pub const SCHEMA: i64 = 20_261_201_000_010;
+pub const SCHEMA: i64 = 20_261_201_000_011;
 /// A database that takes longer than this to say hello is not there.
 const CHECK_LIMIT: Duration = Duration::from_secs(2);
 /// How old the figures are that a scrape sees, at most.

@@ -18,6 +18,7 @@ use crate::facts::Given;
 use crate::library::{Document, Library, Pin};
 use crate::runner::Runner;
 use crate::store::{NewExecution, Store, StoreError, StoredState};
+use crate::untold::Untold;
 
 /// Inputs are told in a few words.
 const LARGEST_INPUTS: usize = 64 * 1024;
@@ -148,7 +149,7 @@ impl Intake {
             given: Given::of(request, inputs),
             request: request.clone(),
             pins,
-            state: StoredState::of(&state).map_err(ExecuteError::Begin)?,
+            state: StoredState::of(&state, &Untold::default()).map_err(ExecuteError::Begin)?,
             traceparent,
             now,
             begun: None,

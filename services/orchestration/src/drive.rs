@@ -28,7 +28,8 @@ use crate::ask::{Heard, OnBehalf, StepServices};
 use crate::breaker::{Breakers, Gate};
 use crate::committer::Committer;
 use crate::library::{Library, Unreadable};
-use crate::store::{Arrival, Claimed, Entry, Hold, Store, StoreError, Write};
+use crate::store::{Arrival, Claimed, Entry, Hold, Stand, Store, StoreError, StoredState, Write};
+use crate::untold::Untold;
 use crate::update::Update;
 pub(crate) use course::{Broken, Course, Need};
 use hands::Hands;
@@ -85,6 +86,8 @@ enum Next {
     Happened(Event, Option<StepCall>),
     /// Time to look for signals, and for what operators did.
     News,
+    /// Time to tell the ticket what happened so far.
+    Late,
     /// Nothing is waited for any more.
     Nothing,
 }
@@ -131,7 +134,8 @@ impl Driver {
     /// The first call of an execution that is about to be accepted. `None` where it begins otherwise: then it is for
     /// whoever claims it.
     pub(crate) fn begin(&self, claimed: &Claimed, playbook: &Playbook, state: State) -> Option<Write> {
-        Course::new(claimed, playbook, &self.rules, self.note_after, state).begin(Clock::of(claimed).moment())
+        let moment = Clock::of(claimed).moment();
+        Course::new(claimed, playbook, &self.rules, self.note_after, state.into()).begin(moment)
     }
 
     /// Commit a signal with what comes of it, where nobody has its execution in hand; `claimed` is how it would be claimed.
@@ -145,10 +149,10 @@ impl Driver {
         let Ok(playbook) = self.library.pinned(&self.store, &claimed.digest).await else {
             return Ok(Answered::NotTaken);
         };
-        let Ok(state) = claimed.state.read() else {
+        let Ok(stand) = claimed.state.read() else {
             return Ok(Answered::NotTaken);
         };
-        let course = Course::new(&claimed, &playbook, &self.rules, self.note_after, state);
+        let course = Course::new(&claimed, &playbook, &self.rules, self.note_after, stand);
         let Some((write, state)) = course.answer(arrival, Clock::of(&claimed).moment()) else {
             return Ok(Answered::NotTaken);
         };
@@ -210,7 +214,7 @@ impl Driver {
             Err(Unreadable::Store(error)) => return Err(error.into()),
             Err(unreadable) => return Err(Broken(unreadable.to_string()).into()),
         };
-        let state = claimed
+        let stand = claimed
             .state
             .read()
             .map_err(|error| Broken(format!("the stored state cannot be read: {error}")))?;
@@ -221,7 +225,7 @@ impl Driver {
         } else {
             vec![]
         };
-        let mut course = Course::new(claimed, &playbook, &self.rules, self.note_after, state);
+        let mut course = Course::new(claimed, &playbook, &self.rules, self.note_after, stand);
         let mut need = course.take_up(unheard, clock.moment())?;
         loop {
             need = match need {
@@ -246,12 +250,15 @@ impl Driver {
                 Need::Answer => {
                     hands.keep(course.out());
                     hands.begin(self, &whose, course.ask(), clock.now());
-                    let due = course.due().map(|due| due - clock.now());
-                    match self.next(&mut hands, &mut bell, due).await {
+                    let now = clock.now();
+                    let [due, tell] =
+                        [course.due(), course.tells_by()].map(|due| due.map(|due| until(due, now)));
+                    match self.next(&mut hands, &mut bell, due, tell).await {
                         Next::Happened(event, call) => {
                             course.happened(event, call.as_ref(), clock.moment())?
                         }
                         Next::News => self.news(&mut course, clock).await?,
+                        Next::Late => course.told_late(clock.moment())?,
                         Next::Nothing => return Ok(Left::Otherwise),
                     }
                 }
@@ -275,14 +282,15 @@ impl Driver {
         Ok(course.learned(signals, standing, clock.moment())?)
     }
 
-    /// Wait for the first thing that happens; `due` is how long until something that waits is due.
+    /// Wait for the first thing that happens; `due` is how long until something that waits is due, and `tell` until the ticket
+    /// is to be told.
     async fn next(
         &self,
         hands: &mut Hands<'_>,
         bell: &mut watch::Receiver<OffsetDateTime>,
-        due: Option<time::Duration>,
+        due: Option<Duration>,
+        tell: Option<Duration>,
     ) -> Next {
-        let due = due.map(|due| Duration::try_from(due).unwrap_or_default());
         let listening = due.map(|_| LISTEN_EVERY);
         tokio::select! {
             biased;
@@ -292,6 +300,7 @@ impl Driver {
                 Next::Happened(event, Some(call))
             }),
             () = pass(due) => Next::Happened(Event::TimerFired, None),
+            () = pass(tell) => Next::Late,
             Ok(()) = bell.changed() => Next::News,
             () = pass(listening) => Next::News,
         }
@@ -338,13 +347,15 @@ impl Driver {
         let status = Update::Status {
             status: AutomationStatus::Escalated,
         };
+        let (state, mut untold) = left_of(&claimed.state);
+        untold.add(vec![Update::Escalated, Update::Story, status], now);
         self.committer
             .write(Write {
                 execution: claimed.id,
                 ticket: claimed.ticket.clone(),
                 runner: claimed.runner,
                 fence: claimed.fence,
-                state: claimed.state.clone(),
+                state,
                 status: ExecutionStatus::Escalated,
                 reason: Some(reason.clone()),
                 parked_since: None,
@@ -358,11 +369,20 @@ impl Driver {
                 handled: vec![],
                 arrival: None,
                 audit: vec![event],
-                updates: vec![Update::Escalated, Update::Story, status],
+                updates: untold.take(),
                 now,
             })
             .await?;
         Ok(())
+    }
+}
+
+/// A state as it stays when its execution is over, and what its ticket was still to be told; as it is where it makes no sense.
+fn left_of(stored: &StoredState) -> (StoredState, Untold) {
+    let told = |stand: &Stand| StoredState::of(&stand.state, &Untold::default());
+    match stored.read().and_then(|stand| Ok((told(&stand)?, stand.untold))) {
+        Ok(left) => left,
+        Err(_) => (stored.clone(), Untold::default()),
     }
 }
 

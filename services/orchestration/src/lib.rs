@@ -25,6 +25,7 @@ mod settings;
 mod sim;
 mod store;
 mod story;
+mod untold;
 mod update;
 
 use std::sync::Arc;

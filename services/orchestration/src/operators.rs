@@ -9,7 +9,7 @@ use playbook_lang::{Facts, Machine, Moment, NoRetry, Rules};
 
 use crate::desk::{Desk, DeskError};
 use crate::library::{Library, Unreadable};
-use crate::store::{OperateError, Operation, Reopened, Retried, Store, StoreError, StoredState, Wish};
+use crate::store::{OperateError, Operation, Reopened, Retried, Stand, Store, StoreError, StoredState, Wish};
 use crate::update::Verb;
 
 /// Why a retry was refused.
@@ -170,7 +170,7 @@ impl Operators {
             Err(Unreadable::Store(error)) => return Err(error.into()),
             Err(unreadable) => return Err(RetryError::Broken(unreadable.to_string())),
         };
-        let state = stopped
+        let Stand { state, untold } = stopped
             .state
             .read()
             .map_err(|error| RetryError::Broken(error.to_string()))?;
@@ -185,7 +185,8 @@ impl Operators {
         }
         let reopened = Reopened {
             status: retried.state.status(),
-            state: StoredState::of(&retried.state).map_err(|error| RetryError::Broken(error.to_string()))?,
+            state: StoredState::of(&retried.state, &untold)
+                .map_err(|error| RetryError::Broken(error.to_string()))?,
         };
         let verb = Verb::Retry;
         let wish = Wish {

@@ -36,7 +36,7 @@ pub(crate) use presence::Presence;
 pub(crate) use signal::Heard;
 pub(crate) use signal::SignalRefused;
 pub(crate) use standing::Standing;
-pub(crate) use state::StoredState;
+pub(crate) use state::{Stand, StoredState};
 pub(crate) use telling::{LINGER, Telling};
 
 /// Wakes runners: an execution is due.

@@ -78,6 +78,12 @@ pub(crate) fn progress_note(progress: &Progress) -> String {
     lines.join("\n")
 }
 
+/// How several calls ended, one soon after the other.
+pub(crate) fn steps_note(steps: &[Progress]) -> String {
+    let notes: Vec<String> = steps.iter().map(progress_note).collect();
+    notes.join("\n\n")
+}
+
 /// What a playbook wants said. For agents every line is marked as the playbook's, so that no text of a ticket can pass
 /// for one of ours; the requester reads it as it is.
 pub(crate) fn playbook_note(note: &PlaybookNote) -> String {

@@ -20,6 +20,11 @@ pub(crate) enum Update {
     Asked(Asked),
     /// A call of a step ended.
     Progress(Progress),
+    /// Calls of steps ended, one soon after the other.
+    Steps {
+        /// In their order.
+        steps: Vec<Progress>,
+    },
     /// The execution ended well: a public note and the ticket's status.
     Resolved,
     /// The execution ended with a person: who takes over must know why.
@@ -143,6 +148,7 @@ impl Update {
             Self::Status { .. } => "status",
             Self::Asked(_) => "asked",
             Self::Progress(_) => "progress",
+            Self::Steps { .. } => "steps",
             Self::Resolved => "resolved",
             Self::Escalated => "escalated",
             Self::Story => "story",
@@ -157,7 +163,12 @@ impl Update {
     pub(crate) const fn may_linger(&self) -> bool {
         matches!(
             self,
-            Self::Status { .. } | Self::Asked(_) | Self::Progress(_) | Self::Note(_) | Self::Fields(_)
+            Self::Status { .. }
+                | Self::Asked(_)
+                | Self::Progress(_)
+                | Self::Steps { .. }
+                | Self::Note(_)
+                | Self::Fields(_)
         )
     }
 }

@@ -744,3 +744,60 @@ async fn a_permit_that_cannot_be_renewed_any_more_fails_the_step_and_says_why() 
     let notes: String = stage.desk.notes().into_iter().map(|(_, text)| text).collect();
     assert!(notes.contains("The proof has run out"), "{notes}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_steps_of_a_moment_did_is_told_together() {
+    let stage = Stage::set().await;
+    let running = stage.orchestration(&[]);
+    let id = stage.execute(&running).await.execution_id;
+    stage.ended(&running, id).await;
+    stage.told().await;
+    let kinds: Vec<String> = sqlx::query_scalar("SELECT kind FROM ticket_updates ORDER BY position")
+        .fetch_all(&stage.database.owner().await)
+        .await
+        .unwrap();
+    assert_eq!(kinds, ["steps", "resolved", "story", "status"]);
+    let steps = &stage.desk.notes()[0].1;
+    let order = ["Verify", "Reset", "Deliver"].map(|step| steps.find(step));
+    assert!(order.is_sorted() && order[0].is_some(), "{steps}");
+    assert_eq!(stage.desk.field(), ["resolved"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_step_takes_its_time_the_ticket_says_what_was_done_before() {
+    let stage = Stage::set().await;
+    stage
+        .steps
+        .answer(SMS, [done("success").set_delay(Duration::from_mins(1))]);
+    let running = stage.orchestration(&[]);
+    let id = stage.execute(&running).await.execution_id;
+    let steps = eventually("the ticket says what was done", async || {
+        let notes = stage.desk.notes();
+        notes
+            .into_iter()
+            .map(|(_, text)| text)
+            .find(|text| text.contains("Reset"))
+    })
+    .await;
+    assert!(
+        !steps.contains("Deliver") || steps.contains("Next: Deliver"),
+        "{steps}"
+    );
+    eventually("and that it is under way", async || {
+        (stage.desk.field() == ["running"]).then_some(())
+    })
+    .await;
+    let view = stage.view(&running, id).await;
+    assert_eq!(view.status, ExecutionStatus::Running);
+
+    // Whoever takes it up next says none of it again.
+    drop(running);
+    stage.steps.answer(SMS, [done("success")]);
+    let running = stage.orchestration(&[]);
+    stage.ended(&running, id).await;
+    stage.told().await;
+    let all: String = stage.desk.notes().into_iter().map(|(_, text)| text).collect();
+    for step in ["Verify User via MFA", "Reset Password", "Deliver Credentials"] {
+        assert_eq!(all.matches(&format!("{step}: ")).count(), 1, "{step}: {all}");
+    }
+}

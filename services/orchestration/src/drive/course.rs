@@ -20,7 +20,8 @@ use super::Left;
 use super::questions::{Question, Questions, open_calls};
 use crate::chronicle::{Chronicle, Memory, Subject};
 use crate::house;
-use crate::store::{Arrival, Claimed, Handled, Hold, Standing, Write, Written};
+use crate::store::{Arrival, Claimed, Handled, Hold, Stand, Standing, Write, Written};
+use crate::untold::Untold;
 
 /// What was known longer ago of who may stop an execution is looked up again before a call goes out.
 pub(super) const FRESH: Duration = Duration::from_millis(250);
@@ -47,8 +48,8 @@ pub(crate) enum Need {
     News,
     /// The signals that nobody has looked at, and whether it was cancelled: [`Course::heard`].
     Signals,
-    /// [`Course::ask`] asked, and the first answer or the time of [`Course::due`]: [`Course::happened`]. Meanwhile
-    /// whoever hears of an operator looks for news.
+    /// [`Course::ask`] asked, and the first answer or the time of [`Course::due`]: [`Course::happened`]; or the time of
+    /// [`Course::tells_by`]: [`Course::told_late`]. Meanwhile whoever hears of an operator looks for news.
     Answer,
     /// Nothing more: a row waits, or it is over.
     Nothing(Left),
@@ -79,6 +80,8 @@ pub(crate) struct Course<'a> {
     wakes: BTreeSet<OffsetDateTime>,
     /// What is not yet written.
     pub(super) chronicle: Chronicle,
+    /// What is written with the state, and no outbox has.
+    pub(super) untold: Untold,
     pub(super) handled: Vec<Handled>,
     /// When we were told the last thing, in the database's time.
     pub(super) moment: Moment,
@@ -91,7 +94,7 @@ impl<'a> Course<'a> {
         playbook: &'a Playbook,
         rules: &'a Rules,
         note_after: Duration,
-        state: State,
+        Stand { state, untold }: Stand,
     ) -> Self {
         Self {
             claimed,
@@ -109,6 +112,7 @@ impl<'a> Course<'a> {
             own: VecDeque::new(),
             wakes: BTreeSet::new(),
             chronicle: Chronicle::default(),
+            untold,
             handled: vec![],
             moment: Moment::at(claimed.now),
         }
@@ -241,6 +245,17 @@ impl<'a> Course<'a> {
     /// When something that waits is due while questions are out.
     pub(crate) fn due(&self) -> Option<OffsetDateTime> {
         self.wakes.first().copied()
+    }
+
+    /// When the ticket is told what happened so far, while questions are out.
+    pub(crate) fn tells_by(&self) -> Option<OffsetDateTime> {
+        self.untold.due_at()
+    }
+
+    /// It is time to tell the ticket.
+    pub(crate) fn told_late(&mut self, moment: Moment) -> Result<Need, Broken> {
+        self.moment = moment;
+        self.written_or_known()
     }
 
     /// Which execution it is.

@@ -31,8 +31,10 @@ impl Course<'_> {
     }
 
     pub(super) fn written_or_known(&mut self) -> Result<Need, Broken> {
-        let news =
-            !self.chronicle.is_empty() || self.status != self.state.status() || !self.handled.is_empty();
+        let news = !self.chronicle.is_empty()
+            || self.status != self.state.status()
+            || !self.handled.is_empty()
+            || !self.untold.may_linger(self.now());
         if self.hold() != Hold::Keep || news {
             return Ok(Need::Write(Box::new(self.written()?)));
         }
@@ -49,7 +51,13 @@ impl Course<'_> {
         let status = self.state.status();
         let mut chronicle = std::mem::take(&mut self.chronicle);
         chronicle.status(self.status, status);
-        let state = StoredState::of(&self.state)
+        self.untold.add(chronicle.updates, now);
+        let updates = if hold == Hold::Keep && self.untold.may_linger(now) {
+            vec![]
+        } else {
+            self.untold.take()
+        };
+        let state = StoredState::of(&self.state, &self.untold)
             .map_err(|error| Broken(format!("the state cannot be stored: {error}")))?;
         let reason = match self.state.phase() {
             Phase::Ended {
@@ -78,7 +86,7 @@ impl Course<'_> {
             handled: std::mem::take(&mut self.handled),
             arrival: None,
             audit: chronicle.audit,
-            updates: chronicle.updates,
+            updates,
             now,
         })
     }

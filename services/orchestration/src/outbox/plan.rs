@@ -224,12 +224,18 @@ fn together(calls: Vec<Dispatch>) -> Vec<Dispatch> {
 
 /// `later` tells the answer to the question that `update` tells of, and the question with it.
 fn answers(later: &Due, execution: ExecutionId, update: &Update) -> bool {
-    match (update, &later.update) {
-        (Update::Asked(asked), Update::Progress(progress)) => {
-            later.execution == execution && progress.call == asked.call && progress.asked.is_some()
-        }
-        _ => false,
-    }
+    let Update::Asked(asked) = update else {
+        return false;
+    };
+    let ended = match &later.update {
+        Update::Progress(progress) => std::slice::from_ref(progress),
+        Update::Steps { steps } => steps,
+        _ => return false,
+    };
+    later.execution == execution
+        && ended
+            .iter()
+            .any(|progress| progress.call == asked.call && progress.asked.is_some())
 }
 
 /// Whether it is private, and what it does to the ticket.
@@ -241,6 +247,7 @@ const fn manner(update: &Update) -> (bool, Option<Change>) {
         Update::Status { .. }
         | Update::Asked(_)
         | Update::Progress(_)
+        | Update::Steps { .. }
         | Update::Story
         | Update::Fields(_)
         | Update::Operated(_)
@@ -254,6 +261,7 @@ fn render(update: &Update, story: Option<&Story>) -> Option<String> {
         Update::Note(note) => Some(story::playbook_note(note)),
         Update::Asked(asked) => Some(story::asked_note(asked)),
         Update::Progress(progress) => Some(story::progress_note(progress)),
+        Update::Steps { steps } => Some(story::steps_note(steps)),
         Update::Resolved => story.map(story::resolved_note),
         Update::Escalated => story.map(|story| match &story.ending {
             Ending::Escalated { reason } => story::escalated_note(story, reason),

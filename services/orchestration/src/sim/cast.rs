@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::facts::Given;
 use crate::store::{NewExecution, StoredState};
+use crate::untold::Untold;
 
 /// When every schedule begins.
 pub(super) const BEGINNING: OffsetDateTime = datetime!(2026-11-27 08:00 UTC);
@@ -151,7 +152,7 @@ impl Cast {
             request,
             pins: vec![],
             given: Given::default(),
-            state: StoredState::of(&state).expect("a state can be stored"),
+            state: StoredState::of(&state, &Untold::default()).expect("a state can be stored"),
             traceparent: None,
             now,
             begun: None,

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use common::StepCall;
+
 use super::model::Model;
 use super::world::{Answered, Ended, World};
 use crate::store::Settled;
@@ -25,6 +27,7 @@ pub(super) const CANCELLED_ENDS: &str = "what is cancelled ends with a person";
 pub(super) const STARTED_ONCE: &str = "a decision starts one execution, and a ticket has one open";
 pub(super) const TOLD_ONCE: &str = "each update is told once and in order";
 pub(super) const ALL_TOLD: &str = "each update is told";
+pub(super) const ALL_SAID: &str = "how a step ended is said once";
 pub(super) const TABLES: &str = "rows make sense";
 pub(super) const NEVER_BROKEN: &str = "what is stored can always go on";
 
@@ -50,9 +53,10 @@ const ALWAYS: [(&str, Check); 5] = [
 const WITH_EACH_NOTE: [(&str, Check); 1] = [(TOLD_ONCE, told_once_and_in_order)];
 
 /// Once everything has settled.
-const AT_LAST: [(&str, Check); 3] = [
+const AT_LAST: [(&str, Check); 4] = [
     (EVERY_TICKET_ENDS, every_ticket_has_ended),
     (ALL_TOLD, everything_is_told),
+    (ALL_SAID, every_end_is_said),
     (CANCELLED_ENDS, cancelled_ends_with_a_person),
 ];
 
@@ -249,6 +253,37 @@ fn everything_is_told(world: &World<'_>) -> Result<(), String> {
                 "ticket {} was never told {:?}",
                 update.ticket, update.update
             ));
+        }
+    }
+    Ok(())
+}
+
+/// Whoever else took the execution up in between: news that lingered with the state was neither lost nor repeated. What was
+/// cut off ended with the execution itself, and so did a step that only ends one.
+fn every_end_is_said(world: &World<'_>) -> Result<(), String> {
+    let said = |update: &Update| match update {
+        Update::Progress(progress) => vec![progress.call.clone()],
+        Update::Steps { steps } => steps.iter().map(|progress| progress.call.clone()).collect(),
+        _ => vec![],
+    };
+    let updates = world.model.updates.iter();
+    let all: Vec<_> = updates
+        .flat_map(|row| said(&row.update).into_iter().map(|call| (row.execution, call)))
+        .collect();
+    for ((execution, step, visit, attempt), row) in &world.model.steps {
+        let reason = &world.model.executions[execution].reason;
+        let cut_off = reason.is_some() && row.explanation == *reason;
+        let call = StepCall {
+            id: step.clone(),
+            visit: *visit,
+            attempt: *attempt,
+        };
+        let call = (*execution, call);
+        let times = all.iter().filter(|said| **said == call).count();
+        let most = usize::from(row.outcome.is_some());
+        let least = if row.action.is_some() && !cut_off { most } else { 0 };
+        if !(least..=most).contains(&times) {
+            return Err(format!("how {call:?} ended was said {times} times"));
         }
     }
     Ok(())

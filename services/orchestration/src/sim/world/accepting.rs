@@ -17,10 +17,10 @@ impl<'a> World<'a> {
         let playbook = self.cast.playbook(new.request.playbook.name.as_str());
         self.say(|| format!("replica {process} is asked to accept filing {filing} as {id}"));
         let runner = self.processes[process].runner;
-        let state = new.state.read().expect("it was written by us");
+        let stand = new.state.read().expect("it was written by us");
         let begun = runner.and_then(|runner| {
             let claimed = Claimed::new(&new, &tenant, runner);
-            let course = Course::new(&claimed, playbook, &self.cast.rules, self.cast.note_after, state);
+            let course = Course::new(&claimed, playbook, &self.cast.rules, self.cast.note_after, stand);
             let begun = course.begin(Moment::at(now))?;
             Some((claimed.after(&begun), begun))
         });
@@ -37,11 +37,11 @@ impl<'a> World<'a> {
             return;
         };
         let claimed = self.arena.put(claimed);
-        let state = claimed.state.read().expect("it was written by us");
+        let stand = claimed.state.read().expect("it was written by us");
         new.begun = Some(begun);
         let drive = Drive {
             claimed,
-            course: Course::new(claimed, playbook, &self.cast.rules, self.cast.note_after, state),
+            course: Course::new(claimed, playbook, &self.cast.rules, self.cast.note_after, stand),
             at: At::Accepting(Box::new(Entry::New(Box::new(new))), filing),
             seen: self.seen(claimed),
             version: 0,

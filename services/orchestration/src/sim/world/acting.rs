@@ -16,6 +16,8 @@ pub(super) enum Action {
     GoOn(usize, usize),
     /// What it waits for is due.
     Due(usize, usize),
+    /// What happened so far is to be told.
+    Late(usize, usize),
     /// It looks for news.
     Listen(usize, usize),
     /// A question reaches the service.
@@ -82,6 +84,9 @@ impl World<'_> {
                 match &drive.at {
                     At::Answering if drive.course.due().is_some_and(|due| due <= now) => {
                         actions.push(Action::Due(process, nth));
+                    }
+                    At::Answering if drive.course.tells_by().is_some_and(|due| due <= now) => {
+                        actions.push(Action::Late(process, nth));
                     }
                     At::Answering => {}
                     _ => actions.push(Action::GoOn(process, nth)),
@@ -229,6 +234,7 @@ impl World<'_> {
                 self.go_on(process, drive);
             }
             Action::Due(process, nth) => self.happens(process, nth, Event::TimerFired, None),
+            Action::Late(process, nth) => self.tells_late(process, nth),
             Action::Listen(process, nth) => self.listen(process, nth),
             Action::Serve(nth) => self.serve(nth),
             Action::Land(nth) => self.land(nth),

@@ -102,7 +102,7 @@ impl World<'_> {
     fn next_due(&self) -> Option<time::OffsetDateTime> {
         let tickets = self.model.outboxes.values().filter_map(|outbox| outbox.wake_at);
         let drives = self.processes.iter().flat_map(|process| &process.drives);
-        let timers = drives.filter_map(|drive| drive.course.due());
+        let timers = drives.flat_map(|drive| [drive.course.due(), drive.course.tells_by()]);
         // Who crashed silently is found out at the end of its lease.
         let leases = self
             .model
@@ -110,7 +110,7 @@ impl World<'_> {
             .values()
             .map(|runner| runner.leased_until + Duration::from_millis(1));
         let mut due: Vec<_> = tickets
-            .chain(timers)
+            .chain(timers.flatten())
             .chain(leases)
             .chain(self.model.next_due())
             .chain(self.desk.next())

@@ -70,10 +70,10 @@ impl<'a> World<'a> {
         let claimed = self.arena.put(claimed);
         let row = &self.model.executions[&claimed.id];
         let playbook = self.cast.playbook(row.new.request.playbook.name.as_str());
-        let state = claimed.state.read().expect("it was stored by us");
+        let stand = claimed.state.read().expect("it was stored by us");
         Drive {
             claimed,
-            course: Course::new(claimed, playbook, &self.cast.rules, self.cast.note_after, state),
+            course: Course::new(claimed, playbook, &self.cast.rules, self.cast.note_after, stand),
             at: At::Claimed,
             seen: self.seen(claimed),
             version: self.version(claimed),
@@ -343,6 +343,20 @@ impl<'a> World<'a> {
         if self.course(process, &mut drive, |course, moment| {
             course.happened(event, call, moment)
         }) {
+            self.processes[process].drives.push(drive);
+        }
+    }
+
+    /// Its ticket is told what happened so far, though questions are out.
+    pub(super) fn tells_late(&mut self, process: usize, nth: usize) {
+        let mut drive = self.processes[process].drives.remove(nth);
+        self.say(|| {
+            format!(
+                "replica {process} tells the ticket of {}",
+                short(drive.claimed.id)
+            )
+        });
+        if self.course(process, &mut drive, Course::told_late) {
             self.processes[process].drives.push(drive);
         }
     }

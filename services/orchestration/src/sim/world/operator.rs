@@ -7,7 +7,7 @@ use super::World;
 use super::process::short;
 use crate::sim::invariants;
 use crate::sim::model::Stopped;
-use crate::store::{Operation, Reopened, Retried, StoredState};
+use crate::store::{Operation, Reopened, Retried, Stand, StoredState};
 
 /// What an operator may do to one execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl World<'_> {
         };
         let row = &self.model.executions[&id];
         let playbook = self.cast.playbook(row.new.request.playbook.name.as_str());
-        let state = stopped.state.read().expect("it was stored by us");
+        let Stand { state, untold } = stopped.state.read().expect("it was stored by us");
         let facts = Facts::default();
         let machine = Machine::new(playbook, &self.cast.rules, &facts);
         let retried = match machine.retry(state, Moment::at(self.model.now)) {
@@ -69,7 +69,7 @@ impl World<'_> {
         };
         let reopened = Reopened {
             status: retried.state.status(),
-            state: StoredState::of(&retried.state).expect("a state can be stored"),
+            state: StoredState::of(&retried.state, &untold).expect("a state can be stored"),
         };
         let before = (row.state.clone(), row.ended_at.is_some());
         let retried = self.model.retry(id, &stopped, &reopened);
