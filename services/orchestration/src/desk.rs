@@ -176,7 +176,7 @@ impl Desk {
 
     /// The texts of the notes that stand on the ticket, to look for markers; `None` where the help desk does not know it.
     pub(crate) async fn standing(&self, ticket: &TicketId) -> Result<Option<Vec<String>>, DeskError> {
-        match self.halo.actions(ticket).await {
+        match self.halo.latest_actions(ticket).await {
             Ok(actions) => Ok(Some(actions.into_iter().map(|action| action.note).collect())),
             // A history that cannot be read is none only where there is nothing it could be of.
             Err(error) => match self.ticket(ticket).await {

@@ -23,6 +23,10 @@ const SCOPE: &str = "read:tickets edit:tickets read:customers";
 const MOST_PAGES: u32 = 20;
 /// The most that HaloPSA gives on a page of tickets.
 const PAGE_SIZE: usize = 100;
+/// Entries of a history that are looked through.
+const ENTRIES: u32 = 500;
+/// And of one whose entries are longer than is ever read.
+const FEWEST_ENTRIES: u32 = 20;
 
 /// A tenant of HaloPSA. Cheap to clone; clones share the token and the limit of requests.
 #[derive(Clone)]
@@ -138,19 +142,35 @@ impl Halo {
     /// The newest 500 entries of a ticket's history, without the system's own. Whoever asks wants to know what is not
     /// there, so a history that can't be read is an error, never an empty one.
     pub async fn actions(&self, ticket: &TicketId) -> Result<Vec<Action>, CallError> {
+        self.newest(ticket, ENTRIES).await
+    }
+
+    /// The same, to look for what was written a moment ago: of a history that is too long to be read, fewer of the newest entries.
+    pub async fn latest_actions(&self, ticket: &TicketId) -> Result<Vec<Action>, CallError> {
+        let mut entries = ENTRIES;
+        loop {
+            match self.newest(ticket, entries).await {
+                Err(error) if error.is_refused(TOO_LARGE) && entries > FEWEST_ENTRIES => entries /= 5,
+                found => return found,
+            }
+        }
+    }
+
+    async fn newest(&self, ticket: &TicketId, entries: u32) -> Result<Vec<Action>, CallError> {
+        let count = entries.to_string();
         let query = [
             ("ticket_id", ticket.as_str()),
             ("excludesys", "true"),
             ("includehtmlnote", "true"),
-            ("count", "500"),
+            ("count", count.as_str()),
         ];
         let rows = self.rows("actions", "Actions", &query, "actions").await?;
         rows.iter().map(Action::read).collect()
     }
 
-    /// Whether a note with this marker is on the ticket.
+    /// Whether a note with this marker, written a moment ago, is on the ticket.
     pub async fn find_marker(&self, ticket: &TicketId, marker: &str) -> Result<bool, CallError> {
-        let actions = self.actions(ticket).await?;
+        let actions = self.latest_actions(ticket).await?;
         Ok(actions.iter().any(|action| action.note.contains(marker)))
     }
 

@@ -367,6 +367,32 @@ async fn a_history_that_can_not_be_read_is_no_empty_history() {
 }
 
 #[tokio::test]
+async fn of_a_history_that_is_too_long_what_was_written_last_is_looked_through() {
+    let (server, halo) = start().await;
+    let picture = "x".repeat(100_000);
+    let entries = move |request: &Request| {
+        let count = query(request).into_iter().find(|(name, _)| name == "count");
+        let count: usize = count.unwrap().1.parse().unwrap();
+        let older = (1..count).map(|id| json!({ "id": id, "note": picture }));
+        let all: Vec<_> = [json!({ "id": 900, "note": "fl-01" })]
+            .into_iter()
+            .chain(older)
+            .collect();
+        answer(200, &json!({ "record_count": count, "actions": all }))
+    };
+    Mock::given(method("GET"))
+        .and(path("/api/Actions"))
+        .respond_with(entries)
+        .mount(&server)
+        .await;
+    assert!(halo.find_marker(&id("4242"), "fl-01").await.unwrap());
+    assert_eq!(halo.latest_actions(&id("4242")).await.unwrap().len(), 20);
+    // Whether a person was at work on it is not told by a part.
+    let error = halo.actions(&id("4242")).await.unwrap_err();
+    assert!(error.is_refused("too_large"), "{error}");
+}
+
+#[tokio::test]
 async fn an_action_without_a_number_is_an_action() {
     let (server, halo) = start().await;
     let history = json!({ "record_count": 2, "actions": [
