@@ -59,10 +59,13 @@ impl Memory {
         }
     }
 
-    /// No switch holds it any more; what it misses otherwise it misses still.
-    pub(crate) fn let_go(&mut self) {
+    /// No switch holds it any more. What it misses otherwise it misses still, and where it was `held` the ticket's last word is
+    /// another one.
+    pub(crate) fn let_go(&mut self, held: bool) {
         if self.parked_step.is_none() {
             (self.parked_since, self.parked_told) = (None, false);
+        } else if held {
+            self.parked_told = false;
         }
     }
 

@@ -665,6 +665,52 @@ async fn every_scope_holds_and_what_is_both_paused_and_switched_off_needs_both_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_that_was_told_of_an_outage_is_told_of_the_switch_after_it_and_of_the_outage_again() {
+    let (stage, people) = (Stage::playing(&playbook(), &[]).await, People::start().await);
+    let running = people.orchestration(&stage, &[("OUTAGE_NOTE_AFTER_S", "2")]);
+    let house = House {
+        stage,
+        people,
+        running,
+    };
+    let away = common::Problem::outside_unavailable("Entra ID", Some(600));
+    let away = ResponseTemplate::new(503)
+        .insert_header("retry-after", "600")
+        .set_body_json(away);
+    house.stage.steps.answer(MFA, [away]);
+    let operator = house.operator();
+    let id = house.begun().await;
+    let says = async |words: &str, times: usize| {
+        eventually("the ticket says it", async || {
+            let notes = house.stage.desk.notes();
+            let said = notes.iter().filter(|(_, note)| note.contains(words)).count();
+            (said == times).then_some(())
+        })
+        .await;
+    };
+    let outage = "Entra ID does not answer";
+    says(outage, 1).await;
+
+    operator
+        .switch(&set(Switch::Tenant, Position::Off))
+        .await
+        .unwrap();
+    let back = "UPDATE playbook_executions SET wake_at = now() WHERE id = $1";
+    sqlx::query(back)
+        .bind(id.0)
+        .execute(&house.stage.database.owner().await)
+        .await
+        .unwrap();
+    says("The automation stands still", 1).await;
+    let audit = house.stage.audit().await;
+    let held = audit.iter().filter(|kind| *kind == "execution.held").count();
+    assert_eq!(held, 1, "{audit:?}");
+
+    operator.switch(&set(Switch::Tenant, Position::On)).await.unwrap();
+    says(outage, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_ticket_is_told_once_why_nothing_moves() {
     let house = House::set().await;
     let operator = house.operator();

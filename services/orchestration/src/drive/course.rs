@@ -70,6 +70,8 @@ pub(crate) struct Course<'a> {
     /// Whether steps may begin, and when we learned it.
     pub(super) standing: Standing,
     pub(super) learned: OffsetDateTime,
+    /// It stood still when it was let go of last, or does, and that is on record.
+    pub(super) held: bool,
     /// How many signals we know of.
     pub(super) signals: i64,
     /// Calls that services are asked for.
@@ -107,6 +109,7 @@ impl<'a> Course<'a> {
             status: claimed.status,
             standing: claimed.standing,
             learned: claimed.now,
+            held: claimed.held,
             signals: claimed.signals,
             questions: Questions::default(),
             own: VecDeque::new(),
@@ -148,7 +151,7 @@ impl<'a> Course<'a> {
         self.moment = moment;
         // Whatever held it is over, and so is what was said of that: what keeps it next is told anew.
         if !self.standing.is_still() {
-            self.memory.let_go();
+            self.is_let_go();
         }
         self.hear_all(unheard, self.claimed.cancelled.clone())?;
         let early = self.state.due_at().is_some_and(|due| due > self.now());

@@ -32,10 +32,16 @@ impl Course<'_> {
         if !before.is_still() {
             return Ok(false);
         }
-        self.memory.let_go();
+        self.is_let_go();
         self.turn(Event::LetGo, None)?;
         self.go_on()?;
         Ok(true)
+    }
+
+    /// Nothing keeps it from going on any more.
+    pub(super) fn is_let_go(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        self.memory.let_go(held);
     }
 
     /// An operator wants it to end.
@@ -91,8 +97,10 @@ impl Course<'_> {
         if self.standing != Standing::SwitchedOff || self.over() {
             return false;
         }
-        if self.memory.parked_since.is_none() {
-            self.memory.parked_since = Some(now);
+        // What it missed before, if anything, is another story, and may have been told.
+        let held = std::mem::replace(&mut self.held, true);
+        if !held || self.memory.parked_since.is_none() {
+            (self.memory.parked_since, self.memory.parked_told) = (Some(now), false);
             let event = self.about().event("execution.held", json!({}));
             self.chronicle.audit.push(event);
         }

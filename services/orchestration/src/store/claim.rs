@@ -44,6 +44,8 @@ pub(crate) struct Claimed {
     pub(crate) signals: i64,
     /// Whether its steps may begin.
     pub(crate) standing: Standing,
+    /// It was let go of last because no step might begin.
+    pub(crate) held: bool,
     /// Why an operator wants it to end.
     pub(crate) cancelled: Option<String>,
     /// An operator wants its call made, whatever is known of the outside.
@@ -82,6 +84,7 @@ impl Claimed {
             state: new.state.clone(),
             signals: 0,
             standing: Standing::Free,
+            held: false,
             cancelled: None,
             insisted: false,
             parked_since: None,
@@ -102,6 +105,7 @@ impl Claimed {
             status: write.status,
             parked_since: write.parked_since,
             parked_told: write.parked_told,
+            held: write.held,
             ..self
         }
     }
@@ -131,6 +135,7 @@ pub(super) struct DueRow {
     pub(super) signals: i64,
     pub(super) paused: bool,
     pub(super) switched_off: bool,
+    pub(super) held: bool,
     pub(super) cancelled: Option<String>,
     pub(super) insisted: bool,
     pub(super) parked_since: Option<OffsetDateTime>,
@@ -162,6 +167,7 @@ impl DueRow {
             state: self.state,
             signals: self.signals,
             standing: Standing::of(self.paused, self.switched_off),
+            held: self.held,
             cancelled: self.cancelled,
             insisted: self.insisted,
             parked_since: self.parked_since,
@@ -195,7 +201,7 @@ impl Store {
              RETURNING
                  execution.id, ticket_id, playbook_digest, subject_id, requester_name, ticket, facts, traceparent, status,
                  state AS "state: StoredState", signals, cancelled, parked_since, parked_told, fence, now() AS "now!",
-                 due.insisted, paused_at IS NOT NULL AS "paused!",
+                 held, due.insisted, paused_at IS NOT NULL AS "paused!",
                  EXISTS (
                      SELECT FROM switches
                      WHERE switches.tenant_id IN (execution.tenant_id, '')

@@ -77,7 +77,7 @@ impl Store {
             r#"SELECT
                  execution.id, ticket_id, playbook_digest, subject_id, requester_name, ticket, facts, traceparent, status,
                  state AS "state: StoredState", signals + 1 AS "signals!", cancelled, parked_since, parked_told, fence + 1 AS "fence!",
-                 now() AS "now!", insisted, false AS "paused!", false AS "switched_off!",
+                 now() AS "now!", held, insisted, false AS "paused!", false AS "switched_off!",
                  (
                      SELECT COALESCE(
                          jsonb_agg(jsonb_build_object('step', step.step_id, 'visit', step.visit, 'asked', step.asked)),
@@ -272,7 +272,7 @@ impl Store {
              RETURNING
                  execution.id, ticket_id, playbook_digest, subject_id, requester_name, ticket, facts, traceparent, status,
                  state AS "state: StoredState", signals, cancelled, parked_since, parked_told, fence, now() AS "now!",
-                 $4::boolean AS "insisted!", paused_at IS NOT NULL AS "paused!",
+                 held, $4::boolean AS "insisted!", paused_at IS NOT NULL AS "paused!",
                  EXISTS (
                      SELECT FROM switches
                      WHERE switches.tenant_id IN (execution.tenant_id, '')

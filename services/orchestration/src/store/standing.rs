@@ -105,7 +105,8 @@ impl Store {
         Ok(cancelled)
     }
 
-    /// Wake whatever was let go of while it stood still and is held by nothing any more: how many.
+    /// Wake whatever was let go of while it stood still and is held by nothing any more: how many. Of what it misses otherwise its
+    /// ticket is told anew: the last word there is that it goes on.
     pub(crate) async fn wake_free(&self) -> Result<u64, StoreError> {
         let seen = sqlx::query!(
             r#"WITH free AS (
@@ -120,7 +121,7 @@ impl Store {
                  FOR UPDATE SKIP LOCKED
              ), woken AS (
                  UPDATE playbook_executions execution
-                 SET held = false, wake_at = now()
+                 SET held = false, parked_told = false, wake_at = now()
                  FROM free
                  WHERE execution.tenant_id = $1 AND execution.id = free.id
                  RETURNING execution.id

@@ -26,12 +26,13 @@ pub(super) fn in_words(claimed: &[Claimed]) -> BTreeSet<String> {
         let mut asked: Vec<String> = claimed.asked.iter().map(|asked| format!("{asked:?}")).collect();
         asked.sort();
         format!(
-            "{} {:?} {} {} {:?} {:?} {} {} {} {asked:?}",
+            "{} {:?} {} {} {:?} {} {:?} {} {} {} {asked:?}",
             claimed.id,
             claimed.status,
             claimed.state.value(),
             claimed.signals,
             claimed.standing,
+            claimed.held,
             claimed.cancelled,
             claimed.insisted,
             claimed.parked_told,

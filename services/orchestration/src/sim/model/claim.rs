@@ -49,6 +49,7 @@ impl Model {
         claimed.state = row.state.clone();
         claimed.signals = row.signals;
         claimed.standing = standing;
+        claimed.held = row.held;
         claimed.cancelled.clone_from(&row.cancelled);
         claimed.insisted = std::mem::take(&mut row.insisted);
         (claimed.parked_since, claimed.parked_told) = (row.parked_since, row.parked_told);

@@ -25,7 +25,7 @@ impl Model {
             .collect();
         for id in &free {
             if let Some(row) = self.executions.get_mut(id) {
-                (row.held, row.wake_at) = (false, Some(self.now));
+                (row.held, row.parked_told, row.wake_at) = (false, false, Some(self.now));
             }
         }
         free.len()
