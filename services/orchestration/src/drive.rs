@@ -7,6 +7,7 @@
 mod course;
 mod hands;
 mod hearing;
+mod over;
 mod questions;
 mod still;
 mod writing;
@@ -14,11 +15,8 @@ mod writing;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chassis::AuditEvent;
-use common::execution::ExecutionStatus;
-use common::{AutomationStatus, Ending, StepCall};
+use common::{Signal, StepCall};
 use playbook_lang::{Call, Event, Moment, Playbook, Rules, State};
-use serde_json::json;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -28,11 +26,11 @@ use crate::ask::{Heard, OnBehalf, StepServices};
 use crate::breaker::{Breakers, Gate};
 use crate::committer::Committer;
 use crate::library::{Library, Unreadable};
-use crate::store::{Arrival, Claimed, Entry, Hold, Stand, Store, StoreError, StoredState, Write};
+use crate::store::{Arrival, Claimed, Entry, Hold, Store, StoreError, Write};
 use crate::untold::Untold;
-use crate::update::Update;
 pub(crate) use course::{Broken, Course, Need};
 use hands::Hands;
+use over::say_ended;
 #[cfg(test)]
 pub(crate) use questions::Question;
 
@@ -189,11 +187,13 @@ impl Driver {
 
     async fn drive_or_say_why(&self, claimed: Claimed) -> Left {
         let clock = Clock::of(&claimed);
-        let stopped = self.advance(&claimed, clock).await;
+        // What the ticket is still to be told, wherever this ends.
+        let mut untold = Untold::default();
+        let stopped = self.advance(&claimed, clock, &mut untold).await;
         let stopped = match stopped {
             Err(Stopped::Broken(Broken(reason))) => {
                 tracing::error!(reason, "the execution cannot go on and is handed to a person");
-                self.hand_over(&claimed, &reason, clock.now())
+                self.hand_over(&claimed, &reason, untold, clock.now())
                     .await
                     .map(|()| Left::Otherwise)
             }
@@ -208,40 +208,54 @@ impl Driver {
         Left::Otherwise
     }
 
-    async fn advance(&self, claimed: &Claimed, clock: Clock) -> Result<Left, Stopped> {
+    async fn advance(&self, claimed: &Claimed, clock: Clock, untold: &mut Untold) -> Result<Left, Stopped> {
+        let stand = claimed
+            .state
+            .read()
+            .map_err(|error| Broken(format!("the stored state cannot be read: {error}")))?;
+        untold.clone_from(&stand.untold);
         let playbook = match self.library.pinned(&self.store, &claimed.digest).await {
             Ok(playbook) => playbook,
             Err(Unreadable::Store(error)) => return Err(error.into()),
             Err(unreadable) => return Err(Broken(unreadable.to_string()).into()),
         };
-        let stand = claimed
-            .state
-            .read()
-            .map_err(|error| Broken(format!("the stored state cannot be read: {error}")))?;
-        let (whose, mut hands) = (OnBehalf::of(claimed), Hands::default());
-        let mut bell = self.listen(claimed);
         let unheard = if claimed.signals > 0 {
             self.store.unheard(claimed.id).await?
         } else {
             vec![]
         };
         let mut course = Course::new(claimed, &playbook, &self.rules, self.note_after, stand);
+        let left = self.follow(&mut course, claimed, unheard, clock).await;
+        *untold = course.untold;
+        left
+    }
+
+    /// Perform what `course` needs until it needs nothing more of us.
+    async fn follow(
+        &self,
+        course: &mut Course<'_>,
+        claimed: &Claimed,
+        unheard: Vec<Signal>,
+        clock: Clock,
+    ) -> Result<Left, Stopped> {
+        let (whose, mut hands) = (OnBehalf::of(claimed), Hands::default());
+        let mut bell = self.listen(claimed);
         let mut need = course.take_up(unheard, clock.moment())?;
         loop {
             need = match need {
                 Need::Switch => {
-                    let off = self.store.switch_of(playbook.name()).await?;
+                    let off = self.store.switch_of(course.playbook.name()).await?;
                     course.told(off, clock.moment())?
                 }
                 Need::Write(write) => {
                     let ended = (write.hold == Hold::Ended).then_some(write.now);
                     let written = self.committer.write(*write).await?;
                     if let Some(at) = ended {
-                        say_ended(&playbook, course.state(), at);
+                        say_ended(course.playbook, course.state(), at);
                     }
                     course.wrote(written, clock.moment())?
                 }
-                Need::News => self.news(&mut course, clock).await?,
+                Need::News => self.news(course, clock).await?,
                 Need::Signals => {
                     let unheard = self.store.unheard(claimed.id).await?;
                     let cancelled = self.store.cancelled(claimed.id).await?;
@@ -257,7 +271,7 @@ impl Driver {
                         Next::Happened(event, call) => {
                             course.happened(event, call.as_ref(), clock.moment())?
                         }
-                        Next::News => self.news(&mut course, clock).await?,
+                        Next::News => self.news(course, clock).await?,
                         Next::Late => course.told_late(clock.moment())?,
                         Next::Nothing => return Ok(Left::Otherwise),
                     }
@@ -328,62 +342,6 @@ impl Driver {
         }
         event
     }
-
-    /// The ending of last resort: no ticket is lost, whatever became of its state.
-    async fn hand_over(
-        &self,
-        claimed: &Claimed,
-        reason: &str,
-        now: OffsetDateTime,
-    ) -> Result<(), StoreError> {
-        let reason = format!("The automation cannot go on: {reason}.");
-        let ending = Ending::Escalated {
-            reason: reason.clone(),
-        };
-        let detail = json!({"step": null, "ending": ending});
-        let event = AuditEvent::new("execution.ended", detail)
-            .ticket(&claimed.ticket)
-            .execution(claimed.id);
-        let status = Update::Status {
-            status: AutomationStatus::Escalated,
-        };
-        let (state, mut untold) = left_of(&claimed.state);
-        untold.add(vec![Update::Escalated, Update::Story, status], now);
-        self.committer
-            .write(Write {
-                execution: claimed.id,
-                ticket: claimed.ticket.clone(),
-                runner: claimed.runner,
-                fence: claimed.fence,
-                state,
-                status: ExecutionStatus::Escalated,
-                reason: Some(reason.clone()),
-                parked_since: None,
-                parked_told: false,
-                hold: Hold::Ended,
-                held: false,
-                signals: claimed.signals,
-                steps: vec![],
-                renumbered: vec![],
-                cut_off: Some(reason),
-                handled: vec![],
-                arrival: None,
-                audit: vec![event],
-                updates: untold.take(),
-                now,
-            })
-            .await?;
-        Ok(())
-    }
-}
-
-/// A state as it stays when its execution is over, and what its ticket was still to be told; as it is where it makes no sense.
-fn left_of(stored: &StoredState) -> (StoredState, Untold) {
-    let told = |stand: &Stand| StoredState::of(&stand.state, &Untold::default());
-    match stored.read().and_then(|stand| Ok((told(&stand)?, stand.untold))) {
-        Ok(left) => left,
-        Err(_) => (stored.clone(), Untold::default()),
-    }
 }
 
 fn say_interrupted(error: &StoreError) {
@@ -402,15 +360,4 @@ async fn pass(time: Option<Duration>) {
         Some(time) => tokio::time::sleep(time).await,
         None => std::future::pending().await,
     }
-}
-
-fn say_ended(playbook: &Playbook, state: &State, at: OffsetDateTime) {
-    let word = match state.status() {
-        ExecutionStatus::Resolved => "resolved",
-        _ => "escalated",
-    };
-    let name = playbook.name().to_string();
-    metrics::counter!("firstline_executions_ended_total", "ending" => word, "playbook" => name).increment(1);
-    let took_s = (at - state.started_at()).as_seconds_f64();
-    tracing::info!(ending = word, took_s, "the execution ended");
 }

@@ -801,3 +801,42 @@ async fn while_a_step_takes_its_time_the_ticket_says_what_was_done_before() {
         assert_eq!(all.matches(&format!("{step}: ")).count(), 1, "{step}: {all}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_execution_that_cannot_go_on_says_what_it_did_before() {
+    let stage = Stage::set().await;
+    stage
+        .steps
+        .answer(SMS, [done("success").set_delay(Duration::from_mins(1))]);
+    let running = stage.orchestration(&[]);
+    let id = stage.execute(&running).await.execution_id;
+    eventually("the text is asked for", async || {
+        (!stage.steps.asked(SMS).is_empty()).then_some(())
+    })
+    .await;
+    running.kill();
+    // As it stands when it dies in that very second, and its playbook makes no sense any more.
+    let broken = r#"
+        UPDATE playbook_executions SET state = state || '{"untold": {"since": "2026-12-01T09:00:00Z", "news": [{
+            "kind": "note", "call": {"id": "reset_password", "visit": 1, "attempt": 1}, "name": "Reset Password",
+            "text": "The pass was made.", "public": false
+        }]}}';
+        UPDATE pinned_playbooks SET source = 'steps: none';"#;
+    sqlx::raw_sql(broken)
+        .execute(&stage.database.owner().await)
+        .await
+        .unwrap();
+    let running = stage.orchestration(&[]);
+    let view = stage.ended(&running, id).await;
+    assert_eq!(view.status, ExecutionStatus::Escalated, "{view:#?}");
+    stage.told().await;
+    let notes: Vec<String> = stage.desk.notes().into_iter().map(|(_, text)| text).collect();
+    let place = |words: &str| notes.iter().position(|note| note.contains(words));
+    let (said, ended) = (place("The pass was made."), place("cannot go on"));
+    assert!(said.is_some() && said <= ended, "{notes:#?}");
+    let left: bool = sqlx::query_scalar("SELECT state ? 'untold' FROM playbook_executions")
+        .fetch_one(&stage.database.owner().await)
+        .await
+        .unwrap();
+    assert!(!left, "nobody says it again");
+}
