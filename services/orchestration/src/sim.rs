@@ -13,6 +13,7 @@ mod conformance;
 mod explore;
 mod guard;
 mod invariants;
+mod lingering;
 mod model;
 mod schedules;
 mod world;

@@ -746,24 +746,6 @@ async fn a_permit_that_cannot_be_renewed_any_more_fails_the_step_and_says_why() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_steps_of_a_moment_did_is_told_together() {
-    let stage = Stage::set().await;
-    let running = stage.orchestration(&[]);
-    let id = stage.execute(&running).await.execution_id;
-    stage.ended(&running, id).await;
-    stage.told().await;
-    let kinds: Vec<String> = sqlx::query_scalar("SELECT kind FROM ticket_updates ORDER BY position")
-        .fetch_all(&stage.database.owner().await)
-        .await
-        .unwrap();
-    assert_eq!(kinds, ["steps", "resolved", "story", "status"]);
-    let steps = &stage.desk.notes()[0].1;
-    let order = ["Verify", "Reset", "Deliver"].map(|step| steps.find(step));
-    assert!(order.is_sorted() && order[0].is_some(), "{steps}");
-    assert_eq!(stage.desk.field(), ["resolved"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn while_a_step_takes_its_time_the_ticket_says_what_was_done_before() {
     let stage = Stage::set().await;
     stage
