@@ -121,6 +121,11 @@ impl Faults {
         self.state.lock().armed.retain(|(armed, _)| *armed != id);
     }
 
+    /// Whether it may still strike. One that was armed once and is not any more has struck.
+    pub fn is_armed(&self, id: FaultId) -> bool {
+        self.state.lock().armed.iter().any(|(armed, _)| *armed == id)
+    }
+
     /// Disarm all and end the outage.
     pub fn lift_all(&self) {
         let mut state = self.state.lock();
@@ -162,7 +167,7 @@ mod tests {
     #[test]
     fn a_counted_fault_strikes_so_often_and_a_standing_one_until_it_is_lifted() {
         let faults = Faults::default();
-        faults.inject(
+        let once = faults.inject(
             Fault::new(FaultKind::Status(500))
                 .times(1)
                 .on("/Tickets")
@@ -170,6 +175,7 @@ mod tests {
         );
         let standing = faults.inject(Fault::new(FaultKind::Latency(Duration::from_millis(5))));
         assert_eq!(faults.take("GET", "/api/tickets").len(), 1, "only the latency");
+        assert!(faults.is_armed(once));
         let both = faults.take("POST", "/api/tickets");
         assert_eq!(
             both,
@@ -178,6 +184,7 @@ mod tests {
                 FaultKind::Latency(Duration::from_millis(5))
             ]
         );
+        assert_eq!((faults.is_armed(once), faults.is_armed(standing)), (false, true));
         assert_eq!(faults.take("POST", "/api/tickets").len(), 1);
         faults.lift(standing);
         assert!(faults.take("POST", "/api/tickets").is_empty());
