@@ -445,6 +445,21 @@ mod tests {
     }
 
     #[test]
+    fn a_question_is_told_with_its_answer_among_steps_that_ended_together() {
+        let ended = |update: Update| match update {
+            Update::Progress(progress) => progress,
+            other => panic!("{other:?}"),
+        };
+        let steps = ["verify", "reset"].map(|step| ended(progress(step))).to_vec();
+        let due = due(vec![asked("verify"), asked("other"), Update::Steps { steps }]);
+        let calls = plan(&due, &Stories::new());
+        assert_eq!(shape(&calls), ["private fl-2+fl-3 None [1, 2, 3]"]);
+        let (text, _) = first_note(&calls).text().unwrap();
+        let places = ["verify: ", "reset: "].map(|heading| text.find(heading));
+        assert!(places[0].is_some() && places.is_sorted(), "{text}");
+    }
+
+    #[test]
     fn a_question_without_its_answer_is_told_by_itself() {
         let calls = plan(&due(vec![asked("verify"), progress("other")]), &Stories::new());
         assert_eq!(shape(&calls), ["private fl-1+fl-2 None [1, 2]"]);
